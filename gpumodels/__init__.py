@@ -1,0 +1,92 @@
+"""GPU models in containers for people who work in notebooks.
+
+Importing this package costs next to nothing and imports nothing: the kernel, the Jupyter server and the model
+server inside a container all do it. Names are looked up when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from gpumodels._version import __version__
+    from gpumodels.client.result import Result
+    from gpumodels.errors import (
+        CallError,
+        CallTimeout,
+        DeviceError,
+        EngineError,
+        GpumodelsError,
+        InputError,
+        LoadCancelled,
+        LoadError,
+        LoadFailed,
+        LoadTimeout,
+        ModelCallError,
+        ModelGone,
+        ModelNotFound,
+        ModelStopped,
+    )
+    from gpumodels.manager import load, running, stop
+    from gpumodels.model import Model
+
+_HOMES = {
+    "__version__": "gpumodels._version",
+    "Model": "gpumodels.model",
+    "Result": "gpumodels.client.result",
+    "load": "gpumodels.manager",
+    "running": "gpumodels.manager",
+    "stop": "gpumodels.manager",
+    "_jupyter_labextension_paths": "gpumodels.jupyter",
+    "_jupyter_server_extension_points": "gpumodels.jupyter",
+    "_load_jupyter_server_extension": "gpumodels.jupyter",
+}
+
+__all__ = [
+    "CallError",
+    "CallTimeout",
+    "DeviceError",
+    "EngineError",
+    "GpumodelsError",
+    "InputError",
+    "LoadCancelled",
+    "LoadError",
+    "LoadFailed",
+    "LoadTimeout",
+    "Model",
+    "ModelCallError",
+    "ModelGone",
+    "ModelNotFound",
+    "ModelStopped",
+    "Result",
+    "__version__",
+    "load",
+    "load_ipython_extension",
+    "running",
+    "stop",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name) or ("gpumodels.errors" if name in __all__ else None)
+    if home is None:
+        raise AttributeError(f"module 'gpumodels' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext gpumodels`."""
+    import_module("gpumodels.magics").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext gpumodels`: the magics go, running models stay."""
+    import_module("gpumodels.magics").unload_ipython_extension(shell)

@@ -1,0 +1,102 @@
+"""What every engine is: it prepares what a model needs, starts instances, and finds and ends them again.
+
+The manager takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One contract suite
+(`tests/contract/`) runs over all engines.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.devices import Device
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
+
+#: Told what goes on: a line of text, and how much of it is done (0 to 1) where that is known.
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """All that an engine needs to start one instance."""
+
+    spec: ModelSpec
+    record: InstanceRecord
+    directory: InstanceDirectory
+    #: What `prepare` returned: an image, an environment.
+    prepared: str
+    devices: tuple[Device, ...] = ()
+    #: Directory of the weights files, shown to the model server read-only; None if it needs none.
+    weights: Path | None = None
+    #: The user's environment settings for the instance.
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def server_device(self) -> str:
+        """What `load(device)` is told: "cuda" or "cpu"."""
+        return "cuda" if self.devices else "cpu"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an instance ended: the leash's exit code, and whether the system killed it for memory."""
+
+    exit_code: int
+    out_of_memory: bool = False
+
+
+class Instance(ABC):
+    """A thin handle on something an engine started; holds no connection open."""
+
+    @abstractmethod
+    def ending(self) -> Ending | None:
+        """How it ended, or None while it is alive. Raises EngineUnavailable if the engine cannot tell."""
+
+    @abstractmethod
+    def logs(self, lines: int = 40) -> str:
+        """The last lines of what it printed."""
+
+    @abstractmethod
+    def stop(self, grace: float) -> None:
+        """Ask it to end, kill it after `grace` seconds, and return when it is dead. Silent if it is gone."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Leave nothing of it, alive or not. Silent if it is gone."""
+
+
+class Engine(ABC):
+    """A way of running instances."""
+
+    name: str
+    #: uid and gid that instances run as, where those are not the caller's.
+    instance_user: tuple[int, int] | None = None
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return if the engine can be used; raise EngineUnavailable with what to do about it."""
+
+    @abstractmethod
+    def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
+        """Build or pull what the model needs (nothing, if it is there and not `fresh`); its name for the plan.
+
+        Raises BuildFailed with the failing step's last lines, leaving nothing half-made.
+        """
+
+    @abstractmethod
+    def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
+        """Start the instance; `note` is given its `engine_ref` as soon as there is one, before it runs."""
+
+    @abstractmethod
+    def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
+        """The handle of an instance that another process may have started."""
+
+    @abstractmethod
+    def sweep(self, runtime: Path, identity: str) -> None:
+        """Remove what is left of instances that have no directory in that runtime directory, and do not run."""

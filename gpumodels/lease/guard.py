@@ -1,0 +1,68 @@
+"""The guard: a small process beside each kernel that loads something, which sweeps when the kernel is dead.
+
+The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a paused one,
+directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so that killing the kernel's whole process
+group misses it, and it waits out an engine that is down. If it is killed as well, the next load sweeps.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.lease.processes import wait_for_death
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = {}
+
+
+def ensure(module: str, runtime_directory: Path) -> None:
+    """Start this process's guard, `python -m MODULE`, unless it runs; `module` calls `watch`.
+
+    It inherits a descriptor of this process, so that a reused process id can never be taken for it.
+    """
+    key = (os.getpid(), runtime_directory)
+    running = _guards.get(key)
+    if running is not None and running.poll() is None:
+        return
+    package_root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        _guards[key] = subprocess.Popen(
+            [sys.executable, "-m", module, str(pidfd)],
+            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime_directory)},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[pidfd],
+            start_new_session=True,
+        )
+    finally:
+        os.close(pidfd)
+
+
+def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
+    """Wait for the death of the process behind `pidfd`, then call `sweep` until it says that all is swept."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    wait_for_death(pidfd)
+    pause = 0.05
+    while not _swept(sweep):
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def _swept(sweep: Callable[[], bool]) -> bool:
+    with suppress(Exception):  # whatever it is (a full disk, an engine gone mad), trying again is all a guard can do
+        return sweep()
+    return False

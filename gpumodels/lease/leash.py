@@ -1,0 +1,156 @@
+"""The leash: an instance's first process. It starts the model server and ends it when nobody holds the lease.
+
+    python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace S] [--scratch DIR] [--namespace] -- COMMAND...
+
+As PID 1 of a container it also reaps orphans. In the process engine it is a session leader and, with `--namespace`,
+makes a PID namespace of its own, so that whatever the server forks ends with it. Nothing but the standard library is
+imported: this must be up before the model's imports begin.
+
+Exit codes: the server's own (128 + signal, where one killed it); UNSEEN when the lease file is not the one the caller
+holds; LET_GO when the lease was released; ENDED when it was asked to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from gpumodels.lease import locks, namespace
+
+#: What the engine started sees another file than we hold, or a filesystem that keeps its locks to itself.
+UNSEEN = 97
+LET_GO = 98
+ENDED = 99
+
+_FREE = signal.SIGUSR1  # from the waiting thread to the main one: the lease is ours
+_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _FREE)
+#: A daemon that shuts down waits for its containers; longer than this is rude.
+_SIGTERM_PATIENCE = 0.8
+
+
+class Leash:
+    """One model server on its leash. Lives in the main thread: parent-death signals are per thread."""
+
+    def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None) -> None:
+        self.grace = grace
+        self.scratch = scratch
+        self.server = 0
+        self.fd = self._handshake(lease, nonce)
+
+    @staticmethod
+    def _handshake(lease: Path, nonce: str) -> int:
+        try:
+            fd = os.open(lease, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            _leave(UNSEEN, f"the lease file cannot be opened: {error}")
+        if os.read(fd, len(nonce) + 1).decode(errors="replace") != nonce:
+            _leave(UNSEEN, "the lease file is another instance's")
+        if locks.try_description_lock(fd, locks.LEASE):
+            _leave(UNSEEN, "nobody holds the lease as far as can be seen from here")
+        if not locks.try_description_lock(fd, locks.LEASH):
+            _leave(UNSEEN, "another leash holds this lease file")
+        return fd
+
+    def run(self, command: list[str]) -> NoReturn:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        self.server = self._spawn(command)
+        threading.Thread(target=self._wait_for_lease, daemon=True).start()
+        while True:
+            received = signal.sigwait(_WATCHED)
+            if received == signal.SIGCHLD:
+                status = self._reap()
+                if status is not None:
+                    self._finish(status)
+            elif received == _FREE:
+                _say(f"the lease is free (monotonic {time.monotonic():.6f}): ending")
+                self._end(self.grace, LET_GO)
+            else:
+                self._end(self.grace if received == signal.SIGINT else min(self.grace, _SIGTERM_PATIENCE), ENDED)
+
+    def _spawn(self, command: list[str]) -> int:
+        pid = os.fork()  # still single-threaded: the waiting thread starts later
+        if pid:
+            return pid
+        try:
+            namespace.die_with_parent()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            os.execvp(command[0], command)
+        except OSError as error:
+            _say(f"cannot run {command[0]}: {error}")
+        finally:
+            os._exit(127)
+
+    def _wait_for_lease(self) -> None:
+        locks.wait_description_lock(self.fd, locks.LEASE)
+        os.kill(os.getpid(), _FREE)
+
+    def _reap(self) -> int | None:
+        """Collect every dead child; the server's exit code if it was among them."""
+        ended = None
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == self.server:
+                    code = os.waitstatus_to_exitcode(status)
+                    ended = code if code >= 0 else 128 - code
+        return ended
+
+    def _end(self, grace: float, code: int) -> NoReturn:
+        with suppress(ProcessLookupError):
+            os.kill(self.server, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while (left := deadline - time.monotonic()) > 0:
+            received = signal.sigtimedwait((signal.SIGCHLD,), left)
+            if received is not None and self._reap() is not None:
+                break
+        self._finish(code)
+
+    def _finish(self, code: int) -> NoReturn:
+        namespace.kill_descendants()
+        if self.scratch is not None:
+            # Shared memory is memory: give it back now, whoever sweeps the directory later.
+            for entry in self.scratch.iterdir():
+                with suppress(OSError):
+                    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        _leave(code)
+
+
+def _say(text: str) -> None:
+    print(f"gpumodels leash: {text}", file=sys.stderr, flush=True)
+
+
+def _leave(code: int, why: str = "") -> NoReturn:
+    if why:
+        _say(why)
+    os._exit(code)  # at once: the waiting thread may be inside fcntl
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    parser = argparse.ArgumentParser(prog="python -m gpumodels.lease.leash")
+    parser.add_argument("--lease", type=Path, required=True)
+    parser.add_argument("--nonce", required=True)
+    parser.add_argument("--grace", type=float, default=1.0)
+    parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--namespace", action="store_true")
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args(arguments)
+    if options.namespace:
+        namespace.enter()
+    namespace.adopt_orphans()
+    Leash(options.lease, options.nonce, options.grace, options.scratch).run(options.command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The three kinds of file lock that leases are made of, as thin wrappers over fcntl(2) and flock(2).
+
+Two bytes of a lease file are lockable. Byte `LEASE` is held shared by every process that wants the instance,
+as a *record* lock: it dies with the process and forked children do not inherit it. Byte `LEASH` is held by the
+leash, as an *open file description* lock, for as long as the leash lives.
+
+Source: fcntl(2), "Advisory record locking" and "Open file description locks".
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LEASE, LEASH = 0, 1
+
+# struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid, padded to 32 bytes.
+_FLOCK = "hhqqi4x"
+
+
+def _request(kind: int, byte: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
+
+
+def take_record_lock(fd: int) -> bool:
+    """Hold the lease byte shared with a record lock; False where somebody has it exclusively."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, LEASE, os.SEEK_SET)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def conflicting_lock(fd: int, byte: int) -> int | None:
+    """The kind of lock (`F_RDLCK` or `F_WRLCK`) that another process has on `byte`, or None; takes nothing."""
+    answer = fcntl.fcntl(fd, fcntl.F_GETLK, _request(fcntl.F_WRLCK, byte))
+    kind: int = struct.unpack(_FLOCK, answer)[0]
+    return None if kind == fcntl.F_UNLCK else kind
+
+
+def try_description_lock(fd: int, byte: int) -> bool:
+    """Take `byte` exclusively for the open file description; False where somebody has it."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_WRLCK, byte))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def wait_description_lock(fd: int, byte: int) -> None:
+    """Block until `byte` is ours exclusively.
+
+    An open file description lock, because a waiter for a *record* lock takes part in the kernel's deadlock
+    detection and gives unrelated processes EDEADLK.
+    """
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _request(fcntl.F_WRLCK, byte))
+
+
+@contextmanager
+def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
+    """Hold flock(2) on the file `path` (made if missing) for the block; waits for others."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def hold_directory(path: Path) -> int:
+    """A descriptor that holds a shared flock on a directory, so that cleaners of /tmp leave it alone."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return fd

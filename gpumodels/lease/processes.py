@@ -1,0 +1,75 @@
+"""Finding and ending the process tree of one instance, for the process engine.
+
+Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment: children inherit it even when they
+leave their session or their parent dies, and an id is never used twice, so no reused process id is ever mistaken for one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "GPUMODELS_INSTANCE"
+
+
+def start_time(pid: int) -> int:
+    """When the process started, in clock ticks since boot (proc(5), field 22 of stat); 0 if there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def same_process(pid: int, started: int) -> bool:
+    """Whether `pid` still is the process that started then, and not merely a zombie of it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in ("Z", "X") and int(fields[19]) == started
+
+
+def marked(instance_id: str) -> list[int]:
+    """Every process of this user that belongs to the instance."""
+    wanted = f"{MARK}={instance_id}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def kill_marked(instance_id: str, within: float = 2.0) -> bool:
+    """SIGKILL every process of the instance; True when none is left, within so many seconds."""
+    deadline = time.monotonic() + within
+    while pids := [pid for pid in marked(instance_id) if pid != os.getpid()]:
+        for pid in pids:
+            _kill(pid, instance_id)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _kill(pid: int, instance_id: str) -> None:
+    """Kill exactly the process that carries the mark: the descriptor pins it before the mark is read again."""
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if f"{MARK}={instance_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+def wait_for_death(pidfd: int) -> None:
+    """Block until the process behind the descriptor is dead."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()

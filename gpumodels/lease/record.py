@@ -1,0 +1,74 @@
+"""`instance.json`: what an instance is, where it runs and for whom. Everybody reads it; only its maker writes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+#: The format of instance.json; a reader leaves records of another version alone.
+VERSION = 1
+
+State = Literal["loading", "ready"]
+
+
+class UnknownRecordError(ValueError):
+    """An instance.json of another version, or none that can be understood."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The notebook or process that asked for the instance."""
+
+    pid: int
+    kernel_id: str = ""
+    notebook: str = ""
+
+
+@dataclass(frozen=True)
+class InstanceRecord:
+    """One instance, as `instance.json` tells it. `created` is in seconds since the epoch."""
+
+    id: str
+    model: str
+    engine: str
+    owner: Owner
+    created: float
+    state: State = "loading"
+    devices: tuple[dict[str, Any], ...] = ()
+    #: Where its shared memory lies, "" where there is none.
+    shared_memory: str = ""
+    #: What the engine needs to find it again: container id, or process id and start time.
+    engine_ref: dict[str, Any] = field(default_factory=dict)
+    grace: float = 1.0
+    #: Proof, for the leash, that it sees this machine's files.
+    nonce: str = ""
+    gpumodels: str = ""
+    version: int = VERSION
+
+    @property
+    def device(self) -> str:
+        """What it runs on, for display: "GPU 0", "GPU 0, 1" or "CPU"."""
+        if not self.devices:
+            return "CPU"
+        return "GPU " + ", ".join(str(device["index"]) for device in self.devices)
+
+    def with_(self, **changes: Any) -> InstanceRecord:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> InstanceRecord:
+        """Read a record; raises UnknownRecordError for anything but a whole record of this version."""
+        try:
+            fields = json.loads(text)
+            if fields["version"] != VERSION:
+                raise UnknownRecordError(f"version {fields['version']!r}")
+            fields["owner"] = Owner(**fields["owner"])
+            fields["devices"] = tuple(fields["devices"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnknownRecordError(str(error)) from None

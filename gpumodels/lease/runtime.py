@@ -1,0 +1,270 @@
+"""The runtime directory: one directory an instance, read by everybody, so that there is no registry to lose.
+
+    /tmp/gpumodels-UID/           0700; another place by GPUMODELS_RUNTIME_DIR
+        .gate                     creating and joining hold it shared, sweeping exclusively
+        .identity                 which runtime directory this is, for labels and names in shared memory
+        ctpn-3f9ac1d20b/
+            instance.json         never shown to the instance: what a server can write is not believed
+            lease                 lock, see `locks`
+            ended.json            by whom and when it was stopped on purpose
+            log                   the model server's output, where the engine keeps none
+            socket/               grpc.sock
+        .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
+
+Shared memory lies in /dev/shm/gpumodels-UID/IDENTITY-INSTANCE/, 0700 likewise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import RuntimeDirectoryError
+from gpumodels.lease import held, locks
+from gpumodels.lease.record import InstanceRecord, UnknownRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
+_SWEPT = ".swept-"
+#: POSIX locks on these may be local to one machine, late, or absent.
+_NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an instance was ended on purpose: `by` completes "stopped ...", `at` is seconds since the epoch."""
+
+    by: str
+    at: float
+
+    def __str__(self) -> str:
+        return f"stopped from {self.by} at {time.strftime('%H:%M', time.localtime(self.at))}"
+
+
+class InstanceDirectory:
+    """One instance's files. Making the object touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name.removeprefix(_SWEPT)
+        self.lease_file = path / "lease"
+        self.log = path / "log"
+        self.socket = path / "socket"
+
+    def __repr__(self) -> str:
+        return f"InstanceDirectory({str(self.path)!r})"
+
+    def record(self) -> InstanceRecord:
+        """What instance.json says; raises UnknownRecordError if it is missing, broken or of another version."""
+        try:
+            return InstanceRecord.from_json((self.path / "instance.json").read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnknownRecordError(str(error)) from None
+
+    def write(self, record: InstanceRecord) -> None:
+        """Replace instance.json at once and whole."""
+        _write_atomically(self.path / "instance.json", record.to_json())
+
+    @property
+    def ended(self) -> Ended | None:
+        """By whom and when the instance was stopped on purpose, or None."""
+        try:
+            return Ended(**json.loads((self.path / "ended.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def mark_ended(self, by: str) -> None:
+        """Say, before stopping it, who stops the instance; the first to say so is believed."""
+        with suppress(OSError):  # the word is a courtesy: the stop itself must not fail on a full disk
+            if self.ended is None:
+                _write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
+
+    @property
+    def lease_state(self) -> held.LeaseState:
+        return held.state(self.lease_file)
+
+    @property
+    def leash_lives(self) -> bool:
+        return held.leash_lives(self.lease_file)
+
+    def remove(self) -> None:
+        """Remove the directory and all in it; silent about what is gone already."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class RuntimeDirectory:
+    """The place of all instances of one user on one machine; made and checked on construction.
+
+    Raises RuntimeDirectoryError if it is somebody else's, open to others, no directory, or on a network filesystem.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        configured = os.environ.get("GPUMODELS_RUNTIME_DIR")
+        # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree whatever their TMPDIR.
+        self.path = Path(path or configured or f"/tmp/gpumodels-{os.getuid()}").absolute()  # noqa: S108
+        _make_private(self.path)
+        _refuse_network_filesystem(self.path)
+        self.identity = self._identity()
+
+    def _identity(self) -> str:
+        file = self.path / ".identity"
+        with locks.flocked(self.path / ".gate", exclusive=True):
+            with suppress(OSError):
+                if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
+                    return found
+            made = secrets.token_hex(4)
+            _write_atomically(file, made)
+            return made
+
+    @contextmanager
+    def gate(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Creating and joining pass the gate together; a sweep that decides what is stale has it alone."""
+        with locks.flocked(self.path / ".gate", exclusive=exclusive):
+            yield
+
+    def create(self, record: InstanceRecord, owner: tuple[int, int] | None = None) -> tuple[InstanceDirectory, held.Lease]:
+        """Make an instance's directory and take its lease, before anything is started.
+
+        `record.id` names the directory; `owner` (uid, gid) is who will run the instance, where that is not the caller.
+        """
+        directory = InstanceDirectory(self.path / record.id)
+        with self.gate():
+            directory.path.mkdir(mode=0o700)
+            try:
+                lease = held.create(directory.lease_file, record.nonce, owner)
+                directory.socket.mkdir(mode=0o700)
+                if owner is not None:
+                    os.chown(directory.socket, *owner)
+                directory.write(record)
+            except OSError as error:
+                directory.remove()
+                raise RuntimeDirectoryError(
+                    f"The runtime directory {self.path} cannot take a new instance: {error.strerror}. "
+                    "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
+                ) from error
+        return directory, lease
+
+    def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
+        """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""
+        path = self._shared_memory_root / f"{self.identity}-{instance_id}"
+        try:
+            _make_private(path.parent)
+            path.mkdir(mode=0o700)
+            if owner is not None:
+                os.chown(path, *owner)
+        except (OSError, RuntimeDirectoryError):
+            return ""
+        return str(path)
+
+    @property
+    def _shared_memory_root(self) -> Path:
+        return SHARED_MEMORY / f"gpumodels-{os.getuid()}"
+
+    def directory(self, instance_id: str) -> InstanceDirectory:
+        """The directory of the instance of that id; raises KeyError where there is none."""
+        path = self.path / instance_id
+        if "/" in instance_id or instance_id.startswith(".") or not path.is_dir():
+            raise KeyError(instance_id)
+        return InstanceDirectory(path)
+
+    def instances(self) -> list[InstanceDirectory]:
+        """Every instance's directory, oldest name first, held or not."""
+        return [InstanceDirectory(self.path / name) for name in self._names() if not name.startswith(".")]
+
+    def _names(self) -> list[str]:
+        with os.scandir(self.path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+    def claim_stale(self) -> list[InstanceDirectory]:
+        """Take what nobody holds out of sight of everybody, and return it for sweeping.
+
+        Alone in the gate, so nothing half-made is met. A claim is a rename: what an earlier sweep claimed and did
+        not finish is returned as well.
+        """
+        with self.gate(exclusive=True):
+            for directory in self.instances():
+                if directory.lease_state is held.LeaseState.FREE and not _of_another_version(directory):
+                    with suppress(OSError):
+                        directory.path.rename(self.path / f"{_SWEPT}{directory.id}")
+            return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(_SWEPT)]
+
+    def sweep_shared_memory(self) -> None:
+        """Remove shared memory of instances of this runtime directory that have no directory any more."""
+        with self.gate(exclusive=True):
+            known = {name.removeprefix(_SWEPT) for name in self._names()}
+            for path in self._shared_memory_root.glob(f"{self.identity}-*"):
+                if path.name.removeprefix(f"{self.identity}-") not in known:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_shared_memory(path: str) -> None:
+    """Remove one instance's directory on /dev/shm, if it is one."""
+    if path and Path(path).parent.parent == SHARED_MEMORY:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _of_another_version(directory: InstanceDirectory) -> bool:
+    """Whether another gpumodels made it: its own version knows how to sweep it, and we do not."""
+    try:
+        found = json.loads((directory.path / "instance.json").read_text())
+        return isinstance(found, dict) and found.get("version") != InstanceRecord.version
+    except (OSError, ValueError):
+        return False  # a creation that died half-way: nothing was started yet
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=False, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise RuntimeDirectoryError(
+            f"The directory {path} cannot be made: {error.strerror}. Set GPUMODELS_RUNTIME_DIR to a place of yours."
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise RuntimeDirectoryError(
+            f"{path} is not a directory of yours, so it is not used. Remove it or set GPUMODELS_RUNTIME_DIR."
+        )
+    if found.st_mode & 0o077:
+        raise RuntimeDirectoryError(f"{path} is open to other users. Close it with `chmod 700 {path}`.")
+
+
+def _refuse_network_filesystem(path: Path) -> None:
+    kind = _filesystem(path)
+    if kind in _NETWORK_FILESYSTEMS:
+        raise RuntimeDirectoryError(
+            f"{path} lies on a network filesystem ({kind}), where locks cannot be relied on. "
+            "Set GPUMODELS_RUNTIME_DIR to a local directory."
+        )
+
+
+def _filesystem(path: Path) -> str:
+    """The type of the filesystem under `path`, from /proc/self/mountinfo (proc(5)); "" where it cannot be told."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError), Path("/proc/self/mountinfo").open() as mounts:
+        for line in mounts:
+            left, _, right = line.partition(" - ")
+            if left.split()[2] == wanted:
+                return right.split()[0]
+    return ""
