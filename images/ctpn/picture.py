@@ -1,0 +1,91 @@
+"""Makes the network's input from whatever picture a call brings: any size, grey, with transparency, float."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+Array = np.ndarray[Any, Any]
+
+#: Every picture is scaled to about this many pixels, whatever its size and shape, so that every call costs
+#: about the same. The paper scales the short side to 600, which makes a 16:9 photo this large.
+_AREA = 600 * 1067
+#: Small pictures grow by no more than this.
+_ZOOM = 2.0
+#: No side is longer than this, which bounds the work for a picture that is all length.
+_LONGEST = 10_000
+#: The network sees multiples of this.
+_CELL = 16
+
+
+class Scaled(NamedTuple):
+    """`pixels` uint8 [h, w, 3] for the network; `scale` (x, y) is its pixels to the picture's; `size` (x, y) of the picture."""
+
+    pixels: Array
+    scale: tuple[float, float]
+    size: tuple[int, int]
+
+
+def prepare(image: Any) -> Scaled:
+    """Scale `image` for the network; raises ValueError saying what was got and what is expected.
+
+    Taken are [H, W], [H, W, 1], [H, W, 3] and [H, W, 4] (the last is transparency, laid over white) of uint8, bool, uint16
+    (0 to 65535) or float (0 to 1, or 0 to 255 where a value above 1 shows it).
+    """
+    array = _checked(image)
+    height, width = array.shape[:2]
+    scale = min(_ZOOM, math.sqrt(_AREA / (height * width)), _LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    pixels = np.asarray(_shrunk(array, math.floor(1 / scale)).resize(size, Image.Resampling.BILINEAR))
+    fill = [(0, -side % _CELL) for side in pixels.shape[:2]]
+    padded = np.pad(pixels, [*fill, (0, 0)], mode="edge")  # a border of another colour would look like an edge
+    return Scaled(padded, (size[0] / width, size[1] / height), (width, height))
+
+
+def _checked(image: Any) -> Array:
+    array = np.asarray(image)
+    wanted = "expected is an image [H, W, 3] of uint8 (grey [H, W] and [H, W, 4] work too)"
+    got = f"got {array.dtype} {list(array.shape)}"
+    if array.ndim == 2:  # noqa: PLR2004 - grey
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):  # noqa: PLR2004
+        raise ValueError(f"{got}; {wanted}.")
+    if array.size == 0:
+        raise ValueError(f"{got}, which has no pixels; {wanted}.")
+    if array.dtype.kind not in "bf" and array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{got}; {wanted}.")
+    if array.dtype.kind == "f" and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        raise ValueError(f"{got} with values that are not finite numbers; {wanted}.")
+    return array
+
+
+def _shrunk(array: Array, factor: int) -> Image.Image:
+    """The picture in RGB, each side divided by `factor`, band by band: a huge one needs little memory besides itself."""
+    white = _white(array)
+    rows = max(factor, 1) * max(1, 2**20 // array.shape[1] // max(factor, 1))
+    bands = [_rgb(array[top : top + rows], white) for top in range(0, len(array), rows)]
+    if factor < 2:  # noqa: PLR2004
+        return Image.fromarray(np.concatenate(bands))
+    return Image.fromarray(np.concatenate([np.asarray(Image.fromarray(band).reduce(factor)) for band in bands]))
+
+
+def _white(array: Array) -> float:
+    """The value that is full brightness."""
+    if array.dtype.kind == "f":
+        return 1.0 if array.max() <= 1 else 255.0
+    return {"b": 1.0, "u": float(np.iinfo(array.dtype).max) if array.dtype.kind == "u" else 0.0}[array.dtype.kind]
+
+
+def _rgb(band: Array, white: float) -> Array:
+    """One band as uint8 [h, W, 3]."""
+    if band.dtype != np.uint8:
+        band = np.clip(np.asarray(band, np.float32) * (255 / white) + 0.5, 0, 255).astype(np.uint8)
+    if band.shape[2] == 1:
+        return np.repeat(band, 3, axis=2)
+    if band.shape[2] == 4:  # noqa: PLR2004 - over white, as a viewer shows it
+        alpha = band[:, :, 3:].astype(np.uint16)
+        return ((band[:, :, :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+    return np.ascontiguousarray(band)
