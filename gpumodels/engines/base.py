@@ -31,6 +31,8 @@ class LaunchPlan:
     directory: InstanceDirectory
     #: What `prepare` returned: an image, an environment.
     prepared: str
+    #: Which runtime directory `directory` lies in, for labels.
+    runtime_identity: str = ""
     devices: tuple[Device, ...] = ()
     #: Directory of the weights files, shown to the model server read-only; None if it needs none.
     weights: Path | None = None
@@ -47,7 +49,7 @@ class LaunchPlan:
 class Ending:
     """How an instance ended: the leash's exit code, and whether the system killed it for memory."""
 
-    exit_code: int
+    exit_code: int | None  # None where only its parent could know
     out_of_memory: bool = False
 
 

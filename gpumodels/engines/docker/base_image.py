@@ -1,0 +1,110 @@
+"""The base image: Debian with Python. Pulled from a registry, or made without one.
+
+Made with debootstrap (Debian's own tool) and `docker import`, so that people without access to a registry get along.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker.errors import APIError, ImageNotFound
+
+from gpumodels.errors import BaseImageUnavailable
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from gpumodels.engines.base import Progress
+
+#: What `gpumodels base-image` makes, and what is used before anything is pulled.
+MADE = "gpumodels/base:bookworm"
+PULLED = "python:3.11-slim-bookworm"
+
+_SUITE = "bookworm"
+_PACKAGES = ("python3", "python3-venv", "ca-certificates")
+
+
+def find(client: DockerClient, progress: Progress) -> str:
+    """The name of a base image that is here, pulling it if need be; GPUMODELS_BASE_IMAGE names another one.
+
+    Raises BaseImageUnavailable, saying how to make one.
+    """
+    configured = os.environ.get("GPUMODELS_BASE_IMAGE")
+    for name in [configured] if configured else [MADE, PULLED]:
+        try:
+            client.images.get(name)
+        except ImageNotFound:
+            continue
+        return name
+    wanted = configured or PULLED
+    try:
+        _pull(client, wanted, progress)
+    except APIError as error:
+        raise BaseImageUnavailable(
+            f"No base image: {wanted} cannot be pulled ({error.explanation or error}). Without a registry, make one "
+            "with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
+        ) from error
+    return wanted
+
+
+def _pull(client: DockerClient, name: str, progress: Progress) -> None:
+    """Pull with progress over all layers."""
+    repository, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "latest")
+    layers: dict[str, tuple[int, int]] = {}
+    for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
+        if "error" in event:
+            raise APIError(event["error"], explanation=event["error"])
+        detail, layer, status = event.get("progressDetail") or {}, event.get("id"), event.get("status")
+        if layer and detail.get("total"):
+            # Each layer is fetched and then unpacked: two passes over its bytes.
+            passed = detail["total"] if status == "Extracting" else 0
+            layers[layer] = (passed + detail.get("current", 0), 2 * detail["total"])
+        elif layer in layers and status == "Pull complete":
+            layers[layer] = (layers[layer][1], layers[layer][1])
+        done, total = (sum(column) for column in zip(*layers.values(), strict=True)) if layers else (0, 0)
+        progress(f"pulling {name}: {len(layers)} layers", done / total if total else None)
+
+
+def make(client: DockerClient, progress: Progress) -> str:
+    """Make the base image without a registry and return its name. Needs root and debootstrap.
+
+    `GPUMODELS_DEBIAN_MIRROR` names a mirror other than debootstrap's own choice.
+    Raises BaseImageUnavailable with the last lines of what failed.
+    """
+    if os.getuid() != 0 or shutil.which("debootstrap") is None:
+        raise BaseImageUnavailable(
+            "Making a base image needs root and debootstrap: `sudo apt-get install debootstrap`, then run "
+            "`gpumodels base-image` as root."
+        )
+    with tempfile.TemporaryDirectory(prefix="gpumodels-base-") as work:
+        root = Path(work) / "root"
+        mirror = os.environ.get("GPUMODELS_DEBIAN_MIRROR")
+        _run(
+            ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(root)]
+            + ([mirror] if mirror else []),
+            progress,
+        )
+        for unneeded in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+            shutil.rmtree(root / unneeded, ignore_errors=True)
+        progress(f"importing {MADE}", None)
+        archive = Path(work) / "root.tar"
+        _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], progress)
+        client.api.import_image_from_file(str(archive), repository=MADE.partition(":")[0], tag=MADE.partition(":")[2])
+    return MADE
+
+
+def _run(command: list[str], progress: Progress) -> None:
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            progress(f"base image: {line.strip()}", None)
+    if process.returncode:
+        tail = "\n".join(lines[-10:])
+        raise BaseImageUnavailable(f"The base image could not be made: {command[0]} failed. It said:\n{tail}")

@@ -1,0 +1,117 @@
+"""Reaching the Docker daemon, and what can be found out about it."""
+
+from __future__ import annotations
+
+import grp
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import docker
+import requests
+from docker.context import ContextAPI
+from docker.errors import DockerException
+
+from gpumodels.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+#: How the daemon gives GPUs to a container.
+GpuAccess = Literal["cdi", "nvidia runtime", "none"]
+
+_ANSWER_WITHIN = 60.0  # seconds; a busy daemon creates containers slowly
+_CDI_KIND = "nvidia.com/gpu"
+_USE_PROCESS = "or use `--engine process`, which needs no Docker"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """What `docker info` says that matters to us."""
+
+    rootless: bool
+    remaps_users: bool
+    gpu_access: GpuAccess
+
+
+def connect() -> DockerClient:
+    """A client for DOCKER_HOST or else the CLI's current context; raises EngineUnavailable saying what to do."""
+    address = ""
+    try:
+        if os.environ.get("DOCKER_HOST"):
+            address = os.environ["DOCKER_HOST"]
+            client = docker.from_env(timeout=int(_ANSWER_WITHIN))
+        else:
+            context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+            if context is None:
+                raise EngineUnavailable(
+                    f"The Docker context {os.environ['DOCKER_CONTEXT']!r} does not exist. `docker context ls` lists them."
+                )
+            address = context.Host or "unix:///var/run/docker.sock"
+            client = docker.DockerClient(base_url=address, tls=context.TLSConfig, timeout=int(_ANSWER_WITHIN))
+        client.ping()
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise EngineUnavailable(_why_unreachable(address, error)) from error
+    return client
+
+
+def _why_unreachable(address: str, error: BaseException) -> str:
+    socket = Path(urlsplit(address).path)
+    if address.startswith("unix:") and socket.exists() and not os.access(socket, os.R_OK | os.W_OK):
+        return (
+            f"Docker runs, but you may not use {socket}: it belongs to the group {_group(socket)!r}. Ask your administrator for "
+            f"`usermod -aG {_group(socket)} {_user()}` and log in again, {_USE_PROCESS}."
+        )
+    return f"Docker does not answer at {address or 'its default address'} ({_short(error)}). Start it, {_USE_PROCESS}."
+
+
+def _group(path: Path) -> str:
+    number = path.stat().st_gid
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _user() -> str:
+    return os.environ.get("USER") or str(os.getuid())
+
+
+def _short(error: BaseException) -> str:
+    """The innermost cause, which is the one that tells: requests wraps urllib3 wraps the socket's error."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text)
+
+
+def inspect(client: DockerClient) -> Daemon:
+    """Ask the daemon what it is and how it gives GPUs to containers."""
+    info: dict[str, Any] = client.info()
+    options = [str(option) for option in info.get("SecurityOptions") or ()]
+    return Daemon(
+        rootless=any("name=rootless" in option for option in options),
+        remaps_users=any("name=userns" in option for option in options),
+        gpu_access=_gpu_access(info),
+    )
+
+
+def _gpu_access(info: dict[str, Any]) -> GpuAccess:
+    if _cdi_offers_gpus(info):
+        return "cdi"
+    return "nvidia runtime" if "nvidia" in (info.get("Runtimes") or {}) else "none"
+
+
+def _cdi_offers_gpus(info: dict[str, Any]) -> bool:
+    discovered = info.get("DiscoveredDevices")
+    if discovered is not None:
+        return any(str(device.get("ID", "")).startswith(f"{_CDI_KIND}=") for device in discovered)
+    # Engines before 28.3 name only the directories of the specifications.
+    for directory in info.get("CDISpecDirs") or ():
+        with suppress(OSError):
+            if any(_CDI_KIND in path.read_text() for path in Path(directory).iterdir() if path.is_file()):
+                return True
+    return False

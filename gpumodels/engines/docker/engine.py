@@ -1,0 +1,255 @@
+"""The docker engine: instances are containers that see their lease, their socket and their shared memory, and no more."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DeviceRequest, LogConfig, Mount
+
+from gpumodels import devices
+from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
+from gpumodels.engines.docker import base_image, daemon, image, labels
+from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
+from gpumodels.lease.processes import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
+
+_INSIDE = "/run/gpumodels"
+#: Who runs an instance when root asks: nobody's account on Debian or in usual images, so it owns nothing else.
+_UNPRIVILEGED = (65532, 65532)
+_TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
+_PIDS = 4096
+_LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
+_MARGIN = 2.0  # seconds that the daemon may need beyond the grace
+
+
+class DockerInstance(Instance):
+    """A container, found by its name, so that one can be removed whose creation was never answered."""
+
+    def __init__(self, engine: DockerEngine, instance_id: str) -> None:
+        self._engine = engine
+        self.name = f"gpumodels-{instance_id}"
+        self.id = instance_id
+
+    def _container(self) -> Container | None:
+        try:
+            found = self._engine.client.containers.get(self.name)
+        except NotFound:
+            return None
+        except (DockerException, requests.RequestException) as error:
+            raise EngineUnavailable(f"Docker does not answer, so {self.id} cannot be reached: {error}.") from error
+        return found if found.labels.get(labels.INSTANCE) == self.id else None
+
+    def ending(self) -> Ending | None:
+        container = self._container()
+        if container is None:
+            return Ending(None)
+        state = container.attrs["State"]
+        if state["Status"] in ("exited", "dead"):
+            return Ending(state["ExitCode"], bool(state.get("OOMKilled")))
+        return None
+
+    def logs(self, lines: int = 40) -> str:
+        container = self._container()
+        try:
+            return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
+        except (DockerException, requests.RequestException):
+            return ""
+
+    def stop(self, grace: float) -> None:
+        container = self._container()
+        if container is None:
+            return
+        try:
+            container.kill("SIGINT")  # the leash then gives the server its whole grace; SIGTERM is the daemon's own hurry
+            container.wait(timeout=grace + _MARGIN)
+        except (DockerException, requests.RequestException):
+            pass  # not running, paused, or too slow: removing it by force is next
+        self.remove()
+
+    def remove(self) -> None:
+        container = self._container()
+        if container is not None:
+            _remove(container)
+
+
+class DockerEngine(Engine):
+    """Runs containers on the daemon of DOCKER_HOST or of the CLI's current context."""
+
+    name = "docker"
+
+    @cached_property
+    def client(self) -> DockerClient:
+        return daemon.connect()
+
+    @cached_property
+    def daemon(self) -> daemon.Daemon:
+        return daemon.inspect(self.client)
+
+    @property
+    def instance_user(self) -> tuple[int, int] | None:  # type: ignore[override]
+        return _UNPRIVILEGED if os.getuid() == 0 and not self.daemon.rootless else None
+
+    def check(self) -> None:
+        self.client  # noqa: B018  connecting is the check
+
+    def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
+        if flavour == "gpu" and self.daemon.gpu_access == "none":
+            raise EngineUnavailable(
+                "Docker here cannot give a GPU to a container: it knows neither CDI devices nor the nvidia runtime. "
+                "Install the NVIDIA container toolkit, or use `--engine process`."
+            )
+        base = base_image.find(self.client, progress)
+        return image.build(self.client, spec, flavour, base, progress, fresh=fresh)
+
+    def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
+        instance = DockerInstance(self, plan.record.id)
+        try:
+            container = self.client.containers.create(plan.prepared, _command(plan), **self._options(plan, instance.name))
+            note({"container": container.id})
+            container.start()
+        except ImageNotFound as error:
+            raise EngineError(f"The image of {plan.spec.name!r} vanished while it was loading. Load it again.") from error
+        except APIError as error:
+            if "bind source path does not exist" in str(error):
+                raise LeaseUnseen(
+                    "Docker does not see this machine's files (is this kernel in a container, or Docker on another machine?), "
+                    "so it could not end the model with the notebook. Use `--engine process`."
+                ) from error
+            raise EngineError(f"Docker could not start {plan.spec.name!r}: {error.explanation or error}.") from error
+        except (DockerException, requests.RequestException) as error:
+            raise EngineUnavailable(f"Docker stopped answering while {plan.spec.name!r} was started: {error}.") from error
+        return instance
+
+    def _options(self, plan: LaunchPlan, name: str) -> dict[str, Any]:
+        place = labels.of_place(plan.directory.path.parent, plan.runtime_identity)
+        options: dict[str, Any] = {
+            "name": name,
+            "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **place},
+            "environment": _environment(plan),
+            "mounts": _mounts(plan),
+            "network_mode": "none",
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "read_only": True,
+            "tmpfs": {"/tmp": _TMP},  # noqa: S108
+            "pids_limit": _PIDS,
+            "log_config": _LOGS,
+            "working_dir": "/tmp",  # noqa: S108
+            **self._user(),
+        }
+        if plan.devices:
+            options |= self._gpu_options(plan)
+        return options
+
+    def _user(self) -> dict[str, Any]:
+        if self.daemon.rootless:
+            return {"user": "0:0"}  # which is the calling user, seen from outside
+        uid, gid = self.instance_user or (os.getuid(), os.getgid())
+        options: dict[str, Any] = {"user": f"{uid}:{gid}"}
+        if self.instance_user is None:
+            options["group_add"] = [str(group) for group in os.getgroups()]
+        if self.daemon.remaps_users:
+            options["userns_mode"] = "host"
+        return options
+
+    def _gpu_options(self, plan: LaunchPlan) -> dict[str, Any]:
+        uuids = [device.uuid for device in plan.devices]
+        if self.daemon.gpu_access == "cdi":
+            return {"device_requests": [DeviceRequest(driver="cdi", device_ids=[f"nvidia.com/gpu={u}" for u in uuids])]}
+        return {"runtime": "nvidia"}  # which reads NVIDIA_VISIBLE_DEVICES
+
+    def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:  # noqa: ARG002
+        return DockerInstance(self, record.id)
+
+    def sweep(self, runtime: Path, identity: str) -> None:
+        place = labels.of_place(runtime, identity)
+        boot = place.pop(labels.BOOT)
+        here = {"label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]}
+        try:
+            for container in self.client.containers.list(all=True, filters=here, ignore_removed=True):
+                if container.status != "running" and _is_left(container, runtime, place, boot):
+                    _remove(container)
+        except (DockerException, requests.RequestException) as error:
+            raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
+
+
+def _is_left(container: Container, runtime: Path, place: dict[str, str], boot: str) -> bool:
+    """Whether a container that does not run is ours, and its instance has no directory any more."""
+    found = container.labels
+    if found.get(labels.MACHINE) != place[labels.MACHINE]:
+        return False
+    if found.get(labels.BOOT) != boot:  # of an earlier boot, then: nothing of that can still be starting
+        return _created_before_boot(container)
+    instance_id = found[labels.INSTANCE]
+    return found.get(labels.IDENTITY) == place[labels.IDENTITY] and not any(
+        (runtime / name).exists() for name in (instance_id, f".swept-{instance_id}")
+    )
+
+
+def _created_before_boot(container: Container) -> bool:
+    booted = Path("/proc/1").stat().st_mtime
+    created = datetime.fromisoformat(container.attrs["Created"][:19] + "+00:00").timestamp()
+    return created < booted
+
+
+def _remove(container: Container) -> None:
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code != requests.codes.conflict:  # somebody else is removing it
+            raise EngineError(f"Docker could not remove {container.name}: {error.explanation or error}.") from error
+
+
+def _command(plan: LaunchPlan) -> list[str]:
+    scratch = ["--scratch", "/dev/shm"] if plan.record.shared_memory else []  # noqa: S108
+    return [
+        image.PYTHON, "-m", "gpumodels.lease.leash",
+        "--lease", f"{_INSIDE}/lease", "--nonce", plan.record.nonce, "--grace", str(plan.record.grace), *scratch, "--",
+        image.PYTHON, "-m", "gpumodels.server",
+        "--folder", image.FOLDER, "--entry", plan.spec.entry, "--name", plan.spec.name,
+        "--device", plan.server_device, "--socket", f"{_INSIDE}/socket",
+    ]  # fmt: skip
+
+
+def _environment(plan: LaunchPlan) -> dict[str, str]:
+    return {
+        **devices.environment(plan.devices, container=True),
+        **dict(plan.spec.env),
+        **plan.env,
+        "HOME": "/tmp",  # noqa: S108
+        "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
+        "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",
+        MARK: plan.record.id,
+    }
+
+
+def _mounts(plan: LaunchPlan) -> list[Mount]:
+    """Only these: what a server can write is its socket and its shared memory."""
+    mounts = [
+        Mount(f"{_INSIDE}/lease", str(plan.directory.lease_file), type="bind"),
+        Mount(f"{_INSIDE}/socket", str(plan.directory.socket), type="bind"),
+    ]
+    if plan.record.shared_memory:
+        mounts.append(Mount("/dev/shm", plan.record.shared_memory, type="bind"))  # noqa: S108
+    if plan.weights is not None:
+        mounts.append(Mount("/weights", str(plan.weights), type="bind", read_only=True))
+    return mounts
+
+

@@ -1,0 +1,29 @@
+"""The fake engine, for users' own tests: no Docker, no environment to build, no GPU.
+
+It runs the model folder in a local process with the interpreter of the test, so a notebook or program that loads models can be
+tested in a second. A folder may hold a `fake.py` beside its `model.py`, with a class `Model` of the same contract and
+canned answers; the fake engine serves that in place of the real one, which then need not be installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from gpumodels.engines.process import ProcessEngine
+
+if TYPE_CHECKING:
+    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.engines.base import Progress
+
+
+class FakeEngine(ProcessEngine):
+    """`gpumodels.load("ctpn", engine="fake")`."""
+
+    name = "fake"
+
+    def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:  # noqa: ARG002
+        return sys.executable
+
+    def entry(self, spec: ModelSpec) -> str:
+        return "fake:Model" if (spec.folder / "fake.py").is_file() else spec.entry

@@ -1,0 +1,43 @@
+"""Package index, CA bundle and proxies that builds use, for people behind mirrors and proxies."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Where packages come from: "" stands for the default of the tool that installs."""
+
+    index: str = ""
+    ca_bundle: str = ""
+    proxies: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Mirrors:
+        """GPUMODELS_INDEX_URL and GPUMODELS_CA_BUNDLE, else what pip and requests are told. Raises BuildFailed."""
+        index = environ.get("GPUMODELS_INDEX_URL") or environ.get("PIP_INDEX_URL", "")
+        names = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        name, bundle = next(((name, environ[name]) for name in names if environ.get(name)), ("", ""))
+        if bundle and not Path(bundle).is_file():
+            raise BuildFailed(f"{name} names {bundle}, which is not a file. Point it to a CA bundle or unset it.")
+        return cls(index, bundle, tuple((name, environ[name]) for name in _PROXIES if environ.get(name)))
+
+    def for_uv(self) -> dict[str, str]:
+        """Environment settings for uv; proxies are in the environment already."""
+        settings = {}
+        if self.index:
+            settings["UV_DEFAULT_INDEX"] = self.index
+        if self.ca_bundle:
+            settings["SSL_CERT_FILE"] = self.ca_bundle
+        return settings

@@ -1,0 +1,142 @@
+"""The process engine: the same model server in a local process, for machines without Docker."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpumodels import devices
+from gpumodels.engines import environment, payload
+from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
+from gpumodels.errors import EngineUnavailable
+from gpumodels.lease import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
+
+#: Settings of the notebook's own interpreter and display, which would mislead the model's.
+_PRIVATE_TO_THE_KERNEL = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "JPY_", "IPY", "MPLBACKEND", "CUDA_", "NVIDIA_", "GPUMODELS_")
+#: What the leash may need beyond the grace, on a loaded machine.
+_MARGIN = 2.0
+
+#: Leashes that this process started, so that they are reaped.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class ProcessInstance(Instance):
+    """A leash in a session of its own and, where the machine allows, a PID namespace."""
+
+    def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
+        self.id = record.id
+        self.pid: int = record.engine_ref.get("pid", 0)
+        self.started: int = record.engine_ref.get("started", 0)
+        self._log = directory.log
+
+    def ending(self) -> Ending | None:
+        child = _children.get(self.pid)
+        if child is not None:
+            code = child.poll()
+            return None if code is None else Ending(code)
+        return None if processes.same_process(self.pid, self.started) else Ending(None)
+
+    def logs(self, lines: int = 40) -> str:
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 400 * lines))
+                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def stop(self, grace: float) -> None:
+        with suppress(OSError):
+            pidfd = os.pidfd_open(self.pid)
+            try:
+                if self.ending() is None:
+                    signal.pidfd_send_signal(pidfd, signal.SIGINT)
+                    select.select([pidfd], [], [], grace + _MARGIN)
+            finally:
+                os.close(pidfd)
+        self.remove()
+
+    def remove(self) -> None:
+        processes.kill_marked(self.id)
+        child = _children.pop(self.pid, None)
+        if child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_MARGIN)
+
+
+class ProcessEngine(Engine):
+    """Runs the model server in an environment made for its requirements."""
+
+    name = "process"
+
+    def check(self) -> None:
+        if os.name != "posix" or not hasattr(os, "pidfd_open"):
+            raise EngineUnavailable("The process engine needs Linux 5.3 or newer; run gpumodels there.")
+
+    def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
+        return str(environment.python_with(spec.requirements(flavour), spec.name, progress, fresh=fresh))
+
+    def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
+        with plan.directory.log.open("ab") as log:
+            child = subprocess.Popen(
+                _command(plan, self.entry(plan.spec)),
+                env=_environment(plan),
+                cwd=plan.directory.path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _children[child.pid] = child
+        reference = {"pid": child.pid, "started": processes.start_time(child.pid)}
+        note(reference)
+        return ProcessInstance(plan.record.with_(engine_ref=reference), plan.directory)
+
+    def entry(self, spec: ModelSpec) -> str:
+        """`module:Class` of what is served."""
+        return spec.entry
+
+    def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
+        return ProcessInstance(record, directory)
+
+    def sweep(self, runtime: Path, identity: str) -> None:
+        """Nothing is left to find: a process without a directory still has its leash, or was its directory's to sweep."""
+
+
+def _command(plan: LaunchPlan, entry: str) -> list[str]:
+    scratch = ["--scratch", plan.record.shared_memory] if plan.record.shared_memory else []
+    return [
+        plan.prepared, "-m", "gpumodels.lease.leash", "--namespace",
+        "--lease", str(plan.directory.lease_file), "--nonce", plan.record.nonce,
+        "--grace", str(plan.record.grace), *scratch, "--",
+        plan.prepared, "-m", "gpumodels.server",
+        "--folder", str(plan.spec.folder), "--entry", entry, "--name", plan.spec.name,
+        "--device", plan.server_device, "--socket", str(plan.directory.socket),
+    ]  # fmt: skip
+
+
+def _environment(plan: LaunchPlan) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}
+    return {
+        **inherited,
+        **devices.environment(plan.devices, container=False),
+        **dict(plan.spec.env),
+        **plan.env,
+        "PYTHONPATH": str(payload.directory()),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        "GPUMODELS_SHM": plan.record.shared_memory,
+        "GPUMODELS_WEIGHTS": str(plan.weights or ""),
+        processes.MARK: plan.record.id,
+    }
