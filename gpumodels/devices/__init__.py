@@ -1,0 +1,25 @@
+"""GPUs: which there are, what they hold, and which of them an instance gets. The one gate to NVML.
+
+Without a driver nothing here fails: `devices()` is empty and `why_none()` says why.
+"""
+
+from __future__ import annotations
+
+from gpumodels.devices.device import Device, Holding, Snapshot, size
+from gpumodels.devices.inventory import devices, snapshot
+from gpumodels.devices.listing import table
+from gpumodels.devices.placement import select, why_none
+from gpumodels.devices.settings import environment
+
+__all__ = [
+    "Device",
+    "Holding",
+    "Snapshot",
+    "devices",
+    "environment",
+    "select",
+    "size",
+    "snapshot",
+    "table",
+    "why_none",
+]

@@ -1,0 +1,72 @@
+"""How people name GPUs: `0`, `0,1`, `GPU-1b2c...`, `1b2c`, `MIG-...`, `auto`, `auto:2`, `none`."""
+
+from __future__ import annotations
+
+import numbers
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpumodels.devices.device import Device
+from gpumodels.errors import DeviceError
+
+#: A request as a user writes it; None asks for no GPU.
+Asked = str | int | Sequence[str | int] | None
+
+FORMS = "an index (0), a UUID or the start of one, several with commas (0,1), auto, auto:2 or none"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: devices by name, or `automatic` ones of our choice, or, with neither, no GPU."""
+
+    names: tuple[str, ...] = ()
+    automatic: int = 0
+    #: Whether a number was asked for (auto:1), which must then be had.
+    counted: bool = False
+
+
+def parse(asked: Asked) -> Request:
+    """Read a request; raises DeviceError for what no machine could fulfil."""
+    names = [name.strip() for name in _words(asked)]
+    first = names[0].lower() if len(names) == 1 else ""
+    if first == "none":
+        return Request()
+    if first == "auto":
+        return Request(automatic=1)
+    if number := re.fullmatch(r"auto:([1-9]\d{0,3})", first):
+        return Request(automatic=int(number[1]), counted=True)
+    if not all(re.fullmatch(r"[\w-]+", name) and name.lower() not in ("auto", "none") for name in names) or not names:
+        raise DeviceError(f"{asked!r} names no GPU: write {FORMS}.")
+    return Request(tuple(names))
+
+
+def _words(asked: object) -> list[str]:
+    if isinstance(asked, str):
+        return asked.split(",")
+    if isinstance(asked, (list, tuple)):
+        if all(isinstance(one, str) or _is_index(one) for one in asked):
+            return [str(one) for one in asked]
+    elif asked is None:
+        return ["none"]
+    elif _is_index(asked):
+        return [str(asked)]
+    raise DeviceError(f"{asked!r} names no GPU: write {FORMS}.")
+
+
+def _is_index(value: object) -> bool:
+    # Integral, not int: an index may come out of an array.
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def at_index(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
+    """The whole GPU of that index, as a tuple of one or none."""
+    return tuple(device for device in known if not device.is_mig and device.index == int(text))
+
+
+def with_prefix(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
+    """The devices whose UUID is `text` or, failing that, starts with it; "GPU-" and "MIG-" may be left out."""
+    wanted = text.lower()
+    spellings = [(device, (device.uuid.lower(), device.uuid.lower().partition("-")[2])) for device in known]
+    exact = tuple(device for device, spelt in spellings if wanted in spelt)
+    return exact or tuple(device for device, spelt in spellings if any(s.startswith(wanted) for s in spelt))

@@ -1,0 +1,111 @@
+"""The one gate to NVML: nobody else imports pynvml.
+
+Loaded at the first question, one question at a time, started once and then kept; started again in a forked child and
+after it was lost (the driver was reloaded, or another library in this process shut NVML down). A driver that
+appears later is found, because a failed start is not remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+#: Calls a function of pynvml by name: `ask("nvmlDeviceGetName", handle)`.
+Ask = Callable[..., Any]
+
+UNINITIALIZED = 1
+NO_PERMISSION = 4
+DRIVER_NOT_LOADED = 9
+LIBRARY_NOT_FOUND = 12
+VERSION_MISMATCH = 18
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+class NotAvailable(Exception):  # noqa: N818 (an answer, not a mistake)
+    """NVML has no answer; the text says why, in words for a user."""
+
+
+class Lost(NotAvailable):
+    """NVML is no longer started; starting it again may help."""
+
+
+class _Gate:
+    """NVML in this process. Handles die with it, so nothing outlives a reading but plain values."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pynvml: Any = None
+        self._started = False
+
+    def read(self, reading: Callable[[Ask], T]) -> T:
+        """Run `reading` with a started NVML that nobody else talks to; raises NotAvailable."""
+        with self._lock:
+            self._start()
+            try:
+                return reading(self._ask)
+            except Lost:
+                self._stop()
+            self._start()
+            return reading(self._ask)
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        if self._pynvml is None:
+            try:
+                self._pynvml = importlib.import_module("pynvml")
+            except ImportError:
+                raise NotAvailable("the Python package nvidia-ml-py is not installed") from None
+        self._ask("nvmlInit")
+        self._started = True
+
+    def _stop(self) -> None:
+        self._started = False
+        with contextlib.suppress(NotAvailable):  # it may be gone already
+            self._ask("nvmlShutdown")
+
+    def _ask(self, function: str, *arguments: object) -> Any:
+        try:
+            return getattr(self._pynvml, function)(*arguments)
+        except self._pynvml.NVMLError as error:
+            kind = Lost if error.value in (UNINITIALIZED, DRIVER_NOT_LOADED) else NotAvailable
+            raise kind(_in_words(error)) from error
+
+    def after_fork(self) -> None:
+        """Another thread of the parent may have held the lock, and its NVML is not the child's."""
+        self._lock = threading.RLock()
+        self._started = False
+
+
+_gate = _Gate()
+read = _gate.read
+os.register_at_fork(after_in_child=_gate.after_fork)
+
+
+def optional(ask: Ask, function: str, *arguments: object) -> Any:
+    """The answer, or None where this GPU, driver or user has none."""
+    try:
+        return ask(function, *arguments)
+    except Lost:
+        raise
+    except NotAvailable:
+        return None
+
+
+def _in_words(error: Any) -> str:
+    if error.value == LIBRARY_NOT_FOUND and _DRIVER.exists():
+        return "the NVIDIA driver is loaded but libnvidia-ml.so.1 is not here (a container without the nvidia runtime?)"
+    reasons = {
+        LIBRARY_NOT_FOUND: "no NVIDIA driver is installed (libnvidia-ml.so.1 not found)",
+        DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded, or this process may not see it",
+        NO_PERMISSION: "no permission to use the NVIDIA driver (/dev/nvidia*)",
+        VERSION_MISMATCH: "the NVIDIA driver was upgraded and the machine must be restarted",
+    }
+    return reasons.get(error.value, f"the NVIDIA driver answers: {error}")
