@@ -1,0 +1,57 @@
+"""A real Jupyter server in this process, with our routes on a list that the test fills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Not as a plugin: pytest takes those for the whole run only, and its autouse fixtures are no one else's business.
+from pytest_jupyter.jupyter_server import *  # noqa: F403
+
+from gpumodels.errors import EngineUnavailable
+from gpumodels.jupyter.handlers import add_routes
+from gpumodels.lease.record import InstanceRecord, Owner
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+
+class Shelf:
+    """Models by id, with the two verbs that the routes use of the manager."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, InstanceRecord] = {}
+        self.stopped_by: dict[str, str] = {}
+        self.broken: Exception | None = None
+
+    def put(self, instance_id: str, **fields: object) -> InstanceRecord:
+        given = {"model": "echo", "engine": "process", "owner": Owner(pid=4711), "created": 1_760_000_000.0, **fields}
+        self.records[instance_id] = InstanceRecord(id=instance_id, **given)
+        return self.records[instance_id]
+
+    def running(self) -> list[InstanceRecord]:
+        if self.broken:
+            raise self.broken
+        return list(self.records.values())
+
+    def stop_instance(self, instance_id: str, by: str) -> None:
+        del self.records[instance_id]
+        self.stopped_by[instance_id] = by
+
+
+@pytest.fixture
+def no_docker() -> EngineUnavailable:
+    return EngineUnavailable("Docker does not answer, so echo cannot be asked for; start it.")
+
+
+@pytest.fixture
+def jp_server_config() -> dict[str, object]:
+    return {"ServerApp": {"allow_unauthenticated_access": False}}
+
+
+@pytest.fixture
+def shelf(jp_serverapp: ServerApp) -> Shelf:
+    shelf = Shelf()
+    add_routes(jp_serverapp.web_app, shelf)
+    return shelf

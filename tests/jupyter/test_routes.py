@@ -1,0 +1,134 @@
+"""The REST interface, asked of a real Jupyter server as the sidebar asks it."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from tornado.httpclient import HTTPClientError
+
+from gpumodels.lease.record import Owner
+
+
+def _models(response):
+    return json.loads(response.body)["models"]
+
+
+async def _refused(fetching) -> tuple[int, str]:
+    """The status and message of a request that must fail."""
+    with pytest.raises(HTTPClientError) as refused:
+        await fetching
+    return refused.value.code, json.loads(refused.value.response.body)["message"]
+
+
+async def test_nothing_running_is_an_empty_list(jp_fetch, shelf):
+    assert _models(await jp_fetch("gpumodels", "api", "models")) == []
+
+
+async def test_a_running_model_is_described(jp_fetch, shelf):
+    owner = Owner(pid=4711, kernel_id="k-1", notebook="/home/ada/signs.ipynb")
+    shelf.put("ctpn-1", model="ctpn", owner=owner, state="ready", devices=({"uuid": "GPU-a", "index": 0},))
+    assert _models(await jp_fetch("gpumodels", "api", "models")) == [
+        {
+            "id": "ctpn-1",
+            "name": "ctpn",
+            "notebook": "/home/ada/signs.ipynb",
+            "kernel_id": "k-1",
+            "pid": 4711,
+            "device": "GPU 0",
+            "engine": "process",
+            "since": "2025-10-09T08:53:20+00:00",
+            "state": "ready",
+        }
+    ]
+
+
+async def test_a_renamed_notebook_is_listed_under_its_new_name(jp_fetch, jp_serverapp, shelf):
+    sessions = jp_serverapp.session_manager
+    session = await sessions.create_session(path="first.ipynb", type="notebook", kernel_name="python3")
+    shelf.put("echo-1", owner=Owner(pid=1, kernel_id=session["kernel"]["id"], notebook="/home/ada/first.ipynb"))
+    await sessions.update_session(session["id"], path="renamed.ipynb")
+    assert _models(await jp_fetch("gpumodels", "api", "models"))[0]["notebook"] == "renamed.ipynb"
+
+
+async def test_stop_ends_the_model_and_says_by_whom(jp_fetch, shelf):
+    shelf.put("echo-1")
+    response = await jp_fetch("gpumodels", "api", "models", "echo-1", method="DELETE")
+    assert (response.code, response.body) == (204, b"")
+    assert shelf.stopped_by == {"echo-1": "the sidebar"}
+
+
+async def test_stop_of_an_unknown_id_is_404(jp_fetch, shelf):
+    code, message = await _refused(jp_fetch("gpumodels", "api", "models", "gone-1", method="DELETE"))
+    assert code == 404
+    assert message == "no running model has the id gone-1; it may have stopped already"
+
+
+@pytest.mark.parametrize("malformed", ["..", "..%2Fecho-1", ".hidden", "a%00b", "x" * 101, "a%20b", "%25s", "%C3%A9"])
+async def test_a_malformed_id_never_reaches_the_manager(
+    malformed, http_server_client, jp_base_url, jp_auth_header, shelf
+):
+    url = f"{jp_base_url}gpumodels/api/models/{malformed}"
+    code, message = await _refused(http_server_client.fetch(url, method="DELETE", headers=jp_auth_header))
+    assert code == 400
+    assert "not the id of a model" in message
+
+
+async def test_a_verb_that_is_not_offered_is_405(jp_fetch, shelf):
+    assert (await _refused(jp_fetch("gpumodels", "api", "models", method="POST", body="{}")))[0] == 405
+    assert (await _refused(jp_fetch("gpumodels", "api", "models", "echo-1")))[0] == 405
+
+
+@pytest.mark.parametrize(("parts", "method"), [((), "GET"), (("echo-1",), "DELETE")])
+async def test_nobody_gets_in_without_the_token(parts, method, jp_fetch, shelf):
+    shelf.put("echo-1")
+    request = jp_fetch("gpumodels", "api", "models", *parts, method=method, headers={"Authorization": "token wrong"})
+    assert (await _refused(request))[0] == 403
+    assert list(shelf.records) == ["echo-1"]
+
+
+async def test_a_browsers_cookie_alone_cannot_stop_a_model(jp_fetch, shelf):
+    """Another site's form would send the cookie, but cannot know the XSRF token."""
+    shelf.put("echo-1")
+    login = (await jp_fetch("gpumodels", "api", "models")).headers["Set-Cookie"].partition(";")[0]
+    cookies = {"Authorization": "", "Cookie": f"{login}; _xsrf=abc"}
+    request = jp_fetch("gpumodels", "api", "models", "echo-1", method="DELETE", headers=cookies)
+    assert (await _refused(request))[0] == 403
+    assert list(shelf.records) == ["echo-1"]
+    ours = {**cookies, "X-XSRFToken": "abc"}
+    assert (await jp_fetch("gpumodels", "api", "models", "echo-1", method="DELETE", headers=ours)).code == 204
+
+
+async def test_an_authorizer_that_allows_reading_only_is_obeyed(jp_fetch, jp_serverapp, shelf, monkeypatch):
+    shelf.put("echo-1")
+    monkeypatch.setattr(
+        type(jp_serverapp.authorizer), "is_authorized", lambda self, handler, user, action, resource: action == "read"
+    )
+    assert len(_models(await jp_fetch("gpumodels", "api", "models"))) == 1
+    code, message = await _refused(jp_fetch("gpumodels", "api", "models", "echo-1", method="DELETE"))
+    assert (code, message) == (403, "User is not authorized to write on resource: gpumodels.")
+
+
+async def test_our_errors_come_as_one_sentence_of_json(jp_fetch, shelf, no_docker):
+    shelf.broken = no_docker
+    assert await _refused(jp_fetch("gpumodels", "api", "models")) == (500, str(no_docker))
+
+
+async def test_an_unexpected_error_is_json_and_tells_nothing_of_the_inside(jp_fetch, shelf):
+    shelf.broken = RuntimeError("a secret")
+    assert await _refused(jp_fetch("gpumodels", "api", "models")) == (500, "Unhandled error")
+
+
+async def test_listing_does_not_block_the_event_loop(jp_fetch, shelf, monkeypatch):
+    asked_on: list[threading.Thread] = []
+    running = shelf.running
+    monkeypatch.setattr(shelf, "running", lambda: (asked_on.append(threading.current_thread()), running())[1])
+    await jp_fetch("gpumodels", "api", "models")
+    assert asked_on != [threading.current_thread()]
+
+
+async def test_polling_is_not_counted_as_activity(jp_fetch, jp_web_app, shelf):
+    before = jp_web_app.settings.get("api_last_activity")
+    await jp_fetch("gpumodels", "api", "models")
+    assert jp_web_app.settings.get("api_last_activity") == before
