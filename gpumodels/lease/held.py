@@ -13,12 +13,10 @@ import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from gpumodels.lease import locks
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _Key = tuple[int, int]  # device and inode of the lease file
 
@@ -123,6 +121,14 @@ def _enter(path: Path, fd: int) -> Lease:
     key = (opened.st_dev, opened.st_ino)
     _TABLE[key] = (os.getpid(), fd, locks.hold_directory(path.parent), 1)
     return Lease(path, key)
+
+
+def release_all() -> None:
+    """Let go of every lease that this process holds, at once: what a kernel does as it ends."""
+    for key in [key for key, entry in _TABLE.items() if entry[0] == os.getpid()]:
+        lease = Lease(Path(), key)
+        while lease.held:
+            lease.release()
 
 
 def state(path: Path) -> LeaseState:

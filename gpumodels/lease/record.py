@@ -41,6 +41,8 @@ class InstanceRecord:
     #: What the engine needs to find it again: container id, or process id and start time.
     engine_ref: dict[str, Any] = field(default_factory=dict)
     grace: float = 1.0
+    #: Bytes of GPU memory that it is expected to need, 0 where nothing is known.
+    memory: int = 0
     #: Proof, for the leash, that it sees this machine's files.
     nonce: str = ""
     gpumodels: str = ""

@@ -16,7 +16,6 @@ from gpumodels import devices
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
 from gpumodels.engines.docker import base_image, daemon, image, labels
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
-from gpumodels.lease.processes import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +201,7 @@ def _is_left(container: Container, runtime: Path, place: dict[str, str], boot: s
 
 
 def _created_before_boot(container: Container) -> bool:
-    booted = Path("/proc/1").stat().st_mtime
+    booted = next(int(line.split()[1]) for line in Path("/proc/stat").open() if line.startswith("btime "))
     created = datetime.fromisoformat(container.attrs["Created"][:19] + "+00:00").timestamp()
     return created < booted
 
@@ -236,7 +235,6 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108
         "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
         "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",
-        MARK: plan.record.id,
     }
 
 

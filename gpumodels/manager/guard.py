@@ -1,0 +1,17 @@
+"""`python -m gpumodels.manager.guard PIDFD`: the guard of the process behind the descriptor."""
+
+from __future__ import annotations
+
+import sys
+
+from gpumodels.lease.guard import watch
+
+
+def _sweep() -> bool:
+    from gpumodels.manager.sweeping import sweep  # noqa: PLC0415  the guard stays small until it has work
+
+    return sweep()
+
+
+if __name__ == "__main__":
+    watch(int(sys.argv[1]), _sweep)

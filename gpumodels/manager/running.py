@@ -1,0 +1,91 @@
+"""What runs, for whom, and stopping it, from whichever process of the same user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpumodels import engines
+from gpumodels.errors import ModelNotFound
+from gpumodels.lease import held
+from gpumodels.lease.record import UnknownRecordError
+from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
+
+if TYPE_CHECKING:
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
+    from gpumodels.model import Model
+
+#: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to.
+_models: dict[str, Model] = {}
+
+
+def remember(model: Model) -> None:
+    _models[model.record.id] = model
+
+
+def models() -> list[Model]:
+    """The models that this process loaded and that can be called, oldest first."""
+    for instance_id in [known for known, model in _models.items() if not model.alive]:
+        del _models[instance_id]
+    return list(_models.values())
+
+
+def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
+    """This user's running and loading models, of all notebooks and programs, oldest first."""
+    found = []
+    for directory in (runtime or RuntimeDirectory()).instances():
+        try:
+            record = directory.record()
+        except UnknownRecordError:
+            continue
+        if _is_running(directory, record):
+            found.append(record)
+    return sorted(found, key=lambda record: record.created)
+
+
+def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
+    wanted = directory.lease_state is held.LeaseState.HELD and directory.ended is None
+    return wanted and (record.state == "loading" or directory.leash_lives)
+
+
+def stop_instance(instance_id: str, by: str = "another process") -> None:
+    """Stop an instance of this user, whoever loaded it; its holder's next call raises ModelStopped ("stopped from {by} at 14:03").
+
+    Raises KeyError if there is none of that id, EngineError if the engine does not answer.
+    """
+    if instance_id in _models:
+        _models.pop(instance_id).stop(by)
+        return
+    directory = RuntimeDirectory().directory(instance_id)
+    try:
+        record = directory.record()
+    except UnknownRecordError:
+        raise KeyError(instance_id) from None
+    directory.mark_ended(by)
+    engines.engine(record.engine).attach(record, directory).stop(record.grace)
+    remove_shared_memory(record.shared_memory)
+
+
+def stop(name: str | None = None, *, everything: bool = False) -> list[InstanceRecord]:
+    """Stop models of this process: the one called `name` (or by instance id), the only one, or `everything`.
+
+    Returns what was stopped. Raises ModelNotFound if that is none, or not clear.
+    """
+    mine = models()
+    chosen = [model for model in mine if everything or name in (None, model.name, model.record.id)]
+    if not everything:
+        _check_choice(chosen, mine, name)
+    for model in chosen:
+        stop_instance(model.record.id, "this notebook")
+    return [model.record for model in chosen]
+
+
+def _check_choice(chosen: list[Model], mine: list[Model], name: str | None) -> None:
+    names = ", ".join(sorted(model.name for model in mine))
+    if not chosen:
+        here = f"Running here: {names}." if mine else "Nothing runs here."
+        raise ModelNotFound(f"No model {name!r} was loaded by this notebook. {here}" if name else here)
+    if len(chosen) > 1 and name is None:
+        raise ModelNotFound(f"Several models run here ({names}): say which one, or --all.")
+
+

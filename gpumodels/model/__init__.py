@@ -1,0 +1,8 @@
+"""The handle: what a loaded model is to the user."""
+
+from __future__ import annotations
+
+from gpumodels.model.handle import Model
+from gpumodels.model.hold import Hold
+
+__all__ = ["Hold", "Model"]

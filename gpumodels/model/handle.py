@@ -1,0 +1,105 @@
+"""`Model`: call it, look at it, stop it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from gpumodels.errors import CallError, ModelGone, ModelStopped
+from gpumodels.model import description
+
+if TYPE_CHECKING:
+    import inspect
+
+    from gpumodels.client import Client
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.model.hold import Hold
+    from gpumodels.signature import Signature
+
+
+class Model:
+    """A loaded model. Call it with its inputs; `stop()` ends it; as a context manager it stops at the end.
+
+    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends.
+    """
+
+    def __init__(self, hold: Hold, client: Client, signature: Signature, seconds: float) -> None:
+        self._hold = hold
+        self._client = client
+        self._pid = os.getpid()
+        self._stopped: ModelStopped | ModelGone | None = None
+        #: What the model takes and gives.
+        self.signature = signature
+        #: How long the load took, in seconds.
+        self.load_seconds = seconds
+        self.__doc__ = description.docstring(self.record.model, self.record.device, signature)
+        self.__signature__: inspect.Signature = description.call_signature(signature)
+
+    @property
+    def record(self) -> InstanceRecord:
+        """What is known of the instance: id, engine, devices, owner."""
+        return self._hold.record
+
+    @property
+    def name(self) -> str:
+        return self.record.model
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be called."""
+        return self._stopped is None and self._hold.alive
+
+    def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
+        """Call the model with its inputs, by position or by name.
+
+        One output comes as an array (or text, or plain JSON values), several as a `Result`. Arrays are the caller's own.
+        `timeout` is in seconds. Raises InputError, ModelCallError (with the remote traceback), CallTimeout, ModelStopped, ModelGone.
+        """
+        if os.getpid() != self._pid:
+            raise CallError(f"{self.name} was loaded by another process; load it in this one as well.")
+        if self._stopped is not None:
+            raise self._again(self._stopped)
+        try:
+            return self._client.call(inputs, named, timeout)
+        except ModelGone:
+            gone = self._hold.gone()
+        if not self._hold.lease.held:
+            self._stopped = gone
+            self._client.close()
+        raise gone
+
+    @staticmethod
+    def _again(error: ModelGone) -> ModelGone:
+        """The same error anew: raising the first one again would grow its traceback with each call."""
+        return type(error)(*error.args)
+
+    def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
+        """Call the model and display the result, drawn where it can be drawn."""
+        from IPython.display import display  # noqa: PLC0415
+
+        display(self(*inputs, timeout=timeout, **named))
+
+    def logs(self, lines: int = 40) -> str:
+        """The last lines of what the model server printed."""
+        return self._hold.instance.logs(lines)
+
+    def stop(self, by: str = "this notebook") -> None:
+        """End the model and free its memory. Stopping twice, or in a forked child, does nothing."""
+        if os.getpid() != self._pid or self._stopped is not None:
+            return
+        self._stopped = ModelStopped(
+            f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. Load it again with `%load_model {self.name}`."
+        )
+        self._client.close()
+        self._hold.end(by)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "ready" if self.alive else "stopped"
+        return f"<Model {self.name} on {self.record.device}, {self.record.engine}, {state}>"
