@@ -64,7 +64,8 @@ class Machine:
 
     def environment(self) -> dict[str, str]:
         """What a process needs in its environment at its start to see this machine."""
-        return {"LD_LIBRARY_PATH": str(library().parent), "FAKE_NVML_MACHINE": str(self.path)}
+        libraries = [str(library().parent), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+        return {"LD_LIBRARY_PATH": ":".join(libraries), "FAKE_NVML_MACHINE": str(self.path)}
 
     def write(self) -> None:
         """Put the description where the fake reads it, in one piece."""

@@ -1,7 +1,7 @@
 /* A libnvidia-ml.so.1 without a GPU: it answers from the JSON file that FAKE_NVML_MACHINE names.
  *
  * The file is read again at every call, so that a test changes the machine while it is looked at. README.md
- * describes the file. Only what nvidia-ml-py calls for gpumodels and its sidebar is here; the rest is "function not found".
+ * describes the file. Only what gpumodels asks for, now or soon, is here; the rest is "function not found".
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,239 @@
+"""From what a user asks for to the devices of an instance, or to one sentence that helps."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpumodels.devices import select, why_none
+from gpumodels.errors import DeviceError
+from tests.fakes.nvml import GB, gpu, mig_slice
+
+H100, A100, L4 = "GPU-1b2c3d4e-0001", "GPU-1b99aaaa-0002", "GPU-77777777-0003"
+
+
+@pytest.fixture
+def three(build):
+    return build(
+        gpu("NVIDIA H100", 80 * GB, uuid=H100),
+        gpu("NVIDIA A100", 40 * GB, uuid=A100),
+        gpu("NVIDIA L4", 24 * GB, uuid=L4),
+    )
+
+
+@pytest.fixture
+def sliced(build):
+    slices = [mig_slice("MIG-aaaa1111-1", 10 * GB), mig_slice("MIG-bbbb2222-2", 20 * GB)]
+    return build(gpu("NVIDIA A100", 40 * GB, uuid=A100, mig=1, slices=slices), gpu("NVIDIA L4", 24 * GB, uuid=L4))
+
+
+def uuids(*asked, **more):
+    return [device.uuid for device in select(*asked, **more)]
+
+
+def refusal(asked, **more) -> str:
+    with pytest.raises(DeviceError) as caught:
+        select(asked, **more)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("0", [H100]),
+        (1, [A100]),
+        (np.int64(1), [A100]),
+        (" 2 ", [L4]),
+        ("0,1", [H100, A100]),
+        ("2, 0", [L4, H100]),
+        ([1, "GPU-77777777"], [A100, L4]),
+        ((0,), [H100]),
+        (H100, [H100]),
+        (H100.upper(), [H100]),
+        ("GPU-1b2c", [H100]),
+        ("1b9", [A100]),
+        ("77777777", [L4]),
+        ("none", []),
+        ("None", []),
+        (None, []),
+    ],
+)
+def test_names_of_gpus(three, asked, expected):
+    assert uuids(asked) == expected
+
+
+def test_a_whole_uuid_is_never_ambiguous(build):
+    build(gpu(uuid="GPU-11"), gpu(uuid="GPU-1111"))
+    assert uuids("GPU-11") == ["GPU-11"]
+
+
+def test_auto_takes_the_most_free_memory(three):
+    assert uuids("auto") == [H100]
+    three.hold(os.getpid(), 45 * GB, gpu=0)
+    assert uuids("auto") == [A100]
+    assert uuids("AUTO") == [A100]
+
+
+def test_auto_takes_the_lowest_index_among_equals(build):
+    build(gpu(), gpu(), gpu())
+    assert [device.index for device in select("auto")] == [0]
+
+
+def test_auto_counts_what_is_promised_but_not_yet_taken(three):
+    assert uuids("auto", promised={H100: 50 * GB}) == [A100]
+
+
+def test_auto_prefers_a_gpu_that_says_what_is_free(build):
+    build(gpu(uuid=H100, errors={"nvmlDeviceGetMemoryInfo": 3}), gpu("NVIDIA L4", 24 * GB, uuid=L4, used=23 * GB))
+    assert uuids("auto") == [L4]
+
+
+def test_memory_that_is_not_told_refuses_nobody(build):
+    build(gpu(uuid=H100, errors={"nvmlDeviceGetMemoryInfo": 3}))
+    assert uuids("auto", needed=GB) == uuids(0, needed=GB) == [H100]
+
+
+def test_auto_with_a_number_takes_as_many_in_index_order(three):
+    three.hold(os.getpid(), 70 * GB, gpu=0)
+    assert uuids("auto:2") == [A100, L4]
+    assert uuids("auto:3") == [H100, A100, L4]
+
+
+def test_auto_with_too_great_a_number_says_what_there_is(three):
+    message = refusal("auto:4")
+    assert message.startswith("auto:4 needs 4 GPUs, and there are 3: GPU 0 (NVIDIA H100, GPU-1b2c3d4e), GPU 1")
+
+
+def test_auto_without_a_gpu_is_none_and_tells_why(build):
+    build()
+    assert select("auto") == ()
+    assert why_none() == "the NVIDIA driver sees no GPU"
+    assert refusal("auto:1") == "auto:1 needs 1 GPUs, and there are 0: the NVIDIA driver sees no GPU."
+
+
+def test_an_unknown_gpu_names_those_that_exist(three):
+    assert refusal(7) == (
+        "There is no GPU 7: this machine has GPU 0 (NVIDIA H100, GPU-1b2c3d4e), "
+        "GPU 1 (NVIDIA A100, GPU-1b99aaaa), GPU 2 (NVIDIA L4, GPU-77777777)."
+    )
+    assert refusal("GPU-ffff").startswith("There is no GPU GPU-ffff: this machine has GPU 0")
+    assert refusal(-1).startswith("There is no GPU -1: ")
+
+
+def test_a_mistyped_index_is_not_taken_for_a_uuid(three):
+    assert refusal("77").startswith("There is no GPU 77: ")
+
+
+def test_a_gpu_on_a_machine_without_any_says_why_and_what_else_works(build):
+    build()
+    assert refusal("0") == "There is no GPU 0: the NVIDIA driver sees no GPU; auto or none runs on the CPU."
+
+
+def test_an_ambiguous_prefix_names_what_it_may_mean(three):
+    assert refusal("GPU-1b") == (
+        "GPU-1b may mean GPU 0 (NVIDIA H100, GPU-1b2c3d4e), GPU 1 (NVIDIA A100, GPU-1b99aaaa): write more of the UUID."
+    )
+
+
+@pytest.mark.parametrize("asked", ["0,0", "0,GPU-1b2c", [0, "0"]])
+def test_a_gpu_named_twice_is_refused(three, asked):
+    assert refusal(asked) == "GPU 0 (NVIDIA H100) is named twice."
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "0,", ",", "auto:0", "auto:", "auto:two", "auto:-1", "0,auto", "0,none", "cuda:0", "0 1", "GPU 0", []]
+)
+def test_what_names_no_gpu_is_refused_with_the_forms_that_do(three, asked):
+    message = refusal(asked)
+    assert message.startswith(f"{asked!r} names no GPU: write an index (0)")
+
+
+@pytest.mark.parametrize("asked", [True, 1.0, {"gpu": 0}, [None], [[0]], b"0"])
+def test_what_is_neither_text_nor_number_is_refused(three, asked):
+    assert "names no GPU" in refusal(asked)
+
+
+def test_a_slice_is_named_by_its_uuid(sliced):
+    assert uuids("MIG-bbbb") == uuids("mig-bbbb2222-2") == uuids("bbbb") == ["MIG-bbbb2222-2"]
+
+
+def test_a_gpu_in_mig_mode_names_its_slices(sliced):
+    assert refusal(0) == (
+        "GPU 0 (NVIDIA A100) is in MIG mode and cannot be used whole; name one of its slices: "
+        "GPU 0 slice 0 (NVIDIA H100 MIG 1g.10gb, MIG-aaaa1111), GPU 0 slice 1 (NVIDIA H100 MIG 1g.10gb, MIG-bbbb2222)."
+    )
+
+
+def test_a_gpu_in_mig_mode_without_slices_says_so(build):
+    build(gpu("NVIDIA A100", mig=1))
+    assert (
+        refusal(0) == "GPU 0 (NVIDIA A100) is in MIG mode and cannot be used whole; it has no slice that you may use."
+    )
+    assert select("auto") == ()
+    assert why_none() == "every GPU is in MIG mode without a slice"
+
+
+def test_auto_may_take_a_slice_but_only_one(sliced):
+    sliced.hold(os.getpid(), 20 * GB, gpu=1)
+    assert uuids("auto") == ["MIG-bbbb2222-2"]
+    assert refusal("auto:2").startswith("auto:2 needs 2 GPUs, and there are 1: GPU 1 (NVIDIA L4")
+
+
+def test_slices_are_not_combined(sliced):
+    assert refusal("MIG-aaaa,MIG-bbbb").startswith("CUDA cannot combine a MIG slice with another device")
+    assert refusal("MIG-aaaa,1").startswith("CUDA cannot combine a MIG slice with another device")
+
+
+def test_a_full_gpu_says_how_much_is_free_and_who_holds_the_rest(three):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        three.hold(process.pid, 79 * GB)
+        program = re.escape(Path(f"/proc/{process.pid}/comm").read_text().strip())
+        expected = (
+            rf"2\.0 GB of free GPU memory are needed: GPU 0 \(NVIDIA H100\) has 1\.0 GB free of 80\.0 GB, "
+            rf"held by {program} \(pid {process.pid}, 79\.0 GB\)\."
+        )
+        assert re.fullmatch(expected, refusal(0, needed=2 * GB))
+        process.kill()
+    assert uuids(0, needed=2 * GB) == [H100]
+
+
+def test_holders_are_named_as_the_caller_knows_them(three):
+    three.hold(os.getpid(), 79 * GB)
+    message = refusal(0, needed=2 * GB, holder=lambda pid: "ctpn in demo.ipynb" if pid == os.getpid() else None)
+    assert message.endswith(f"held by ctpn in demo.ipynb (pid {os.getpid()}, 79.0 GB).")
+
+
+def test_holders_that_cannot_be_seen_are_said_to_be_so(build, tmp_path):
+    machine = build(gpu(memory=80 * GB, used=79 * GB))
+    assert refusal(0, needed=2 * GB).endswith("held by processes that cannot be seen from here.")
+    machine.hold(4_000_000, GB // 2, while_exists=str(tmp_path))
+    assert refusal(0, needed=2 * GB).endswith("held by a process that cannot be seen from here (pid 4000000, 500 MB).")
+
+
+def test_promised_memory_is_told_apart(build):
+    build(gpu(memory=80 * GB))
+    assert refusal(0, needed=60 * GB, promised={"GPU-00000000-0000-4000-8000-000000000000": 30 * GB}) == (
+        "60.0 GB of free GPU memory are needed: GPU 0 (NVIDIA H100) has 50.0 GB free of 80.0 GB, "
+        "not counting 30.0 GB promised to models that are loading."
+    )
+
+
+def test_auto_that_fits_nowhere_says_how_every_gpu_stands(three):
+    message = refusal("auto", needed=90 * GB)
+    assert message.count("free of") == 3
+    assert "GPU 2 (NVIDIA L4) has 24.0 GB free of 24.0 GB" in message
+
+
+def test_several_gpus_have_the_memory_together(three):
+    assert uuids("0,1", needed=100 * GB) == [H100, A100]
+    assert "GPU 1 (NVIDIA A100) has 40.0 GB" in refusal("0,1", needed=130 * GB)
+
+
+def test_no_gpu_needs_no_memory(three):
+    assert select("none", needed=GB) == ()

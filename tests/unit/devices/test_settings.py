@@ -1,0 +1,73 @@
+"""The environment of an instance shows its devices and no others; the table shows them to people."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gpumodels.devices import environment, select, size, table
+from tests.fakes.nvml import GB, gpu, mig_slice
+
+
+def test_a_container_gets_uuids_for_cuda_and_for_the_runtime(build):
+    build(gpu(uuid="GPU-aa"), gpu(uuid="GPU-bb"))
+    assert environment(select("1,0"), container=True) == {
+        "CUDA_VISIBLE_DEVICES": "GPU-bb,GPU-aa",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "NVIDIA_VISIBLE_DEVICES": "GPU-bb,GPU-aa",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    }
+
+
+def test_a_process_gets_uuids_for_cuda(build):
+    build(gpu(mig=1, slices=[mig_slice("MIG-aa")]))
+    expected = {"CUDA_VISIBLE_DEVICES": "MIG-aa", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert environment(select("auto"), container=False) == expected
+
+
+def test_no_device_hides_every_gpu():
+    assert environment((), container=False) == {"CUDA_VISIBLE_DEVICES": ""}
+    assert environment((), container=True) == {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
+
+
+def test_the_notebook_s_own_environment_is_left_alone(build):
+    build(gpu())
+    before = dict(os.environ)
+    environment(select(0), container=True)
+    assert dict(os.environ) == before
+
+
+def test_the_table_has_a_line_for_each_gpu_and_slice(build):
+    slices = [mig_slice("MIG-bbbbbbbb-1", 10 * GB)]
+    machine = build(
+        gpu("NVIDIA H100", 80 * GB, uuid="GPU-1b2c3d4e-1"),
+        gpu("NVIDIA A100", 40 * GB, uuid="GPU-aaaaaaaa-1", mig=1, slices=slices),
+    )
+    machine.hold(os.getpid(), 3 * GB)
+    assert table().splitlines() == [
+        "GPU        name                     UUID          used / total",
+        "0          NVIDIA H100              GPU-1b2c3d4e  3.0 GB / 80.0 GB",
+        "1          NVIDIA A100              GPU-aaaaaaaa  0.0 GB / 40.0 GB  MIG mode: use a slice",
+        "  slice 0  NVIDIA H100 MIG 1g.10gb  MIG-bbbbbbbb  0.0 GB / 10.0 GB",
+    ]
+
+
+def test_the_table_shows_what_is_not_known(build):
+    build(gpu(uuid="GPU-aa", errors={"nvmlDeviceGetMemoryInfo": 3}))
+    assert table().splitlines()[1] == "0    NVIDIA H100  GPU-aa  ? GB / ? GB"
+
+
+@pytest.mark.parametrize(
+    ("memory", "text"),
+    [
+        (None, "? GB"),
+        (0, "0.0 GB"),
+        (35_000_000, "35 MB"),
+        (GB, "1.0 GB"),
+        (1_240_000_000, "1.2 GB"),
+        (80 * GB, "80.0 GB"),
+    ],
+)
+def test_sizes_are_short(memory, text):
+    assert size(memory) == text
