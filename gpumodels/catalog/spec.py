@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from gpumodels.signature import Signature
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpumodels.signature import Signature
 
 #: Which requirements are installed: a CPU image must not carry CUDA, a GPU image must.
 Flavour = Literal["cpu", "gpu"]

@@ -1,0 +1,21 @@
+"""Finds models by name or path, reads their folders and fetches their weights."""
+
+from gpumodels.catalog.cache import cache_dir
+from gpumodels.catalog.discovery import find, names
+from gpumodels.catalog.download import Progress, index_url
+from gpumodels.catalog.scaffold import new
+from gpumodels.catalog.spec import Flavour, ModelSpec, Weights
+from gpumodels.catalog.weights import fetch_weights
+
+__all__ = [
+    "Flavour",
+    "ModelSpec",
+    "Progress",
+    "Weights",
+    "cache_dir",
+    "fetch_weights",
+    "find",
+    "index_url",
+    "names",
+    "new",
+]

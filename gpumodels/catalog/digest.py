@@ -1,0 +1,32 @@
+"""Copies and checks bytes of any size, a piece at a time, so that Ctrl-C is heard and memory stays small."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import IO, TYPE_CHECKING
+
+from gpumodels.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PIECE = 1 << 20
+
+
+def copy(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy all that is left of `source`."""
+    while piece := source.read(_PIECE):
+        target.write(piece)
+
+
+def check_sha256(path: Path, expected: str, what: str) -> None:
+    """Raise WeightsError unless the file has the SHA-256; an empty `expected` pins nothing."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    if expected and digest.hexdigest() != expected:
+        raise WeightsError(
+            f"{what} has SHA-256 {digest.hexdigest()}, not {expected} as pinned; "
+            "try again, and if it stays so, the published file was changed"
+        )

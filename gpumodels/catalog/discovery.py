@@ -1,0 +1,105 @@
+"""Finds model folders: the user's own, those of other packages, and the built-in ones, in this order."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.catalog.cache import data_dir
+from gpumodels.catalog.folder import TOML, read_folder
+from gpumodels.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpumodels.catalog.spec import ModelSpec
+
+#: Entry points of this group name a package whose directory holds model folders, such as `my_package.models`.
+ENTRY_POINT_GROUP = "gpumodels.models"
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def find(ref: str | Path) -> ModelSpec:
+    """The model of a name (`ctpn`), or of the folder at a path (`./my_model`; whatever has a `/`, or a `Path`).
+
+    Raises ModelNotFound (with the nearest names) or ModelFolderError (file, line, field).
+    """
+    if isinstance(ref, Path) or _is_path(ref):
+        return read_folder(Path(ref).expanduser())
+    for name, _, folder in _catalog():
+        if name == ref:
+            return read_folder(folder)
+    raise ModelNotFound(_unknown(ref))
+
+
+def names() -> list[tuple[str, str]]:
+    """Name and summary of every model that `find` knows, sorted; no code of a model is run.
+
+    A folder whose `model.toml` cannot be parsed is listed by the folder's name, so that `find` can say what is wrong.
+    """
+    found: dict[str, str] = {}
+    for name, summary, _ in _catalog():
+        found.setdefault(name, summary)
+    return sorted(found.items())
+
+
+def _is_path(ref: str) -> bool:
+    return os.sep in ref or ref.startswith("~") or ref in (os.curdir, os.pardir)
+
+
+def _catalog() -> Iterator[tuple[str, str, Path]]:
+    """Name, summary and folder of every model; the first of a name counts."""
+    for source in _sources():
+        try:
+            folders = sorted(path.parent for path in source.glob(f"[!.]*/{TOML}"))
+        except OSError:
+            continue
+        for folder in folders:
+            yield *_title(folder), folder
+
+
+def _title(folder: Path) -> tuple[str, str]:
+    try:
+        table = tomllib.loads((folder / TOML).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return folder.name, f"({TOML} cannot be read)"
+    name, summary = table.get("name"), table.get("summary")
+    return name if isinstance(name, str) else folder.name, summary if isinstance(summary, str) else ""
+
+
+def _sources() -> Iterator[Path]:
+    """The directories that hold model folders."""
+    own = os.environ.get("GPUMODELS_MODELS")
+    yield Path(own).expanduser() if own else data_dir() / "models"
+    yield from _package_sources()
+    shipped, checkout = _PACKAGE / "images", _PACKAGE.parent
+    if shipped.is_dir():
+        yield shipped
+    elif (checkout / "pyproject.toml").is_file():
+        yield checkout / "images"
+
+
+def _package_sources() -> Iterator[Path]:
+    """The directories that other packages name; found without importing them, so none can slow or break a listing."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - dear at kernel start
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        top, *rest = entry.module.split(".")
+        spec = find_spec(top)
+        for location in (spec and spec.submodule_search_locations) or ():
+            yield Path(location, *rest)
+
+
+def _unknown(ref: str) -> str:
+    if Path(ref, TOML).is_file():
+        return f"no model is called {ref!r}, but there is a folder of that name here: write ./{ref}"
+    known = [name for name, _ in names()]
+    near = difflib.get_close_matches(ref.lower(), known)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    known_are = f"Known are: {', '.join(known) or 'none'}."
+    return f"no model is called {ref!r}{hint} {known_are} A model folder of your own is named by its path: ./my_model"

@@ -1,0 +1,133 @@
+"""A `model.toml` that can say where it is wrong: every mistake is one sentence with file, line and field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.errors import ModelFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: The way to a value: `("weights", 0, "sha256")` is `weights[0].sha256`.
+Field = tuple[str | int, ...]
+
+_MISSING = object()
+
+
+class Document:
+    """A parsed `model.toml`. Reading a field checks its type; all that is wrong raises ModelFolderError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._text = self._decode()
+        try:
+            self.data: Mapping[str, Any] = tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise self._syntax_error(str(error)) from None
+
+    def get(self, *field: str | int, default: Any = None) -> Any:
+        """The value of a field as it stands in the file, or `default` where the file has none."""
+        value = _dig(self.data, field)
+        return default if value is _MISSING else value
+
+    def text(self, *field: str | int, default: str | None = None) -> str:
+        """A text; a field without a default is required."""
+        value = self.get(*field, default=default)
+        if value is None:
+            raise self.error(field, "missing")
+        if not isinstance(value, str):
+            raise self.error(field, f"must be text, not {value!r}")
+        return value
+
+    def texts(self, *field: str | int) -> tuple[str, ...]:
+        """A list of texts."""
+        value = self.get(*field, default=[])
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise self.error(field, f"must be a list of texts, not {value!r}")
+        return tuple(value)
+
+    def table(self, *field: str | int) -> Mapping[str, Any]:
+        """A table."""
+        value = self.get(*field, default={})
+        if not isinstance(value, dict):
+            raise self.error(field, f"must be a table, not {value!r}")
+        return value
+
+    def tables(self, name: str, known: Iterable[str]) -> list[dict[str, Any]]:
+        """An array of tables (`[[name]]`), each of which may have only the `known` fields."""
+        value = self.get(name, default=[])
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise self.error((name,), f"must be tables that start with [[{name}]], not {value!r}")
+        for index in range(len(value)):
+            self.check_keys((name, index), known)
+        return value
+
+    def check_keys(self, field: Field, known: Iterable[str]) -> None:
+        """Refuse a key that is not known, naming the nearest that is."""
+        known = tuple(known)
+        for key in self.table(*field):
+            if key not in known:
+                near = difflib.get_close_matches(key.lower(), known, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
+                raise self.error((*field, key), f"unknown field; {hint}")
+
+    def error(self, field: Field, reason: str) -> ModelFolderError:
+        """The error to raise about a field."""
+        dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in field).lstrip(".")
+        return self._error(self._line(field), f"{dotted}: {reason}")
+
+    def _line(self, field: Field) -> int:
+        """The line on which a field starts, or its nearest parent where the field is missing.
+
+        The parser gives no positions, so it is asked again for each longer prefix of the file: the field starts after
+        the last complete prefix that lacks it. Exact for all of TOML, and only an error pays for it.
+        """
+        lines = self._text.split("\n")
+        start = 1
+        for end in range(1, len(lines) + 1):
+            try:
+                data = tomllib.loads("\n".join(lines[:end]))
+            except tomllib.TOMLDecodeError:
+                continue  # in the middle of a value that takes several lines
+            if _dig(data, field) is not _MISSING:
+                return start
+            start = end + 1
+        return self._line(field[:-1]) if field else 1
+
+    def _decode(self) -> str:
+        try:
+            raw = self.path.read_bytes()
+        except OSError as error:
+            raise ModelFolderError(f"{shown(self.path)} cannot be read: {error.strerror}") from None
+        try:
+            return raw.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            raise self._error(raw.count(b"\n", 0, error.start) + 1, "not UTF-8; save the file as UTF-8") from None
+
+    def _syntax_error(self, message: str) -> ModelFolderError:
+        position = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+        line = int(position[1]) if position and position[1] else self._text.rstrip("\n").count("\n") + 1
+        return self._error(line, f"not valid TOML: {message[: position.start()] if position else message}")
+
+    def _error(self, line: int, reason: str) -> ModelFolderError:
+        return ModelFolderError(f"{shown(self.path)}, line {line}: {reason}")
+
+
+def shown(path: Path) -> str:
+    """A path as people know it: relative to the working directory where it lies below it."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _dig(data: Any, field: Field) -> Any:
+    for key in field:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return _MISSING
+    return data

