@@ -29,6 +29,8 @@ class Model:
         self._client = client
         self._pid = os.getpid()
         self._stopped: ModelStopped | ModelGone | None = None
+        #: What was asked for, to compare with what is asked for next.
+        self.request: object = None
         #: What the model takes and gives.
         self.signature = signature
         #: How long the load took, in seconds.

@@ -1,0 +1,261 @@
+"""A load, end to end: find, place, prepare, take the lease, start, wait; on any failure all is undone."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpumodels import catalog, devices, engines
+from gpumodels.errors import (
+    BaseImageUnavailable,
+    EngineError,
+    EngineUnavailable,
+    LeaseUnseen,
+    LoadCancelled,
+    LoadFailed,
+    LoadTimeout,
+)
+from gpumodels.lease import guard
+from gpumodels.lease.leash import UNSEEN
+from gpumodels.lease.locks import flocked
+from gpumodels.lease.record import InstanceRecord
+from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.manager import owner, running
+from gpumodels.manager.reporting import Report, SilentReport
+from gpumodels.manager.request import Request
+from gpumodels.manager.sweeping import wait_for_endings
+from gpumodels.model import Hold, Model
+
+if TYPE_CHECKING:
+    from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.devices import Device
+    from gpumodels.engines.base import Ending, Engine, Instance
+
+#: How long a load waits, in seconds, for the memory of instances that are ending.
+_ENDINGS_WITHIN = 10.0
+_ENGINE_ASKED_EVERY = 0.2  # seconds
+_DEFAULT_TIMEOUT = 600.0
+
+Gpu = int | str | Sequence[int | str] | None
+
+
+def load(
+    model: str | Path,
+    *,
+    gpu: Gpu = "auto",
+    engine: str = "auto",
+    timeout: float = _DEFAULT_TIMEOUT,
+    env: Mapping[str, str] | None = None,
+    cache: bool = True,
+    in_place_of: Model | None = None,
+    report: Report | None = None,
+) -> Model:
+    """Load a model and wait until it is ready.
+
+    `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one, several ("0,1"),
+    "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be used). `timeout` in seconds
+    is for starting and loading, not for building. `env` are environment settings of the model server. With
+    `cache=False` the image or environment is built anew. `in_place_of`: a model that this one replaces; it is returned as it is if
+    it already is what is asked for, and stopped before the new one starts if not.
+
+    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadFailed, LoadTimeout or LoadCancelled; nothing
+    of the load is then left.
+    """
+    loading = _Loading(report or SilentReport(), gpu, timeout, dict(env or {}), fresh=not cache)
+    try:
+        return loading.run(model, engine, in_place_of)
+    except LoadCancelled:
+        raise
+    except KeyboardInterrupt:
+        raise LoadCancelled(f"{model}: cancelled, nothing left") from None
+
+
+class _Loading:
+    """One load under way."""
+
+    def __init__(self, report: Report, gpu: Gpu, timeout: float, env: dict[str, str], *, fresh: bool) -> None:
+        self.report = report
+        self.gpu = gpu
+        self.timeout = timeout
+        self.env = env
+        self.fresh = fresh
+        self.began = time.monotonic()
+
+    def run(self, model: str | Path, engine_name: str, replaced: Model | None) -> Model:
+        spec = catalog.find(model)
+        request = Request.of(spec, str(self.gpu), engine_name, self.env)
+        if replaced is not None and replaced.alive and replaced.request == request and not self.fresh:
+            return replaced
+        self.runtime = RuntimeDirectory()
+        guard.ensure("gpumodels.manager.guard", self.runtime.path)
+        wait_for_endings(self.runtime, _ENDINGS_WITHIN)
+        chosen = devices.select(self.gpu)
+        if not chosen and str(self.gpu).startswith("auto"):
+            self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
+        prepared = self._prepare(spec, engine_name, gpu=bool(chosen))
+        weights = catalog.fetch_weights(spec, self.report.progress) if spec.weights else None
+        if replaced is not None:
+            replaced.stop("this notebook, to load it anew")
+        try:
+            loaded = self._start(spec, prepared, weights)
+        except LeaseUnseen as error:
+            if engine_name != "auto" or prepared.engine.name == "process":
+                raise
+            self.report.notice(f"{error} It runs in a local process.")
+            loaded = self._start(spec, self._prepared_by("process", spec, gpu=bool(chosen)), weights)
+        loaded.request = request
+        running.remember(loaded)
+        return loaded
+
+    def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
+        """Choose the engine and let it build what the model needs; "auto" goes from docker to process, saying why."""
+        if engine_name != "auto":
+            return self._prepared_by(engine_name, spec, gpu=gpu)
+        try:
+            return self._prepared_by("docker", spec, gpu=gpu)
+        except (EngineUnavailable, BaseImageUnavailable) as error:
+            self.report.notice(f"{spec.name} runs in a local process. {error}")
+            return self._prepared_by("process", spec, gpu=gpu)
+
+    def _prepared_by(self, name: str, spec: ModelSpec, *, gpu: bool) -> _Prepared:
+        engine = engines.engine(name)
+        engine.check()
+        flavour = "gpu" if gpu else "cpu"
+        return _Prepared(engine, engine.prepare(spec, flavour, self.report.progress, fresh=self.fresh))
+
+    def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+        began = time.monotonic()
+        self.report.progress(f"starting {spec.name}", None)
+        # Placing and recording what was placed are one step, so that two loads cannot take the same free memory.
+        with flocked(self.runtime.path / ".placement", exclusive=True):
+            chosen = devices.select(self.gpu, needed=spec.memory, promised=self._promised(), holder=_holder(self.runtime))
+            record = self._record(spec, prepared.engine, chosen)
+            directory, lease = self.runtime.create(record, prepared.engine.instance_user)
+        hold = Hold(record, directory, lease, prepared.engine.attach(record, directory))
+        try:
+            return self._run_to_ready(spec, prepared, weights, chosen, hold, began)
+        except BaseException:
+            hold.end("its failed load")
+            raise
+
+    def _run_to_ready(
+        self, spec: ModelSpec, prepared: _Prepared, weights: Path | None, chosen: tuple[Device, ...], hold: Hold, began: float
+    ) -> Model:
+        from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
+        from gpumodels.engines.base import LaunchPlan  # noqa: PLC0415
+
+        shared = self.runtime.make_shared_memory(hold.record.id, prepared.engine.instance_user)
+        current = hold.record.with_(shared_memory=shared)
+        hold.directory.write(current)
+        plan = LaunchPlan(spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env)
+
+        def note(reference: dict[str, Any]) -> None:
+            nonlocal current
+            current = current.with_(engine_ref=reference)
+            hold.directory.write(current)
+
+        instance = prepared.engine.start(plan, note)
+        client = Client(hold.directory.socket, Path(shared) if shared else None, spec.name)
+        try:
+            client.wait_ready(began + self.timeout, _Watch(self, spec.name, instance, began).check)
+            signature = client.signature()
+        except BaseException as error:
+            client.close()
+            if isinstance(error, TimeoutError):
+                raise LoadTimeout(self._too_slow(spec.name, instance)) from None
+            raise
+        hold.directory.write(current.with_(state="ready"))
+        ready = Hold(current.with_(state="ready"), hold.directory, hold.lease, instance)
+        return Model(ready, client, signature, time.monotonic() - self.began)
+
+    def _record(self, spec: ModelSpec, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
+        from gpumodels import __version__  # noqa: PLC0415
+
+        return InstanceRecord(
+            id=f"{re.sub(r'[^a-z0-9]+', '-', spec.name)}-{secrets.token_hex(5)}",
+            model=spec.name,
+            engine=engine.name,
+            owner=owner.current(),
+            created=time.time(),
+            devices=tuple({"uuid": each.uuid, "index": each.index, "name": each.name} for each in chosen),
+            grace=spec.grace,
+            memory=spec.memory,
+            nonce=secrets.token_hex(16),
+            gpumodels=__version__,
+        )
+
+    def _promised(self) -> dict[str, int]:
+        """Bytes by device UUID that models which are still loading are going to take."""
+        promised: dict[str, int] = {}
+        for record in running.running(self.runtime):
+            if record.state == "loading" and record.devices:
+                for device in record.devices:
+                    share = record.memory // len(record.devices)
+                    promised[device["uuid"]] = promised.get(device["uuid"], 0) + share
+        return promised
+
+    def _too_slow(self, name: str, instance: Instance) -> str:
+        return (
+            f"{name} was not ready within {self.timeout:g} s, so it was stopped. Give it more time with `--timeout`. "
+            f"Its last lines:\n{instance.logs()}"
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An engine and what it prepared."""
+
+    engine: Engine
+    name: str
+
+
+class _Watch:
+    """Looked at between tries to connect: is the instance still alive?"""
+
+    def __init__(self, loading: _Loading, name: str, instance: Instance, began: float) -> None:
+        self.loading, self.name, self.instance, self.began = loading, name, instance, began
+        self.asked = time.monotonic()
+
+    def check(self) -> None:
+        now = time.monotonic()
+        if now - self.asked < _ENGINE_ASKED_EVERY:
+            return
+        self.asked = now
+        self.loading.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
+        ending = self.instance.ending()
+        if ending is not None:
+            raise self._failure(ending)
+
+    def _failure(self, ending: Ending) -> EngineError | LoadFailed:
+        tail = self.instance.logs()
+        if ending.exit_code == UNSEEN:
+            return LeaseUnseen(f"What was started for {self.name} does not see this machine's lease file ({tail}).")
+        if ending.out_of_memory:
+            return LoadFailed(f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}")
+        return LoadFailed(f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}")
+
+
+def _holder(runtime: RuntimeDirectory) -> Callable[[int], str | None]:
+    """Names who holds GPU memory, where it is one of this user's models."""
+    from gpumodels.lease.processes import MARK  # noqa: PLC0415
+
+    records = {record.id: record for record in running.running(runtime)}
+
+    def name(pid: int) -> str | None:
+        with contextlib.suppress(OSError):
+            for setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                key, _, value = setting.decode(errors="replace").partition("=")
+                if key == MARK and value in records:
+                    record = records[value]
+                    return f"{record.model} of {record.owner.notebook or 'another program'}"
+        return None
+
+    return name
+
+
