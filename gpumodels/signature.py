@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Names of element types, as numpy writes them, plus text, bytes and JSON.
+#: Names of element types, as numpy writes them, plus text, bytes, JSON, and "any": whatever the value itself says.
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float16", "bfloat16", "float32", "float64", "str", "bytes", "json",
+    "float16", "bfloat16", "float32", "float64", "str", "bytes", "json", "any",
 )  # fmt: skip
 
 #: What a value means, where that says how to convert it on the way in or to draw it on the way out.

@@ -1,0 +1,6 @@
+"""Talking to a model server: readiness, calls, and what a call returns."""
+
+from gpumodels.client.client import Client
+from gpumodels.client.result import Result
+
+__all__ = ["Client", "Result"]

@@ -1,0 +1,136 @@
+"""`Client`: one model server on this machine, from the process that loaded it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from gpumodels.client.connection import Connection
+from gpumodels.client.failures import translate
+from gpumodels.client.inputs import bind
+from gpumodels.client.regions import Regions
+from gpumodels.client.replies import ReplyReader
+from gpumodels.client.requests import send_inputs
+from gpumodels.client.result import Result
+from gpumodels.errors import CallError, LoadTimeout
+from gpumodels.protocol import messages
+from gpumodels.protocol.metadata import read_signature
+from gpumodels.signature import Signature
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is ready
+_LOOK_TIMEOUT = 0.5  # seconds for one look: a server that loads may hold the GIL
+
+
+class Client:
+    """Calls the model server whose socket lies in `socket_dir`; tensors go through `shm_dir` (None: in messages).
+
+    May be used from many threads, by the process that made it. `model` is the name that the server serves.
+    """
+
+    def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str) -> None:
+        self.model = model
+        self._pid = os.getpid()
+        self._shm_dir = shm_dir
+        self._connection = Connection(socket_dir)
+        self._signature: Signature | None = None
+        self._regions: Regions | None = None
+        self._replies = ReplyReader(shm_dir)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def wait_ready(self, deadline: float, check_alive: Callable[[], None]) -> None:
+        """Until the model is ready; raises LoadTimeout when time.monotonic() passes `deadline`.
+
+        `check_alive` is called between two looks and raises, through this, when the instance has died.
+        """
+        pause = _FIRST_PAUSE
+        while not self._is_ready():
+            check_alive()
+            if time.monotonic() >= deadline:
+                raise LoadTimeout(f"{self.model} was not ready in time; give it longer with timeout=, or see its log")
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def signature(self) -> Signature:
+        """What the model takes and gives, asked once. Raises CallError."""
+        self._check_usable()
+        with self._lock:
+            if self._signature is None:
+                request = messages.ModelMetadataRequest(name=self.model)
+                self._signature = read_signature(self._blocking("ModelMetadata", request, _LOOK_TIMEOUT * 20))
+            return self._signature
+
+    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Any:
+        """Call the model; one output is returned as it is, several as a Result.
+
+        Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt ends the
+        call and cancels it in the server.
+        """
+        signature = self.signature()
+        inputs, image = bind(signature, args, kwargs, self.model)
+        request = messages.ModelInferRequest(model_name=self.model)
+        with send_inputs(request, inputs, self._pool(), self.model):
+            del inputs
+            response = self._blocking("ModelInfer", request, timeout)
+        values = self._replies.read(response, self.model)
+        kinds = {spec.name: spec.kind for spec in signature.outputs if spec.kind}
+        if len(signature.outputs) <= 1 and len(values) == 1:
+            return next(iter(values.values()))
+        return Result(values, kinds, image)
+
+    def close(self) -> None:
+        """End the connection and remove the input regions; nothing in a forked child, and nothing the second time."""
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._closed = True
+        if self._regions is not None:
+            self._regions.close()
+        self._connection.close()
+        self._replies.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closed"):
+            self.close()
+
+    def _is_ready(self) -> bool:
+        self._check_usable()
+        if not self._connection.open():
+            return False
+        try:
+            request = messages.ModelReadyRequest(name=self.model)
+            return bool(self._connection.stub.ModelReady(request, timeout=_LOOK_TIMEOUT).ready)
+        except grpc.RpcError:
+            return False
+
+    def _blocking(self, method: str, request: Any, timeout: float | None) -> Any:
+        """A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected."""
+        if not self._connection.open():
+            raise CallError(f"nobody listens on the socket of {self.model}: is it still loading?")
+        future = getattr(self._connection.stub, method).future(request, timeout=timeout)
+        try:
+            return future.result()
+        except grpc.RpcError as error:
+            raise translate(error, self.model, timeout) from None
+        except grpc.FutureCancelledError:
+            raise CallError(f"the connection to {self.model} was closed during the call") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _pool(self) -> Regions | None:
+        with self._lock:
+            if self._regions is None and self._shm_dir is not None:
+                self._regions = Regions(self._shm_dir, self._connection.stub)
+            return self._regions
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._pid:
+            raise CallError(f"{self.model} was loaded by another process (this one is a fork of it): load it here too")
+        if self._closed:
+            raise CallError(f"the connection to {self.model} is closed: load it again")

@@ -1,0 +1,113 @@
+"""Whatever a user calls a picture, as uint8 [H, W, 3] RGB."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Pixels = NDArray[np.uint8]
+
+_CHANNELS = (1, 3, 4)
+
+
+class ImageError(ValueError):
+    """The value is no picture, or one that would have to be guessed at."""
+
+
+def to_pixels(value: Any) -> Pixels:
+    """A path, the bytes of an encoded picture, a PIL image or an array as uint8 [H, W, 3] RGB.
+
+    Encoded pictures are turned as their EXIF orientation says; a PIL image and an array are taken as they are. Grey
+    becomes RGB, transparency is laid over white. bool, uint16, floats in [0, 1] and whole numbers in 0..255 become
+    uint8. Raises ImageError for anything else, and for an empty picture.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        pixels = _decoded(Path(value).expanduser(), str(value))
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        pixels = _decoded(io.BytesIO(value), f"{len(value)} bytes")
+    elif isinstance(value, Image.Image):
+        pixels = _from_pillow(value)
+    else:
+        pixels = _from_array(_as_array(value))
+    if pixels.size == 0:
+        raise ImageError(f"the picture is empty: {pixels.shape[1]} x {pixels.shape[0]} pixels")
+    return pixels
+
+
+def _decoded(source: Path | io.BytesIO, what: str) -> Pixels:
+    try:
+        with Image.open(source) as image:
+            return _from_pillow(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise ImageError(f"there is no file {what}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{what}: the picture is too large to be decoded safely ({error})") from None
+    except Exception as error:  # noqa: BLE001 (a broken file makes Pillow's decoders raise nearly anything)
+        raise ImageError(f"{what}: not a picture that can be decoded ({error})") from None
+
+
+def _from_pillow(image: Image.Image) -> Pixels:
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: Pillow would cut, not scale
+        pixels = np.asarray(image)
+        return _from_array(pixels.astype(np.uint16) if image.mode == "I" and _fits(pixels, 0xFFFF) else pixels)
+    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except Exception as error:  # noqa: BLE001 (the foreign `__array__` may raise anything)
+        raise ImageError(f"a {type(value).__name__} that numpy cannot read: {error}") from None
+
+
+def _from_array(array: NDArray[Any]) -> Pixels:
+    pixels = _to_uint8(_channels_last(array))
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    if pixels.shape[2] == 4:
+        return _from_pillow(Image.fromarray(np.ascontiguousarray(pixels), "RGBA")) if pixels.size else pixels[..., :3]
+    return pixels
+
+
+def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
+    shape = list(array.shape)
+    if array.ndim == 2:
+        return array[:, :, np.newaxis]
+    if array.ndim == 3 and array.shape[2] in _CHANNELS:
+        return array
+    if array.ndim == 3 and array.shape[0] in _CHANNELS:
+        raise ImageError(f"an array {shape} has its channels first: give array.transpose(1, 2, 0)")
+    if array.ndim == 4:
+        raise ImageError(f"an array {shape} is a batch: give one picture at a time")
+    raise ImageError(f"an array {shape} is no picture: expected [H, W], [H, W, 3] or [H, W, 4]")
+
+
+def _to_uint8(array: NDArray[Any]) -> Pixels:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.uint16:
+        return np.round(array / 257).astype(np.uint8)
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
+        return np.round(array * np.asarray(255, array.dtype)).astype(np.uint8)
+    if array.dtype.kind in "iuf" and _fits(array, 255) and (array.dtype.kind != "f" or (array % 1 == 0).all()):
+        return array.astype(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise ImageError(f"an array of {array.dtype} is no picture")
+    low, high = array.min(), array.max()
+    raise ImageError(f"{array.dtype} from {low:g} to {high:g}: scale it to 0..1 or to whole numbers in 0..255 first")
+
+
+def _fits(array: NDArray[Any], limit: int) -> bool:
+    return array.size == 0 or bool(array.min() >= 0 and array.max() <= limit)

@@ -1,0 +1,67 @@
+"""Outputs out of a response, as values that belong to the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from gpumodels.errors import CallError
+from gpumodels.protocol import files, messages
+from gpumodels.protocol.contents import from_message
+from gpumodels.protocol.tensors import CONTENT_TYPE, TensorError, blank, decode, raw_bytes
+
+
+class ReplyReader:
+    """Reads responses; results in files come from the directory `shm_dir`."""
+
+    def __init__(self, shm_dir: Path | None) -> None:
+        self._directory = None if shm_dir is None else files.open_directory(shm_dir)
+
+    def read(self, response: Any, model: str) -> dict[str, Any]:
+        """The outputs by name, each in memory of its own; raises CallError where the response is not sound."""
+        opened: dict[str, int] = {}
+        try:
+            raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)
+            if len(raw) != len(response.outputs):
+                raise TensorError(f"{len(response.outputs)} outputs, but {len(raw)} contents")
+            return {
+                output.name: self._value(output, content, opened)
+                for output, content in zip(response.outputs, raw, strict=True)
+            }
+        except (TensorError, OSError) as error:
+            raise CallError(f"the answer of {model} cannot be read: {error}") from error
+        finally:
+            for fd in opened.values():
+                os.close(fd)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self._directory is not None:
+            os.close(self._directory)
+
+    def _value(self, output: Any, content: bytes | None, opened: dict[str, int]) -> Any:
+        facts = messages.parameters(output)
+        content_type = str(facts.get(CONTENT_TYPE, ""))
+        if files.REGION not in facts:
+            return decode(output.datatype, output.shape, content_type, from_message(output, content))
+        name, size, offset = str(facts[files.REGION]), facts.get(files.BYTE_SIZE, 0), facts.get(files.OFFSET, 0)
+        if name not in opened:
+            opened[name] = self._open(name)
+        if not isinstance(size, int) or not isinstance(offset, int) or size < 0 or offset < 0:
+            raise TensorError(f"{size} bytes at {offset} are no place in a file")
+        if offset + size > os.fstat(opened[name]).st_size:
+            raise TensorError("a result's file is shorter than its tensors")
+        array = blank(output.datatype, output.shape, size)
+        files.read(opened[name], raw_bytes(array), offset)
+        return decode(output.datatype, output.shape, content_type, array)
+
+    def _open(self, name: str) -> int:
+        """Open a result's file and unlink it at once: from here on it is ours alone."""
+        if self._directory is None or not files.is_ours(name, "out"):
+            raise TensorError(f"{name!r} is no result's file")
+        fd = files.open_existing(self._directory, name, os.O_RDONLY)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._directory)
+        return fd

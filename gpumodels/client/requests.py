@@ -1,0 +1,48 @@
+"""Inputs into a request: small ones inside of it, larger ones through a shared memory region."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from gpumodels.client.regions import Region, Regions
+from gpumodels.errors import CallError
+from gpumodels.protocol import files, messages
+from gpumodels.protocol.tensors import CONTENT_TYPE, Tensor
+
+_MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # protobuf ends at 2 GiB
+
+
+@contextlib.contextmanager
+def send_inputs(request: Any, inputs: list[Tensor], regions: Regions | None, model: str) -> Iterator[None]:
+    """Put the inputs into the request; a region among them is lent until the block ends.
+
+    Raises CallError where neither shared memory nor a message has room.
+    """
+    for tensor in inputs:
+        header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        if tensor.content_type:
+            messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
+    if regions is not None:
+        messages.set_parameters(request, **{files.RESULTS: files.IN_FILES})
+    places, size = files.offsets(tensor.nbytes for tensor in inputs)
+    wanted = size if regions is not None and size > files.INLINE_LIMIT else 0
+    with regions.lend(wanted) if regions is not None and wanted else contextlib.nullcontext() as region:
+        if region is not None:
+            _write(request, inputs, region, places)
+        elif size > _MESSAGE_LIMIT:
+            raise CallError(
+                f"the inputs of {model} are {size / 2**30:.1f} GiB, /dev/shm has no room for them and a message holds "
+                "2 GiB at most: make room in /dev/shm, or send less at once"
+            )
+        else:
+            request.raw_input_contents.extend(bytes(tensor.data) for tensor in inputs)
+        yield
+
+
+def _write(request: Any, inputs: list[Tensor], region: Region, places: list[int]) -> None:
+    for header, tensor, place in zip(request.inputs, inputs, places, strict=True):
+        files.write(region.fd, tensor.data, place)
+        facts = {files.REGION: region.name, files.BYTE_SIZE: tensor.nbytes, files.OFFSET: place}
+        messages.set_parameters(header, **facts)

@@ -1,0 +1,118 @@
+"""What client and server agree on in the two shared directories: names, and how files there are opened and filled.
+
+Files in the shared memory directory are always opened relative to a descriptor of it, never through a link, and only if
+they are regular: the other side may have put anything there. Sockets are reached through a descriptor as well,
+since the path of a Unix socket ends at 107 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+SOCKET_NAME = "grpc.sock"
+
+#: Up to so many bytes of tensors in total travel inside the message; more goes through shared memory.
+INLINE_LIMIT = 64 << 10
+
+#: The request parameter that asks the server for large results in files of their own, and its value.
+RESULTS, IN_FILES = "gpumodels_results", "shm"
+
+#: The InferParameters of Triton's extension.
+REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
+
+#: The metadata key that brings a remote traceback.
+TRACEBACK_KEY = "gpumodels-traceback-bin"
+
+#: Where tensors begin inside a file: enough for any SIMD load.
+ALIGNMENT = 64
+
+_CHUNK = 1 << 30  # a single read or write moves at most 2 GiB - 4 KiB on Linux
+_NAME = re.compile(r"/?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+_OURS = re.compile(r"(in|out)-[0-9a-f]{32}")
+
+
+class BadFile(OSError):  # noqa: N818 (it is an OSError, and says so)
+    """A name or file that the other side gave is not one to open."""
+
+
+def new_name(prefix: str) -> str:
+    """A fresh name for an input region ("in") or a result ("out")."""
+    return f"{prefix}-{secrets.token_hex(16)}"
+
+
+def is_ours(name: str, prefix: str) -> bool:
+    """Is `name` one that `new_name(prefix)` makes?"""
+    return _OURS.fullmatch(name) is not None and name.startswith(f"{prefix}-")
+
+
+def open_directory(path: Path) -> int:
+    """A descriptor that stands for the directory, for use as `dir_fd` and in `socket_path`."""
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def socket_path(directory: int) -> str:
+    """The socket's path through a descriptor of its directory: short, however long the real one is."""
+    return f"/proc/self/fd/{directory}/{SOCKET_NAME}"
+
+
+def create(directory: int, name: str, size: int) -> int:
+    """Make a file of `size` bytes that are really there, readable and writable by its owner alone; gives its descriptor.
+
+    Raises OSError (ENOSPC) where there is no room: a sparse file would be a SIGBUS later. Belongs to the
+    directory's owner, since a server in a container may run as that user while we are root.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=directory)
+    try:
+        owner = os.stat(f"/proc/self/fd/{directory}")
+        if owner.st_uid != os.geteuid():
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+        if size:
+            os.posix_fallocate(fd, 0, size)
+    except BaseException:
+        os.close(fd)
+        os.unlink(name, dir_fd=directory)
+        raise
+    return fd
+
+
+def open_existing(directory: int, name: str, flags: int) -> int:
+    """Open a regular file by a name from the other side; raises BadFile, or OSError where there is none."""
+    if _NAME.fullmatch(name) is None:
+        raise BadFile(f"{name!r} is no name of a shared memory file")
+    # Non-blocking, so that a FIFO put there cannot hold us up before we see that it is one.
+    fd = os.open(name.lstrip("/"), flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BadFile(f"{name!r} is not a regular file")
+    return fd
+
+
+def write(fd: int, data: memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`."""
+    while data:
+        written = os.pwrite(fd, data[:_CHUNK], offset)
+        data, offset = data[written:], offset + written
+
+
+def read(fd: int, into: memoryview, offset: int) -> None:
+    """Fill `into` from `offset`; raises BadFile where the file ends before."""
+    while into:
+        count = os.preadv(fd, [into[:_CHUNK]], offset)
+        if count == 0:
+            raise BadFile("a shared memory file is shorter than its tensors")
+        into, offset = into[count:], offset + count
+
+
+def offsets(sizes: Iterable[int]) -> tuple[list[int], int]:
+    """Aligned places for blocks of these sizes one after another, and the size of all."""
+    places, end = [], 0
+    for size in sizes:
+        places.append(end)
+        end += -(-size // ALIGNMENT) * ALIGNMENT
+    return places, end

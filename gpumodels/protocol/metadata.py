@@ -1,0 +1,56 @@
+"""Signatures in ModelMetadata messages.
+
+A v2 server tells name, datatype and sizes; the other facts of a signature (element type where BYTES says too little,
+names of free sizes, kind, optional, description) travel as parameters, which other clients ignore. A foreign server
+sends none: its free sizes are then named d0, d1, ...
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gpumodels.protocol import messages
+from gpumodels.protocol.tensors import DATATYPES, DTYPES
+from gpumodels.signature import Signature, TensorSpec
+
+
+def write_signature(response: Any, signature: Signature) -> None:
+    """Put `signature` into a ModelMetadataResponse."""
+    for specs, tensors in ((signature.inputs, response.inputs), (signature.outputs, response.outputs)):
+        for spec in specs:
+            _write(spec, tensors.add())
+
+
+def read_signature(response: Any) -> Signature:
+    """Read the signature in a ModelMetadataResponse of our own server or of anybody's."""
+    return Signature(tuple(map(_read, response.inputs)), tuple(map(_read, response.outputs)))
+
+
+def _write(spec: TensorSpec, tensor: Any) -> None:
+    tensor.name, tensor.datatype = spec.name, DATATYPES.get(spec.dtype, "BYTES")
+    tensor.shape.extend(size if isinstance(size, int) else -1 for size in spec.shape or ())
+    messages.set_parameters(tensor, dtype=spec.dtype, dims=json.dumps(spec.shape))
+    if spec.kind:
+        messages.set_parameters(tensor, kind=spec.kind)
+    if spec.optional:
+        messages.set_parameters(tensor, optional=True)
+    if spec.description:
+        messages.set_parameters(tensor, description=spec.description)
+
+
+def _read(tensor: Any) -> TensorSpec:
+    facts = messages.parameters(tensor)
+    dims = json.loads(str(facts["dims"])) if "dims" in facts else _dims(tensor.shape)
+    return TensorSpec(
+        name=tensor.name,
+        dtype=str(facts.get("dtype", DTYPES.get(tensor.datatype, "bytes"))),
+        shape=None if dims is None else tuple(dims),
+        kind=str(facts.get("kind", "")),
+        optional=bool(facts.get("optional", False)),
+        description=str(facts.get("description", "")),
+    )
+
+
+def _dims(shape: Any) -> list[int | str]:
+    return [f"d{index}" if size < 0 else size for index, size in enumerate(shape)]

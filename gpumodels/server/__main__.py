@@ -1,0 +1,105 @@
+"""`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
+
+Binds the socket in the directory first (live), then imports the author's class and loads it (ready), then runs calls on
+this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm). SIGTERM ends the process by its default
+action, so that code which holds the GIL ends as well. Exit code 3: the model's own code failed before it was ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import importlib
+import os
+import sys
+import time
+import tomllib
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+
+from gpumodels.protocol import files, messages
+from gpumodels.server.calls import CallQueue, log, summary
+from gpumodels.server.hints import infer_inputs, infer_outputs
+from gpumodels.server.memory import SharedMemory
+from gpumodels.server.servicer import Servicer
+from gpumodels.signature import Signature
+
+LOAD_FAILED = 3
+
+#: Each waiting call keeps one of gRPC's threads.
+_THREADS = 128
+
+
+def main() -> NoReturn:
+    """Serve until ended."""
+    began = time.monotonic()
+    options = _options()
+    faulthandler.enable()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
+    calls = CallQueue()
+    memory = SharedMemory(Path(os.environ.get("GPUMODELS_SHM", "/dev/shm")))  # noqa: S108 (the protocol's place)
+    servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
+    server = _bind(servicer, options.socket)
+    try:
+        model = _load(options)
+        servicer.signature = _signature(options.folder, model)
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
+        traceback.print_exc()
+        log(f"{servicer.name} failed to load: {summary(error)}")
+        sys.stdout.flush()
+        os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
+    log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {servicer.signature}")
+    try:
+        calls.run_forever(model.predict)
+    finally:
+        server.stop(None)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gpumodels.server", allow_abbrev=False)
+    parser.add_argument("--folder", type=Path, required=True, help="the model folder")
+    parser.add_argument("--entry", default="model:Model", help="module:Class inside the folder")
+    parser.add_argument("--device", default="cpu", help="what load() is given: cpu or cuda")
+    parser.add_argument("--socket", type=Path, required=True, help=f"directory in which {files.SOCKET_NAME} is bound")
+    parser.add_argument("--name", default="", help="the model's name; default: the folder's")
+    return parser.parse_args()
+
+
+def _bind(servicer: Servicer, directory: Path) -> grpc.Server:
+    """Serve on the socket, which only this user may connect to."""
+    server = grpc.server(ThreadPoolExecutor(_THREADS, "grpc"), options=messages.CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((messages.handler(servicer),))
+    descriptor = files.open_directory(directory)
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{files.socket_path(descriptor)}")
+    finally:
+        os.umask(before)
+    server.start()
+    return server
+
+
+def _load(options: argparse.Namespace) -> Any:
+    sys.path.insert(0, str(options.folder.resolve()))
+    module, _, name = options.entry.partition(":")
+    model = getattr(importlib.import_module(module), name)()
+    model.load(options.device)
+    return model
+
+
+def _signature(folder: Path, model: Any) -> Signature:
+    """What `model.toml` declares, or what the hints of `predict` say where it declares nothing."""
+    path = folder / "model.toml"
+    tables = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))
+    return Signature(
+        declared.inputs or infer_inputs(model.predict), declared.outputs or infer_outputs(model.predict)
+    )
+
+
+if __name__ == "__main__":
+    main()

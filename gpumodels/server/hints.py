@@ -1,0 +1,102 @@
+"""A signature from the type hints of `predict`, where `model.toml` declares none.
+
+`np.ndarray` is any array, `NDArray[np.uint8]` one of that dtype; int, float, bool, str and bytes are themselves;
+list, dict and their like are JSON; no hint is anything. A default value or `| None` makes an input optional. A
+NamedTuple, TypedDict or dataclass as the return hint names several outputs, tuple[...] counts them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpumodels.signature import DTYPES, RESERVED_INPUTS, TensorSpec
+
+_SCALARS: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", str: "str", bytes: "bytes"}
+_JSON = (list, dict, tuple, Sequence, Mapping)
+
+
+class HintError(TypeError):
+    """A type hint of `predict` says nothing that can cross the wire."""
+
+
+def infer_inputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
+    """Read the parameters of a bound `predict`; raises HintError naming the parameter."""
+    hints = typing.get_type_hints(predict)
+    return tuple(_input(parameter, hints) for parameter in inspect.signature(predict).parameters.values())
+
+
+def infer_outputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
+    """Read the return hint of `predict`; nothing where only the call will tell. Raises HintError."""
+    return _outputs(typing.get_type_hints(predict).get("return", Any))
+
+
+def _input(parameter: inspect.Parameter, hints: dict[str, Any]) -> TensorSpec:
+    if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD and (
+        parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ):
+        raise HintError(f"predict takes {parameter}: give every input a name, or declare them in model.toml")
+    if parameter.name in RESERVED_INPUTS:
+        raise HintError(f"predict takes {parameter.name!r}, which the call itself takes: use another name")
+    hint, nullable = _without_none(hints.get(parameter.name, Any))
+    optional = nullable or parameter.default is not inspect.Parameter.empty
+    return _spec(parameter.name, hint, optional=optional)
+
+
+def _outputs(hint: Any) -> tuple[TensorSpec, ...]:
+    if hint in {Any, type(None), np.ndarray} or hint in _JSON:
+        return ()
+    if typing.get_origin(hint) is tuple:
+        hints: dict[str, Any] = {f"output_{index}": item for index, item in enumerate(typing.get_args(hint))}
+        return () if Ellipsis in hints.values() else _specs(hints)
+    if isinstance(hint, type) and (
+        typing.is_typeddict(hint) or dataclasses.is_dataclass(hint) or hasattr(hint, "_fields")
+    ):
+        return _specs(typing.get_type_hints(hint))
+    return (_spec("output", hint),)
+
+
+def _specs(hints: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    return tuple(_spec(name, hint) for name, hint in hints.items())
+
+
+def _spec(name: str, hint: Any, *, optional: bool = False) -> TensorSpec:
+    origin = typing.get_origin(hint) or hint
+    if hint is Any:
+        return TensorSpec(name, "any", optional=optional)
+    if hint in _SCALARS:
+        return TensorSpec(name, _SCALARS[hint], (), optional=optional)
+    if origin is np.ndarray:
+        return TensorSpec(name, _element(name, hint), optional=optional)
+    if origin in _JSON or typing.is_typeddict(hint):
+        return TensorSpec(name, "json", optional=optional)
+    raise HintError(
+        f"predict's hint for {name!r} is {hint!r}, which cannot be sent: use np.ndarray, NDArray[np.float32] and its "
+        f"like, int, float, bool, str, bytes, list or dict, or declare {name!r} in model.toml"
+    )
+
+
+def _element(name: str, hint: Any) -> str:
+    """The element type of `np.ndarray` ("any") or of `NDArray[np.uint8]`, which is ndarray[..., dtype[uint8]]."""
+    arguments = typing.get_args(hint)
+    scalar = typing.get_args(arguments[1])[0] if arguments else Any
+    if scalar is Any or not isinstance(scalar, type) or inspect.isabstract(scalar):
+        return "any"
+    dtype = "str" if scalar is np.str_ else np.dtype(scalar).name
+    if dtype not in DTYPES:
+        raise HintError(f"predict's hint for {name!r} has elements of type {scalar.__name__}, which cannot be sent")
+    return dtype
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if typing.get_origin(hint) in {typing.Union, types.UnionType}:
+        rest = [item for item in typing.get_args(hint) if item is not type(None)]
+        if len(rest) == 1:
+            return rest[0], True
+    return hint, False

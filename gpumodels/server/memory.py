@@ -1,0 +1,122 @@
+"""The server's side of the shared memory directory: regions that clients registered, and files for large results."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import fcntl
+import mmap
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpumodels.protocol import files
+from gpumodels.protocol.tensors import Tensor
+
+#: Seconds after which a result that its client never opened is given up; the client unlinks those it reads.
+UNCLAIMED_AFTER = 60.0
+
+
+class RegionError(ValueError):
+    """A request speaks of a region that is not registered, or of bytes outside of it."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A registered piece of a shared memory file."""
+
+    key: str
+    offset: int
+    byte_size: int
+    memory: mmap.mmap
+    fd: int
+
+
+class SharedMemory:
+    """Registered regions by name and unclaimed result files; safe to use from gRPC's threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._directory = files.open_directory(path)
+        self._regions: dict[str, Region] = {}
+        self._unclaimed: collections.deque[tuple[float, str]] = collections.deque()
+        self._lock = threading.Lock()
+
+    def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
+        """Map a region of the file `key`; raises RegionError where the file is not there or too short."""
+        self._drop_orphans()
+        try:
+            fd = files.open_existing(self._directory, key, os.O_RDWR)
+        except OSError as error:
+            raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
+        try:
+            if byte_size == 0 or offset + byte_size > os.fstat(fd).st_size:
+                raise RegionError(f"shared memory {key!r} does not hold {byte_size} bytes at {offset}")
+            region = Region(key, offset, byte_size, mmap.mmap(fd, offset + byte_size), fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        with self._lock:
+            if name in self._regions:
+                os.close(fd)
+                raise RegionError(f"a region {name!r} is registered already")
+            self._regions[name] = region
+
+    def unregister(self, name: str) -> None:
+        """Forget a region, or all for ""; the map itself goes when no running call looks into it any more."""
+        with self._lock:
+            for known in [name] if name else list(self._regions):
+                region = self._regions.pop(known, None)
+                if region is not None:
+                    os.close(region.fd)
+
+    def status(self, name: str) -> dict[str, Region]:
+        """The region of that name, or all for ""."""
+        with self._lock:
+            return {known: region for known, region in self._regions.items() if name in {"", known}}
+
+    def view(self, name: str, offset: int, size: int) -> memoryview:
+        """The bytes of a registered region, writable; raises RegionError."""
+        with self._lock:
+            region = self._regions.get(name)
+        if region is None:
+            raise RegionError(f"no shared memory region {name!r} is registered")
+        if offset < 0 or size < 0 or offset + size > region.byte_size:
+            raise RegionError(f"{size} bytes at {offset} lie outside of the shared memory region {name!r}")
+        return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
+
+    def write_result(self, tensors: list[Tensor]) -> tuple[str, list[int]]:
+        """Put the tensors into one new file; gives its name and where each begins. Raises OSError without room."""
+        self._discard_unclaimed()
+        name = files.new_name("out")
+        places, size = files.offsets(tensor.nbytes for tensor in tensors)
+        fd = files.create(self._directory, name, size)
+        try:
+            for tensor, place in zip(tensors, places, strict=True):
+                files.write(fd, tensor.data, place)
+        finally:
+            os.close(fd)
+        with self._lock:
+            self._unclaimed.append((time.monotonic(), name))
+        return name, places
+
+    def discard(self, name: str) -> None:
+        """Remove a result that nobody will read; one that its client has removed is no matter."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._directory)
+
+    def _discard_unclaimed(self) -> None:
+        with self._lock:
+            while self._unclaimed and self._unclaimed[0][0] < time.monotonic() - UNCLAIMED_AFTER:
+                self.discard(self._unclaimed.popleft()[1])
+
+    def _drop_orphans(self) -> None:
+        """Free the regions of clients that died: each holds a flock on its regions' files as long as it lives."""
+        for name, region in self.status("").items():
+            if not files.is_ours(region.key, "in"):
+                continue
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(region.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.unregister(name)
+                self.discard(region.key)

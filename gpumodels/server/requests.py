@@ -1,0 +1,70 @@
+"""The inputs of `predict` out of a ModelInferRequest, from shared memory or from the message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpumodels.protocol import files, messages
+from gpumodels.protocol.contents import from_message
+from gpumodels.protocol.shapes import misfit
+from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, decode, view
+from gpumodels.server.memory import SharedMemory
+from gpumodels.signature import TensorSpec
+
+class RequestError(ValueError):
+    """The request does not fit the signature or the protocol."""
+
+
+def read_inputs(
+    request: Any, specs: tuple[TensorSpec, ...], memory: SharedMemory, sizes: dict[str, int]
+) -> dict[str, Any]:
+    """The keyword arguments of `predict`; `sizes` learns the named sizes.
+
+    Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as a
+    Python value. Raises RequestError, TensorError or RegionError.
+    """
+    declared = {spec.name: spec for spec in specs}
+    raw = iter(request.raw_input_contents)
+    inputs: dict[str, Any] = {}
+    for tensor in request.inputs:
+        spec = declared.get(tensor.name)
+        if spec is None or tensor.name in inputs:
+            known = ", ".join(declared) or "none"
+            raise RequestError(f"input {tensor.name!r} is unknown or came twice; the inputs are {known}")
+        inputs[tensor.name] = _read(tensor, spec, raw, memory, sizes)
+    missing = [spec.name for spec in specs if not spec.optional and spec.name not in inputs]
+    if missing:
+        raise RequestError(f"these inputs are missing: {', '.join(missing)}")
+    return inputs
+
+
+def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: SharedMemory, sizes: dict[str, int]) -> Any:
+    expected = DATATYPES.get(spec.dtype, tensor.datatype)
+    if tensor.datatype != expected:
+        raise RequestError(f"{spec.name} is {spec.dtype}, which is {expected} on the wire, not {tensor.datatype}")
+    problem = "" if spec.dtype == "json" else misfit(spec, tensor.shape, sizes)
+    if problem:
+        raise RequestError(problem)
+    facts = messages.parameters(tensor)
+    content_type = str(facts.get(CONTENT_TYPE, spec.dtype if spec.dtype in {"str", "json"} else ""))
+    array = _array(tensor, facts, raw, memory)
+    value = decode(tensor.datatype, tensor.shape, content_type, array)
+    return value.item() if spec.shape == () and isinstance(value, np.ndarray) else value
+
+
+def _array(tensor: Any, facts: dict[str, Any], raw: Iterator[bytes], memory: SharedMemory) -> NDArray[Any]:
+    if files.REGION in facts:
+        size, offset = _number(facts, files.BYTE_SIZE), _number(facts, files.OFFSET)
+        return view(tensor.datatype, tensor.shape, memory.view(str(facts[files.REGION]), offset, size))
+    return from_message(tensor, next(raw, None))
+
+
+def _number(facts: dict[str, Any], key: str) -> int:
+    value = facts.get(key, 0)
+    if not isinstance(value, int):
+        raise RequestError(f"{key} must be a whole number, not {value!r}")
+    return value

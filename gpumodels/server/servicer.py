@@ -1,0 +1,113 @@
+"""The protocol's methods over one model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from gpumodels.protocol import files, messages
+from gpumodels.protocol.metadata import write_signature
+from gpumodels.protocol.tensors import TensorError
+from gpumodels.server.calls import Call, CallFailed, CallQueue
+from gpumodels.server.memory import RegionError, SharedMemory
+from gpumodels.server.replies import Reply, ReplyTooLarge
+from gpumodels.server.requests import RequestError, read_inputs
+from gpumodels.server.results import to_tensors
+from gpumodels.signature import Signature
+
+_MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
+_TRACEBACK_LIMIT = 16 << 10  # bytes; the end is what tells
+
+
+class Servicer:
+    """Answers from the start (live); `signature` is set when the model is loaded, and from then on it is ready."""
+
+    def __init__(self, name: str, memory: SharedMemory, calls: CallQueue) -> None:
+        self.name = name
+        self.signature: Signature | None = None
+        self._memory = memory
+        self._calls = calls
+
+    def ServerLive(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802 (the protocol's names)
+        return messages.ServerLiveResponse(live=True)
+
+    def ServerReady(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ServerReadyResponse(ready=self.signature is not None)
+
+    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._check_name(request.name, context)
+        return messages.ModelReadyResponse(ready=self.signature is not None)
+
+    def ServerMetadata(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ServerMetadataResponse(name="gpumodels", extensions=["system_shared_memory", files.RESULTS])
+
+    def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._check_name(request.name, context)
+        response = messages.ModelMetadataResponse(name=self.name, platform="gpumodels")
+        write_signature(response, self._ready_signature(context))
+        return response
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._check_name(request.model_name, context)
+        signature = self._ready_signature(context)
+        sizes: dict[str, int] = {}
+        with _bad_requests(context):
+            inputs = read_inputs(request, signature.inputs, self._memory, sizes)
+        reply = Reply(request, self._memory)
+        call = Call(inputs, lambda value: reply.write(to_tensors(value, signature.outputs, sizes)), reply.discard)
+        del inputs
+        if context.add_callback(call.end):
+            self._calls.put(call)
+            call.wait()
+        if not context.is_active():
+            reply.discard()
+            context.abort(grpc.StatusCode.CANCELLED, "cancelled by the client")
+        if isinstance(call.outcome, CallFailed):
+            _abort(context, call.outcome)
+        return call.outcome
+
+    def SystemSharedMemoryStatus(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
+        response = messages.SystemSharedMemoryStatusResponse()
+        for name, region in self._memory.status(request.name).items():
+            status = response.regions[name]
+            status.name, status.key = name, region.key
+            status.offset, status.byte_size = region.offset, region.byte_size
+        return response
+
+    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        with _bad_requests(context):
+            self._memory.register(request.name, request.key, request.offset, request.byte_size)
+        return messages.SystemSharedMemoryRegisterResponse()
+
+    def SystemSharedMemoryUnregister(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._memory.unregister(request.name)
+        return messages.SystemSharedMemoryUnregisterResponse()
+
+    def _check_name(self, name: str, context: grpc.ServicerContext) -> None:
+        if name != self.name:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"this server serves {self.name!r}, not {name!r}")
+
+    def _ready_signature(self, context: grpc.ServicerContext) -> Signature:
+        if self.signature is None:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{self.name} is not loaded yet")
+        return self.signature
+
+
+@contextlib.contextmanager
+def _bad_requests(context: grpc.ServicerContext) -> Any:
+    try:
+        yield
+    except (RequestError, RegionError, TensorError) as error:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:_MESSAGE_LIMIT])
+
+
+def _abort(context: grpc.ServicerContext, failure: CallFailed) -> None:
+    if isinstance(failure, ReplyTooLarge):
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(failure))
+    trace = failure.remote_traceback.encode(errors="replace")[-_TRACEBACK_LIMIT:]
+    context.set_trailing_metadata(((files.TRACEBACK_KEY, trace),))
+    message = str(failure)
+    context.abort(grpc.StatusCode.INTERNAL, message[:_MESSAGE_LIMIT])
