@@ -7,9 +7,11 @@ them, the model server announces them, the client converts by them. It imports n
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 #: Names of element types, as numpy writes them, plus text, bytes, JSON, and "any": whatever the value itself says.
 DTYPES = (
@@ -81,7 +83,7 @@ def _shape(value: object) -> tuple[int | str, ...] | None:
         named = isinstance(size, str) and size.isidentifier()
         fixed = isinstance(size, int) and not isinstance(size, bool) and size >= 0
         if not (named or fixed):
-            raise SignatureError("shape", f"each entry must be a size or a name such as \"H\", not {size!r}")
+            raise SignatureError("shape", f'each entry must be a size or a name such as "H", not {size!r}')
     return tuple(value)
 
 
@@ -93,9 +95,7 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
 
     @classmethod
-    def from_tables(
-        cls, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]
-    ) -> Signature:
+    def from_tables(cls, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]) -> Signature:
         """Read the `[[inputs]]` and `[[outputs]]` of a `model.toml`; raises SignatureError ("inputs[0].dtype: ...")."""
         return cls(tuple(_read("inputs", inputs)), tuple(_read("outputs", outputs)))
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -21,9 +19,15 @@ from gpumodels.client.result import Result
 from gpumodels.errors import CallError, LoadTimeout
 from gpumodels.protocol import messages
 from gpumodels.protocol.metadata import read_signature
-from gpumodels.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from gpumodels.signature import Signature
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is ready
+_METADATA_TIMEOUT = 10.0  # seconds
 _LOOK_TIMEOUT = 0.5  # seconds for one look: a server that loads may hold the GIL
 
 
@@ -63,14 +67,14 @@ class Client:
         with self._lock:
             if self._signature is None:
                 request = messages.ModelMetadataRequest(name=self.model)
-                self._signature = read_signature(self._blocking("ModelMetadata", request, _LOOK_TIMEOUT * 20))
+                self._signature = read_signature(self._blocking("ModelMetadata", request, _METADATA_TIMEOUT))
             return self._signature
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Any:
         """Call the model; one output is returned as it is, several as a Result.
 
-        Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt ends the
-        call and cancels it in the server.
+        Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
+        ends the call and cancels it in the server.
         """
         signature = self.signature()
         inputs, image = bind(signature, args, kwargs, self.model)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import grpc
 
 from gpumodels.protocol import files, messages
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _OPTIONS = [
     *messages.CHANNEL_OPTIONS,

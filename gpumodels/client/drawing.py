@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LONGEST_SIDE = 1200  # pixels: more only makes notebooks heavy
 _MAX_LABELS = 50  # more labels hide what they label
@@ -19,10 +21,11 @@ _NEUTRAL = (0, 128, 255)
 def draw(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None) -> Image.Image | None:
     """The picture of a result, at most 1200 pixels long; None where its outputs have none.
 
-    An output of kind "image" ([H, W], [H, W, 3] or [H, W, 4]) is itself the picture. Else those of kind "boxes" ([N, 4]: x1 y1
-    x2 y2; [N, 8]: four corners; pixels of `image`, uint8 [H, W, 3]) are drawn on it, coloured by the first "scores" [N].
+    An output of kind "image" ([H, W], [H, W, 3] or [H, W, 4]) is itself the picture. Else the first of kind "boxes"
+    ([N, 4]: x1 y1 x2 y2; [N, 8]: four corners; in pixels of `image`, uint8 [H, W, 3]) is drawn on it, coloured by the
+    first of kind "scores" [N].
     """
-    by_kind = {kind: outputs[name] for name, kind in reversed(kinds.items()) if name in outputs}
+    by_kind = {kind: outputs[name] for name, kind in reversed(list(kinds.items())) if name in outputs}
     if "image" in by_kind:
         from gpumodels.client.images import ImageError, to_pixels  # noqa: PLC0415
 
@@ -31,7 +34,7 @@ def draw(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None
         except ImageError:
             return None
     boxes = np.asarray(by_kind.get("boxes", ()))
-    if image is None or "boxes" not in by_kind or boxes.ndim != 2 or boxes.shape[1] not in {4, 8}:
+    if image is None or boxes.shape[1:] not in {(4,), (8,)}:
         return None
     picture, scale = _shrunk(Image.fromarray(image))
     scores = np.asarray(by_kind.get("scores", ()))
@@ -44,7 +47,7 @@ def encoded(picture: Image.Image) -> dict[str, str]:
     candidates = {}
     for mime, options in (("image/png", {"format": "PNG"}), ("image/jpeg", {"format": "JPEG", "quality": 88})):
         buffer = io.BytesIO()
-        picture.save(buffer, **options)  # type: ignore[arg-type]
+        picture.save(buffer, **options)
         candidates[mime] = buffer.getvalue()
     mime = min(candidates, key=lambda key: len(candidates[key]))
     return {mime: base64.b64encode(candidates[mime]).decode()}
@@ -60,7 +63,7 @@ def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
 
 def _corners(boxes: Any) -> Any:
     """[N, 4, 2] of either form."""
-    if boxes.shape[1] == 4:
+    if boxes.shape[1:] == (4,):
         boxes = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
     return boxes.reshape(-1, 4, 2).astype(np.float64)
 

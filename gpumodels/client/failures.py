@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 
 from gpumodels.errors import CallError, CallTimeout, InputError, ModelCallError, ModelGone
@@ -11,7 +13,7 @@ from gpumodels.protocol import files
 def translate(error: grpc.RpcError, model: str, timeout: float | None) -> CallError:
     """The error to raise for a call on `model` that failed; `timeout` is what the call was given."""
     code, details = error.code(), error.details() or ""
-    metadata = {key: value for key, value in (error.trailing_metadata() or ()) if isinstance(value, bytes)}
+    metadata: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
     if files.TRACEBACK_KEY in metadata:
         return ModelCallError(f"{model}: {details}", metadata[files.TRACEBACK_KEY].decode(errors="replace"))
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

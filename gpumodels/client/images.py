@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]
 
-_CHANNELS = (1, 3, 4)
+_GREY, _RGBA = 1, 4  # channels
 
 
 class ImageError(ValueError):
@@ -72,24 +72,27 @@ def _as_array(value: Any) -> NDArray[Any]:
 
 def _from_array(array: NDArray[Any]) -> Pixels:
     pixels = _to_uint8(_channels_last(array))
-    if pixels.shape[2] == 1:
+    channels = pixels.shape[2]
+    if channels == _GREY:
         return np.repeat(pixels, 3, axis=2)
-    if pixels.shape[2] == 4:
-        return _from_pillow(Image.fromarray(np.ascontiguousarray(pixels), "RGBA")) if pixels.size else pixels[..., :3]
+    if channels == _RGBA and pixels.size:
+        return _from_pillow(Image.fromarray(np.ascontiguousarray(pixels)))
     return pixels
 
 
 def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
     shape = list(array.shape)
-    if array.ndim == 2:
-        return array[:, :, np.newaxis]
-    if array.ndim == 3 and array.shape[2] in _CHANNELS:
-        return array
-    if array.ndim == 3 and array.shape[0] in _CHANNELS:
-        raise ImageError(f"an array {shape} has its channels first: give array.transpose(1, 2, 0)")
-    if array.ndim == 4:
-        raise ImageError(f"an array {shape} is a batch: give one picture at a time")
-    raise ImageError(f"an array {shape} is no picture: expected [H, W], [H, W, 3] or [H, W, 4]")
+    match shape:
+        case [_, _]:
+            return array[:, :, np.newaxis]
+        case [_, _, (1 | 3 | 4)]:
+            return array
+        case [(1 | 3 | 4), _, _]:
+            raise ImageError(f"an array {shape} has its channels first: give array.transpose(1, 2, 0)")
+        case [_, _, _, _]:
+            raise ImageError(f"an array {shape} is a batch: give one picture at a time")
+        case _:
+            raise ImageError(f"an array {shape} is no picture: expected [H, W], [H, W, 3] or [H, W, 4]")
 
 
 def _to_uint8(array: NDArray[Any]) -> Pixels:
@@ -98,9 +101,11 @@ def _to_uint8(array: NDArray[Any]) -> Pixels:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
-        return np.round(array / 257).astype(np.uint8)
+        scaled: Pixels = np.round(array / 257).astype(np.uint8)
+        return scaled
     if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
-        return np.round(array * np.asarray(255, array.dtype)).astype(np.uint8)
+        stretched: Pixels = np.round(array * np.float32(255)).astype(np.uint8)
+        return stretched
     if array.dtype.kind in "iuf" and _fits(array, 255) and (array.dtype.kind != "f" or (array % 1 == 0).all()):
         return array.astype(np.uint8)
     if array.dtype.kind not in "iuf":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpumodels.errors import InputError
 from gpumodels.protocol.shapes import misfit
 from gpumodels.protocol.tensors import DATATYPES, Tensor, TensorError, any_dtype, encode
-from gpumodels.signature import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from gpumodels.signature import Signature, TensorSpec
 
 
 def bind(
@@ -20,8 +24,8 @@ def bind(
 ) -> tuple[list[Tensor], NDArray[np.uint8] | None]:
     """The inputs in declared order, and the picture (uint8 [H, W, 3]) where one of them is an image.
 
-    Takes anything with `__array__`, PIL images, Python numbers, text and lists; where an image is declared also a path or
-    the bytes of an encoded picture. None leaves an optional input out. Raises InputError naming what is declared.
+    Takes anything with `__array__`, PIL images, Python numbers, text and lists; where an image is declared also a path
+    or the bytes of an encoded picture. None leaves an optional input out. Raises InputError naming what is declared.
     """
     picture: NDArray[np.uint8] | None = None
     tensors, sizes = [], dict[str, int]()

@@ -10,14 +10,17 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import grpc
 
 from gpumodels.protocol import files, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import SimpleNamespace
 
 _STEP = 1 << 20  # sizes are rounded up to this, so that regions fit again
 _KEEP = 256 << 20  # bytes of unused regions that are kept

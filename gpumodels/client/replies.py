@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpumodels.errors import CallError
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.contents import from_message
 from gpumodels.protocol.tensors import CONTENT_TYPE, TensorError, blank, decode, raw_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ReplyReader:
@@ -22,15 +24,13 @@ class ReplyReader:
     def read(self, response: Any, model: str) -> dict[str, Any]:
         """The outputs by name, each in memory of its own; raises CallError where the response is not sound."""
         opened: dict[str, int] = {}
+        raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)
         try:
-            raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)
-            if len(raw) != len(response.outputs):
-                raise TensorError(f"{len(response.outputs)} outputs, but {len(raw)} contents")
             return {
                 output.name: self._value(output, content, opened)
                 for output, content in zip(response.outputs, raw, strict=True)
             }
-        except (TensorError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise CallError(f"the answer of {model} cannot be read: {error}") from error
         finally:
             for fd in opened.values():

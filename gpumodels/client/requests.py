@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpumodels.client.regions import Region, Regions
 from gpumodels.errors import CallError
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.tensors import CONTENT_TYPE, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpumodels.client.regions import Region, Regions
 
 _MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # protobuf ends at 2 GiB
 
@@ -44,5 +47,5 @@ def send_inputs(request: Any, inputs: list[Tensor], regions: Regions | None, mod
 def _write(request: Any, inputs: list[Tensor], region: Region, places: list[int]) -> None:
     for header, tensor, place in zip(request.inputs, inputs, places, strict=True):
         files.write(region.fd, tensor.data, place)
-        facts = {files.REGION: region.name, files.BYTE_SIZE: tensor.nbytes, files.OFFSET: place}
+        facts: dict[str, str | int] = {files.REGION: region.name, files.BYTE_SIZE: tensor.nbytes, files.OFFSET: place}
         messages.set_parameters(header, **facts)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, KeysView, Mapping
+
+_SHORT = 40  # characters of a value in a repr
 
 
 class Result:
     """Several outputs in declared order: `r.boxes`, `r["boxes"]`, `boxes, scores = r`, `dict(r)`.
 
-    A name that is no attribute name (or that a Result uses itself) is reached by `r["..."]`. The values belong to the caller.
-    `kinds` says what the outputs mean ("boxes", "scores", "image"), `image` is the picture that went in, uint8 [H, W, 3]: with
-    them a result of boxes or a picture draws itself in a notebook.
+    A name that is no attribute name (or that a Result uses itself) is reached by `r["..."]`. The values belong to the
+    caller. `kinds` says what the outputs mean ("boxes", "scores", "image"), `image` is the picture that went in, uint8
+    [H, W, 3]: with them a result of boxes or a picture draws itself in a notebook.
     """
 
-    def __init__(
-        self, values: Mapping[str, Any], kinds: Mapping[str, str] | None = None, image: Any = None
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any], kinds: Mapping[str, str] | None = None, image: Any = None) -> None:
         self._values = dict(values)
         self._kinds = dict(kinds or {})
         self._image = image
@@ -72,4 +74,4 @@ def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype}{list(value.shape)}"
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."

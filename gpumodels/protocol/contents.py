@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpumodels.protocol.tensors import TensorError, blank, encode, raw_bytes, storage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _FIELDS = {
     "BOOL": "bool_contents",

@@ -11,8 +11,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 SOCKET_NAME = "grpc.sock"
 
@@ -61,7 +64,7 @@ def socket_path(directory: int) -> str:
 
 
 def create(directory: int, name: str, size: int) -> int:
-    """Make a file of `size` bytes that are really there, readable and writable by its owner alone; gives its descriptor.
+    """Make a file of `size` bytes that are really there and only its owner may use; gives its descriptor.
 
     Raises OSError (ENOSPC) where there is no room: a sparse file would be a SIGBUS later. Belongs to the
     directory's owner, since a server in a container may run as that user while we are root.
@@ -69,7 +72,7 @@ def create(directory: int, name: str, size: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, 0o600, dir_fd=directory)
     try:
-        owner = os.stat(f"/proc/self/fd/{directory}")
+        owner = os.fstat(directory)
         if owner.st_uid != os.geteuid():
             os.fchown(fd, owner.st_uid, owner.st_gid)
         if size:

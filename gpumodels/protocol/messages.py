@@ -7,19 +7,21 @@ each bring theirs. A pool of our own never meets them, in whatever order things 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _pool = descriptor_pool.DescriptorPool()
 for _file in descriptor_pb2.FileDescriptorSet.FromString(Path(__file__).with_name("inference.pb").read_bytes()).file:
-    _pool.Add(_file)  # type: ignore[no-untyped-call]
+    _pool.Add(_file)
 
-_service = _pool.FindServiceByName("inference.GRPCInferenceService")  # type: ignore[no-untyped-call]
+_service = _pool.FindServiceByName("inference.GRPCInferenceService")
 
 #: No limit: how large a message may get is decided where it is made.
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
@@ -31,7 +33,7 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
 
 
 def _message(name: str) -> Any:
-    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"inference.{name}"))  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"inference.{name}"))
 
 
 ServerLiveRequest = _message("ServerLiveRequest")
@@ -67,7 +69,7 @@ def stub(channel: grpc.Channel) -> SimpleNamespace:
     return SimpleNamespace(**calls)
 
 
-def handler(servicer: object) -> grpc.GenericRpcHandler:
+def handler(servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
     """What a grpc server needs to serve the methods of `servicer`, which bear the names of the protocol."""
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(

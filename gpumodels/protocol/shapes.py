@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from gpumodels.signature import TensorSpec
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpumodels.signature import TensorSpec
 
 
 def misfit(spec: TensorSpec, shape: Sequence[int], sizes: dict[str, int]) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 #: The protocol's datatype for every element type; text, bytes and JSON all travel as BYTES.
 DATATYPES = {
@@ -118,7 +121,7 @@ def any_dtype(value: Any) -> str:
 
 def raw_bytes(array: NDArray[Any]) -> memoryview:
     """The bytes of a contiguous array as a flat view, writable where the array is."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -186,7 +189,7 @@ def decode(datatype: str, shape: Sequence[int], content_type: str, array: NDArra
         return _from_bfloat16(array)
     if datatype != "BYTES":
         return array
-    items = _unpack(memoryview(array), math.prod(shape))
+    items = _unpack(array.data, math.prod(shape))
     try:
         if content_type == "json":
             return json.loads(items[0])
@@ -210,7 +213,7 @@ def _shaped(values: list[Any], shape: tuple[int, ...], nbytes: int) -> Any:
 
 def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[Any]:
     try:
-        from ml_dtypes import bfloat16  # noqa: PLC0415 (only who uses bfloat16 pays for it)
+        from ml_dtypes import bfloat16  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError:
         return (bits.astype(np.uint32) << 16).view(np.float32)
     return bits.view(bfloat16)
@@ -224,7 +227,7 @@ def _json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """numpy's scalars and arrays inside a JSON value become plain numbers and lists."""
+    """Scalars and arrays of numpy inside a JSON value become plain numbers and lists."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not a JSON value")

@@ -96,9 +96,7 @@ def _signature(folder: Path, model: Any) -> Signature:
     path = folder / "model.toml"
     tables = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
     declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))
-    return Signature(
-        declared.inputs or infer_inputs(model.predict), declared.outputs or infer_outputs(model.predict)
-    )
+    return Signature(declared.inputs or infer_inputs(model.predict), declared.outputs or infer_outputs(model.predict))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 Predict = Callable[..., Any]
 
 
 class CallFailed(Exception):  # noqa: N818 (it says that the author's code failed, not ours)
-    """What the author's code did wrong, told to the client with the traceback of that code (empty where it has none)."""
+    """What the author's code did wrong, told to the client with the traceback of that code, where it has one."""
 
     def __init__(self, message: str, remote_traceback: str = "") -> None:
         super().__init__(message)
@@ -102,7 +104,8 @@ def current_call_is_cancelled() -> bool:
 
 def log(line: str) -> None:
     """One line to the instance's log."""
-    print(f"gpumodels: {line}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"gpumodels: {line}\n")
+    sys.stderr.flush()
 
 
 def summary(error: BaseException) -> str:

@@ -10,10 +10,14 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpumodels.protocol import files
-from gpumodels.protocol.tensors import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpumodels.protocol.tensors import Tensor
 
 #: Seconds after which a result that its client never opened is given up; the client unlinks those it reads.
 UNCLAIMED_AFTER = 60.0
@@ -50,18 +54,14 @@ class SharedMemory:
             fd = files.open_existing(self._directory, key, os.O_RDWR)
         except OSError as error:
             raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
-        try:
-            if byte_size == 0 or offset + byte_size > os.fstat(fd).st_size:
-                raise RegionError(f"shared memory {key!r} does not hold {byte_size} bytes at {offset}")
-            region = Region(key, offset, byte_size, mmap.mmap(fd, offset + byte_size), fd)
-        except BaseException:
-            os.close(fd)
-            raise
+        region = None
         with self._lock:
-            if name in self._regions:
-                os.close(fd)
-                raise RegionError(f"a region {name!r} is registered already")
-            self._regions[name] = region
+            if name not in self._regions and 0 < offset + byte_size <= os.fstat(fd).st_size:
+                region = Region(key, offset, byte_size, mmap.mmap(fd, offset + byte_size), fd)
+                self._regions[name] = region
+        if region is None:
+            os.close(fd)
+            raise RegionError(f"{name!r} is registered, or {key!r} does not hold {byte_size} bytes at {offset}")
 
     def unregister(self, name: str) -> None:
         """Forget a region, or all for ""; the map itself goes when no running call looks into it any more."""

@@ -82,10 +82,12 @@ def _inline(response: Any, tensors: list[Tensor]) -> None:
     size = sum(tensor.nbytes for tensor in tensors)
     if size > _MESSAGE_LIMIT:
         raise ReplyTooLarge(
-            f"the result is {size} bytes, shared memory (/dev/shm) has no room for it, and a message holds 2 GiB at most"
+            f"the result is {size / 2**30:.1f} GiB, /dev/shm has no room for it and a message holds 2 GiB at most: "
+            "make room in /dev/shm, or ask for less at once"
         )
     response.raw_output_contents.extend(bytes(tensor.data) for tensor in tensors)
 
 
 def _point(output: Any, region: str, size: int, offset: int) -> None:
-    messages.set_parameters(output, **{files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset})
+    facts: dict[str, str | int] = {files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset}
+    messages.set_parameters(output, **facts)

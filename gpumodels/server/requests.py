@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.contents import from_message
 from gpumodels.protocol.shapes import misfit
 from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, decode, view
-from gpumodels.server.memory import SharedMemory
-from gpumodels.signature import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from gpumodels.server.memory import SharedMemory
+    from gpumodels.signature import TensorSpec
+
 
 class RequestError(ValueError):
     """The request does not fit the signature or the protocol."""
@@ -24,8 +29,8 @@ def read_inputs(
 ) -> dict[str, Any]:
     """The keyword arguments of `predict`; `sizes` learns the named sizes.
 
-    Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as a
-    Python value. Raises RequestError, TensorError or RegionError.
+    Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as
+    a Python value. Raises RequestError, TensorError or RegionError.
     """
     declared = {spec.name: spec for spec in specs}
     raw = iter(request.raw_input_contents)

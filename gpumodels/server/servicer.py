@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -16,7 +15,9 @@ from gpumodels.server.memory import RegionError, SharedMemory
 from gpumodels.server.replies import Reply, ReplyTooLarge
 from gpumodels.server.requests import RequestError, read_inputs
 from gpumodels.server.results import to_tensors
-from gpumodels.signature import Signature
+
+if TYPE_CHECKING:
+    from gpumodels.signature import Signature
 
 _MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
 _TRACEBACK_LIMIT = 16 << 10  # bytes; the end is what tells

@@ -27,7 +27,7 @@ class Model:
         """Behave as ECHO_LOAD says."""
         self.kept: Any = None
         what, _, argument = os.environ.get("ECHO_LOAD", "").partition(":")
-        print(f"echo: load on {device} {what}".rstrip())
+        print(f"echo: load on {device} {what}".rstrip())  # noqa: T201 (an author prints into the log)
         if what == "fail":
             raise RuntimeError("echo was told to fail in load")
         if what == "crash":
@@ -39,7 +39,7 @@ class Model:
         if what == "ignore-sigterm":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def predict(
+    def predict(  # noqa: PLR0917 (an engine for tests has many buttons)
         self,
         value: Any,
         sleep: float = 0.0,
@@ -67,7 +67,7 @@ def _sleep(seconds: float) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if cancelled():
-            print("echo: cancelled while asleep")
+            print("echo: cancelled while asleep")  # noqa: T201
             return
         time.sleep(min(left, _POLL))
 
