@@ -63,7 +63,7 @@ def _slices(ask: Ask, parent: Any, parent_uuid: str, index: int) -> Iterator[Dev
 
 
 def _name(ask: Ask, handle: Any) -> str:
-    return optional(ask, "nvmlDeviceGetName", handle) or "unknown model"
+    return optional(ask, "nvmlDeviceGetName", handle) or "NVIDIA GPU"
 
 
 def _total(ask: Ask, handle: Any) -> int | None:

@@ -89,11 +89,10 @@ def _emptiest(count: int, usable: Sequence[Device], promised: Mapping[str, int])
     if len(candidates) < count:
         there = _list(candidates) if candidates else why_none() or "none that can be combined"
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
-    # What does not say how much is free comes last: it is better than nothing, but no better than anything known.
-    free = {d.uuid: _free(snapshot(d), promised) for d in candidates}
-    order = {d.uuid: place for place, d in enumerate(candidates)}
-    known_first = sorted(candidates, key=lambda d: (free[d.uuid] is None, -(free[d.uuid] or 0), order[d.uuid]))
-    return tuple(sorted(known_first[:count], key=lambda d: order[d.uuid]))
+    # A device that does not say how much is free is taken only where no other has any. Sorting keeps ties in order.
+    free = {d.uuid: _free(snapshot(d), promised) or 0 for d in candidates}
+    emptiest = sorted(candidates, key=lambda d: -free[d.uuid])[:count]
+    return tuple(d for d in candidates if d in emptiest)
 
 
 def _check_combination(chosen: Sequence[Device]) -> None:
@@ -107,8 +106,10 @@ def _check_combination(chosen: Sequence[Device]) -> None:
 def _check_memory(
     chosen: Sequence[Device], rivals: Sequence[Device], needed: int, promised: Mapping[str, int], holder: Holder
 ) -> None:
+    if not (chosen and needed):
+        return
     room = [_free(snapshot(d), promised) for d in chosen]
-    if not chosen or None in room or sum(filter(None, room)) >= needed:
+    if None in room or sum(filter(None, room)) >= needed:
         return
     states = "; ".join(_fullness(snapshot(d), promised, holder) for d in rivals)
     raise DeviceError(f"{size(needed)} of free GPU memory are needed: {states}.")

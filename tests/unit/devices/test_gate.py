@@ -10,13 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pynvml
 import pytest
 
-from gpumodels.devices import devices, select, snapshot, table, why_none
+from gpumodels.devices import devices, nvml, select, snapshot, table, why_none
 from tests.fakes.nvml import GB, gpu
 
 
 def run(script: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return done.stdout.strip()
 
@@ -71,6 +76,21 @@ def test_nvml_that_another_library_shut_down_is_started_again(build):
     (device,) = devices()
     pynvml.nvmlShutdown()
     assert snapshot(device).memory_free == 80 * GB
+
+
+def test_nvml_lost_in_the_middle_of_a_reading_is_no_missing_answer(build):
+    build(gpu())
+    devices()
+    times = []
+
+    def reading(ask):
+        times.append(1)
+        if len(times) == 1:
+            pynvml.nvmlShutdown()
+        return nvml.optional(ask, "nvmlSystemGetDriverVersion")
+
+    assert nvml.read(reading) == "550.54.15"
+    assert len(times) == 2
 
 
 def test_many_threads_start_nvml_once(build):

@@ -138,10 +138,10 @@ def test_processes_that_may_not_be_seen_are_none_rather_than_nobody(build):
     assert snapshot(device).processes is None
 
 
-def test_a_gpu_without_mig_name_or_size_is_still_a_gpu(build):
+def test_a_gpu_without_name_or_size_is_still_a_gpu(build):
     machine = build(gpu(uuid="GPU-aa"))
     machine.fail(nvmlDeviceGetName=NOT_SUPPORTED, nvmlDeviceGetMemoryInfo=NOT_SUPPORTED)
-    assert devices() == (Device("GPU-aa", 0, "unknown model", None),)
+    assert devices() == (Device("GPU-aa", 0, "NVIDIA GPU", None),)
 
 
 def test_a_device_that_has_gone_is_not_available(build):
