@@ -6,11 +6,15 @@ It is read from /proc/self/environ, not from `os.environ`, which a notebook's `%
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpumodels.devices.device import Device
 from gpumodels.devices.naming import at_index, with_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpumodels.devices.device import Device
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _INITIAL = Path("/proc/self/environ")

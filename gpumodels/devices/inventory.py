@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpumodels.devices import nvml
 from gpumodels.devices.device import Device, Holding, Snapshot
 from gpumodels.devices.nvml import Ask, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: `nvmlMemory_v2`: version and size of the structure that sets apart what the driver reserves for itself.
 _MEMORY_V2 = 0x02000028

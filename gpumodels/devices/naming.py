@@ -6,9 +6,12 @@ import numbers
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gpumodels.devices.device import Device
 from gpumodels.errors import DeviceError
+
+if TYPE_CHECKING:
+    from gpumodels.devices.device import Device
 
 #: A request as a user writes it; None asks for no GPU.
 Asked = str | int | Sequence[str | int] | None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from gpumodels.devices.device import Device
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpumodels.devices.device import Device
 
 
 def environment(chosen: Sequence[Device], *, container: bool) -> dict[str, str]:

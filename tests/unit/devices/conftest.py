@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gpumodels.devices import allowlist
 from tests.fakes.nvml import Machine, machine, preload
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Build = Callable[..., Machine]
 Administer = Callable[[str | None], None]
