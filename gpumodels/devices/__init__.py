@@ -8,10 +8,12 @@ from __future__ import annotations
 from gpumodels.devices.device import Device, Holding, Snapshot, size
 from gpumodels.devices.inventory import devices, snapshot
 from gpumodels.devices.listing import table
+from gpumodels.devices.naming import Asked
 from gpumodels.devices.placement import select, why_none
 from gpumodels.devices.settings import environment
 
 __all__ = [
+    "Asked",
     "Device",
     "Holding",
     "Snapshot",
