@@ -41,7 +41,10 @@ def _parser() -> argparse.ArgumentParser:
 def _new(arguments: argparse.Namespace) -> str:
     folder = shown(catalog.new(arguments.name, arguments.dir))
     path = folder if folder.startswith("/") else f"./{folder}"
-    return f"{path} is ready; its model.py is yours to edit. In a notebook:\n\n    %load_ext gpumodels\n    %load_model {path}\n"
+    return (
+        f"{path} is ready; its model.py is yours to edit. In a notebook:\n\n"
+        f"    %load_ext gpumodels\n    %load_model {path}\n"
+    )
 
 
 def _models(_: argparse.Namespace) -> str:

@@ -29,7 +29,8 @@ def find(ref: str | Path) -> ModelSpec:
     Raises ModelNotFound (with the nearest names) or ModelFolderError (file, line, field).
     """
     if isinstance(ref, Path) or _is_path(ref):
-        return read_folder(Path(ref).expanduser())
+        # Unlike Path.expanduser, this leaves the home of an unknown user as it is: a path that is not there.
+        return read_folder(Path(os.path.expanduser(ref)))  # noqa: PTH111
     for name, _, folder in _catalog():
         if name == ref:
             return read_folder(folder)
@@ -96,7 +97,7 @@ def _package_sources() -> Iterator[Path]:
 
 
 def _unknown(ref: str) -> str:
-    if Path(ref, TOML).is_file():
+    if os.path.isfile(Path(ref, TOML)):  # noqa: PTH113 - whatever was typed, this raises nothing
         return f"no model is called {ref!r}, but there is a folder of that name here: write ./{ref}"
     known = [name for name, _ in names()]
     near = difflib.get_close_matches(ref.lower(), known)

