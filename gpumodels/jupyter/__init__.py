@@ -1,12 +1,12 @@
-"""The Jupyter server's part: routes for the sidebar, under Jupyter's own authentication.
-
-The Jupyter server imports this at its start, so what costs time is imported in a thread or at the first request.
-"""
+"""The Jupyter server's part: routes for the sidebar, under Jupyter's own authentication."""
 
 from __future__ import annotations
 
 from threading import Thread
 from typing import TYPE_CHECKING
+
+from gpumodels import manager
+from gpumodels.jupyter.handlers import add_routes
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -21,17 +21,12 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    from gpumodels import manager
-    from gpumodels.jupyter.handlers import add_routes
-
     add_routes(app.web_app, manager)
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
 
 
 def _sweep(app: ServerApp) -> None:
     """Remove what a crash has left; a failure is logged, for it must not keep the Jupyter server from starting."""
-    from gpumodels import manager
-
     try:
         manager.sweep()
     except Exception:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
 
 #: What an instance id may look like; nothing else reaches the manager, which makes paths of ids.
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 class Models(Protocol):
