@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import shlex
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ PAYLOAD = "/opt/gpumodels"
 
 _SHOWN_LINES = 20
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_CHATTER = re.compile(r"---> |Removing intermediate container|Requirement already satisfied|\W*━")
 _NOT_OF_THE_MODEL = ("__pycache__", ".ipynb_checkpoints", ".git")
 
 _DOCKERFILE = f"""\
@@ -83,7 +85,7 @@ def _build_own(
 def _context(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> dict[str, bytes]:
     """The build context, as file names and contents."""
     context = {
-        "Dockerfile": _DOCKERFILE.format(server=" ".join(f"'{line}'" for line in payload.REQUIREMENTS)).encode(),
+        "Dockerfile": _DOCKERFILE.replace("{server}", shlex.join(payload.REQUIREMENTS)).encode(),
         "requirements.txt": "".join(f"{line}\n" for line in (*spec.requirements(flavour), *payload.REQUIREMENTS)).encode(),
         "ca.pem": _ca(mirrors),
     }
@@ -155,7 +157,7 @@ def _follow(events: Any, model: str, progress: Progress) -> None:
             fraction = (int(found[1]) - 1) / int(found[2])
         elif text:
             lines.append(text)
-        if text:
+        if text and not _CHATTER.match(text):
             progress(f"building {model}: {text}", fraction)
         if "error" in event:
             tail = "\n".join(lines[-_SHOWN_LINES:])
