@@ -14,8 +14,11 @@ __all__ = ["cancelled", "weights_path"]
 
 
 def weights_path(name: str) -> Path:
-    """The path of a file of weights that `model.toml` lists; raises FileNotFoundError naming those that are there."""
-    folder = Path(os.environ.get("GPUMODELS_WEIGHTS", "weights"))
+    """The path of a file of weights that `model.toml` lists; raises FileNotFoundError naming those that are there.
+
+    They lie where the setting GPUMODELS_WEIGHTS says, else in `weights` below the working directory.
+    """
+    folder = Path(os.environ.get("GPUMODELS_WEIGHTS") or "weights")
     path = folder / name
     if not path.is_file():
         there = ", ".join(sorted(entry.name for entry in folder.glob("*"))) or "nothing"

@@ -1,7 +1,7 @@
 """`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
 
 Binds the socket in the directory first (live), then imports the author's class and loads it (ready), then runs calls on
-this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm). SIGTERM ends the process by its default
+this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). SIGTERM ends the process by its default
 action, so that code which holds the GIL ends as well. Exit code 3: the model's own code failed before it was ready.
 """
 
@@ -41,7 +41,7 @@ def main() -> NoReturn:
     faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
     calls = CallQueue()
-    memory = SharedMemory(Path(os.environ.get("GPUMODELS_SHM", "/dev/shm")))  # noqa: S108 (the protocol's place)
+    memory = SharedMemory(os.environ.get("GPUMODELS_SHM", "/dev/shm"))  # noqa: S108 (the protocol's place)
     servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
     server = _bind(servicer, options.socket)
     try:

@@ -10,14 +10,15 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.protocol import files
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gpumodels.protocol.tensors import Tensor
+
+_NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF, an OSError like no room
 
 #: Seconds after which a result that its client never opened is given up; the client unlinks those it reads.
 UNCLAIMED_AFTER = 60.0
@@ -39,10 +40,13 @@ class Region:
 
 
 class SharedMemory:
-    """Registered regions by name and unclaimed result files; safe to use from gRPC's threads."""
+    """Registered regions by name and unclaimed result files; safe to use from gRPC's threads.
 
-    def __init__(self, path: Path) -> None:
-        self._directory = files.open_directory(path)
+    Without a directory ("") nothing can be registered and no result written: clients send and get messages.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._directory = files.open_directory(Path(path)) if path else _NO_DIRECTORY
         self._regions: dict[str, Region] = {}
         self._unclaimed: collections.deque[tuple[float, str]] = collections.deque()
         self._lock = threading.Lock()

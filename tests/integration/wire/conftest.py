@@ -1,0 +1,108 @@
+"""A real model server in a process of its own, and a client for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from gpumodels.client import Client
+
+ROOT = Path(__file__).parents[3]
+
+
+class Served:
+    """A running `python -m gpumodels.server` with its directories; `client()` waits until it is ready."""
+
+    def __init__(self, place: Path, folder: Path, env: dict[str, str], *, shm: bool = True, name: str = "") -> None:
+        self.sockets = place / "sock"
+        self.sockets.mkdir(parents=True)
+        self.shm = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="gpumodels-test-"))
+        self.name = name or folder.name
+        self.log_file = place / "log"
+        self._clients: list[Client] = []
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("GPUMODELS_")}
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gpumodels.server", "--folder", folder, "--socket", self.sockets, "--name", self.name],
+                env={**inherited, "PYTHONPATH": str(ROOT), "GPUMODELS_SHM": str(self.shm) if shm else "", **env},
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def check_alive(self) -> None:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
+
+    def client(self, *, shm: bool = True) -> Client:
+        client = Client(self.sockets, self.shm if shm else None, self.name)
+        self._clients.append(client)
+        client.wait_ready(time.monotonic() + 60, self.check_alive)
+        return client
+
+    def shared_files(self, prefix: str = "") -> list[str]:
+        return sorted(name for name in os.listdir(self.shm) if name.startswith(prefix))
+
+    def wait_for_log(self, text: str) -> None:
+        wait_until(lambda: text in self.log)
+
+    def end(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.shm)
+
+
+def wait_until(true, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """`serve(folder="echo", **env)` starts a server; `serve(source)` serves a model.py of that text."""
+    running = []
+
+    def start(source: str = "", *, toml: str = "", shm: bool = True, place: Path | None = None, **env: str) -> Served:
+        folder = ROOT / "images" / "echo"
+        if source:
+            folder = tmp_path / f"model{len(running)}"
+            folder.mkdir()
+            (folder / "model.py").write_text(source)
+            if toml:
+                (folder / "model.toml").write_text(toml)
+        running.append(Served(place or tmp_path / f"instance{len(running)}", folder, env, shm=shm))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.end()
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory):
+    """One echo server for tests that leave it as it was."""
+    served = Served(tmp_path_factory.mktemp("echo"), ROOT / "images" / "echo", {})
+    yield served
+    served.end()
+
+
+@pytest.fixture
+def client(echo):
+    """A client of the shared echo server."""
+    client = echo.client()
+    yield client
+    client.close()
