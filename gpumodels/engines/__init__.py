@@ -27,8 +27,8 @@ def engine(name: str) -> Engine:
         made: Engine = getattr(import_module(module), attribute)()
         return made
     for found in entry_points(group="gpumodels.engines", name=name):
-        made = found.load()()
-        return made
+        added: Engine = found.load()()
+        return added
     near = difflib.get_close_matches(name, names(), 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise EngineUnavailable(f"There is no engine {name!r}; {hint}There are: auto, {', '.join(names())}.")

@@ -1,7 +1,7 @@
 """What every engine is: it prepares what a model needs, starts instances, and finds and ends them again.
 
-The manager takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One contract suite
-(`tests/contract/`) runs over all engines.
+The manager takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One
+contract suite (`tests/contract/`) runs over all engines.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.devices import Device
     from gpumodels.lease.record import InstanceRecord

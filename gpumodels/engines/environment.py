@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.catalog.cache import cache_dir
@@ -17,6 +16,8 @@ from gpumodels.errors import BuildFailed, EngineUnavailable
 from gpumodels.lease.locks import flocked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpumodels.engines.base import Progress
 
 _SHOWN_LINES = 20
@@ -73,9 +74,8 @@ def _run(command: list[str], model: str, progress: Progress) -> None:
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as process:  # fmt: skip
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 lines.append(line.rstrip())
                 progress(f"installing for {model}: {line.strip()}", None)
         except BaseException:

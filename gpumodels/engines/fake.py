@@ -1,7 +1,8 @@
 """The fake engine, for users' own tests: no Docker, no environment to build, no GPU.
 
-It runs the model folder in a local process with the interpreter of the test, so a notebook or program that loads models can be
-tested in a second. A folder may hold a `fake.py` beside its `model.py`, with a class `Model` of the same contract and
+It runs the model folder in a local process with the interpreter of the test, so a notebook or program that loads
+models can be tested in a second. A folder may hold a `fake.py` beside its `model.py`, with a class `Model` of the
+same contract and
 canned answers; the fake engine serves that in place of the real one, which then need not be installed.
 """
 

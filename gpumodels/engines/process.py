@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
@@ -18,13 +17,24 @@ from gpumodels.lease import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory
 
 #: Settings of the notebook's own interpreter and display, which would mislead the model's.
-_PRIVATE_TO_THE_KERNEL = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "JPY_", "IPY", "MPLBACKEND", "CUDA_", "NVIDIA_", "GPUMODELS_")
+_PRIVATE_TO_THE_KERNEL = (
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "CONDA_",
+    "JPY_",
+    "IPY",
+    "MPLBACKEND",
+    "CUDA_",
+    "NVIDIA_",
+    "GPUMODELS_",
+)
 #: What the leash may need beyond the grace, on a loaded machine.
 _MARGIN = 2.0
 
@@ -111,7 +121,9 @@ class ProcessEngine(Engine):
         return ProcessInstance(record, directory)
 
     def sweep(self, runtime: Path, identity: str) -> None:
-        """Nothing is left to find: a process without a directory still has its leash, or was its directory's to sweep."""
+        """Nothing is left to find: a process without a directory still has its leash, or was its directory's to
+        sweep.
+        """
 
 
 def _command(plan: LaunchPlan, entry: str) -> list[str]:

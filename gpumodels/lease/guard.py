@@ -1,8 +1,10 @@
 """The guard: a small process beside each kernel that loads something, which sweeps when the kernel is dead.
 
-The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a paused one,
-directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so that killing the kernel's whole process
-group misses it, and it waits out an engine that is down. If it is killed as well, the next load sweeps.
+The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a
+paused one, directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so
+that killing
+the kernel's whole process group misses it, and it waits out an engine that is down. If it is killed as well, the next
+load sweeps.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from gpumodels.lease import locks
 
-
 _Key = tuple[int, int]  # device and inode of the lease file
 
 #: What is held: (pid, lease descriptor, directory descriptor, how many times), by lease file.
@@ -66,8 +65,8 @@ class Lease:
 def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Lease:
     """Make the lease file at `path`, holding it from its first moment. The caller holds the gate.
 
-    `nonce` is written into it: the leash compares it to know that it sees this very file. `owner` is the uid and gid that the
-    leash will run as, where they are not the caller's.
+    `nonce` is written into it: the leash compares it to know that it sees this very file. `owner` is the uid and gid
+    that the leash will run as, where they are not the caller's.
     """
     with _TABLE_LOCK:  # until it is in the table, another thread's probe would open and close it
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -85,7 +84,8 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
 def join(path: Path) -> Lease:
     """Hold an instance that already runs. The caller holds the gate; raises LeaseRefusedError, never waits.
 
-    The leash may be about to wake: the lock must be granted at once, on the file that `path` still names, with the leash alive.
+    The leash may be about to wake: the lock must be granted at once, on the file that `path` still names, with the
+    leash alive.
     """
     with _TABLE_LOCK:
         try:

@@ -84,7 +84,7 @@ class Leash:
             namespace.die_with_parent()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
-            os.execvp(command[0], command)
+            os.execvp(command[0], command)  # noqa: S606  no shell is what is wanted
         except OSError as error:
             _say(f"cannot run {command[0]}: {error}")
         finally:
@@ -128,7 +128,7 @@ class Leash:
 
 
 def _say(text: str) -> None:
-    print(f"gpumodels leash: {text}", file=sys.stderr, flush=True)
+    print(f"gpumodels leash: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _leave(code: int, why: str = "") -> NoReturn:

@@ -81,5 +81,9 @@ def kill_descendants() -> None:
 
 def _children(pid: int) -> list[int]:
     with suppress(OSError):
-        return [int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()]
+        return [
+            int(word)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for word in (task / "children").read_text().split()
+        ]
     return []

@@ -1,7 +1,9 @@
 """Finding and ending the process tree of one instance, for the process engine.
 
-Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment: children inherit it even when they
-leave their session or their parent dies, and an id is never used twice, so no reused process id is ever mistaken for one.
+Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment: children inherit it even when
+they leave their session or their parent dies, and an id is never used twice, so no reused process id is ever mistaken
+for
+one.
 """
 
 from __future__ import annotations

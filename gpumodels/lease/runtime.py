@@ -38,7 +38,19 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
 _SWEPT = ".swept-"
 #: POSIX locks on these may be local to one machine, late, or absent.
-_NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs")
+_NETWORK_FILESYSTEMS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "fuse.sshfs",
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,9 @@ class RuntimeDirectory:
         with locks.flocked(self.path / ".gate", exclusive=exclusive):
             yield
 
-    def create(self, record: InstanceRecord, owner: tuple[int, int] | None = None) -> tuple[InstanceDirectory, held.Lease]:
+    def create(
+        self, record: InstanceRecord, owner: tuple[int, int] | None = None
+    ) -> tuple[InstanceDirectory, held.Lease]:
         """Make an instance's directory and take its lease, before anything is started.
 
         `record.id` names the directory; `owner` (uid, gid) is who will run the instance, where that is not the caller.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpumodels.manager.instances import models, running, stop, stop_instance
 from gpumodels.manager.loading import load
 from gpumodels.manager.reporting import Report, SilentReport
-from gpumodels.manager.running import models, running, stop, stop_instance
 from gpumodels.manager.sweeping import sweep
 
 __all__ = ["Report", "SilentReport", "load", "models", "running", "stop", "stop_instance", "sweep"]

@@ -26,7 +26,7 @@ from gpumodels.lease.leash import UNSEEN
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.lease.runtime import RuntimeDirectory
-from gpumodels.manager import owner, running
+from gpumodels.manager import instances, owner
 from gpumodels.manager.reporting import Report, SilentReport
 from gpumodels.manager.request import Request
 from gpumodels.manager.sweeping import wait_for_endings
@@ -58,14 +58,15 @@ def load(
 ) -> Model:
     """Load a model and wait until it is ready.
 
-    `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one, several ("0,1"),
-    "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be used). `timeout` in seconds
+    `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one,
+    several ("0,1"), "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be
+    used). `timeout` in seconds
     is for starting and loading, not for building. `env` are environment settings of the model server. With
-    `cache=False` the image or environment is built anew. `in_place_of`: a model that this one replaces; it is returned as it is if
-    it already is what is asked for, and stopped before the new one starts if not.
+    `cache=False` the image or environment is built anew. `in_place_of`: a model that this one replaces; it is
+    returned as it is if it already is what is asked for, and stopped before the new one starts if not.
 
-    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadFailed, LoadTimeout or LoadCancelled; nothing
-    of the load is then left.
+    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadFailed, LoadTimeout or
+    LoadCancelled; nothing of the load is then left.
     """
     loading = _Loading(report or SilentReport(), gpu, timeout, dict(env or {}), fresh=not cache)
     try:
@@ -110,7 +111,7 @@ class _Loading:
             self.report.notice(f"{error} It runs in a local process.")
             loaded = self._start(spec, self._prepared_by("process", spec, gpu=bool(chosen)), weights)
         loaded.request = request
-        running.remember(loaded)
+        instances.remember(loaded)
         return loaded
 
     def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
@@ -126,15 +127,16 @@ class _Loading:
     def _prepared_by(self, name: str, spec: ModelSpec, *, gpu: bool) -> _Prepared:
         engine = engines.engine(name)
         engine.check()
-        flavour = "gpu" if gpu else "cpu"
-        return _Prepared(engine, engine.prepare(spec, flavour, self.report.progress, fresh=self.fresh))
+        return _Prepared(engine, engine.prepare(spec, "gpu" if gpu else "cpu", self.report.progress, fresh=self.fresh))
 
     def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
         began = time.monotonic()
         self.report.progress(f"starting {spec.name}", None)
         # Placing and recording what was placed are one step, so that two loads cannot take the same free memory.
         with flocked(self.runtime.path / ".placement", exclusive=True):
-            chosen = devices.select(self.gpu, needed=spec.memory, promised=self._promised(), holder=_holder(self.runtime))
+            chosen = devices.select(
+                self.gpu, needed=spec.memory, promised=self._promised(), holder=_holder(self.runtime)
+            )
             record = self._record(spec, prepared.engine, chosen)
             directory, lease = self.runtime.create(record, prepared.engine.instance_user)
         hold = Hold(record, directory, lease, prepared.engine.attach(record, directory))
@@ -145,7 +147,13 @@ class _Loading:
             raise
 
     def _run_to_ready(
-        self, spec: ModelSpec, prepared: _Prepared, weights: Path | None, chosen: tuple[Device, ...], hold: Hold, began: float
+        self,
+        spec: ModelSpec,
+        prepared: _Prepared,
+        weights: Path | None,
+        chosen: tuple[Device, ...],
+        hold: Hold,
+        began: float,
     ) -> Model:
         from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
         from gpumodels.engines.base import LaunchPlan  # noqa: PLC0415
@@ -153,7 +161,9 @@ class _Loading:
         shared = self.runtime.make_shared_memory(hold.record.id, prepared.engine.instance_user)
         current = hold.record.with_(shared_memory=shared)
         hold.directory.write(current)
-        plan = LaunchPlan(spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env)
+        plan = LaunchPlan(
+            spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env
+        )
 
         def note(reference: dict[str, Any]) -> None:
             nonlocal current
@@ -193,7 +203,7 @@ class _Loading:
     def _promised(self) -> dict[str, int]:
         """Bytes by device UUID that models which are still loading are going to take."""
         promised: dict[str, int] = {}
-        for record in running.running(self.runtime):
+        for record in instances.running(self.runtime):
             if record.state == "loading" and record.devices:
                 for device in record.devices:
                     share = record.memory // len(record.devices)
@@ -237,15 +247,19 @@ class _Watch:
         if ending.exit_code == UNSEEN:
             return LeaseUnseen(f"What was started for {self.name} does not see this machine's lease file ({tail}).")
         if ending.out_of_memory:
-            return LoadFailed(f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}")
-        return LoadFailed(f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}")
+            return LoadFailed(
+                f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}"
+            )
+        return LoadFailed(
+            f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
+        )
 
 
 def _holder(runtime: RuntimeDirectory) -> Callable[[int], str | None]:
     """Names who holds GPU memory, where it is one of this user's models."""
     from gpumodels.lease.processes import MARK  # noqa: PLC0415
 
-    records = {record.id: record for record in running.running(runtime)}
+    records = {record.id: record for record in instances.running(runtime)}
 
     def name(pid: int) -> str | None:
         with contextlib.suppress(OSError):
@@ -257,5 +271,3 @@ def _holder(runtime: RuntimeDirectory) -> Callable[[int], str | None]:
         return None
 
     return name
-
-

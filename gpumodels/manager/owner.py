@@ -24,13 +24,18 @@ def _shell() -> Any:
 def _kernel_id() -> str:
     """From the name of the connection file, `kernel-ID.json`; "" outside Jupyter."""
     application = getattr(_shell(), "parent", None)
-    name = Path(getattr(application, "connection_file", "") or getattr(getattr(application, "parent", None), "connection_file", "")).name
+    name = Path(
+        getattr(application, "connection_file", "")
+        or getattr(getattr(application, "parent", None), "connection_file", "")
+    ).name
     found = re.fullmatch(r"kernel-(.+)\.json", name)
     return found[1] if found else ""
 
 
 def _notebook() -> str:
-    """VS Code says it in a variable, the Jupyter server in the environment; else the working directory, or the program."""
+    """VS Code says it in a variable, the Jupyter server in the environment; else the working directory, or the
+    program.
+    """
     shell = _shell()
     if shell is None:
         return sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""

@@ -75,9 +75,9 @@ def _installed(used: dict[str, Engine]) -> Iterable[Engine]:
 
 
 def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> None:
-    """Wait, so many seconds at most, until nothing is ending: the memory of a restarted notebook's models is then free."""
+    """Wait, so many seconds at most, until nothing is ending: the memory of a restarted notebook's models is then
+    free.
+    """
     deadline = time.monotonic() + at_most
     while not sweep(runtime) and time.monotonic() < deadline:
         time.sleep(0.05)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class _Shown(str):
 
     __slots__ = ()
 
-    def __new__(cls, spec: TensorSpec) -> _Shown:
+    def __new__(cls, spec: TensorSpec) -> Self:
         return super().__new__(cls, _shown(spec))
 
     def __repr__(self) -> str:

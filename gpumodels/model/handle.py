@@ -55,8 +55,9 @@ class Model:
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
         """Call the model with its inputs, by position or by name.
 
-        One output comes as an array (or text, or plain JSON values), several as a `Result`. Arrays are the caller's own.
-        `timeout` is in seconds. Raises InputError, ModelCallError (with the remote traceback), CallTimeout, ModelStopped, ModelGone.
+        One output comes as an array (or text, or plain JSON values), several as a `Result`. Arrays are the caller's
+        own. `timeout` is in seconds. Raises InputError, ModelCallError (with the remote traceback), CallTimeout,
+        ModelStopped, ModelGone.
         """
         if os.getpid() != self._pid:
             raise CallError(f"{self.name} was loaded by another process; load it in this one as well.")
@@ -80,7 +81,9 @@ class Model:
         """Call the model and display the result, drawn where it can be drawn."""
         from IPython.display import display  # noqa: PLC0415
 
-        display(self(*inputs, timeout=timeout, **named))
+        display(  # type: ignore[no-untyped-call]
+            self(*inputs, timeout=timeout, **named)
+        )
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of what the model server printed."""
@@ -91,7 +94,8 @@ class Model:
         if os.getpid() != self._pid or self._stopped is not None:
             return
         self._stopped = ModelStopped(
-            f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. Load it again with `%load_model {self.name}`."
+            f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. "
+            f"Load it again with `%load_model {self.name}`."
         )
         self._client.close()
         self._hold.end(by)

@@ -101,8 +101,7 @@ def make(client: DockerClient, progress: Progress) -> str:
 def _run(command: list[str], progress: Progress) -> None:
     lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.append(line.rstrip())
             progress(f"base image: {line.strip()}", None)
     if process.returncode:

@@ -48,7 +48,7 @@ def connect() -> DockerClient:
             context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
             if context is None:
                 raise EngineUnavailable(
-                    f"The Docker context {os.environ['DOCKER_CONTEXT']!r} does not exist. `docker context ls` lists them."
+                    f"There is no Docker context {os.environ['DOCKER_CONTEXT']!r}. `docker context ls` lists them."
                 )
             address = context.Host or "unix:///var/run/docker.sock"
             client = docker.DockerClient(base_url=address, tls=context.TLSConfig, timeout=int(_ANSWER_WITHIN))
@@ -61,9 +61,10 @@ def connect() -> DockerClient:
 def _why_unreachable(address: str, error: BaseException) -> str:
     socket = Path(urlsplit(address).path)
     if address.startswith("unix:") and socket.exists() and not os.access(socket, os.R_OK | os.W_OK):
+        group = _group(socket)
         return (
-            f"Docker runs, but you may not use {socket}: it belongs to the group {_group(socket)!r}. Ask your administrator for "
-            f"`usermod -aG {_group(socket)} {_user()}` and log in again, {_USE_PROCESS}."
+            f"Docker runs, but you may not use {socket}: it belongs to the group {group!r}. "
+            f"Ask your administrator for `usermod -aG {group} {_user()}` and log in again, {_USE_PROCESS}."
         )
     return f"Docker does not answer at {address or 'its default address'} ({_short(error)}). Start it, {_USE_PROCESS}."
 

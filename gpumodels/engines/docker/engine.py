@@ -1,4 +1,6 @@
-"""The docker engine: instances are containers that see their lease, their socket and their shared memory, and no more."""
+"""The docker engine: instances are containers that see their lease, their socket and their shared memory, and no
+more.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ class DockerInstance(Instance):
         if container is None:
             return
         try:
-            container.kill("SIGINT")  # the leash then gives the server its whole grace; SIGTERM is the daemon's own hurry
+            container.kill(
+                "SIGINT"
+            )  # the leash then gives the server its whole grace; SIGTERM is the daemon's own hurry
             container.wait(timeout=grace + _MARGIN)
         except (DockerException, requests.RequestException):
             pass  # not running, paused, or too slow: removing it by force is next
@@ -118,20 +122,26 @@ class DockerEngine(Engine):
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
         instance = DockerInstance(self, plan.record.id)
         try:
-            container = self.client.containers.create(plan.prepared, _command(plan), **self._options(plan, instance.name))
+            container = self.client.containers.create(
+                plan.prepared, _command(plan), **self._options(plan, instance.name)
+            )
             note({"container": container.id})
             container.start()
         except ImageNotFound as error:
-            raise EngineError(f"The image of {plan.spec.name!r} vanished while it was loading. Load it again.") from error
+            raise EngineError(
+                f"The image of {plan.spec.name!r} vanished while it was loading. Load it again."
+            ) from error
         except APIError as error:
             if "bind source path does not exist" in str(error):
                 raise LeaseUnseen(
-                    "Docker does not see this machine's files (is this kernel in a container, or Docker on another machine?), "
-                    "so it could not end the model with the notebook. Use `--engine process`."
+                    "Docker does not see this machine's files (is this kernel in a container, or Docker on another "
+                    "machine?), so it could not end the model with the notebook. Use `--engine process`."
                 ) from error
             raise EngineError(f"Docker could not start {plan.spec.name!r}: {error.explanation or error}.") from error
         except (DockerException, requests.RequestException) as error:
-            raise EngineUnavailable(f"Docker stopped answering while {plan.spec.name!r} was started: {error}.") from error
+            raise EngineUnavailable(
+                f"Docker stopped answering while {plan.spec.name!r} was started: {error}."
+            ) from error
         return instance
 
     def _options(self, plan: LaunchPlan, name: str) -> dict[str, Any]:
@@ -178,7 +188,9 @@ class DockerEngine(Engine):
     def sweep(self, runtime: Path, identity: str) -> None:
         place = labels.of_place(runtime, identity)
         boot = place.pop(labels.BOOT)
-        here = {"label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]}
+        here: dict[str, Any] = {
+            "label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
+        }
         try:
             for container in self.client.containers.list(all=True, filters=here, ignore_removed=True):
                 if container.status != "running" and _is_left(container, runtime, place, boot):
@@ -201,7 +213,8 @@ def _is_left(container: Container, runtime: Path, place: dict[str, str], boot: s
 
 
 def _created_before_boot(container: Container) -> bool:
-    booted = next(int(line.split()[1]) for line in Path("/proc/stat").open() if line.startswith("btime "))
+    lines = Path("/proc/stat").read_text().splitlines()
+    booted = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
     created = datetime.fromisoformat(container.attrs["Created"][:19] + "+00:00").timestamp()
     return created < booted
 
@@ -249,5 +262,3 @@ def _mounts(plan: LaunchPlan) -> list[Mount]:
     if plan.weights is not None:
         mounts.append(Mount("/weights", str(plan.weights), type="bind", read_only=True))
     return mounts
-
-

@@ -56,8 +56,9 @@ def build(
 ) -> str:
     """The name of the model's image, building it unless one of the same content is here (and not `fresh`).
 
-    A folder's own Dockerfile describes the environment only (it must bring `python3` with `venv`; it is given the build argument BASE); the model server
-    and the folder are laid on top of it, so the same model server answers for every model.
+    A folder's own Dockerfile describes the environment only (it must bring `python3` with `venv`; it is given the
+    build argument BASE); the model server and the folder are laid on top of it, so the same model server answers for
+    every model.
     """
     mirrors = Mirrors.from_environment()
     if spec.dockerfile is not None:
@@ -72,7 +73,14 @@ def build(
 
 
 def _build_own(
-    client: DockerClient, spec: ModelSpec, flavour: Flavour, base: str, mirrors: Mirrors, progress: Progress, *, fresh: bool
+    client: DockerClient,
+    spec: ModelSpec,
+    flavour: Flavour,
+    base: str,
+    mirrors: Mirrors,
+    progress: Progress,
+    *,
+    fresh: bool,
 ) -> str:
     context = {name.removeprefix("folder/"): data for name, data in _folder(spec)} | {"ca.pem": _ca(mirrors)}
     tag = f"gpumodels/{spec.name}-environment:{_fingerprint(context, base + flavour)}"
@@ -86,7 +94,9 @@ def _context(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> dict[str, b
     """The build context, as file names and contents."""
     context = {
         "Dockerfile": _DOCKERFILE.replace("{server}", shlex.join(payload.REQUIREMENTS)).encode(),
-        "requirements.txt": "".join(f"{line}\n" for line in (*spec.requirements(flavour), *payload.REQUIREMENTS)).encode(),
+        "requirements.txt": "".join(
+            f"{line}\n" for line in (*spec.requirements(flavour), *payload.REQUIREMENTS)
+        ).encode(),
         "ca.pem": _ca(mirrors),
     }
     context |= {f"gpumodels/{name}": path.read_bytes() for name, path in payload.files()}
@@ -140,8 +150,8 @@ def _run_build(
         arguments["PIP_CERT"] = "/opt/ca.pem"
     try:
         events = client.api.build(
-            fileobj=_tar(context), custom_context=True, tag=tag, buildargs=arguments, nocache=fresh, rm=True, forcerm=True,
-            decode=True, labels={labels.MODEL: spec.name},
+            fileobj=_tar(context), custom_context=True, tag=tag, buildargs=arguments, nocache=fresh, rm=True,
+            forcerm=True, decode=True, labels={labels.MODEL: spec.name},
         )  # fmt: skip
         _follow(events, spec.name, progress)
     except (DockerException, requests.RequestException) as error:
@@ -149,7 +159,8 @@ def _run_build(
 
 
 def _follow(events: Any, model: str, progress: Progress) -> None:
-    step, lines, fraction = "", [], 0.0
+    step, fraction = "", 0.0
+    lines: list[str] = []
     for event in events:
         text = str(event.get("stream", "")).strip()
         if found := _STEP.match(text):
@@ -177,5 +188,3 @@ def _tar(context: dict[str, bytes]) -> io.BytesIO:
             archive.addfile(entry, io.BytesIO(context[name]))
     buffer.seek(0)
     return buffer
-
-

@@ -15,7 +15,9 @@ IDENTITY = "gpumodels.identity"
 
 
 def of_place(runtime: Path, identity: str) -> dict[str, str]:
-    """Labels that say whose a container is: this user's, on this machine, since this boot, in this runtime directory."""
+    """Labels that say whose a container is: this user's, on this machine, since this boot, in this runtime directory.
+    Labels that say whose a container is: this user's, on this machine, since this boot, in this runtime directory.
+    """
     return {
         UID: str(os.getuid()),
         MACHINE: _read("/etc/machine-id"),

@@ -31,7 +31,7 @@ def models() -> list[Model]:
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
-    """This user's running and loading models, of all notebooks and programs, oldest first."""
+    """Every running or loading model of this user, of all notebooks and programs, oldest first."""
     found = []
     for directory in (runtime or RuntimeDirectory()).instances():
         try:
@@ -49,7 +49,9 @@ def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
 
 
 def stop_instance(instance_id: str, by: str = "another process") -> None:
-    """Stop an instance of this user, whoever loaded it; its holder's next call raises ModelStopped ("stopped from {by} at 14:03").
+    """Stop an instance of this user, whoever loaded it.
+
+    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03").
 
     Raises KeyError if there is none of that id, EngineError if the engine does not answer.
     """
@@ -87,5 +89,3 @@ def _check_choice(chosen: list[Model], mine: list[Model], name: str | None) -> N
         raise ModelNotFound(f"No model {name!r} was loaded by this notebook. {here}" if name else here)
     if len(chosen) > 1 and name is None:
         raise ModelNotFound(f"Several models run here ({names}): say which one, or --all.")
-
-
