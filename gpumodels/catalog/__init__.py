@@ -1,5 +1,7 @@
 """Finds models by name or path, reads their folders and fetches their weights."""
 
+from __future__ import annotations
+
 from gpumodels.catalog.cache import cache_dir
 from gpumodels.catalog.discovery import find, names
 from gpumodels.catalog.download import Progress, index_url

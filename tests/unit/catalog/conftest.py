@@ -148,7 +148,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sdist():
-    """Makes a source archive of files: `sdist({"fish-1.0/w.bin": b"..."})`; a text stands for a link to it, None for a folder."""
+    """A source archive: `sdist({"fish-1.0/w.bin": b"..."})`; a text stands for a link to it, None for a folder."""
 
     def make(files):
         buffer = io.BytesIO()
