@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gpumodels import catalog
 from gpumodels.errors import BuildFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -24,14 +21,14 @@ class Mirrors:
     proxies: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Mirrors:
-        """GPUMODELS_INDEX_URL and GPUMODELS_CA_BUNDLE, else what pip and requests are told. Raises BuildFailed."""
-        index = environ.get("GPUMODELS_INDEX_URL") or environ.get("PIP_INDEX_URL", "")
+    def from_environment(cls) -> Mirrors:
+        """GPUMODELS_INDEX_URL and GPUMODELS_CA_BUNDLE, else what pip, uv and requests are told. Raises BuildFailed."""
+        index = catalog.index_url() or ""
         names = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        name, bundle = next(((name, environ[name]) for name in names if environ.get(name)), ("", ""))
+        name, bundle = next(((name, os.environ[name]) for name in names if os.environ.get(name)), ("", ""))
         if bundle and not Path(bundle).is_file():
             raise BuildFailed(f"{name} names {bundle}, which is not a file. Point it to a CA bundle or unset it.")
-        return cls(index, bundle, tuple((name, environ[name]) for name in _PROXIES if environ.get(name)))
+        return cls(index, bundle, tuple((name, os.environ[name]) for name in _PROXIES if os.environ.get(name)))
 
     def for_uv(self) -> dict[str, str]:
         """Environment settings for uv; proxies are in the environment already."""

@@ -112,7 +112,9 @@ def _folder(spec: ModelSpec) -> list[tuple[str, bytes]]:
     return [
         (f"folder/{path.relative_to(spec.folder)}", path.read_bytes())
         for path in sorted(spec.folder.rglob("*"))
-        if path.is_file() and path not in weights and not set(path.parts) & set(_NOT_OF_THE_MODEL)
+        if path.is_file()
+        and path not in weights
+        and not set(path.relative_to(spec.folder).parts) & set(_NOT_OF_THE_MODEL)
     ]
 
 
