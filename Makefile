@@ -47,7 +47,7 @@ labextension/node_modules: labextension/yarn.lock labextension/package.json | $(
 # `develop` links the built files into the environment, so that JupyterLab finds what the next build makes.
 $(LAB): $(READY) labextension/node_modules $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 	cd labextension && $(JLPM) build:prod
-	$(BIN)/jupyter-builder develop . --overwrite --no-build
+	$(BIN)/jupyter-builder develop . --overwrite
 	@touch $@
 
 # Without a registry: the image that models are built on is made from Debian's own packages (as root).
