@@ -5,7 +5,7 @@ PYTHON ?= python3
 ENGINE ?= auto
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-LAB := gpumodels/labextension/static/style.js
+LAB := $(VENV)/lab
 # JupyterLab's own yarn; its scripts call jupyter-builder, which lies in the environment.
 JLPM := PATH="$(abspath $(BIN)):$$PATH" jlpm
 
