@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
 class _Storage(NamedTuple):
     key: str
     dtype: np.dtype[Any]
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -115,12 +115,12 @@ def _storages(content: Any) -> list[_Storage]:
 
 def _read_storage(data: bytes, position: int, storage: _Storage) -> tuple[np.ndarray[Any, Any], int]:
     start = position + 8
-    end = start + storage.count * storage.dtype.itemsize
-    if int.from_bytes(data[position:start], "little") != storage.count or storage.count < 0:
+    end = start + storage.length * storage.dtype.itemsize
+    if int.from_bytes(data[position:start], "little") != storage.length or storage.length < 0:
         raise CheckpointError(f"storage {storage.key} has not the size that its tensors expect")
     if end > len(data):
         raise CheckpointError(f"it is truncated: {end - len(data)} bytes or more are missing")
-    return np.frombuffer(data, storage.dtype, storage.count, start), end
+    return np.frombuffer(data, storage.dtype, storage.length, start), end
 
 
 def _resolve(content: Any, storages: dict[str, np.ndarray[Any, Any]]) -> Any:

@@ -1,51 +1,75 @@
 """Joins text proposals into text lines: four corner points each, so that a slanted line keeps its slant.
 
-Tian et al. 2016, section 3.2: every proposal looks for its nearest fitting neighbour to the right, and the two are
-joined when the choice is mutual; chains of such pairs are lines.
+Tian et al. 2016, section 3.2, join a proposal with its nearest fitting neighbour where the choice is mutual. That is
+done here twice, because across the gap between two words a slanted line leaves the height at which it would be
+looked for: first proposals of (nearly) touching columns become fragments, then fragments along their slant lines.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from proposals import WIDTH
+from proposals import WIDTH, likeness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proposals import Proposals
 
     Array = np.ndarray[Any, Any]
 
-#: How far apart two neighbours may stand, in pixels of the network's input (section 3.2) ...
+#: How many columns apart the proposals of one fragment may be.
+_COLUMNS = 2
+#: How far apart fragments of one line may be: in pixels of the network's input (the paper's), or in heights of
+#: the text where that is more, because the space between words grows with the letters.
 _GAP = 50
-#: ... and how much of the lower one's height they must share, and how alike their heights must be.
-_SHARED = 0.7
+_GAP_HEIGHTS = 1.0
+#: Two neighbours share this much of the lower one's height, and are this much alike in height.
+_SHARED = 0.6
 _ALIKE = 0.6
 #: A line of fewer proposals, or of a lower mean score, is taken for noise.
 _FEWEST = 2
-_SURE = 0.8
+_SURE = 0.65
+
+
+class _Fragment(NamedTuple):
+    """Part of a line, in pixels: `middle` is its y at its centre, `slope` 0 where it is too short to show one."""
+
+    members: list[int]
+    left: float
+    right: float
+    middle: float
+    height: float
+    slope: float
+
+    def middle_at(self, x: float, slope: float) -> float:
+        return self.middle + slope * (x - (self.left + self.right) / 2)
 
 
 def join(proposals: Proposals) -> tuple[Array, Array]:
-    """The lines: corners float32 [N, 4, 2] (x, y; top left, top right, bottom right, bottom left) and scores float32 [N].
+    """The lines: corners float32 [N, 4, 2] (x, y; clockwise from the top left) and scores float32 [N].
 
-    In reading order: from the top down, and from left to right where lines stand beside each other.
+    In reading order: from the top down, and from left to right where lines stand beside each other. Pixels are
+    those of the network's input; a line's score is the mean of its proposals'.
     """
-    found = [chain for chain in _chains(proposals) if len(chain) >= _FEWEST]
-    corners = np.array([_corners(proposals, chain) for chain in found], np.float32).reshape(-1, 4, 2)
-    scores = np.array([proposals.score[chain].mean() for chain in found], np.float32)
-    sure = scores >= _SURE
-    corners, scores = corners[sure], scores[sure]
-    order = reading_order(corners)
+    fragments = [_fragment(proposals, chain) for chain in _proposal_chains(proposals)]
+    members = [[i for part in chain for i in fragments[part].members] for chain in _fragment_chains(fragments)]
+    lines = [_fragment(proposals, line) for line in members if len(line) >= _FEWEST]
+    corners = np.array([_corners(line) for line in lines], np.float32).reshape(-1, 4, 2)
+    scores = np.array([proposals.score[line.members].mean() for line in lines], np.float32)
+    sure = np.flatnonzero(scores >= _SURE)
+    order = sure[reading_order(corners[sure])]
     return corners[order], scores[order]
 
 
-def _chains(proposals: Proposals) -> list[list[int]]:
-    """Indices of each line's proposals from left to right."""
-    right, left = _neighbours(proposals, 1), _neighbours(proposals, -1)
-    follower = {one: other for one, other in right.items() if left.get(other) == one}
+def _chains(count: int, neighbour: Callable[[int, int], int | None]) -> list[list[int]]:
+    """Runs of items, left to right, that chose each other; `neighbour(item, way)` looks right (way 1) or left (-1)."""
+    left = [neighbour(item, -1) for item in range(count)]
+    right = [neighbour(item, 1) for item in range(count)]
+    follower = {one: other for one, other in enumerate(right) if other is not None and left[other] == one}
     chains = []
-    for start in sorted(set(range(len(proposals.column))) - set(follower.values())):
+    for start in sorted(set(range(count)) - set(follower.values())):
         chain = [start]
         while chain[-1] in follower:
             chain.append(follower[chain[-1]])
@@ -53,48 +77,73 @@ def _chains(proposals: Proposals) -> list[list[int]]:
     return chains
 
 
-def _neighbours(proposals: Proposals, step: int) -> dict[int, int]:
-    """For each proposal the best one that fits in the nearest column, to the right (step 1) or left (-1)."""
-    columns: dict[int, Array] = {
-        int(column): np.flatnonzero(proposals.column == column) for column in np.unique(proposals.column)
-    }
-    chosen = {}
-    for one, column in enumerate(proposals.column.tolist()):
-        for distance in range(1, _GAP // WIDTH + 1):
-            others = columns.get(column + step * distance)
-            if others is None:
-                continue
-            fitting = others[_fits(proposals, one, others)]
-            if fitting.size:
-                chosen[one] = int(fitting[np.argmax(proposals.score[fitting])])
-                break
-    return chosen
+def _proposal_chains(proposals: Proposals) -> list[list[int]]:
+    columns = {int(column): np.flatnonzero(proposals.column == column) for column in np.unique(proposals.column)}
+
+    def neighbour(one: int, way: int) -> int | None:
+        """The best fitting proposal of the nearest column that has one."""
+        for distance in range(1, _COLUMNS + 1):
+            others = columns.get(int(proposals.column[one]) + way * distance, np.array([], np.int64))
+            fit = _fit(proposals.top[one], proposals.bottom[one], proposals.top[others], proposals.bottom[others])
+            if fit.any():
+                return int(others[np.argmax(fit * proposals.score[others])])
+        return None
+
+    return _chains(len(proposals), neighbour)
 
 
-def _fits(proposals: Proposals, one: int, others: Array) -> Array:
-    """Which of `others` are at about the same height, and about as high, as `one`."""
-    top, bottom = proposals.top[one], proposals.bottom[one]
-    tops, bottoms = proposals.top[others], proposals.bottom[others]
+def _fit(top: float, bottom: float, tops: Array, bottoms: Array) -> Array:
+    """How alike the vertical extent from `top` to `bottom` and each of the others are; 0 where not of one line."""
     height, heights = bottom - top, bottoms - tops
     low, high = np.minimum(height, heights), np.maximum(height, heights)
     shared = np.minimum(bottom, bottoms) - np.maximum(top, tops)
-    return (shared >= _SHARED * low) & (low >= _ALIKE * high)
+    return np.where((shared >= _SHARED * low) & (low >= _ALIKE * high), likeness(top, bottom, tops, bottoms), 0)
 
 
-def _corners(proposals: Proposals, chain: list[int]) -> list[tuple[float, float]]:
-    """Straight lines through the tops and through the bottoms, from the chain's first to its last column."""
-    centres = (proposals.column[chain] + 0.5) * WIDTH
-    left, right = centres[0] - WIDTH / 2, centres[-1] + WIDTH / 2
-    middle = (left + right) / 2
-    slope, _ = np.polyfit(centres - middle, (proposals.top[chain] + proposals.bottom[chain]) / 2, 1)
-    top = np.mean(proposals.top[chain] - slope * (centres - middle))
-    bottom = np.mean(proposals.bottom[chain] - slope * (centres - middle))
-    rise = slope * (right - left) / 2
-    return [(left, top - rise), (right, top + rise), (right, bottom + rise), (left, bottom - rise)]
+def _fragment(proposals: Proposals, members: list[int]) -> _Fragment:
+    x = (proposals.column[members] + 0.5) * WIDTH
+    middles = (proposals.top[members] + proposals.bottom[members]) / 2
+    height = float(np.mean(proposals.bottom[members] - proposals.top[members]))
+    left, right = float(x[0] - WIDTH / 2), float(x[-1] + WIDTH / 2)
+    away = x - x.mean()
+    slope = float(away @ middles / (away @ away)) if right - left > max(height, WIDTH) else 0.0  # least squares
+    middle = float(middles.mean() + slope * ((left + right) / 2 - x.mean()))
+    return _Fragment(members, left, right, middle, height, slope)
+
+
+def _fragment_chains(fragments: list[_Fragment]) -> list[list[int]]:
+    left, right = (np.array([getattr(fragment, side) for fragment in fragments]) for side in ("left", "right"))
+
+    def neighbour(one: int, way: int) -> int | None:
+        """The nearest fragment that continues this one."""
+        this = fragments[one]
+        gap = left - this.right if way > 0 else this.left - right
+        near = np.flatnonzero((gap >= 0) & (gap <= max(_GAP, _GAP_HEIGHTS * this.height)))
+        for other in near[np.argsort(gap[near], kind="stable")].tolist():
+            if _continues(this, fragments[other], gap[other]):
+                return int(other)
+        return None
+
+    return _chains(len(fragments), neighbour)
+
+
+def _continues(this: _Fragment, that: _Fragment, gap: float) -> bool:
+    """Whether two fragments meet when both are prolonged to the middle of the gap along the longer one's slant."""
+    slope = max(this, that, key=lambda fragment: fragment.right - fragment.left).slope
+    x = (max(this.left, that.left) + min(this.right, that.right)) / 2
+    top, other = (each.middle_at(x, slope) - each.height / 2 for each in (this, that))
+    fit = _fit(top, top + this.height, np.array([other]), np.array([other + that.height]))
+    return gap <= max(_GAP, _GAP_HEIGHTS * that.height) and bool(fit[0] > 0)
+
+
+def _corners(line: _Fragment) -> list[tuple[float, float]]:
+    left, right = line.middle_at(line.left, line.slope), line.middle_at(line.right, line.slope)
+    half = line.height / 2
+    return [(line.left, left - half), (line.right, right - half), (line.right, right + half), (line.left, left + half)]
 
 
 def reading_order(corners: Array) -> Array:
-    """Order of lines for a reader: rows from the top down, within a row from left to right."""
+    """Order of lines [N, 4, 2] for a reader: rows from the top down, within a row from left to right."""
     middle = corners[:, :, 1].mean(axis=1)
     height = (corners[:, 3, 1] - corners[:, 0, 1] + corners[:, 2, 1] - corners[:, 1, 1]) / 2
     rows: list[list[int]] = []
@@ -104,4 +153,4 @@ def reading_order(corners: Array) -> Array:
             row.append(index)
         else:
             rows.append([index])
-    return np.array([i for row in rows for i in sorted(row, key=lambda i: corners[i, 0, 0])], np.int64)
+    return np.array([index for row in rows for index in sorted(row, key=lambda i: corners[i, 0, 0])], np.int64)

@@ -1,12 +1,14 @@
 """Text proposals: narrow slices of text, decoded from what the network says of each cell of its grid.
 
-Tian et al. 2016, section 3.1: at every cell stand ten anchors of one width and growing height; for each the network gives
-a score and where the slice truly lies vertically. Slices keep the grid's columns, so only slices of one column can overlap.
+Tian et al. 2016, section 3.1: at every cell stand ten anchors of one width and growing height; for each the network
+gives a score and where the slice truly lies vertically. Slices keep the grid's columns, so only slices of one
+column can overlap.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,49 +16,64 @@ Array = np.ndarray[Any, Any]
 
 #: Width of an anchor, and of a cell, in pixels of the network's input.
 WIDTH = 16
-#: Heights of the anchors in pixels: 11, each next one 1 / 0.7 of the one before (section 3.1).
+#: Heights of the anchors in pixels: from 11 to 283, each 1 / 0.7 of the one before.
 HEIGHTS = np.array([11, 16, 23, 33, 48, 68, 97, 139, 198, 283], np.float32)
+#: No slice is more than this many times as high as its anchor, by its logarithm: keeps exp from overflowing.
+_STRETCH = 4.0
 
 
-class Proposals(NamedTuple):
-    """`column` int64 [N] counts cells from the left; `top`, `bottom` float32 [N] pixels; `score` float32 [N] from 0 to 1."""
+@dataclass(frozen=True)
+class Proposals:
+    """N proposals, one array [N] for each property."""
 
+    #: int64: cells from the left.
     column: Array
+    #: float32: pixels of the network's input.
     top: Array
     bottom: Array
+    #: float32: from 0 to 1.
     score: Array
 
-    def __getitem__(self, which: Any) -> Proposals:  # type: ignore[override]
-        return Proposals(*(np.asarray(field)[which] for field in tuple.__iter__(self)))
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def take(self, which: Array) -> Proposals:
+        """Those at the indices `which`, in that order."""
+        return Proposals(self.column[which], self.top[which], self.bottom[which], self.score[which])
 
 
 def decode(scores: Array, offsets: Array, threshold: float) -> Proposals:
     """The proposals above `threshold`, from `scores` [10, h, w] and `offsets` [10, 2, h, w] (centre, log height)."""
     anchor, row, column = np.nonzero(scores >= threshold)
     shift, stretch = offsets[anchor, :, row, column].T
-    height = HEIGHTS[anchor] * np.exp(np.minimum(stretch, 4))
-    centre = (row + 0.5) * WIDTH + shift * HEIGHTS[anchor]  # equation 2 of the paper
-    limit = np.float32(scores.shape[1] * WIDTH)
-    top, bottom = np.clip(centre - height / 2, 0, limit), np.clip(centre + height / 2, 0, limit)
+    height = HEIGHTS[anchor] * np.exp(np.minimum(stretch, _STRETCH))  # equation 2 of the paper
+    centre = (row + 0.5) * WIDTH + shift * HEIGHTS[anchor]
+    lowest = scores.shape[1] * WIDTH
+    top, bottom = (np.clip(edge, 0, lowest).astype(np.float32) for edge in (centre - height / 2, centre + height / 2))
     return Proposals(column, top, bottom, scores[anchor, row, column])
 
 
 def suppress(proposals: Proposals, overlap: float) -> Proposals:
-    """Drop what lies over a better proposal of its column by more than `overlap` (intersection over union)."""
-    order = np.lexsort((-proposals.score, proposals.column))
-    kept: list[int] = []
+    """Drop what overlaps a better proposal of its column by more than `overlap` (intersection over union)."""
+    order = np.lexsort((-proposals.score, proposals.column))  # column by column, best first
     starts = np.flatnonzero(np.diff(proposals.column[order], prepend=-1))
-    for group in np.split(order, starts[1:]):
-        best: list[int] = []
-        for index in group:
-            if all(vertical_overlap(proposals, index, other) <= overlap for other in best):
-                best.append(index)
-        kept.extend(best)
-    return proposals[np.array(kept, np.int64)]
+    kept: list[int] = []
+    for rest in np.split(order, starts[1:]):
+        while rest.size:
+            best, rest = rest[0], rest[1:]  # noqa: PLW2901 - what is left of the column
+            kept.append(best)
+            rest = rest[_likeness(proposals, best, rest) <= overlap]  # noqa: PLW2901
+    return proposals.take(np.array(kept, np.int64))
 
 
-def vertical_overlap(proposals: Proposals, one: int, other: int) -> float:
-    """Intersection over union of two proposals' vertical extents."""
-    shared = min(proposals.bottom[one], proposals.bottom[other]) - max(proposals.top[one], proposals.top[other])
-    union = max(proposals.bottom[one], proposals.bottom[other]) - min(proposals.top[one], proposals.top[other])
-    return float(max(shared, 0) / union) if union > 0 else 1.0
+def _likeness(proposals: Proposals, one: int, others: Array) -> Array:
+    """Intersection over union of vertical extents: that of `one` with each of `others`."""
+    return likeness(proposals.top[one], proposals.bottom[one], proposals.top[others], proposals.bottom[others])
+
+
+def likeness(top: float, bottom: float, tops: Array, bottoms: Array) -> Array:
+    """Intersection over union of the vertical extent from `top` to `bottom` with each of the others, from 0 to 1."""
+    shared = np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0)
+    together = (bottom - top) + (bottoms - tops) - shared
+    overlap: Array = shared / np.maximum(together, 1e-6)
+    return overlap
