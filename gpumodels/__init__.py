@@ -6,6 +6,7 @@ server inside a container all do it. Names are looked up when they are first use
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ _HOMES = {
     "_load_jupyter_server_extension": "gpumodels.jupyter",
 }
 
+#: What needs Linux.
+_LINUX_ONLY = ("gpumodels.manager", "gpumodels.model", "gpumodels.jupyter")
+
 __all__ = [
     "CallError",
     "CallTimeout",
@@ -75,7 +79,20 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name) or ("gpumodels.errors" if name in __all__ else None)
     if home is None:
         raise AttributeError(f"module 'gpumodels' has no attribute {name!r}")
+    if home in _LINUX_ONLY:
+        _require_linux()
     return getattr(import_module(home), name)
+
+
+def _require_linux() -> None:
+    """Elsewhere this package can be imported, so that shared notebooks and tools load; models cannot."""
+    if sys.platform != "linux":
+        from gpumodels.errors import EngineUnavailable  # noqa: PLC0415
+
+        raise EngineUnavailable(
+            f"gpumodels runs models on Linux only, and this is {sys.platform}: its locks and namespaces are Linux's. "
+            "Run the notebook's kernel on a Linux machine."
+        )
 
 
 def __dir__() -> list[str]:
@@ -84,6 +101,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """`%load_ext gpumodels`."""
+    _require_linux()
     import_module("gpumodels.magics").load_ipython_extension(shell)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gpumodels import catalog, devices, engines
 from gpumodels.errors import (
     BaseImageUnavailable,
+    DeviceError,
     EngineError,
     EngineUnavailable,
     LeaseUnseen,
@@ -31,6 +32,7 @@ from gpumodels.manager.reporting import Report, SilentReport
 from gpumodels.manager.request import Request
 from gpumodels.manager.sweeping import wait_for_endings
 from gpumodels.model import Hold, Model
+from gpumodels.model.hold import uninterrupted
 
 if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 #: How long a load waits, in seconds, for the memory of instances that are ending.
 _ENDINGS_WITHIN = 10.0
 _ENGINE_ASKED_EVERY = 0.2  # seconds
+_MEMORY_ASKED_EVERY = 0.1  # seconds
 _DEFAULT_TIMEOUT = 600.0
 
 Gpu = int | str | Sequence[int | str] | None
@@ -87,6 +90,8 @@ class _Loading:
         self.env = env
         self.fresh = fresh
         self.began = time.monotonic()
+        #: Until when memory that is lacking may still be on its way back from an instance that is ending.
+        self.memory_deadline = self.began
 
     def run(self, model: str | Path, engine_name: str, replaced: Model | None) -> Model:
         spec = catalog.find(model)
@@ -95,15 +100,17 @@ class _Loading:
             return replaced
         self.runtime = RuntimeDirectory()
         guard.ensure("gpumodels.manager.guard", self.runtime.path)
-        wait_for_endings(self.runtime, _ENDINGS_WITHIN)
-        chosen = devices.select(self.gpu)
+        freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
+        chosen = self._select(spec)
         if not chosen and str(self.gpu).startswith("auto"):
             self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
         prepared = self._prepare(spec, engine_name, gpu=bool(chosen))
         weights = catalog.fetch_weights(spec, self.report.progress) if spec.weights else None
-        if replaced is not None:
+        if replaced is not None and replaced.alive:
+            freeing = True
             replaced.stop("this notebook, to load it anew")
         try:
+            self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
             loaded = self._start(spec, prepared, weights)
         except LeaseUnseen as error:
             if engine_name != "auto" or prepared.engine.name == "process":
@@ -130,21 +137,41 @@ class _Loading:
         return _Prepared(engine, engine.prepare(spec, "gpu" if gpu else "cpu", self.report.progress, fresh=self.fresh))
 
     def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+        hold = None
         began = time.monotonic()
         self.report.progress(f"starting {spec.name}", None)
-        # Placing and recording what was placed are one step, so that two loads cannot take the same free memory.
-        with flocked(self.runtime.path / ".placement", exclusive=True):
-            chosen = devices.select(
-                self.gpu, needed=spec.memory, promised=self._promised(), holder=_holder(self.runtime)
-            )
-            record = self._record(spec, prepared.engine, chosen)
-            directory, lease = self.runtime.create(record, prepared.engine.instance_user)
-        hold = Hold(record, directory, lease, prepared.engine.attach(record, directory))
         try:
+            while hold is None:
+                with uninterrupted():  # so that an instance that is made is known here, and can be undone
+                    chosen, hold = self._place(spec, prepared.engine)
+                time.sleep(0 if hold else _MEMORY_ASKED_EVERY)
             return self._run_to_ready(spec, prepared, weights, chosen, hold, began)
         except BaseException:
-            hold.end("its failed load")
+            if hold is not None:
+                hold.end("its failed load")
             raise
+
+    def _place(self, spec: ModelSpec, engine: Engine) -> tuple[tuple[Device, ...], Hold | None]:
+        """Choose the devices and record the choice in one step, so that two loads cannot take the same free memory.
+
+        No hold is returned where memory is lacking that an ending instance may yet give back: ask again.
+        """
+        with flocked(self.runtime.path / ".placement", exclusive=True):
+            try:
+                chosen = self._select(spec, needed=spec.memory)
+            except DeviceError:
+                if time.monotonic() < self.memory_deadline:
+                    return (), None
+                raise
+            record = self._record(spec, engine, chosen)
+            directory, lease = self.runtime.create(record, engine.instance_user)
+        return chosen, Hold(record, directory, lease, engine.attach(record, directory))
+
+    def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
+        try:
+            return devices.select(self.gpu, needed=needed, promised=self._promised(), holder=_holder(self.runtime))
+        except DeviceError as error:
+            raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
 
     def _run_to_ready(
         self,

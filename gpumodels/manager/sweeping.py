@@ -42,8 +42,7 @@ def sweep(runtime: RuntimeDirectory | None = None) -> bool:
         except EngineError:
             # Nobody may have been using that engine; only what we could not remove ourselves counts.
             done = done and engine.name not in used
-    ending = (each.lease_state is held.LeaseState.ENDING for each in runtime.instances())
-    return done and not any(ending)
+    return done and not _any_ending(runtime)
 
 
 def _remove(directory: InstanceDirectory, used: dict[str, Engine]) -> None:
@@ -74,10 +73,20 @@ def _installed(used: dict[str, Engine]) -> Iterable[Engine]:
             yield engines.engine("docker")
 
 
-def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> None:
-    """Wait, so many seconds at most, until nothing is ending: the memory of a restarted notebook's models is then
-    free.
+def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
+    """Sweep, and wait so many seconds at most while leashes end what nobody holds; True if anything was ending.
+
+    The memory of a restarted notebook's models is free afterwards. An engine that is down is not waited for.
     """
+    found = any(each.lease_state is not held.LeaseState.HELD for each in runtime.instances())
+    sweep(runtime)
     deadline = time.monotonic() + at_most
-    while not sweep(runtime) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while _any_ending(runtime) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if found:
+        sweep(runtime)
+    return found
+
+
+def _any_ending(runtime: RuntimeDirectory) -> bool:
+    return any(each.lease_state is held.LeaseState.ENDING for each in runtime.instances())

@@ -18,6 +18,7 @@ from gpumodels import devices
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
 from gpumodels.engines.docker import base_image, daemon, image, labels
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
+from gpumodels.lease.processes import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +249,7 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108
         "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
         "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",
+        MARK: plan.record.id,  # tells who holds GPU memory, of the process ids that NVML gives
     }
 
 
