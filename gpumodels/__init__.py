@@ -47,7 +47,7 @@ _HOMES = {
 }
 
 #: What needs Linux.
-_LINUX_ONLY = ("gpumodels.manager", "gpumodels.model", "gpumodels.jupyter")
+_LINUX_ONLY = ("gpumodels.manager", "gpumodels.model")
 
 __all__ = [
     "CallError",

@@ -22,6 +22,7 @@ from gpumodels.errors import (
     LoadFailed,
     LoadTimeout,
 )
+from gpumodels.engines.base import LaunchPlan
 from gpumodels.lease import guard
 from gpumodels.lease.leash import UNSEEN
 from gpumodels.lease.locks import flocked
@@ -148,7 +149,7 @@ class _Loading:
             return self._run_to_ready(spec, prepared, weights, chosen, hold, began)
         except BaseException:
             if hold is not None:
-                hold.end("its failed load")
+                hold.end()
             raise
 
     def _place(self, spec: ModelSpec, engine: Engine) -> tuple[tuple[Device, ...], Hold | None]:
@@ -182,9 +183,6 @@ class _Loading:
         hold: Hold,
         began: float,
     ) -> Model:
-        from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
-        from gpumodels.engines.base import LaunchPlan  # noqa: PLC0415
-
         shared = self.runtime.make_shared_memory(hold.record.id, prepared.engine.instance_user)
         current = hold.record.with_(shared_memory=shared)
         hold.directory.write(current)
@@ -198,6 +196,8 @@ class _Loading:
             hold.directory.write(current)
 
         instance = prepared.engine.start(plan, note)
+        from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
+
         client = Client(hold.directory.socket, Path(shared) if shared else None, spec.name)
         try:
             client.wait_ready(began + self.timeout, _Watch(self, spec.name, instance, began).check)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory
 
-#: How long to wait, in seconds, for the engine to know what the broken connection told already.
-_PATIENCE = 1.0
+#: How long to wait, in seconds, for the leash to know what the broken connection told already, and then for the engine.
+_LEASH_KNOWS_WITHIN, _ENGINE_KNOWS_WITHIN = 1.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Hold:
         """Whether the model server still lives, told by the leash's lock: no engine is asked."""
         return self.lease.held and self.directory.ended is None and self.directory.leash_lives
 
-    def end(self, by: str) -> None:
+    def end(self, by: str = "") -> None:
         """End the instance and leave nothing of it: no process or container, no memory, no directory, no lease.
 
+        `by` says who wanted it, for whoever else looks; "" where it ended by itself.
         What cannot be removed now (the engine is down) is left to the guard, with the lease released.
         """
-        self.directory.mark_ended(by)
+        if by:
+            self.directory.mark_ended(by)
         with uninterrupted():
             try:
                 self.instance.stop(self.record.grace)
@@ -65,22 +67,23 @@ class Hold:
         """
         name, ended = self.record.model, self.directory.ended
         if ended is not None:
-            self.end(ended.by)
+            self.end()
             return ModelStopped(f"{name} was {ended}. Load it again with `%load_model {name}`.")
         ending = self._wait_for_ending()
         if ending is None:
             return ModelGone(f"The model server of {name} lives but does not answer. `%stop_model {name}` ends it.")
         tail = self.instance.logs()
-        self.end("its own fault")
+        self.end()
         return ModelGone(f"The model server of {name} died ({_cause(ending)}). Load it again. Its last lines:\n{tail}")
 
     def _wait_for_ending(self) -> Ending | None:
-        deadline = time.monotonic() + _PATIENCE
+        began = time.monotonic()
         while True:
             with suppress(EngineError):
                 if (ending := self.instance.ending()) is not None:
                     return ending
-            if time.monotonic() > deadline:
+            patience = _LEASH_KNOWS_WITHIN if self.directory.leash_lives else _ENGINE_KNOWS_WITHIN
+            if time.monotonic() - began > patience:
                 return None
             time.sleep(0.02)
 
