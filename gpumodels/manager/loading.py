@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import catalog, devices, engines
+from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
     BaseImageUnavailable,
     DeviceError,
@@ -22,7 +23,6 @@ from gpumodels.errors import (
     LoadFailed,
     LoadTimeout,
 )
-from gpumodels.engines.base import LaunchPlan
 from gpumodels.lease import guard
 from gpumodels.lease.leash import UNSEEN
 from gpumodels.lease.locks import flocked
