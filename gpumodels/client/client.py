@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from gpumodels.client.connection import Connection
+from gpumodels.client.directory import Directory
 from gpumodels.client.failures import translate
 from gpumodels.client.inputs import bind
 from gpumodels.client.regions import Regions
 from gpumodels.client.replies import ReplyReader
 from gpumodels.client.requests import send_inputs
 from gpumodels.client.result import Result
-from gpumodels.errors import CallError, LoadTimeout
+from gpumodels.errors import CallError, InputError, LoadTimeout
 from gpumodels.protocol import messages
 from gpumodels.protocol.metadata import read_signature
 
@@ -40,11 +41,11 @@ class Client:
     def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str) -> None:
         self.model = model
         self._pid = os.getpid()
-        self._shm_dir = shm_dir
+        self._shm = None if shm_dir is None else Directory(shm_dir)
         self._connection = Connection(socket_dir)
         self._signature: Signature | None = None
         self._regions: Regions | None = None
-        self._replies = ReplyReader(shm_dir)
+        self._replies = ReplyReader(self._shm)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -76,6 +77,13 @@ class Client:
         Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
         ends the call and cancels it in the server.
         """
+        result = self.result(args, kwargs, timeout)
+        return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
+
+    def result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Result:
+        """As `call`, but a Result also for a single output: a Result can draw itself."""
+        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+            raise InputError(f"{self.model}: timeout must be a number of seconds above 0, not {timeout!r}")
         signature = self.signature()
         inputs, image = bind(signature, args, kwargs, self.model)
         request = messages.ModelInferRequest(model_name=self.model)
@@ -83,10 +91,8 @@ class Client:
             del inputs
             response = self._blocking("ModelInfer", request, timeout)
         values = self._replies.read(response, self.model)
-        kinds = {spec.name: spec.kind for spec in signature.outputs if spec.kind}
-        if len(signature.outputs) <= 1 and len(values) == 1:
-            return next(iter(values.values()))
-        return Result(values, kinds, image)
+        kinds = {spec.name: spec.kind for spec in signature.outputs if spec.name in values}
+        return Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
 
     def close(self) -> None:
         """End the connection and remove the input regions; nothing in a forked child, and nothing the second time."""
@@ -96,7 +102,6 @@ class Client:
         if self._regions is not None:
             self._regions.close()
         self._connection.close()
-        self._replies.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_closed"):
@@ -116,21 +121,22 @@ class Client:
         """A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected."""
         if not self._connection.open():
             raise CallError(f"nobody listens on the socket of {self.model}: is it still loading?")
-        future = getattr(self._connection.stub, method).future(request, timeout=timeout)
+        try:
+            future = getattr(self._connection.stub, method).future(request, timeout=timeout)
+        except ValueError:  # the channel was closed by another thread
+            raise CallError(f"the connection to {self.model} is closed: load it again") from None
         try:
             return future.result()
         except grpc.RpcError as error:
             raise translate(error, self.model, timeout) from None
-        except grpc.FutureCancelledError:
-            raise CallError(f"the connection to {self.model} was closed during the call") from None
         except BaseException:
             future.cancel()
             raise
 
     def _pool(self) -> Regions | None:
         with self._lock:
-            if self._regions is None and self._shm_dir is not None:
-                self._regions = Regions(self._shm_dir, self._connection.stub)
+            if self._regions is None and self._shm is not None:
+                self._regions = Regions(self._shm, self._connection.stub)
             return self._regions
 
     def _check_usable(self) -> None:

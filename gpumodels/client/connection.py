@@ -6,14 +6,13 @@ may be called, not even its end.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import grpc
 
+from gpumodels.client.directory import Directory
 from gpumodels.protocol import files, messages
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Connection:
     """The directory's descriptor and, once the socket is there, the channel; `stub` has the protocol's methods."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = files.open_directory(directory)
+        self._directory = Directory(directory)
         self._channel: grpc.Channel | None = None
         self.stub: SimpleNamespace = SimpleNamespace()
 
@@ -46,7 +45,7 @@ class Connection:
         Asked first, because a channel that found no socket would wait a second before it tries again.
         """
         if self._channel is None and self._answers():
-            self._channel = grpc.insecure_channel(f"unix:{files.socket_path(self._directory)}", options=_OPTIONS)
+            self._channel = grpc.insecure_channel(f"unix:{files.socket_path(self._directory.fd)}", options=_OPTIONS)
             self.stub = messages.stub(self._channel)
             _open.add(self._channel)
         return self._channel is not None
@@ -56,10 +55,7 @@ class Connection:
         if self._channel is not None:
             self._channel.close()
             _open.discard(self._channel)
-            self._channel = None
-        with contextlib.suppress(OSError):
-            os.close(self._directory)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(files.socket_path(self._directory)) == 0
+            return probe.connect_ex(files.socket_path(self._directory.fd)) == 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SIDE = 1200  # pixels: more only makes notebooks heavy
 _MAX_LABELS = 50  # more labels hide what they label
+_FAR = 10_000.0  # pixels, outside of any drawing
 _LOW, _HIGH = (255, 159, 28), (20, 184, 110)  # box colours for score 0 and 1, readable on light and dark
 _NEUTRAL = (0, 128, 255)
 
@@ -38,7 +39,8 @@ def draw(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None
         return None
     picture, scale = _shrunk(Image.fromarray(image))
     scores = np.asarray(by_kind.get("scores", ()))
-    _draw_boxes(picture, _corners(boxes) * scale, scores if scores.shape == (len(boxes),) else None)
+    scored = scores.shape == (len(boxes),)
+    _draw_boxes(picture, _corners(boxes, scale), np.nan_to_num(scores) if scored else None)
     return picture
 
 
@@ -61,16 +63,16 @@ def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
     return picture.resize(size, Image.Resampling.LANCZOS), scale
 
 
-def _corners(boxes: Any) -> Any:
-    """[N, 4, 2] of either form."""
+def _corners(boxes: Any, scale: float) -> Any:
+    """[N, 4, 2] of either form, in pixels of the drawing; what is not finite or far outside would break Pillow."""
     if boxes.shape[1:] == (4,):
         boxes = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
-    return boxes.reshape(-1, 4, 2).astype(np.float64)
+    return np.clip(np.nan_to_num(boxes.reshape(-1, 4, 2).astype(np.float64) * scale), -_FAR, _FAR)
 
 
 def _draw_boxes(picture: Image.Image, corners: Any, scores: Any) -> None:
     pen = ImageDraw.Draw(picture)
-    width = max(2, round(max(picture.size) / 500))
+    width = max(2, round(max(picture.size) / 350))
     for index, polygon in enumerate(corners):
         colour = _NEUTRAL if scores is None else _colour(float(scores[index]))
         points = [tuple(point) for point in polygon]

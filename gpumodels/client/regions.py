@@ -19,8 +19,9 @@ from gpumodels.protocol import files, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import SimpleNamespace
+
+    from gpumodels.client.directory import Directory
 
 _STEP = 1 << 20  # sizes are rounded up to this, so that regions fit again
 _KEEP = 256 << 20  # bytes of unused regions that are kept
@@ -39,10 +40,11 @@ class Region:
 class Regions:
     """The pool; safe to use from many threads."""
 
-    def __init__(self, directory: Path, stub: SimpleNamespace) -> None:
-        self._directory = files.open_directory(directory)
+    def __init__(self, directory: Directory, stub: SimpleNamespace) -> None:
+        self._directory = directory
         self._stub = stub
         self._free: list[Region] = []
+        self._closed = False
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -63,12 +65,15 @@ class Regions:
         self._give(region)
 
     def close(self) -> None:
-        """Remove all files; the server is not told, for it ends as well or forgets them when it sees them orphaned."""
+        """Remove the free files, and those in use when their calls end.
+
+        The server is not told: it ends as well, or drops them when it sees them orphaned.
+        """
         with self._lock:
             free, self._free = self._free, []
+            self._closed = True
         for region in free:
             self._remove(region)
-        os.close(self._directory)
 
     def _take(self, size: int) -> Region | None:
         with self._lock:
@@ -80,7 +85,7 @@ class Regions:
 
     def _give(self, region: Region) -> None:
         with self._lock:
-            keep = sum(free.size for free in self._free) + region.size <= _KEEP
+            keep = not self._closed and sum(free.size for free in self._free) + region.size <= _KEEP
             if keep:
                 self._free.append(region)
         if not keep:
@@ -89,7 +94,7 @@ class Regions:
     def _make(self, size: int) -> Region | None:
         name = files.new_name("in")
         try:
-            region = Region(name, files.create(self._directory, name, size), size)
+            region = Region(name, files.create(self._directory.fd, name, size), size)
         except OSError:  # no room, or the directory is gone
             return None
         try:
@@ -97,7 +102,7 @@ class Regions:
             fcntl.flock(region.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             request = messages.SystemSharedMemoryRegisterRequest(name=name, key=name, byte_size=size)
             self._stub.SystemSharedMemoryRegister(request, timeout=_CONTROL_TIMEOUT)
-        except grpc.RpcError:  # a server without the extension, or one that does not see our files
+        except (grpc.RpcError, ValueError):  # a server without the extension or sight of our files; a closed channel
             self._remove(region)
             return None
         except BaseException:
@@ -114,5 +119,5 @@ class Regions:
 
     def _remove(self, region: Region) -> None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(region.name, dir_fd=self._directory)
+            os.unlink(region.name, dir_fd=self._directory.fd)
         os.close(region.fd)

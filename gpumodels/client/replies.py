@@ -12,14 +12,14 @@ from gpumodels.protocol.contents import from_message
 from gpumodels.protocol.tensors import CONTENT_TYPE, TensorError, blank, decode, raw_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from gpumodels.client.directory import Directory
 
 
 class ReplyReader:
-    """Reads responses; results in files come from the directory `shm_dir`."""
+    """Reads responses; results in files come from the shared memory directory."""
 
-    def __init__(self, shm_dir: Path | None) -> None:
-        self._directory = None if shm_dir is None else files.open_directory(shm_dir)
+    def __init__(self, directory: Directory | None) -> None:
+        self._directory = directory
 
     def read(self, response: Any, model: str) -> dict[str, Any]:
         """The outputs by name, each in memory of its own; raises CallError where the response is not sound."""
@@ -35,11 +35,6 @@ class ReplyReader:
         finally:
             for fd in opened.values():
                 os.close(fd)
-
-    def close(self) -> None:
-        """Let go of the directory."""
-        if self._directory is not None:
-            os.close(self._directory)
 
     def _value(self, output: Any, content: bytes | None, opened: dict[str, int]) -> Any:
         facts = messages.parameters(output)
@@ -61,7 +56,7 @@ class ReplyReader:
         """Open a result's file and unlink it at once: from here on it is ours alone."""
         if self._directory is None or not files.is_ours(name, "out"):
             raise TensorError(f"{name!r} is no result's file")
-        fd = files.open_existing(self._directory, name, os.O_RDONLY)
+        fd = files.open_existing(self._directory.fd, name, os.O_RDONLY)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._directory)
+            os.unlink(name, dir_fd=self._directory.fd)
         return fd

@@ -34,12 +34,12 @@ TRACEBACK_KEY = "gpumodels-traceback-bin"
 #: Where tensors begin inside a file: enough for any SIMD load.
 ALIGNMENT = 64
 
-_CHUNK = 1 << 30  # a single read or write moves at most 2 GiB - 4 KiB on Linux
+_CHUNK = 64 << 20  # bytes moved at once: between two chunks an interrupt is seen
 _NAME = re.compile(r"/?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _OURS = re.compile(r"(in|out)-[0-9a-f]{32}")
 
 
-class BadFile(OSError):  # noqa: N818 (it is an OSError, and says so)
+class BadFile(OSError):
     """A name or file that the other side gave is not one to open."""
 
 

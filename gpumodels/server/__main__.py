@@ -1,8 +1,9 @@
 """`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
 
 Binds the socket in the directory first (live), then imports the author's class and loads it (ready), then runs calls on
-this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). SIGTERM ends the process by its default
-action, so that code which holds the GIL ends as well. Exit code 3: the model's own code failed before it was ready.
+this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). SIGTERM ends the
+process by its default action, so that code which holds the GIL ends as well. Exit code 3: the model's own code failed
+before it was ready.
 """
 
 from __future__ import annotations

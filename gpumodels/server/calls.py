@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Predict = Callable[..., Any]
 
 
-class CallFailed(Exception):  # noqa: N818 (it says that the author's code failed, not ours)
+class CallFailed(Exception):
     """What the author's code did wrong, told to the client with the traceback of that code, where it has one."""
 
     def __init__(self, message: str, remote_traceback: str = "") -> None:

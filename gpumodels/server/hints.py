@@ -19,6 +19,7 @@ import numpy as np
 from gpumodels.signature import DTYPES, RESERVED_INPUTS, TensorSpec
 
 _SCALARS: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", str: "str", bytes: "bytes"}
+_ABSTRACT = (Any, np.generic, np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact, np.floating)
 _JSON = (list, dict, tuple, Sequence, Mapping)
 
 
@@ -86,7 +87,7 @@ def _element(name: str, hint: Any) -> str:
     """The element type of `np.ndarray` ("any") or of `NDArray[np.uint8]`, which is ndarray[..., dtype[uint8]]."""
     arguments = typing.get_args(hint)
     scalar = typing.get_args(arguments[1])[0] if arguments else Any
-    if scalar is Any or not isinstance(scalar, type) or inspect.isabstract(scalar):
+    if scalar in _ABSTRACT or not isinstance(scalar, type):
         return "any"
     dtype = "str" if scalar is np.str_ else np.dtype(scalar).name
     if dtype not in DTYPES:

@@ -39,7 +39,7 @@ class Model:
         if what == "ignore-sigterm":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def predict(  # noqa: PLR0917 (an engine for tests has many buttons)
+    def predict(
         self,
         value: Any,
         sleep: float = 0.0,

@@ -30,7 +30,17 @@ class Served:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("GPUMODELS_")}
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gpumodels.server", "--folder", folder, "--socket", self.sockets, "--name", self.name],
+                [
+                    sys.executable,
+                    "-m",
+                    "gpumodels.server",
+                    "--folder",
+                    folder,
+                    "--socket",
+                    self.sockets,
+                    "--name",
+                    self.name,
+                ],
                 env={**inherited, "PYTHONPATH": str(ROOT), "GPUMODELS_SHM": str(self.shm) if shm else "", **env},
                 stdout=log,
                 stderr=log,
@@ -51,7 +61,7 @@ class Served:
         return client
 
     def shared_files(self, prefix: str = "") -> list[str]:
-        return sorted(name for name in os.listdir(self.shm) if name.startswith(prefix))
+        return sorted(path.name for path in self.shm.iterdir() if path.name.startswith(prefix))
 
     def wait_for_log(self, text: str) -> None:
         wait_until(lambda: text in self.log)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
+
+from gpumodels.client.directory import Directory
+from gpumodels.errors import CallError
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
@@ -23,7 +28,21 @@ def test_every_dtype_and_shape_comes_back(client, dtype, shape):
 
 @pytest.mark.parametrize(
     "value",
-    [0, 1.5, True, None, [1, "a", None], {"a": {"b": [1.5]}}, {}, "", "text", "äöü \0 end", b"", b"bytes\0", "x" * 100_000],
+    [
+        0,
+        1.5,
+        True,
+        None,
+        [1, "a", None],
+        {"a": {"b": [1.5]}},
+        {},
+        "",
+        "text",
+        "äöü \0 end",
+        b"",
+        b"bytes\0",
+        "x" * 100_000,
+    ],
     ids=lambda value: repr(value)[:20],
 )
 def test_json_text_and_bytes_come_back_as_they_were(client, value):
@@ -86,12 +105,42 @@ def test_an_input_region_is_used_again_and_removed_at_the_end(echo):
     assert echo.shared_files("in-") == []
 
 
-def test_no_room_in_shared_memory_falls_back_to_messages(serve, monkeypatch):
-    served = serve(shm=False)  # the server has no directory: it registers nothing and writes no result
-    client = served.client()
+@pytest.fixture
+def no_room():
+    """Files above 500 kB cannot be made, by this process and those that it starts."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_an_input_falls_back_to_a_message(echo, no_room):
+    client = echo.client()
+    value = np.arange(100_000)
+    np.testing.assert_array_equal(client.call((value,), {}), value)
+    assert echo.shared_files() == []
+
+
+def test_no_room_for_a_result_falls_back_to_a_message(serve, no_room):
+    served = serve()
+    client = served.client(shm=False)
+    client._shm = client._replies._directory = Directory(served.shm)
     value = np.arange(100_000)
     np.testing.assert_array_equal(client.call((value,), {}), value)
     assert served.shared_files() == []
+
+
+def test_a_server_without_shared_memory_is_called_by_messages(serve):
+    served = serve(shm=False)
+    value = np.arange(100_000)
+    np.testing.assert_array_equal(served.client().call((value,), {}), value)
+    assert served.shared_files() == []
+
+
+def test_more_than_a_message_holds_without_shared_memory_is_a_clear_error(echo):
+    client = echo.client(shm=False)
+    with pytest.raises(CallError, match=r"the inputs of echo are 2\.0 GiB, /dev/shm has no room"):
+        client.call((np.zeros(1 << 31, np.uint8),), {})
 
 
 def test_two_gibibytes_work_with_no_setting(serve):

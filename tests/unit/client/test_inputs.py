@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpumodels.client.inputs import bind
+from gpumodels.errors import InputError
+from gpumodels.signature import Signature, TensorSpec
+
+SIGNATURE = Signature(
+    (
+        TensorSpec("points", "float32", ("N", 2)),
+        TensorSpec("labels", "str", ("N",), optional=True),
+        TensorSpec("count", "uint8", (), optional=True),
+        TensorSpec("blob", "bytes", (), optional=True),
+        TensorSpec("facts", "json", optional=True),
+    ),
+    (),
+)
+POINTS = [[0.0, 1.0], [2.0, 3.0]]
+
+
+class Torchlike:
+    """As a torch CPU tensor: `__array__` and nothing else."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(POINTS, dtype)
+
+
+class Cudalike:
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+def sent(*args, signature=SIGNATURE, **kwargs):
+    return [f"{tensor.name} {tensor.datatype}{list(tensor.shape)}" for tensor in bind(signature, args, kwargs, "m")[0]]
+
+
+@pytest.mark.parametrize(
+    "points", [POINTS, np.array(POINTS), np.array(POINTS, ">f8"), np.array(POINTS, int), Torchlike()]
+)
+def test_anything_like_an_array_is_sent_as_declared(points):
+    assert sent(points) == ["points FP32[2, 2]"]
+
+
+def test_inputs_go_by_place_or_name_in_declared_order():
+    assert sent(POINTS, ["a", "b"], facts={"x": 1}, blob=b"1", count=3) == [
+        "points FP32[2, 2]",
+        "labels BYTES[2]",
+        "count UINT8[]",
+        "blob BYTES[]",
+        "facts BYTES[1]",
+    ]
+    assert sent(count=np.int64(3), points=POINTS) == ["points FP32[2, 2]", "count UINT8[]"]
+
+
+def test_none_leaves_an_optional_input_out_but_is_a_json_value():
+    assert sent(POINTS, None, count=None) == ["points FP32[2, 2]"]
+    assert sent(POINTS, facts=None) == ["points FP32[2, 2]", "facts BYTES[1]"]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "match"),
+    [
+        ((), {}, r"m takes \(points: float32\[N, 2\], labels: str\[N\]\?.*missing: points"),
+        ((POINTS,) * 6, {}, "but 6 inputs were given"),
+        ((POINTS,), {"points": POINTS}, "'points' was given twice"),
+        ((POINTS,), {"lables": []}, "has no 'lables'"),
+        ((None,), {}, r"points: float32\[N, 2\] was given a NoneType"),
+        (([[1, 2], [3]],), {}, "points.*was given a list"),
+        ((np.zeros((2, 3)),), {}, r"points is declared \[N, 2\], got an array of shape \[2, 3\]"),
+        ((np.zeros(4),), {}, r"got an array of shape \[4\]"),
+        ((np.full((1, 2), 1e300),), {}, r"an array of float64\[1, 2\]: .* cannot be made float32"),
+        ((np.array([["1", "2"]]),), {}, "cannot be made float32"),
+        ((np.array([[None, None]]),), {}, "object cannot be made float32"),
+        ((Cudalike(),), {}, "a Cudalike, which numpy cannot read: can't convert cuda:0"),
+        ((POINTS, ["a"]), {}, "labels is declared .N.: its N is 1, elsewhere 2"),
+        ((POINTS, [b"a", b"b"]), {}, "labels: .* was given a bytes"),
+        ((POINTS, [1, 2]), {}, "labels: .* was given a int"),
+        ((POINTS,), {"count": 256}, "count: uint8.* was given a int"),
+        ((POINTS,), {"count": 1.5}, "count: uint8.* was given a float"),
+        ((POINTS,), {"blob": "text"}, "blob: bytes.* was given a str"),
+        ((POINTS,), {"facts": {1, 2}}, "facts: json.* was given a set: cannot be written as JSON"),
+    ],
+)
+def test_what_does_not_fit_names_what_is_declared(args, kwargs, match):
+    with pytest.raises(InputError, match=match) as caught:
+        sent(*args, **kwargs)
+    assert str(caught.value).startswith("m")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.zeros((2, 2), np.int16), "INT16[2, 2]"),
+        (np.float16(1), "FP16[]"),
+        (Image.new("L", (3, 2)), "UINT8[2, 3]"),
+        (Torchlike(), "FP64[2, 2]"),
+        ("text", "BYTES[]"),
+        (b"data", "BYTES[]"),
+        (1, "BYTES[1]"),
+        (None, "BYTES[1]"),
+        ([1, 2], "BYTES[1]"),
+        (np.array(["a"]), "BYTES[1]"),
+    ],
+    ids=str,
+)
+def test_an_input_of_any_dtype_takes_it_from_the_value(value, expected):
+    signature = Signature((TensorSpec("x", "any", optional=True),), ())
+    assert sent(value, signature=signature) == [f"x {expected}"]
+
+
+def test_an_image_input_takes_what_is_a_picture_and_keeps_it_for_drawing():
+    signature = Signature((TensorSpec("image", "uint8", ("H", "W", 3), "image"),), ())
+    tensors, picture = bind(signature, (Image.new("L", (4, 2), 7),), {}, "m")
+    assert tensors[0].shape == (2, 4, 3)
+    assert picture is not None
+    assert (picture == 7).all()
+    with pytest.raises(InputError, match=r"m: image: there is no file nowhere\.png"):
+        bind(signature, ("nowhere.png",), {}, "m")
+    floats = Signature((TensorSpec("image", "float32", ("H", "W", 3), "image"),), ())
+    assert bind(floats, (Image.new("L", (4, 2), 7),), {}, "m")[0][0].datatype == "FP32"
