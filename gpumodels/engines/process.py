@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -40,6 +41,13 @@ _MARGIN = 2.0
 
 #: Leashes that this process started, so that they are reaped.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@atexit.register
+def _disown() -> None:
+    """Leashes outlive this process, by milliseconds, on purpose; Popen would warn of that."""
+    for child in _children.values():
+        child.returncode = 0
 
 
 class ProcessInstance(Instance):
@@ -142,9 +150,9 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}
     return {
         **inherited,
-        **devices.environment(plan.devices, container=False),
         **dict(plan.spec.env),
         **plan.env,
+        **devices.environment(plan.devices, container=False),  # last: `--gpu` says which GPUs it gets, nothing else
         "PYTHONPATH": str(payload.directory()),
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",

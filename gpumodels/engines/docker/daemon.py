@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from urllib.parse import urlsplit
 import docker
 import requests
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 from docker.errors import DockerException
+from docker.utils import kwargs_from_env
 
 from gpumodels.errors import EngineUnavailable
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 GpuAccess = Literal["cdi", "nvidia runtime", "none"]
 
 _ANSWER_WITHIN = 60.0  # seconds; a busy daemon creates containers slowly
+_DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 _CDI_KIND = "nvidia.com/gpu"
 _USE_PROCESS = "or use `--engine process`, which needs no Docker"
 
@@ -39,34 +43,45 @@ class Daemon:
 
 def connect() -> DockerClient:
     """A client for DOCKER_HOST or else the CLI's current context; raises EngineUnavailable saying what to do."""
-    address = ""
+    settings = _settings()
+    address = settings["base_url"]
     try:
-        if os.environ.get("DOCKER_HOST"):
-            address = os.environ["DOCKER_HOST"]
-            client = docker.from_env(timeout=int(_ANSWER_WITHIN))
-        else:
-            context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-            if context is None:
-                raise EngineUnavailable(
-                    f"There is no Docker context {os.environ['DOCKER_CONTEXT']!r}. `docker context ls` lists them."
-                )
-            address = context.Host or "unix:///var/run/docker.sock"
-            client = docker.DockerClient(base_url=address, tls=context.TLSConfig, timeout=int(_ANSWER_WITHIN))
-        client.ping()
+        if address.startswith("unix:"):
+            _knock(urlsplit(address).path)
+        return docker.DockerClient(**settings, timeout=int(_ANSWER_WITHIN))  # which asks the daemon for its version
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailable(_why_unreachable(address, error)) from error
-    return client
+
+
+def _settings() -> dict[str, Any]:
+    """Address and TLS of the daemon, found as the CLI finds them: DOCKER_HOST, DOCKER_CONTEXT, the current context."""
+    if os.environ.get("DOCKER_HOST"):
+        return dict(kwargs_from_env())
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    try:
+        context = ContextAPI.get_context(name)
+    except Exception as error:  # that is what docker-py raises for a file it cannot read
+        raise EngineUnavailable(f"The Docker context {name!r} cannot be used: {error}.") from error
+    if context is None:
+        raise EngineUnavailable(f"There is no Docker context {name!r}. `docker context ls` lists them.")
+    return {"base_url": context.Host or _DEFAULT_ADDRESS, "tls": context.TLSConfig}
+
+
+def _knock(path: str) -> None:
+    """Connect to the socket and leave: its own error says more than what requests makes of it, and is quicker had."""
+    with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.connect(path)
 
 
 def _why_unreachable(address: str, error: BaseException) -> str:
-    socket = Path(urlsplit(address).path)
-    if address.startswith("unix:") and socket.exists() and not os.access(socket, os.R_OK | os.W_OK):
-        group = _group(socket)
+    path = urlsplit(address).path
+    if isinstance(error, PermissionError) and os.path.exists(path):  # noqa: PTH110  Path.exists raises here before 3.14
+        group = _group(Path(path))
         return (
-            f"Docker runs, but you may not use {socket}: it belongs to the group {group!r}. "
+            f"Docker runs, but you may not use {path}: it belongs to the group {group!r}. "
             f"Ask your administrator for `usermod -aG {group} {_user()}` and log in again, {_USE_PROCESS}."
         )
-    return f"Docker does not answer at {address or 'its default address'} ({_short(error)}). Start it, {_USE_PROCESS}."
+    return f"Docker does not answer at {address} ({_short(error)}). Start it, {_USE_PROCESS}."
 
 
 def _group(path: Path) -> str:

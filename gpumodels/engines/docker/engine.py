@@ -5,7 +5,8 @@ more.
 from __future__ import annotations
 
 import os
-from datetime import datetime
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ _UNPRIVILEGED = (65532, 65532)
 _TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
 _PIDS = 4096
 _LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
+#: How daemons say that they do not know a path: Linux, then Docker Desktop.
+_FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
 _MARGIN = 2.0  # seconds that the daemon may need beyond the grace
 
 
@@ -66,10 +69,10 @@ class DockerInstance(Instance):
         return None
 
     def logs(self, lines: int = 40) -> str:
-        container = self._container()
         try:
+            container = self._container()
             return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
-        except (DockerException, requests.RequestException):
+        except (EngineUnavailable, DockerException, requests.RequestException):
             return ""
 
     def stop(self, grace: float) -> None:
@@ -88,7 +91,7 @@ class DockerInstance(Instance):
     def remove(self) -> None:
         container = self._container()
         if container is not None:
-            _remove(container)
+            _remove(self._engine.client, self.name)
 
 
 class DockerEngine(Engine):
@@ -98,7 +101,9 @@ class DockerEngine(Engine):
 
     @cached_property
     def client(self) -> DockerClient:
-        return daemon.connect()
+        client = daemon.connect()
+        weakref.finalize(self, client.close)
+        return client
 
     @cached_property
     def daemon(self) -> daemon.Daemon:
@@ -123,17 +128,15 @@ class DockerEngine(Engine):
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
         instance = DockerInstance(self, plan.record.id)
         try:
-            container = self.client.containers.create(
-                plan.prepared, _command(plan), **self._options(plan, instance.name)
-            )
-            note({"container": container.id})
-            container.start()
+            container_id = self._create(plan, instance.name)
+            note({"container": container_id})
+            self.client.api.start(container_id)
         except ImageNotFound as error:
             raise EngineError(
                 f"The image of {plan.spec.name!r} vanished while it was loading. Load it again."
             ) from error
         except APIError as error:
-            if "bind source path does not exist" in str(error):
+            if any(words in str(error) for words in _FILES_UNSEEN):
                 raise LeaseUnseen(
                     "Docker does not see this machine's files (is this kernel in a container, or Docker on another "
                     "machine?), so it could not end the model with the notebook. Use `--engine process`."
@@ -144,6 +147,14 @@ class DockerEngine(Engine):
                 f"Docker stopped answering while {plan.spec.name!r} was started: {error}."
             ) from error
         return instance
+
+    def _create(self, plan: LaunchPlan, name: str) -> str:
+        # On a thread of its own, for which leaving the block waits: an interrupt would lose a container that the
+        # daemon is just making, and whoever undoes the load would find nothing to remove.
+        with ThreadPoolExecutor(1) as pool:
+            options = self._options(plan, name)
+            container = pool.submit(self.client.containers.create, plan.prepared, _command(plan), **options).result()
+        return str(container.id)
 
     def _options(self, plan: LaunchPlan, name: str) -> dict[str, Any]:
         place = labels.of_place(plan.directory.path.parent, plan.runtime_identity)
@@ -193,41 +204,41 @@ class DockerEngine(Engine):
             "label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
         }
         try:
-            for container in self.client.containers.list(all=True, filters=here, ignore_removed=True):
-                if container.status != "running" and _is_left(container, runtime, place, boot):
-                    _remove(container)
+            for found in self.client.api.containers(all=True, filters=here):
+                if found["State"] != "running" and _is_left(found, runtime, place, boot):
+                    _remove(self.client, found["Id"])
         except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
 
 
-def _is_left(container: Container, runtime: Path, place: dict[str, str], boot: str) -> bool:
+def _is_left(listed: dict[str, Any], runtime: Path, place: dict[str, str], boot: str) -> bool:
     """Whether a container that does not run is ours, and its instance has no directory any more."""
-    found = container.labels
+    found = listed["Labels"]
     if found.get(labels.MACHINE) != place[labels.MACHINE]:
         return False
     if found.get(labels.BOOT) != boot:  # of an earlier boot, then: nothing of that can still be starting
-        return _created_before_boot(container)
+        return bool(listed["Created"] < _booted())
     instance_id = found[labels.INSTANCE]
     return found.get(labels.IDENTITY) == place[labels.IDENTITY] and not any(
         (runtime / name).exists() for name in (instance_id, f".swept-{instance_id}")
     )
 
 
-def _created_before_boot(container: Container) -> bool:
+def _booted() -> int:
+    """When the machine started, in seconds since the epoch (proc(5), btime of stat)."""
     lines = Path("/proc/stat").read_text().splitlines()
-    booted = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
-    created = datetime.fromisoformat(container.attrs["Created"][:19] + "+00:00").timestamp()
-    return created < booted
+    return next(int(line.split()[1]) for line in lines if line.startswith("btime "))
 
 
-def _remove(container: Container) -> None:
+def _remove(client: DockerClient, container: str) -> None:
+    """Remove a container, by name or id, whatever state it is in; silent if it is gone or going."""
     try:
-        container.remove(force=True, v=True)
-    except NotFound:
-        pass
+        client.api.remove_container(container, force=True, v=True)
     except APIError as error:
-        if error.status_code != requests.codes.conflict:  # somebody else is removing it
-            raise EngineError(f"Docker could not remove {container.name}: {error.explanation or error}.") from error
+        if error.status_code not in (requests.codes.not_found, requests.codes.conflict):
+            raise EngineError(f"Docker could not remove {container}: {error.explanation or error}.") from error
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker does not answer, so {container} could not be removed: {error}.") from error
 
 
 def _command(plan: LaunchPlan) -> list[str]:
@@ -243,9 +254,12 @@ def _command(plan: LaunchPlan) -> list[str]:
 
 def _environment(plan: LaunchPlan) -> dict[str, str]:
     return {
-        **devices.environment(plan.devices, container=True),
         **dict(plan.spec.env),
         **plan.env,
+        **devices.environment(
+            plan.devices, container=True
+        ),  # last: `--gpu` says which GPUs an instance gets, nothing else
+        "PYTHONPATH": image.PAYLOAD,
         "HOME": "/tmp",  # noqa: S108
         "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
         "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",

@@ -1,0 +1,96 @@
+"""A real daemon, model folders made by the tests, and a runtime directory and image cache of their own.
+
+Images are named after their content, so a folder that several tests load is built once, and is removed at the end.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+from docker.errors import APIError
+
+from gpumodels.engines.docker import labels
+from gpumodels.manager import sweep
+from tests.integration.reports import Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from docker import DockerClient
+
+    MakeFolder = Callable[..., Path]
+
+#: Settings that would make a test's outcome the machine's.
+_OF_THE_MACHINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "GPUMODELS_BASE_IMAGE", "CUDA_VISIBLE_DEVICES", "ECHO_LOAD")
+
+#: Names of the models that tests make begin so, and their images are removed at the end.
+PREFIX = "dockertest-"
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[DockerClient]:
+    """The machine's daemon, as the tests' own eyes."""
+    client = docker.DockerClient(base_url="unix:///var/run/docker.sock")
+    yield client
+    for image in client.images.list(filters={"label": labels.MODEL}):
+        if image.labels[labels.MODEL].startswith(PREFIX):
+            with suppress(APIError):
+                client.images.remove(image.id, force=True)
+    client.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A runtime directory of the test's own; whatever a failed test left in it is swept."""
+    for name in _OF_THE_MACHINE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    yield
+    sweep()
+
+
+@pytest.fixture
+def report() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MakeFolder:
+    """`folder("name", model_py, requirements=(), dockerfile=None, grace=1.0)` makes a model folder."""
+
+    def make(
+        name: str,
+        code: str = PLAIN,
+        *,
+        requirements: tuple[str, ...] = (),
+        dockerfile: str | None = None,
+        toml: str = "",
+    ) -> Path:
+        path = tmp_path / f"{PREFIX}{name}"
+        path.mkdir(exist_ok=True)
+        listed = ", ".join(f'"{line}"' for line in requirements)
+        (path / "model.toml").write_text(
+            f'name = "{path.name}"\n{toml}\n[requirements]\ncpu = [{listed}]\ngpu = [{listed}]\n'
+        )
+        (path / "model.py").write_text(textwrap.dedent(code))
+        if dockerfile is not None:
+            (path / "Dockerfile").write_text(textwrap.dedent(dockerfile))
+        return path
+
+    return make
+
+
+PLAIN = """
+    class Model:
+        def load(self, device: str) -> None:
+            pass
+
+        def predict(self, value: dict) -> dict:
+            return value
+"""

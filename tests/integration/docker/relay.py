@@ -1,0 +1,48 @@
+"""A second socket for the daemon: passes bytes on and counts who came."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def relayed(at: Path, to: str) -> Iterator[Callable[[], int]]:
+    """Listen at `at` and connect everybody to the socket `to`; gives a function that counts the connections."""
+    connections: list[socket.socket] = []
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(at))
+    listener.listen()
+    accepting = threading.Thread(target=_accept, args=(listener, to, connections), daemon=True)
+    accepting.start()
+    try:
+        yield lambda: len(connections) // 2
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+        for each in (listener, *connections):
+            each.close()
+
+
+def _accept(listener: socket.socket, to: str, connections: list[socket.socket]) -> None:
+    with suppress(OSError):  # shutting the listener down ends this
+        while True:
+            caller, _ = listener.accept()
+            daemon = socket.socket(socket.AF_UNIX)
+            daemon.connect(to)
+            connections += [caller, daemon]
+            for source, target in ((caller, daemon), (daemon, caller)):
+                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
