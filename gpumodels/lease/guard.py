@@ -9,6 +9,7 @@ load sweeps.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -51,6 +52,13 @@ def ensure(module: str, runtime_directory: Path) -> None:
         )
     finally:
         os.close(pidfd)
+
+
+@atexit.register
+def _disown() -> None:
+    """A guard outlives its kernel on purpose; Popen would warn of that."""
+    for guard in _guards.values():
+        guard.returncode = 0
 
 
 def watch(pidfd: int, sweep: Callable[[], bool]) -> None:

@@ -29,6 +29,7 @@ from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances, owner
+from gpumodels.manager.holdings import holder
 from gpumodels.manager.reporting import Report, SilentReport
 from gpumodels.manager.request import Request
 from gpumodels.manager.sweeping import wait_for_endings
@@ -160,17 +161,18 @@ class _Loading:
         with flocked(self.runtime.path / ".placement", exclusive=True):
             try:
                 chosen = self._select(spec, needed=spec.memory)
-            except DeviceError:
+            except DeviceError as error:
                 if time.monotonic() < self.memory_deadline:
                     return (), None
-                raise
+                advice = "Stop what is no longer needed (`%models` lists your models), or name another GPU."
+                raise DeviceError(f"{error} {advice}") from None
             record = self._record(spec, engine, chosen)
             directory, lease = self.runtime.create(record, engine.instance_user)
         return chosen, Hold(record, directory, lease, engine.attach(record, directory))
 
     def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
         try:
-            return devices.select(self.gpu, needed=needed, promised=self._promised(), holder=_holder(self.runtime))
+            return devices.select(self.gpu, needed=needed, promised=self._promised(), holder=holder(self.runtime))
         except DeviceError as error:
             raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
 
@@ -280,21 +282,3 @@ class _Watch:
         return LoadFailed(
             f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
         )
-
-
-def _holder(runtime: RuntimeDirectory) -> Callable[[int], str | None]:
-    """Names who holds GPU memory, where it is one of this user's models."""
-    from gpumodels.lease.processes import MARK  # noqa: PLC0415
-
-    records = {record.id: record for record in instances.running(runtime)}
-
-    def name(pid: int) -> str | None:
-        with contextlib.suppress(OSError):
-            for setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                key, _, value = setting.decode(errors="replace").partition("=")
-                if key == MARK and value in records:
-                    record = records[value]
-                    return f"{record.model} of {record.owner.notebook or 'another program'}"
-        return None
-
-    return name

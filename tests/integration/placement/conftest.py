@@ -1,0 +1,97 @@
+"""Loads on machines with GPUs that do not exist, through the fake engine: real leash, real model server, fake NVML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import gpumodels
+from gpumodels.devices import allowlist
+from tests.fakes.nvml import machine, preload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = """
+import os
+class Model:
+    def load(self, device):
+        self.device = device
+    def predict(self) -> dict:
+        names = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+        return {"device": self.device, **{name: os.environ.get(name) for name in names}}
+"""
+
+
+class Notices:
+    """A report that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def notices() -> Notices:
+    return Notices()
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`build(gpu(...), ...)` makes this process see such a machine."""
+    preload()
+
+    def make(*gpus):
+        made = machine(tmp_path / "machine.json", *gpus)
+        monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def administrator_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Stands for a kernel that was started with that CUDA_VISIBLE_DEVICES."""
+
+    def write(listed: str) -> None:
+        (tmp_path / "environ").write_bytes(f"CUDA_VISIBLE_DEVICES={listed}".encode() + b"\0")
+        monkeypatch.setattr(allowlist, "_INITIAL", tmp_path / "environ")
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    """`folder(memory="10 GB")` makes a model folder whose model tells what it was given."""
+
+    def make(name: str = "teller", memory: str = "0") -> Path:
+        path = tmp_path / name
+        path.mkdir(exist_ok=True)
+        (path / "model.toml").write_text(
+            f'name = "{name}"\nmemory = "{memory} B"\n' if memory == "0" else f'name = "{name}"\nmemory = "{memory}"\n'
+        )
+        (path / "model.py").write_text(MODEL)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`gpumodels.load` with the fake engine in a runtime directory of this test; everything is stopped at the end."""
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
+    loaded = []
+
+    def make(*arguments, **options):
+        loaded.append(gpumodels.load(*arguments, engine="fake", **options))
+        return loaded[-1]
+
+    yield make
+    for model in loaded:
+        model.stop()
