@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gpumodels.signature import Signature, TensorSpec
+
+_EXAMPLES = {"image": '"photo.jpg"', "str": '"text"', "json": '{"key": "value"}', "bytes": 'b"..."'}
 
 
 def call_signature(signature: Signature) -> inspect.Signature:
@@ -18,57 +20,66 @@ def call_signature(signature: Signature) -> inspect.Signature:
     inputs = sorted(signature.inputs, key=lambda spec: spec.optional)
     parameters = [
         inspect.Parameter(
-            spec.name, kind, default=None if spec.optional else inspect.Parameter.empty, annotation=_Shown(spec)
+            spec.name,
+            kind,
+            default=None if spec.optional else inspect.Parameter.empty,
+            annotation=_Unquoted(_type(spec)),
         )
         for spec in inputs
     ]
     timeout = inspect.Parameter("timeout", inspect.Parameter.KEYWORD_ONLY, default=None)
-    returned = ", ".join(map(_shown, signature.outputs)) or inspect.Signature.empty
-    return inspect.Signature([*parameters, timeout], return_annotation=returned)
+    returned = _Unquoted(", ".join(map(_type, signature.outputs)))
+    return inspect.Signature([*parameters, timeout], return_annotation=returned or inspect.Signature.empty)
 
 
-class _Shown(str):
+class _Unquoted(str):
     """An annotation that prints without quotes."""
 
     __slots__ = ()
-
-    def __new__(cls, spec: TensorSpec) -> Self:
-        return super().__new__(cls, _shown(spec))
 
     def __repr__(self) -> str:
         return str(self)
 
 
-def _shown(spec: TensorSpec) -> str:
-    shape = "" if spec.shape is None else f"[{', '.join(map(str, spec.shape))}]"
-    return f"{spec.dtype}{shape}"
-
-
 def docstring(name: str, device: str, signature: Signature) -> str:
     """The text of `model?`."""
-    example = ", ".join(_example(spec) for spec in signature.inputs if not spec.optional)
+    needed = ", ".join(_example(spec) for spec in signature.inputs if not spec.optional)
     outputs = ", ".join(spec.name for spec in signature.outputs)
     return "\n".join(
         [
             f"{name} on {device}.",
             "",
             "Inputs",
-            *_lines(signature.inputs),
+            *_table(signature.inputs),
             "",
             "Outputs",
-            *(_lines(signature.outputs) if outputs else ["    whatever the model returns"]),
+            *(_table(signature.outputs) or ["    whatever the model returns"]),
             "",
             "Example",
-            f"    {outputs + ' = ' if outputs else ''}model({example})",
+            f"    {outputs + ' = ' if outputs else ''}model({needed})",
         ]
     )
 
 
-def _lines(specs: Iterable[TensorSpec]) -> list[str]:
-    return [f"    {spec}" + (f"    {spec.description}" if spec.description else "") for spec in specs]
+def _table(specs: Iterable[TensorSpec]) -> list[str]:
+    rows = [(spec.name, _type(spec), _meaning(spec)) for spec in specs]
+    if not rows:
+        return []
+    first, second = max(len(name) for name, _, _ in rows), max(len(kind) for _, kind, _ in rows)
+    return [f"    {name:{first}}  {kind:{second}}  {meaning}".rstrip() for name, kind, meaning in rows]
+
+
+def _type(spec: TensorSpec) -> str:
+    """Dtype and shape; a scalar is its dtype alone."""
+    return f"{spec.dtype}[{', '.join(map(str, spec.shape))}]" if spec.shape else spec.dtype
+
+
+def _meaning(spec: TensorSpec) -> str:
+    accepted = "array, PIL image, path or encoded bytes" if spec.kind == "image" else ""
+    optional = "optional" if spec.optional else ""
+    notes = "; ".join(filter(None, [accepted, optional]))
+    return f"{spec.description} ({notes})".strip() if notes else spec.description
 
 
 def _example(spec: TensorSpec) -> str:
-    if spec.kind == "image":
-        return '"photo.jpg"'
-    return {"str": '"text"', "json": '{"key": "value"}', "bytes": 'b"..."'}.get(spec.dtype, spec.name)
+    return _EXAMPLES.get(spec.kind) or _EXAMPLES.get(spec.dtype) or spec.name

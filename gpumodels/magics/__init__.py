@@ -1,0 +1,45 @@
+"""The notebook's commands: `%load_ext gpumodels` brings %load_model, %models, %stop_model, %model_logs and %gpus."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING
+
+from gpumodels.lease import held
+from gpumodels.magics.commands import COMMANDS, ModelMagics
+from gpumodels.magics.completion import complete
+from gpumodels.magics.hint import Hint
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: Where a shell keeps what the extension put into it; reloading the package must not lose sight of it.
+_PLACE = "_gpumodels"
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Bring the magics, their completion and the hint about CUDA_VISIBLE_DEVICES; doing it again does no harm."""
+    before = getattr(shell, _PLACE, None)
+    unload_ipython_extension(shell)
+    hint = Hint(shell, given=before is not None and before.given)
+    shell.register_magics(ModelMagics(shell))
+    shell.Completer.custom_matchers.append(complete)
+    shell.events.register("pre_run_cell", hint.before_cell)
+    # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
+    atexit.register(held.release_all)
+    setattr(shell, _PLACE, hint)
+    hint.look_back()
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics away; running models stay."""
+    hint = getattr(shell, _PLACE, None)
+    if hint is None:
+        return
+    atexit.unregister(held.release_all)
+    shell.events.unregister("pre_run_cell", hint.before_cell)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if getattr(matcher, "__module__", "") != complete.__module__]
+    for name in COMMANDS:
+        shell.magics_manager.magics["line"].pop(name, None)
+    delattr(shell, _PLACE)

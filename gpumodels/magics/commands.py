@@ -1,0 +1,117 @@
+"""The magics themselves: each reads its line, asks the manager, and shows what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.display import display
+
+from gpumodels.errors import GpumodelsError, ModelNotFound
+from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, STOP, Arguments, HelpShown
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from gpumodels.model import Model
+
+COMMANDS = ("load_model", "models", "stop_model", "model_logs", "gpus")
+
+
+@magics_class
+class ModelMagics(Magics):
+    """Models in a notebook."""
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        #: What was loaded last for a variable, so that running the cell after `%reset` finds it again.
+        self._loaded_for: dict[str, Model] = {}
+
+    @line_magic
+    def load_model(self, line: str) -> Model | None:
+        """`%load_model ctpn --gpu 0`: load a model; `%load_model -h` shows all options."""
+        loaded: Model | None = _run(LOAD, line, self._load)
+        return loaded
+
+    @line_magic
+    def models(self, line: str) -> None:
+        """`%models`: your running models, those of this notebook first."""
+        _run(MODELS, line, self._list)
+
+    @line_magic
+    def stop_model(self, line: str) -> None:
+        """`%stop_model ctpn`: stop a model of this notebook; alone, the only one; `--all` stops all."""
+        _run(STOP, line, self._stop)
+
+    @line_magic
+    def model_logs(self, line: str) -> None:
+        """`%model_logs ctpn`: the last lines that a model of this notebook printed."""
+        _run(LOGS, line, self._logs)
+
+    @line_magic
+    def gpus(self, line: str) -> None:
+        """`%gpus`: the GPUs of this machine."""
+        _run(GPUS, line, self._gpus)
+
+    def _load(self, asked: Namespace) -> Model:
+        from gpumodels.magics.loading import load  # noqa: PLC0415  the manager is imported when something is loaded
+
+        return load(self.shell, asked, self._loaded_for)
+
+    def _list(self, asked: Namespace) -> None:
+        from gpumodels.magics.listing import Listing  # noqa: PLC0415
+        from gpumodels.manager import owner, running  # noqa: PLC0415
+
+        if not asked.silent:
+            display(Listing(running(), owner.current()))  # type: ignore[no-untyped-call]
+
+    def _stop(self, asked: Namespace) -> None:
+        from gpumodels.manager import stop  # noqa: PLC0415
+
+        chosen = self._instance(asked.model)
+        stopped = stop(chosen, everything=asked.everything)
+        if not asked.silent:
+            names = ", ".join(record.model for record in stopped)
+            print(f"stopped {names}" if names else "nothing was running")  # noqa: T201
+
+    def _logs(self, asked: Namespace) -> None:
+        from gpumodels.manager import models  # noqa: PLC0415
+
+        chosen = self._instance(asked.model)
+        found = [model for model in models() if chosen in (None, model.name, model.record.id)]
+        if not found:
+            which = f"No model {asked.model!r}" if asked.model else "No model"
+            raise ModelNotFound(f"{which} runs in this notebook.")
+        for model in found:
+            print(model.logs())  # noqa: T201
+
+    def _gpus(self, asked: Namespace) -> None:
+        from gpumodels import devices  # noqa: PLC0415
+
+        if not asked.silent:
+            print(devices.table())  # noqa: T201
+
+    def _instance(self, name: str | None) -> str | None:
+        """The instance in the variable of that name; else the name itself, which then is a model's."""
+        from gpumodels.magics.binding import handle  # noqa: PLC0415
+
+        held = handle(self.shell, name) if name else None
+        return held.record.id if held is not None and held.alive else name
+
+
+def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:
+    """Run a magic: a user's mistake fails the cell with one line."""
+    try:
+        return action(arguments.read(line))
+    except HelpShown:
+        return None
+    except GpumodelsError as error:
+        text = f"{type(error).__name__}: {error}"
+        # IPython asks an exception how it wants to be shown. The cell fails all the same, and so does a run of cells.
+        error.__dict__["_render_traceback_"] = lambda: [text]
+        raise

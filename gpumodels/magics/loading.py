@@ -1,0 +1,86 @@
+"""`%load_model`: a load whose progress is shown, whose handle is bound, and which tells in one line what it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+
+from gpumodels import catalog, devices, manager
+from gpumodels.errors import LoadCancelled
+from gpumodels.magics.binding import bind, handle, identifier
+from gpumodels.magics.progress import is_notebook, view
+from gpumodels.model import Model
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]) -> Model:
+    """Load what `asked` says, in place of what its variable holds; `loaded_for` remembers it by that variable."""
+    variable = asked.variable or identifier(catalog.find(asked.model).name)
+    before = handle(shell, variable) or loaded_for.get(variable)
+    shown = view(shell, silent=asked.silent)
+    try:
+        model = manager.load(
+            asked.model,
+            gpu=asked.gpu,
+            engine=asked.engine,
+            timeout=asked.timeout,
+            env=dict(asked.env),
+            cache=asked.cache,
+            in_place_of=before,
+            report=shown,
+        )
+    except LoadCancelled:
+        shown.end("cancelled, nothing left")
+        raise
+    except Exception:
+        shown.end(f"{asked.model} was not loaded")
+        raise
+    loaded_for[variable] = model
+    bound, left = bind(shell, model, asked.variable)
+    shown.end(_last_line(model, bound, left, again=model is before))
+    _show_no_more(shell, model)
+    return model
+
+
+def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) -> str:
+    bindings = f", as {' and '.join(bound)}" if bound else ""
+    if again:
+        line = f"{model.name} was ready {_place(model).rstrip(',')}{bindings}"
+    else:
+        line = f"{model.name} ready {_place(model)} in {model.load_seconds:.1f} s{bindings}"
+    if left:
+        line += f"\n{' and '.join(left)} left alone: not a model's variable (`--as NAME` binds another name)"
+    return line
+
+
+def _place(model: Model) -> str:
+    if not model.record.devices:
+        return f"on CPU, {model.record.engine} engine,"
+    held = manager.memory_held(model.record)
+    return f"on {model.record.device}" + (f" ({devices.size(held)})" if held else "")
+
+
+def _show_no_more(shell: InteractiveShell, model: Model) -> None:
+    """Let the cell that loaded a model not print the handle below the line that has just said the same.
+
+    A terminal prints its Out prompt before it looks at the value, so there the handle is printed as ever.
+    """
+    if not is_notebook(shell) or shell.display_formatter is None:
+        return
+    formatter = shell.display_formatter.ipython_display_formatter
+
+    def show(value: Model) -> None:
+        if value is not model:
+            display({"text/plain": repr(value)}, raw=True)  # type: ignore[no-untyped-call]
+
+    def restore(_: Any) -> None:
+        formatter.pop(Model, None)
+        shell.events.unregister("post_run_cell", restore)
+
+    formatter.for_type(Model, show)
+    shell.events.register("post_run_cell", restore)

@@ -1,0 +1,117 @@
+"""What is shown while a model loads, and the line that stays: one display in a notebook, one line in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from html import escape
+from typing import TYPE_CHECKING, Protocol
+
+from IPython.display import DisplayHandle, display
+
+from gpumodels.manager import Report
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_UPDATES = 10  # a second, in the long run; so many may also come at once
+_BAR = 20  # characters
+
+
+class View(Report, Protocol):
+    """Shows a load from its beginning to its end."""
+
+    def end(self, text: str) -> None:
+        """The last line: what became of the load."""
+
+
+def view(shell: InteractiveShell, *, silent: bool) -> View:
+    """The view for a shell: none, a display with an id, or lines of text."""
+    if silent:
+        return NoView()
+    return NotebookView() if is_notebook(shell) else TerminalView()
+
+
+def is_notebook(shell: InteractiveShell) -> bool:
+    """Whether the shell belongs to a Jupyter kernel, whose front end replaces displays."""
+    return hasattr(shell, "kernel")
+
+
+class NoView:
+    """For a magic that ends in `;`."""
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        """Show nothing."""
+
+    def notice(self, text: str) -> None:
+        """Show nothing."""
+
+    def end(self, text: str) -> None:
+        """Show nothing."""
+
+
+class NotebookView:
+    """One display, replaced as the load goes on; notices and the last line stay in the saved notebook."""
+
+    def __init__(self) -> None:
+        self._display: DisplayHandle | None = None
+        self._notices: list[str] = []
+        self._allowed, self._asked = float(_UPDATES), time.monotonic()
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        if self._may_update():
+            bar = "" if fraction is None else f'<progress value="{fraction:.3f}" max="1"></progress> '
+            self._show(_with_bar(text, fraction), bar + escape(text))
+
+    def notice(self, text: str) -> None:
+        self._notices.append(text)
+        self._show("", "")
+
+    def end(self, text: str) -> None:
+        self._show(text, escape(text))
+
+    def _may_update(self) -> bool:
+        """A build may print hundreds of lines a second, which would choke a browser."""
+        now = time.monotonic()
+        self._allowed = min(_UPDATES, self._allowed + (now - self._asked) * _UPDATES)
+        self._asked = now
+        if self._allowed < 1:
+            return False
+        self._allowed -= 1
+        return True
+
+    def _show(self, text: str, html: str) -> None:
+        plain = [*self._notices, *filter(None, [text])]
+        rows = "".join(f"<div>{row}</div>" for row in [*map(escape, self._notices), *filter(None, [html])])
+        bundle = {
+            "text/plain": "\n".join(plain),
+            "text/html": f'<div style="white-space: pre-wrap">{rows}</div>',
+        }
+        if self._display is None:
+            self._display = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._display.update(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+class TerminalView:
+    """One line, rewritten in place; where the output is no terminal, only what stays."""
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r\x1b[K{_with_bar(text, fraction)}")
+            sys.stdout.flush()
+
+    def notice(self, text: str) -> None:
+        self.end(text)
+
+    def end(self, text: str) -> None:
+        clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+        sys.stdout.write(f"{clear}{text}\n")
+        sys.stdout.flush()
+
+
+def _with_bar(text: str, fraction: float | None) -> str:
+    if fraction is None:
+        return text
+    done = round(min(max(fraction, 0.0), 1.0) * _BAR)
+    return f"[{'#' * done}{' ' * (_BAR - done)}] {text}"
