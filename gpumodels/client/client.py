@@ -18,7 +18,7 @@ from gpumodels.client.replies import ReplyReader
 from gpumodels.client.requests import send_inputs
 from gpumodels.client.result import Result
 from gpumodels.errors import CallError, InputError, LoadTimeout
-from gpumodels.protocol import messages
+from gpumodels.protocol import files, messages
 from gpumodels.protocol.metadata import read_signature
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Client:
         signature = self.signature()
         inputs, image = bind(signature, args, kwargs, self.model)
         request = messages.ModelInferRequest(model_name=self.model)
+        messages.set_parameters(request, **{files.TRACEBACK: True})
         with send_inputs(request, inputs, self._pool(), self.model):
             del inputs
             response = self._blocking("ModelInfer", request, timeout)

@@ -16,7 +16,7 @@ def translate(error: grpc.RpcError, model: str, timeout: float | None) -> CallEr
     metadata: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
     if files.TRACEBACK_KEY in metadata:
         return ModelCallError(f"{model}: {details}", metadata[files.TRACEBACK_KEY].decode(errors="replace"))
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
         return CallTimeout(f"{model} gave no answer within {timeout:g} s; the call was cancelled")
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InputError(f"{model}: {details}")

@@ -28,8 +28,9 @@ RESULTS, IN_FILES = "gpumodels_results", "shm"
 #: The InferParameters of Triton's extension.
 REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 
-#: The metadata key that brings a remote traceback.
-TRACEBACK_KEY = "gpumodels-traceback-bin"
+#: The request parameter (true) that asks for remote tracebacks, and the metadata key that brings one. Asked for,
+#: since a channel with gRPC's own limit of 8 KiB for metadata would lose the whole error.
+TRACEBACK, TRACEBACK_KEY = "gpumodels_traceback", "gpumodels-traceback-bin"
 
 #: Where tensors begin inside a file: enough for any SIMD load.
 ALIGNMENT = 64

@@ -12,6 +12,7 @@ import argparse
 import faulthandler
 import importlib
 import os
+import signal
 import sys
 import time
 import tomllib
@@ -39,7 +40,7 @@ def main() -> NoReturn:
     """Serve until ended."""
     began = time.monotonic()
     options = _options()
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
     calls = CallQueue()
     memory = SharedMemory(os.environ.get("GPUMODELS_SHM", "/dev/shm"))  # noqa: S108 (the protocol's place)
@@ -56,8 +57,9 @@ def main() -> NoReturn:
     log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {servicer.signature}")
     try:
         calls.run_forever(model.predict)
-    finally:
+    except KeyboardInterrupt:
         server.stop(None)
+        os._exit(128 + signal.SIGINT)  # threads that wait for calls which nobody runs now must not hold this up
 
 
 def _options() -> argparse.Namespace:

@@ -99,6 +99,9 @@ class SharedMemory:
         try:
             for tensor, place in zip(tensors, places, strict=True):
                 files.write(fd, tensor.data, place)
+        except BaseException:
+            self.discard(name)
+            raise
         finally:
             os.close(fd)
         with self._lock:

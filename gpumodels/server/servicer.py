@@ -67,7 +67,7 @@ class Servicer:
             reply.discard()
             context.abort(grpc.StatusCode.CANCELLED, "cancelled by the client")
         if isinstance(call.outcome, CallFailed):
-            _abort(context, call.outcome)
+            _abort(context, call.outcome, with_traceback=files.TRACEBACK in request.parameters)
         return call.outcome
 
     def SystemSharedMemoryStatus(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -105,10 +105,10 @@ def _bad_requests(context: grpc.ServicerContext) -> Any:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:_MESSAGE_LIMIT])
 
 
-def _abort(context: grpc.ServicerContext, failure: CallFailed) -> None:
+def _abort(context: grpc.ServicerContext, failure: CallFailed, *, with_traceback: bool) -> None:
     if isinstance(failure, ReplyTooLarge):
         context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(failure))
-    trace = failure.remote_traceback.encode(errors="replace")[-_TRACEBACK_LIMIT:]
-    context.set_trailing_metadata(((files.TRACEBACK_KEY, trace),))
-    message = str(failure)
-    context.abort(grpc.StatusCode.INTERNAL, message[:_MESSAGE_LIMIT])
+    if with_traceback:
+        trace = failure.remote_traceback.encode(errors="replace")[-_TRACEBACK_LIMIT:]
+        context.set_trailing_metadata(((files.TRACEBACK_KEY, trace),))
+    context.abort(grpc.StatusCode.INTERNAL, str(failure)[:_MESSAGE_LIMIT])

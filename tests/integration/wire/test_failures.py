@@ -183,6 +183,16 @@ def test_sigterm_ends_the_server_though_it_holds_the_gil(serve):
     thread.join()
 
 
+def test_an_interrupt_ends_the_server_though_calls_wait(serve):
+    served = serve()
+    thread = threading.Thread(target=gone, args=(served.client(), {"sleep": 60.0}))
+    thread.start()
+    time.sleep(0.3)
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(5) == 128 + signal.SIGINT
+    thread.join()
+
+
 def test_closing_the_client_ends_its_running_calls(serve):
     client = serve().client()
     threading.Timer(0.3, client.close).start()

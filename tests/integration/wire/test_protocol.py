@@ -142,6 +142,22 @@ def test_a_reply_larger_than_its_region_is_refused(foreign):
         stub.ModelInfer(request)
 
 
+def test_an_error_with_a_long_traceback_fits_the_limits_of_other_clients(serve):
+    served = serve(
+        "class Model:\n"
+        "    def load(self, device): pass\n"
+        "    def predict(self, x: int = 100):\n"
+        "        if x == 0: raise ValueError('ü' * 100_000)\n"
+        "        self.other(x)\n"
+        "    def other(self, x): self.predict(x - 1)\n"
+    )
+    served.client()
+    with grpc.insecure_channel(f"unix:{served.sockets}/grpc.sock") as channel:
+        with pytest.raises(grpc.RpcError, match="ValueError: üüü") as caught:
+            messages.stub(channel).ModelInfer(messages.ModelInferRequest(model_name=served.name))
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+
+
 def test_another_models_name_is_refused(foreign):
     stub, _ = foreign
     with pytest.raises(grpc.RpcError, match="not 'other'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def test_big_endian_and_strided_arrays_come_back_equal(client):
     np.testing.assert_array_equal(result, value)
 
 
-def test_bfloat16_without_ml_dtypes_is_widened_exactly(serve):
+def test_bfloat16_without_ml_dtypes_is_widened_exactly(serve, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # as if it were not installed
     served = serve(
         "import numpy as np\nclass Model:\n def load(self, device): pass\n def predict(self, x): return x\n",
         toml='inputs = [{name="x", dtype="bfloat16"}]\noutputs = [{name="y", dtype="bfloat16"}]\n',
