@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpumodels.lease import locks
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _Key = tuple[int, int]  # device and inode of the lease file
 
-#: What is held: (pid, lease descriptor, directory descriptor, how many times), by lease file.
-_TABLE: dict[_Key, tuple[int, int, int, int]] = sys.__dict__.setdefault("_gpumodels_leases", {})
+#: What is held: pid, descriptors (the lease file's first), names of the holds; by lease file.
+_TABLE: dict[_Key, tuple[int, tuple[int, ...], frozenset[str]]] = sys.__dict__.setdefault("_gpumodels_leases", {})
 _TABLE_LOCK: threading.RLock = sys.__dict__.setdefault("_gpumodels_leases_lock", threading.RLock())
+
+# A forked child must not inherit the lock from a thread that it has not.
+os.register_at_fork(before=_TABLE_LOCK.acquire, after_in_parent=_TABLE_LOCK.release, after_in_child=_TABLE_LOCK.release)
 
 
 class LeaseState(Enum):
@@ -42,24 +49,35 @@ class Lease:
 
     path: Path
     key: _Key
+    name: str
 
     @property
     def held(self) -> bool:
-        entry = _TABLE.get(self.key)
-        return entry is not None and entry[0] == os.getpid()
+        entry = _held_here(self.key)
+        return entry is not None and self.name in entry[1]
 
     def release(self) -> None:
-        """Let go; with the last hold in this process the lock goes too."""
-        if not self.held:  # a forked child holds nothing, must close nothing, and may have inherited a locked lock
-            return
+        """Let go; with the last hold in this process the lock goes too. A forked child holds, and drops, nothing."""
         with _TABLE_LOCK:
-            pid, lease_fd, directory_fd, times = _TABLE[self.key]
-            if times > 1:
-                _TABLE[self.key] = (pid, lease_fd, directory_fd, times - 1)
+            entry = _held_here(self.key)
+            if entry is None or self.name not in entry[1]:
                 return
-            del _TABLE[self.key]
-            os.close(lease_fd)
-            os.close(directory_fd)
+            descriptors, names = entry
+            if len(names) > 1:
+                _TABLE[self.key] = (os.getpid(), descriptors, names - {self.name})
+            else:
+                _drop(self.key)
+
+
+def _held_here(key: _Key) -> tuple[tuple[int, ...], frozenset[str]] | None:
+    """Descriptors and names of this process's holds; what a forked child inherited is its parent's."""
+    entry = _TABLE.get(key)
+    return entry[1:] if entry is not None and entry[0] == os.getpid() else None
+
+
+def _drop(key: _Key) -> None:
+    for descriptor in _TABLE.pop(key)[1]:
+        os.close(descriptor)
 
 
 def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Lease:
@@ -90,14 +108,14 @@ def join(path: Path) -> Lease:
     with _TABLE_LOCK:
         try:
             found = os.stat(path, follow_symlinks=False)
+            key = (found.st_dev, found.st_ino)
+            if (entry := _held_here(key)) is not None:
+                name = secrets.token_hex(4)
+                _TABLE[key] = (os.getpid(), entry[0], entry[1] | {name})
+                return Lease(path, key, name)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             raise LeaseRefusedError(f"{path} is gone") from None
-        key = (found.st_dev, found.st_ino)
-        entry = _TABLE.get(key)
-        if entry is not None and entry[0] == os.getpid():
-            _TABLE[key] = (*entry[:3], entry[3] + 1)
-            return Lease(path, key)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             _verify(fd, path, key)
             return _enter(path, fd)
@@ -119,16 +137,18 @@ def _verify(fd: int, path: Path, key: _Key) -> None:
 def _enter(path: Path, fd: int) -> Lease:
     opened = os.fstat(fd)
     key = (opened.st_dev, opened.st_ino)
-    _TABLE[key] = (os.getpid(), fd, locks.hold_directory(path.parent), 1)
-    return Lease(path, key)
+    name = secrets.token_hex(4)
+    # A cleaner of /tmp that respects locks skips the whole runtime directory.
+    _TABLE[key] = (os.getpid(), (fd, locks.hold_directory(path.parent.parent)), frozenset({name}))
+    return Lease(path, key, name)
 
 
 def release_all() -> None:
     """Let go of every lease that this process holds, at once: what a kernel does as it ends."""
-    for key in [key for key, entry in _TABLE.items() if entry[0] == os.getpid()]:
-        lease = Lease(Path(), key)
-        while lease.held:
-            lease.release()
+    with _TABLE_LOCK:
+        for key in list(_TABLE):
+            if _held_here(key) is not None:
+                _drop(key)
 
 
 def state(path: Path) -> LeaseState:
@@ -147,9 +167,9 @@ def _probe(path: Path) -> tuple[LeaseState, bool]:
             found = os.stat(path, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return LeaseState.FREE, False
-        entry = _TABLE.get((found.st_dev, found.st_ino))
-        if entry is not None and entry[0] == os.getpid():
-            return LeaseState.HELD, _leash_lives(entry[1])
+        entry = _held_here((found.st_dev, found.st_ino))
+        if entry is not None:
+            return LeaseState.HELD, _leash_lives(entry[0][0])
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -61,7 +61,6 @@ class Leash:
 
     def run(self, command: list[str]) -> NoReturn:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         self.server = self._spawn(command)
         threading.Thread(target=self._wait_for_lease, daemon=True).start()
         while True:
@@ -77,11 +76,10 @@ class Leash:
                 self._end(self.grace if received == signal.SIGINT else min(self.grace, _SIGTERM_PATIENCE), ENDED)
 
     def _spawn(self, command: list[str]) -> int:
-        pid = os.fork()  # still single-threaded: the waiting thread starts later
+        pid = namespace.fork_on_leash()  # still single-threaded: the waiting thread starts later
         if pid:
             return pid
         try:
-            namespace.die_with_parent()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.execvp(command[0], command)  # noqa: S606  no shell is what is wanted
@@ -91,8 +89,10 @@ class Leash:
             os._exit(127)
 
     def _wait_for_lease(self) -> None:
-        locks.wait_description_lock(self.fd, locks.LEASE)
-        os.kill(os.getpid(), _FREE)
+        try:
+            locks.wait_description_lock(self.fd, locks.LEASE)
+        finally:  # a lease that cannot be watched holds nothing
+            os.kill(os.getpid(), _FREE)
 
     def _reap(self) -> int | None:
         """Collect every dead child; the server's exit code if it was among them."""
@@ -112,8 +112,10 @@ class Leash:
             os.kill(self.server, signal.SIGTERM)
         deadline = time.monotonic() + grace
         while (left := deadline - time.monotonic()) > 0:
-            received = signal.sigtimedwait((signal.SIGCHLD,), left)
-            if received is not None and self._reap() is not None:
+            received = signal.sigtimedwait((signal.SIGCHLD, signal.SIGTERM), left)
+            if received is not None and received.si_signo == signal.SIGTERM:
+                deadline = min(deadline, time.monotonic() + _SIGTERM_PATIENCE)
+            elif received is not None and self._reap() is not None:
                 break
         self._finish(code)
 
@@ -146,6 +148,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--namespace", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
+    # Before there is a namespace: its PID 1 never hears a signal that came when it was neither blocked nor handled.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     if options.namespace:
         namespace.enter()
     namespace.adopt_orphans()

@@ -80,7 +80,11 @@ def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
 
 
 def hold_directory(path: Path) -> int:
-    """A descriptor that holds a shared flock on a directory, so that cleaners of /tmp leave it alone."""
+    """A descriptor that holds a shared flock on a directory, so that cleaners of /tmp leave it and all in it alone."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)  # waits for a cleaner that is at it, which is brief
+    except BaseException:
+        os.close(fd)
+        raise
     return fd

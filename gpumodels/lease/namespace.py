@@ -10,18 +10,34 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.lease import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_NAMESPACES = _CLONE_NEWPID | _CLONE_NEWNS
 _MS_PRIVATE, _MS_REC, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1 << 18, 1 << 14, 2, 4, 8
 
 
-def die_with_parent() -> None:
-    """Be killed when the thread that forked this process ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def fork_on_leash() -> int:
+    """Fork a child that is killed when the thread that forked it ends; returns as os.fork does."""
+    parent = os.pidfd_open(os.getpid())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if processes.wait_for_death(parent, within=0):  # it died before it was asked to tell
+                os._exit(128 + signal.SIGKILL)
+        return pid
+    finally:
+        os.close(parent)
 
 
 def adopt_orphans() -> None:
@@ -35,28 +51,43 @@ def enter() -> None:
     The calling process stays outside: it hands on signals, and exits as the inner one does. If it is killed,
     so is the inner one, and with a PID 1 ends all of its namespace.
     """
-    uid, gid = os.getuid(), os.getgid()
-    flags = _CLONE_NEWPID | _CLONE_NEWNS
-    if _libc.unshare(flags) != 0:
-        if _libc.unshare(flags | _CLONE_NEWUSER) != 0:
-            return
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    inner = os.fork()
+    if _libc.unshare(_NAMESPACES) != 0 and not (_tried(_unshare_as_user) and _unshare_as_user()):
+        return
+    inner = fork_on_leash()
     if inner:
         _stand_outside(inner)
-    die_with_parent()
     # /proc should show this namespace. Where the machine forbids the mount, the old one stays: only views of
     # other processes are then wrong, and /proc/self is right in both.
     _libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
 
 
+def _unshare_as_user() -> bool:
+    uid, gid = os.getuid(), os.getgid()
+    if _libc.unshare(_NAMESPACES | _CLONE_NEWUSER) != 0:
+        return False
+    try:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    except OSError:
+        return False
+    return True
+
+
+def _tried(step: Callable[[], bool]) -> bool:
+    """Whether `step` works in a child: some systems grant a user namespace, forbid its use, and there is no way back."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if step() else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def _stand_outside(inner: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: os.kill(inner, received))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _, status = os.waitpid(inner, 0)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
@@ -70,13 +101,20 @@ def kill_descendants() -> None:
     if os.getpid() == 1:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(-1, signal.SIGKILL)
-        return
-    while children := _children(os.getpid()):
-        for pid in children:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # its children become ours, and are met in the next round
+        with suppress(ChildProcessError):
+            while True:  # a process that is dying may still write
+                os.waitpid(-1, 0)
+    while [pid for pid in _children(os.getpid()) if _killed(pid)]:  # theirs become ours, and are met in the next round
         with suppress(ChildProcessError):
             os.waitpid(-1, 0)
+
+
+def _killed(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # gone, or run as another user by way of sudo
+        return False
+    return True
 
 
 def _children(pid: int) -> list[int]:

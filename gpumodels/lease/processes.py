@@ -70,8 +70,8 @@ def _kill(pid: int, instance_id: str) -> None:
             os.close(pidfd)
 
 
-def wait_for_death(pidfd: int) -> None:
-    """Block until the process behind the descriptor is dead."""
-    poll = select.poll()
+def wait_for_death(pidfd: int, within: float | None = None) -> bool:
+    """Wait, so many seconds at most, until the process behind the descriptor is dead; whether it is."""
+    poll = select.poll()  # select() ends at descriptor 1023, and a busy kernel has more
     poll.register(pidfd, select.POLLIN)
-    poll.poll()
+    return bool(poll.poll(None if within is None else 1000 * within))

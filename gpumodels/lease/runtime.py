@@ -112,7 +112,23 @@ class InstanceDirectory:
 
     def remove(self) -> None:
         """Remove the directory and all in it; silent about what is gone already."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.claim().path, ignore_errors=True)
+
+    def claim(self) -> InstanceDirectory:
+        """Put it out of sight for removal, noting when; what is left of it is swept, however its remover dies."""
+        if self.path.name.startswith(_SWEPT):
+            return self
+        claimed = self.path.with_name(f"{_SWEPT}{self.id}")
+        with suppress(OSError):
+            os.utime(self.path)
+            self.path.rename(claimed)
+        return InstanceDirectory(claimed)
+
+    def claimed_for(self) -> float:
+        """Seconds since it was claimed; 0.0 if it is gone."""
+        with suppress(OSError):
+            return abs(time.time() - self.path.stat().st_mtime)
+        return 0.0
 
 
 class RuntimeDirectory:
@@ -152,17 +168,21 @@ class RuntimeDirectory:
 
         `record.id` names the directory; `owner` (uid, gid) is who will run the instance, where that is not the caller.
         """
-        directory = InstanceDirectory(self.path / record.id)
+        directory, lease = InstanceDirectory(self.path / record.id), None
         with self.gate():
-            directory.path.mkdir(mode=0o700)
             try:
+                directory.path.mkdir(mode=0o700)
                 lease = held.create(directory.lease_file, record.nonce, owner)
                 directory.socket.mkdir(mode=0o700)
                 if owner is not None:
                     os.chown(directory.socket, *owner)
                 directory.write(record)
-            except OSError as error:
+            except BaseException as error:
+                if lease is not None:
+                    lease.release()
                 directory.remove()
+                if not isinstance(error, OSError):
+                    raise
                 raise RuntimeDirectoryError(
                     f"The runtime directory {self.path} cannot take a new instance: {error.strerror}. "
                     "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
@@ -208,10 +228,13 @@ class RuntimeDirectory:
         """
         with self.gate(exclusive=True):
             for directory in self.instances():
-                if directory.lease_state is held.LeaseState.FREE and not _of_another_version(directory):
-                    with suppress(OSError):
-                        directory.path.rename(self.path / f"{_SWEPT}{directory.id}")
-            return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(_SWEPT)]
+                if _is_stale(directory) and not _of_another_version(directory):
+                    directory.claim()
+            return [directory for directory in self.claimed() if not _of_another_version(directory)]
+
+    def claimed(self) -> list[InstanceDirectory]:
+        """What sweeps claimed and did not finish yet."""
+        return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(_SWEPT)]
 
     def sweep_shared_memory(self) -> None:
         """Remove shared memory of instances of this runtime directory that have no directory any more."""
@@ -226,6 +249,12 @@ def remove_shared_memory(path: str) -> None:
     """Remove one instance's directory on /dev/shm, if it is one."""
     if path and Path(path).parent.parent == SHARED_MEMORY:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_stale(directory: InstanceDirectory) -> bool:
+    """Whether nobody holds it, and we made it: somebody may have named a place that holds other things too."""
+    names = os.listdir(directory.path)  # noqa: PTH208  names are enough
+    return (not names or "lease" in names) and directory.lease_state is not held.LeaseState.HELD
 
 
 def _of_another_version(directory: InstanceDirectory) -> bool:
