@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import select
 import signal
 import subprocess
 from contextlib import suppress
@@ -39,8 +38,8 @@ _PRIVATE_TO_THE_KERNEL = (
 #: What the leash may need beyond the grace, on a loaded machine.
 _MARGIN = 2.0
 
-#: Leashes that this process started, so that they are reaped.
-_children: dict[int, subprocess.Popen[bytes]] = {}
+#: Leashes that this process started, by instance id, so that they are reaped.
+_children: dict[str, subprocess.Popen[bytes]] = {}
 
 
 @atexit.register
@@ -60,7 +59,7 @@ class ProcessInstance(Instance):
         self._log = directory.log
 
     def ending(self) -> Ending | None:
-        child = _children.get(self.pid)
+        child = _children.get(self.id)
         if child is not None:
             code = child.poll()
             return None if code is None else Ending(code)
@@ -80,14 +79,14 @@ class ProcessInstance(Instance):
             try:
                 if self.ending() is None:
                     signal.pidfd_send_signal(pidfd, signal.SIGINT)
-                    select.select([pidfd], [], [], grace + _MARGIN)
+                    processes.wait_for_death(pidfd, grace + _MARGIN)
             finally:
                 os.close(pidfd)
         self.remove()
 
     def remove(self) -> None:
         processes.kill_marked(self.id)
-        child = _children.pop(self.pid, None)
+        child = _children.pop(self.id, None)
         if child is not None:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(_MARGIN)
@@ -116,7 +115,7 @@ class ProcessEngine(Engine):
                 stderr=log,
                 start_new_session=True,
             )
-        _children[child.pid] = child
+        _children[plan.record.id] = child
         reference = {"pid": child.pid, "started": processes.start_time(child.pid)}
         note(reference)
         return ProcessInstance(plan.record.with_(engine_ref=reference), plan.directory)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from gpumodels.lease.guard import watch
 
 
 def _sweep() -> bool:
+    if not Path(os.environ["GPUMODELS_RUNTIME_DIR"]).is_dir():
+        return True  # somebody removed all there was
     from gpumodels.manager.sweeping import sweep  # noqa: PLC0415  the guard stays small until it has work
 
     return sweep()

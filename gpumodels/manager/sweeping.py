@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import EngineError
-from gpumodels.lease import held
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
 
@@ -42,28 +41,22 @@ def sweep(runtime: RuntimeDirectory | None = None) -> bool:
         except EngineError:
             # Nobody may have been using that engine; only what we could not remove ourselves counts.
             done = done and engine.name not in used
-    return done and not _any_ending(runtime)
+    return done
 
 
 def _remove(directory: InstanceDirectory, used: dict[str, Engine]) -> None:
-    """Remove one claimed instance. If its engine does not answer, the claimed directory stays for the next sweep."""
+    """Remove one claimed instance; its directory stays for the next sweep while its leash or engine is not done."""
     try:
         record = directory.record()
     except UnknownRecordError:
         directory.remove()  # it was never written, so nothing was started
         return
+    if directory.leash_lives and directory.claimed_for() < record.grace + _LEASH_PATIENCE:
+        return  # it is awake and ending its server politely: it holds its byte of the lease until that is done
     engine = used.setdefault(record.engine, engines.engine(record.engine))
-    _wait_for_leash(directory, record.grace)
     engine.attach(record, directory).remove()
     remove_shared_memory(record.shared_memory)
     directory.remove()
-
-
-def _wait_for_leash(directory: InstanceDirectory, grace: float) -> None:
-    """Let a leash that is awake end its server politely: it holds its byte of the lease until it is done."""
-    deadline = time.monotonic() + grace + _LEASH_PATIENCE
-    while directory.leash_lives and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def _installed(used: dict[str, Engine]) -> Iterable[Engine]:
@@ -78,15 +71,12 @@ def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
 
     The memory of a restarted notebook's models is free afterwards. An engine that is down is not waited for.
     """
-    found = any(each.lease_state is not held.LeaseState.HELD for each in runtime.instances())
-    sweep(runtime)
     deadline = time.monotonic() + at_most
-    while _any_ending(runtime) and time.monotonic() < deadline:
+    found = bool(runtime.claim_stale())
+    while not sweep(runtime) and _any_ending(runtime) and time.monotonic() < deadline:
         time.sleep(0.02)
-    if found:
-        sweep(runtime)
     return found
 
 
 def _any_ending(runtime: RuntimeDirectory) -> bool:
-    return any(each.lease_state is held.LeaseState.ENDING for each in runtime.instances())
+    return any(directory.leash_lives for directory in runtime.claimed())
