@@ -86,11 +86,15 @@ class Client:
             raise InputError(f"{self.model}: timeout must be a number of seconds above 0, not {timeout!r}")
         signature = self.signature()
         inputs, image = bind(signature, args, kwargs, self.model)
-        request = messages.ModelInferRequest(model_name=self.model)
+        request = messages.ModelInferRequest(model_name=self.model, id=files.new_name("out"))
         messages.set_parameters(request, **{files.TRACEBACK: True})
         with send_inputs(request, inputs, self._pool(), self.model):
             del inputs
-            response = self._blocking("ModelInfer", request, timeout)
+            try:
+                response = self._blocking("ModelInfer", request, timeout)
+            except BaseException:
+                self._replies.abandon(request.id)
+                raise
         values = self._replies.read(response, self.model)
         kinds = {spec.name: spec.kind for spec in signature.outputs if spec.name in values}
         return Result({name: values[name] for name in [*kinds, *values]}, kinds, image)

@@ -36,6 +36,12 @@ class ReplyReader:
             for fd in opened.values():
                 os.close(fd)
 
+    def abandon(self, name: str) -> None:
+        """Remove the result of a call that ended otherwise, should the server have written it."""
+        if self._directory is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self._directory.fd)
+
     def _value(self, output: Any, content: bytes | None, opened: dict[str, int]) -> Any:
         facts = messages.parameters(output)
         content_type = str(facts.get(CONTENT_TYPE, ""))

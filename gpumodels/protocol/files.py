@@ -22,7 +22,8 @@ SOCKET_NAME = "grpc.sock"
 #: Up to so many bytes of tensors in total travel inside the message; more goes through shared memory.
 INLINE_LIMIT = 64 << 10
 
-#: The request parameter that asks the server for large results in files of their own, and its value.
+#: The request parameter that asks the server for large results in a file of their own, and its value. The file bears
+#: the request's id where that is a `new_name("out")`, so that a client which stops waiting can remove it.
 RESULTS, IN_FILES = "gpumodels_results", "shm"
 
 #: The InferParameters of Triton's extension.

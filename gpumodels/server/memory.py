@@ -90,10 +90,8 @@ class SharedMemory:
             raise RegionError(f"{size} bytes at {offset} lie outside of the shared memory region {name!r}")
         return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
 
-    def write_result(self, tensors: list[Tensor]) -> tuple[str, list[int]]:
-        """Put the tensors into one new file; gives its name and where each begins. Raises OSError without room."""
-        self._discard_unclaimed()
-        name = files.new_name("out")
+    def write_result(self, name: str, tensors: list[Tensor]) -> list[int]:
+        """Put the tensors into one new file; gives where each begins. Raises OSError without room."""
         places, size = files.offsets(tensor.nbytes for tensor in tensors)
         fd = files.create(self._directory, name, size)
         try:
@@ -106,14 +104,15 @@ class SharedMemory:
             os.close(fd)
         with self._lock:
             self._unclaimed.append((time.monotonic(), name))
-        return name, places
+        return places
 
     def discard(self, name: str) -> None:
         """Remove a result that nobody will read; one that its client has removed is no matter."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._directory)
 
-    def _discard_unclaimed(self) -> None:
+    def discard_unclaimed(self) -> None:
+        """Remove results that were sent long ago and never opened: their clients stopped waiting at that moment."""
         with self._lock:
             while self._unclaimed and self._unclaimed[0][0] < time.monotonic() - UNCLAIMED_AFTER:
                 self.discard(self._unclaimed.popleft()[1])

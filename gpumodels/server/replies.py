@@ -51,10 +51,12 @@ class Reply:
         asked = messages.parameters(self._request).get(files.RESULTS) == files.IN_FILES
         if not asked or sum(tensor.nbytes for tensor in tensors) <= files.INLINE_LIMIT:
             return False
+        name = self._request.id if files.is_ours(self._request.id, "out") else files.new_name("out")
         try:
-            self._file, places = self._memory.write_result(tensors)
+            places = self._memory.write_result(name, tensors)
         except OSError:  # no room: the message takes it
             return False
+        self._file = name
         for output, tensor, place in zip(response.outputs, tensors, places, strict=True):
             _point(output, self._file, tensor.nbytes, place)
             response.raw_output_contents.append(b"")

@@ -54,6 +54,7 @@ class Servicer:
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_name(request.model_name, context)
         signature = self._ready_signature(context)
+        self._memory.discard_unclaimed()
         sizes: dict[str, int] = {}
         with _bad_requests(context):
             inputs = read_inputs(request, signature.inputs, self._memory, sizes)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gpumodels.protocol import files
+from gpumodels.protocol.tensors import encode
+from gpumodels.server import memory
+from gpumodels.server.memory import RegionError, SharedMemory
+
+TENSORS = [encode("a", np.arange(3), "int64"), encode("b", np.ones(70, np.uint8), "uint8"), encode("c", 1.0, "float64")]
+
+
+def test_a_result_file_holds_its_tensors_at_aligned_places(tmp_path):
+    name = files.new_name("out")
+    places = SharedMemory(str(tmp_path)).write_result(name, TENSORS)
+    data = (tmp_path / name).read_bytes()
+    assert places == [0, 64, 192]
+    assert [data[place : place + tensor.nbytes] for place, tensor in zip(places, TENSORS, strict=True)] == [
+        bytes(tensor.data) for tensor in TENSORS
+    ]
+
+
+def test_a_result_that_was_never_opened_is_removed_after_a_while(tmp_path, monkeypatch):
+    shared = SharedMemory(str(tmp_path))
+    shared.write_result(files.new_name("out"), TENSORS)
+    shared.discard_unclaimed()
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(memory, "UNCLAIMED_AFTER", -1.0)
+    shared.discard_unclaimed()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_view_outlives_the_region_that_was_unregistered_under_it(tmp_path):
+    (tmp_path / "mine").write_bytes(b"12345678")
+    shared = SharedMemory(str(tmp_path))
+    shared.register("r", "mine", 2, 6)
+    view = shared.view("r", 1, 4)
+    shared.unregister("r")
+    assert bytes(view) == b"4567"
+    view[0] = ord("x")
+    assert (tmp_path / "mine").read_bytes() == b"123x5678"
+
+
+@pytest.mark.parametrize(("offset", "size"), [(0, 7), (7, 0), (-1, 2), (0, -1), (1 << 62, 1 << 62)])
+def test_bytes_outside_of_a_region_are_refused(tmp_path, offset, size):
+    (tmp_path / "mine").write_bytes(b"12345678")
+    shared = SharedMemory(str(tmp_path))
+    shared.register("r", "mine", 2, 6)
+    with pytest.raises(RegionError, match="outside"):
+        shared.view("r", offset, size)
+
+
+def test_without_a_directory_nothing_is_shared():
+    shared = SharedMemory("")
+    with pytest.raises(RegionError):
+        shared.register("r", "mine", 0, 1)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        shared.write_result(files.new_name("out"), TENSORS)
