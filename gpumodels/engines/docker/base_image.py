@@ -9,11 +9,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, ImageNotFound
+from docker.utils import parse_repository_tag
 
+from gpumodels.engines.docker import daemon
+from gpumodels.engines.docker.layers import Layers
 from gpumodels.errors import BaseImageUnavailable
 
 if TYPE_CHECKING:
@@ -35,39 +39,32 @@ def find(client: DockerClient, progress: Progress) -> str:
     Raises BaseImageUnavailable, saying how to make one.
     """
     configured = os.environ.get("GPUMODELS_BASE_IMAGE")
-    for name in [configured] if configured else [MADE, PULLED]:
+    with daemon.answering("a base image was looked for"):
+        for name in [configured] if configured else [MADE, PULLED]:
+            with suppress(ImageNotFound):
+                client.images.get(name)
+                return name
+        wanted = configured or PULLED
         try:
-            client.images.get(name)
-        except ImageNotFound:
-            continue
-        return name
-    wanted = configured or PULLED
-    try:
-        _pull(client, wanted, progress)
-    except APIError as error:
-        raise BaseImageUnavailable(
-            f"No base image: {wanted} cannot be pulled ({error.explanation or error}). Without a registry, make one "
-            "with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
-        ) from error
+            _pull(client, wanted, progress)
+        except APIError as error:
+            raise BaseImageUnavailable(
+                f"No base image: {wanted} cannot be pulled ({error.explanation or error}). Without a registry, make "
+                "one with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
+            ) from error
     return wanted
 
 
 def _pull(client: DockerClient, name: str, progress: Progress) -> None:
-    """Pull with progress over all layers."""
-    repository, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "latest")
-    layers: dict[str, tuple[int, int]] = {}
-    for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
-        if "error" in event:
-            raise APIError(event["error"], explanation=event["error"])
-        detail, layer, status = event.get("progressDetail") or {}, event.get("id"), event.get("status")
-        if layer and detail.get("total"):
-            # Each layer is fetched and then unpacked: two passes over its bytes.
-            passed = detail["total"] if status == "Extracting" else 0
-            layers[layer] = (passed + detail.get("current", 0), 2 * detail["total"])
-        elif layer in layers and status == "Pull complete":
-            layers[layer] = (layers[layer][1], layers[layer][1])
-        done, total = (sum(column) for column in zip(*layers.values(), strict=True)) if layers else (0, 0)
-        progress(f"pulling {name}: {len(layers)} layers", done / total if total else None)
+    """Pull with progress over all layers; an interrupt ends it in the daemon too."""
+    repository, tag = parse_repository_tag(name)
+    layers = Layers()
+    with daemon.closing_streams(client):
+        for event in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+            if "error" in event:
+                raise APIError(event["error"], explanation=event["error"])
+            if layers.take(event):
+                progress(f"pulling {name}: {layers}", layers.fraction)
 
 
 def make(client: DockerClient, progress: Progress) -> str:

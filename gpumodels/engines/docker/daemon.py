@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,8 @@ from docker.utils import kwargs_from_env
 from gpumodels.errors import EngineUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from docker import DockerClient
 
 #: How the daemon gives GPUs to a container.
@@ -102,6 +104,35 @@ def _short(error: BaseException) -> str:
         error = cause
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text)
+
+
+@contextmanager
+def answering(doing: str) -> Iterator[None]:
+    """Translate what docker-py raises in the block; `doing` completes "Docker failed while ..."."""
+    try:
+        yield
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker failed while {doing}: {_short(error)}.") from error
+
+
+@contextmanager
+def closing_streams(client: DockerClient) -> Iterator[None]:
+    """Close every answer that is streamed in the block: a daemon ends builds and pulls when nobody listens any more.
+
+    docker-py gives the stream but no way to close it, and a traceback may keep it alive after an interrupt.
+    """
+    opened: list[requests.Response] = []
+
+    def remember(response: requests.Response, **_: object) -> None:
+        opened.append(response)
+
+    client.api.hooks["response"].append(remember)
+    try:
+        yield
+    finally:
+        client.api.hooks["response"].remove(remember)
+        for response in opened:
+            response.close()
 
 
 def inspect(client: DockerClient) -> Daemon:

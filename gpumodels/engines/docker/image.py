@@ -7,18 +7,22 @@ import io
 import re
 import shlex
 import tarfile
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from gpumodels.engines import payload
-from gpumodels.engines.docker import labels
+from gpumodels.engines.docker import daemon, labels
+from gpumodels.engines.docker.layers import Layers
 from gpumodels.engines.mirrors import Mirrors
-from gpumodels.errors import BuildFailed
+from gpumodels.errors import BuildFailed, EngineUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from docker import DockerClient
 
     from gpumodels.catalog.spec import Flavour, ModelSpec
@@ -41,13 +45,16 @@ ARG PIP_INDEX_URL
 ARG PIP_CERT
 COPY ca.pem /opt/ca.pem
 USER root
-RUN python3 -m venv /opt/model && {PYTHON} -m pip install --no-cache-dir {{server}}
+RUN python3 -m venv --system-site-packages /opt/model && {PYTHON} -m pip install --no-cache-dir {{server}}
 COPY requirements.txt /opt/requirements.txt
 RUN {PYTHON} -m pip install --no-cache-dir -r /opt/requirements.txt
 COPY gpumodels {PAYLOAD}/gpumodels
 COPY folder {FOLDER}
 RUN {PYTHON} -m compileall -q {PAYLOAD} {FOLDER}
 ENV PYTHONPATH={PAYLOAD} PYTHONUNBUFFERED=1 PATH=/opt/model/bin:$PATH
+ENTRYPOINT []
+STOPSIGNAL SIGTERM
+HEALTHCHECK NONE
 """
 
 
@@ -57,37 +64,64 @@ def build(
     """The name of the model's image, building it unless one of the same content is here (and not `fresh`).
 
     A folder's own Dockerfile describes the environment only (it must bring `python3` with `venv`; it is given the
-    build argument BASE); the model server and the folder are laid on top of it, so the same model server answers for
-    every model.
+    build arguments BASE and FLAVOUR); the model server and the folder are laid on top of it, so the same model server
+    answers for every model, and what is installed in its `python3` can be imported.
     """
     mirrors = Mirrors.from_environment()
-    if spec.dockerfile is not None:
-        base = _build_own(client, spec, flavour, base, mirrors, progress, fresh=fresh)
-    context = _context(spec, flavour, mirrors)
-    base_id = client.images.get(base).id or base
-    tag = f"gpumodels/{spec.name}:{_fingerprint(context, base_id)}"
-    if not fresh and _exists(client, tag):
+    building = _Building(client, spec, mirrors, progress, fresh)
+    with daemon.answering(f"the image of {spec.name!r} was looked for"):
+        if spec.dockerfile is not None:
+            context = {name.removeprefix("folder/"): data for name, data in _folder(spec)} | {"ca.pem": _ca(mirrors)}
+            base = building.image("-environment", context, base, {"FLAVOUR": flavour})
+        return building.image("", _context(spec, flavour, mirrors), base, {})
+
+
+@dataclass(frozen=True)
+class _Building:
+    """What the builds of one load have in common."""
+
+    client: DockerClient
+    spec: ModelSpec
+    mirrors: Mirrors
+    progress: Progress
+    fresh: bool
+
+    def image(self, suffix: str, context: dict[str, bytes], base: str, arguments: dict[str, str]) -> str:
+        """The tag of the image that `context` makes of `base`, built unless it is here."""
+        repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows less than we do
+        content = [repr(arguments).encode(), (_image_id(self.client, base) or base).encode()]
+        tag = f"gpumodels/{repository}{suffix}:{_fingerprint(context, content)}"
+        before = _image_id(self.client, tag)
+        if before is None or self.fresh:
+            self._build(context, tag, {"BASE": base, **arguments})
+            if before not in (None, _image_id(self.client, tag)):
+                with suppress(APIError):  # something runs from it, so it stays
+                    self.client.images.remove(before)
         return tag
-    _run_build(client, spec, context, tag, {"BASE": base}, mirrors, progress, fresh=fresh)
-    return tag
 
+    def _build(self, context: dict[str, bytes], tag: str, arguments: dict[str, str]) -> None:
+        """Build with streamed progress; no container of a failed or cancelled build is left."""
+        try:
+            with daemon.closing_streams(self.client):
+                events = self.client.api.build(
+                    fileobj=_tar(context), custom_context=True, tag=tag, nocache=self.fresh, rm=True, forcerm=True,
+                    buildargs=arguments | self._settings(), labels={labels.MODEL: self.spec.name}, decode=True,
+                )  # fmt: skip
+                _follow(events, self.spec.name, self.progress)
+        except APIError as error:
+            raise BuildFailed(
+                f"Docker refused to build the image of {self.spec.name!r}: {error.explanation or error}."
+            ) from error
+        if _image_id(self.client, tag) is None:
+            raise EngineUnavailable(f"Docker stopped in the middle of building the image of {self.spec.name!r}.")
 
-def _build_own(
-    client: DockerClient,
-    spec: ModelSpec,
-    flavour: Flavour,
-    base: str,
-    mirrors: Mirrors,
-    progress: Progress,
-    *,
-    fresh: bool,
-) -> str:
-    context = {name.removeprefix("folder/"): data for name, data in _folder(spec)} | {"ca.pem": _ca(mirrors)}
-    tag = f"gpumodels/{spec.name}-environment:{_fingerprint(context, base + flavour)}"
-    if fresh or not _exists(client, tag):
-        arguments = {"BASE": base, "FLAVOUR": flavour}
-        _run_build(client, spec, context, tag, arguments, mirrors, progress, fresh=fresh)
-    return tag
+    def _settings(self) -> dict[str, str]:
+        settings = dict(self.mirrors.proxies)
+        if self.mirrors.index:
+            settings["PIP_INDEX_URL"] = self.mirrors.index
+        if self.mirrors.ca_bundle:
+            settings["PIP_CERT"] = "/opt/ca.pem"
+        return settings
 
 
 def _context(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> dict[str, bytes]:
@@ -118,60 +152,36 @@ def _folder(spec: ModelSpec) -> list[tuple[str, bytes]]:
     ]
 
 
-def _fingerprint(context: dict[str, bytes], base_id: str) -> str:
-    digest = hashlib.sha256(base_id.encode())
+def _fingerprint(context: dict[str, bytes], more: list[bytes]) -> str:
+    digest = hashlib.sha256(b"\0".join(more))
     for name in sorted(context):
         digest.update(name.encode() + b"\0" + context[name] + b"\0")
     return digest.hexdigest()[:12]
 
 
-def _exists(client: DockerClient, tag: str) -> bool:
+def _image_id(client: DockerClient, name: str) -> str | None:
     try:
-        client.images.get(tag)
+        return client.images.get(name).id
     except ImageNotFound:
-        return False
-    return True
+        return None
 
 
-def _run_build(
-    client: DockerClient,
-    spec: ModelSpec,
-    context: dict[str, bytes],
-    tag: str,
-    arguments: dict[str, str],
-    mirrors: Mirrors,
-    progress: Progress,
-    *,
-    fresh: bool,
-) -> None:
-    """Build with streamed progress; no container of a failed or cancelled build is left."""
-    arguments = arguments | dict(mirrors.proxies)
-    if mirrors.index:
-        arguments["PIP_INDEX_URL"] = mirrors.index
-    if mirrors.ca_bundle:
-        arguments["PIP_CERT"] = "/opt/ca.pem"
-    try:
-        events = client.api.build(
-            fileobj=_tar(context), custom_context=True, tag=tag, buildargs=arguments, nocache=fresh, rm=True,
-            forcerm=True, decode=True, labels={labels.MODEL: spec.name},
-        )  # fmt: skip
-        _follow(events, spec.name, progress)
-    except (DockerException, requests.RequestException) as error:
-        raise BuildFailed(f"Docker could not build the image of {spec.name!r}: {error}.") from error
-
-
-def _follow(events: Any, model: str, progress: Progress) -> None:
+def _follow(events: Iterable[dict[str, Any]], model: str, progress: Progress) -> None:
     step, fraction = "", 0.0
     lines: list[str] = []
+    pulled = Layers()
     for event in events:
-        text = str(event.get("stream", "")).strip()
-        if found := _STEP.match(text):
-            step, lines = found[3], []
-            fraction = (int(found[1]) - 1) / int(found[2])
-        elif text:
-            lines.append(text)
-        if text and not _CHATTER.match(text):
-            progress(f"building {model}: {text}", fraction)
+        if pulled.take(event):  # a Dockerfile may start FROM anything
+            progress(f"building {model}: pulling {pulled}", fraction)
+        for line in filter(None, map(str.strip, str(event.get("stream", "")).splitlines())):
+            if found := _STEP.match(line):
+                step, lines = found[3], []
+                fraction = (int(found[1]) - 1) / int(found[2])
+            elif _CHATTER.match(line):
+                continue
+            else:
+                lines.append(line)
+            progress(f"building {model}: {line}", fraction)
         if "error" in event:
             tail = "\n".join(lines[-_SHOWN_LINES:])
             raise BuildFailed(
@@ -186,7 +196,7 @@ def _tar(context: dict[str, bytes]) -> io.BytesIO:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in sorted(context):
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(context[name]), 0o644
+            entry.size, entry.mode = len(context[name]), 0o755  # a Dockerfile may run some of them
             archive.addfile(entry, io.BytesIO(context[name]))
     buffer.seek(0)
     return buffer

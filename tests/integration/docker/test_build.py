@@ -1,0 +1,166 @@
+"""Images: built when their content is new, with progress, and nothing left of a build that failed or was cancelled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gpumodels import catalog
+from gpumodels.engines import engine
+from gpumodels.errors import BuildFailed, LoadCancelled
+from gpumodels.manager import load
+from tests.integration.docker.conftest import PREFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docker import DockerClient
+
+    from tests.integration.docker.conftest import MakeFolder
+    from tests.integration.reports import Recorded
+
+
+def build(path: Path, report: Recorded, *, fresh: bool = False) -> str:
+    return engine("docker").prepare(catalog.find(path), "cpu", report.progress, fresh=fresh)
+
+
+def tags(client: DockerClient, name: str) -> list[str]:
+    found = client.images.list(filters={"label": f"gpumodels.model={PREFIX}{name}"})
+    return [tag for image in found for tag in image.tags]
+
+
+def containers_running(client: DockerClient, command: str) -> list[dict[str, Any]]:
+    return [found for found in client.api.containers(all=True) if command in found["Command"]]
+
+
+def test_same_content_is_not_built_again(folder: MakeFolder, report: Recorded) -> None:
+    first = build(folder("same"), report)
+    report.progressed.clear()
+    assert build(folder("same"), report) == first
+    assert report.progressed == []
+
+
+def test_edited_folder_is_another_image(folder: MakeFolder, report: Recorded) -> None:
+    path = folder("edited")
+    first = build(path, report)
+    (path / "model.py").write_text((path / "model.py").read_text() + "# edited\n")
+    assert build(path, report) != first
+
+
+def test_no_cache_builds_anew_with_progress_and_leaves_no_old_image(
+    folder: MakeFolder, report: Recorded, client: DockerClient
+) -> None:
+    path = folder("anew")
+    tag = build(path, report)
+    before = client.images.get(tag).id
+    report.progressed.clear()
+    assert build(path, report, fresh=True) == tag
+    assert client.images.get(tag).id != before
+    assert before not in [image.id for image in client.images.list(all=True)]
+    assert report.said(f"building {PREFIX}anew: Step 1/")
+    assert report.said("Successfully installed")  # pip ran again
+    assert all("\n" not in text for text, _ in report.progressed)
+    assert report.fractions == sorted(report.fractions)
+    assert 0 <= report.fractions[0] < report.fractions[-1] <= 1
+
+
+def test_name_that_docker_would_not_take_is_built(folder: MakeFolder, report: Recorded) -> None:
+    assert build(folder("odd._name-"), report).startswith(f"gpumodels/{PREFIX}odd-name:")
+
+
+def test_failed_build_shows_the_steps_last_lines_and_leaves_nothing(
+    folder: MakeFolder, client: DockerClient, report: Recorded, tmp_path: Path
+) -> None:
+    mark = uuid.uuid4().hex
+    path = folder("failing", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN echo hello-{mark} && echo to-you && exit 7\n")
+    with pytest.raises(BuildFailed) as caught:
+        load(path, gpu="none", engine="docker", report=report)
+    said = str(caught.value)
+    assert f"The image of '{PREFIX}failing' could not be built: the step `RUN echo hello-{mark}" in said
+    assert said.endswith(f"hello-{mark}\nto-you")
+    assert "returned a non-zero code: 7" in said
+    assert tags(client, "failing") == []
+    assert containers_running(client, mark) == []
+    assert [place.name for place in (tmp_path / "runtime").iterdir() if not place.name.startswith(".")] == []
+
+
+def test_requirement_that_does_not_exist_is_named(folder: MakeFolder, report: Recorded, client: DockerClient) -> None:
+    path = folder("unmet", requirements=("gpumodels-no-such-package==1.2.3",))
+    with pytest.raises(BuildFailed, match=r"No matching distribution found for gpumodels-no-such-package==1\.2\.3"):
+        build(path, report)
+    assert tags(client, "unmet") == []
+
+
+def test_dockerfile_with_a_typo_is_a_clear_error(folder: MakeFolder, report: Recorded) -> None:
+    with pytest.raises(BuildFailed, match=rf"'{PREFIX}typo'.*unknown instruction: FORM"):
+        build(folder("typo", dockerfile="FORM debian\n"), report)
+
+
+def test_own_dockerfile_describes_the_environment(folder: MakeFolder, report: Recorded) -> None:
+    code = """
+        import os, pathlib
+        import installed_by_dockerfile
+
+        class Model:
+            def load(self, device: str) -> None:
+                self.read = pathlib.Path("/etc/own").read_text().strip()
+
+            def predict(self, value: dict) -> dict:
+                return {"read": self.read, "setting": os.environ["OWN"], "flavour": os.environ["FLAVOUR_WAS"]}
+    """
+    dockerfile = """
+        ARG BASE
+        FROM ${BASE}
+        ARG FLAVOUR
+        ENV OWN=yes FLAVOUR_WAS=${FLAVOUR}
+        COPY own.sh /own.sh
+        RUN /own.sh > /etc/own
+        RUN touch "$(python3 -c 'import sys; print(sys.path[-1])')/installed_by_dockerfile.py"
+        USER nobody
+        ENTRYPOINT ["/bin/false"]
+        HEALTHCHECK CMD /bin/false
+    """
+    path = folder("own", code, dockerfile=dockerfile)
+    (path / "own.sh").write_text("#!/bin/sh\necho made in the Dockerfile\n")
+    with load(path, gpu="none", engine="docker", report=report) as model:
+        assert model({}) == {"read": "made in the Dockerfile", "setting": "yes", "flavour": "cpu"}
+
+
+def test_interrupt_ends_the_build_and_leaves_no_container(
+    folder: MakeFolder, client: DockerClient, report: Recorded, tmp_path: Path
+) -> None:
+    mark = f"sleep 300.{uuid.uuid4().int % 10**9}"
+    path = folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {mark}\n")
+
+    def interrupt_once_it_runs() -> None:
+        while not containers_running(client, mark):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_runs).start()
+    with pytest.raises(LoadCancelled, match="cancelled, nothing left"):
+        load(path, gpu="none", engine="docker", report=report)
+    deadline = time.monotonic() + 20
+    while containers_running(client, mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert containers_running(client, mark) == []
+    assert tags(client, "interrupted") == []
+    assert [place.name for place in (tmp_path / "runtime").iterdir() if not place.name.startswith(".")] == []
+
+
+def test_two_loads_at_once_build_one_image(folder: MakeFolder, report: Recorded) -> None:
+    path = folder("twice")
+    built: list[str] = []
+    threads = [threading.Thread(target=lambda: built.append(build(path, report))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 2
+    assert len(set(built)) == 1
