@@ -59,7 +59,7 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}. `{self.prog} -h` shows how it is used.".replace("?.", "?"))
 
-    def exit(self, *_: object) -> NoReturn:  # type: ignore[override]
+    def exit(self, *_: object) -> NoReturn:
         """Leave the magic, not the notebook, after the help was printed."""
         raise HelpShown
 

@@ -167,6 +167,8 @@ class _Loading:
                 raise DeviceError(f"{error} {advice}") from None
             record = self._record(spec, engine, chosen)
             directory, lease = self.runtime.create(record, engine.instance_user)
+            shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
+        record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
         return chosen, Hold(record, directory, lease, engine.attach(record, directory))
 
     def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
@@ -184,8 +186,7 @@ class _Loading:
         hold: Hold,
         began: float,
     ) -> Model:
-        shared = self.runtime.make_shared_memory(hold.record.id, prepared.engine.instance_user)
-        current = hold.record.with_(shared_memory=shared)
+        current = hold.record
         hold.directory.write(current)
         plan = LaunchPlan(
             spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env
@@ -199,7 +200,9 @@ class _Loading:
         instance = prepared.engine.start(plan, note)
         from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
 
-        client = Client(hold.directory.socket, Path(shared) if shared else None, spec.name)
+        client = Client(
+            hold.directory.socket, Path(current.shared_memory) if current.shared_memory else None, spec.name
+        )
         try:
             client.wait_ready(began + self.timeout, _Watch(self, spec.name, instance, began).check)
             signature = client.signature()

@@ -1,0 +1,84 @@
+"""%models, %stop_model, %model_logs and %gpus."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import gpumodels
+from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.magics.listing import Listing
+from tests.magics.conftest import ECHO
+
+
+def test_models_lists_what_runs(shell, capsys):
+    shell.run_cell(f"{ECHO};")
+    shell.run_cell("%models")
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["model", "device", "engine", "state", "notebook", "since"]
+    assert row.split()[:6] == ["echo", "CPU", "fake", "ready", "this", "notebook"]
+
+
+def test_models_of_nobody(shell, capsys):
+    shell.run_cell("%models")
+    assert capsys.readouterr().out == "No model is running.\n"
+
+
+def test_this_notebooks_models_come_first_and_names_are_escaped():
+    other = InstanceRecord("a", "ctpn", "docker", Owner(1, "", "<b>.ipynb"), time.time() - 10**6)
+    mine = InstanceRecord("b", "echo", "process", Owner(2), time.time())
+    listing = Listing([other, mine], Owner(2))
+    rows = repr(listing).splitlines()
+    assert rows[1].startswith("echo") and rows[2].startswith("ctpn")
+    assert "&lt;b&gt;.ipynb" in listing._repr_html_()
+    assert "<b>" not in listing._repr_html_()
+
+
+def test_stop_model_alone_stops_the_only_one(shell, capsys):
+    shell.run_cell(f"{ECHO};")
+    shell.run_cell("%stop_model").raise_error()
+    assert capsys.readouterr().out == "stopped echo\n"
+    with pytest.raises(gpumodels.ModelStopped, match="stopped from this notebook at"):
+        shell.user_ns["echo"](1)
+
+
+def test_stop_model_needs_a_name_among_several(shell, capsys):
+    shell.run_cell(f"{ECHO};\n{ECHO} --as other;")
+    result = shell.run_cell("%stop_model")
+    assert isinstance(result.error_in_exec, gpumodels.ModelNotFound)
+    shell.run_cell("%stop_model other").raise_error()
+    assert shell.user_ns["echo"].alive
+    assert not shell.user_ns["other"].alive
+
+
+def test_stop_model_all(shell, capsys):
+    shell.run_cell(f"{ECHO};\n{ECHO} --as other;")
+    shell.run_cell("%stop_model --all").raise_error()
+    assert capsys.readouterr().out == "stopped echo, echo\n"
+    assert gpumodels.running() == []
+    shell.run_cell("%stop_model --all").raise_error()
+    assert capsys.readouterr().out == "nothing was running\n"
+
+
+@pytest.mark.parametrize("code", ["%stop_model ctpn", "%model_logs ctpn", "%stop_model", "%model_logs"])
+def test_what_does_not_run_is_told(shell, code, capsys):
+    result = shell.run_cell(code)
+    assert isinstance(result.error_in_exec, gpumodels.ModelNotFound)
+
+
+def test_model_logs_shows_what_the_model_printed(shell, capsys):
+    shell.run_cell(f"{ECHO};")
+    shell.run_cell("%model_logs echo").raise_error()
+    assert "echo: load on cpu" in capsys.readouterr().out
+
+
+def test_gpus_says_why_there_is_none_or_lists_them(shell, capsys):
+    shell.run_cell("%gpus").raise_error()
+    assert "GPU" in capsys.readouterr().out
+
+
+def test_a_semicolon_silences(shell, capsys):
+    shell.run_cell(f"{ECHO};").raise_error()
+    shell.run_cell("%models;\n%gpus;\n%stop_model;").raise_error()
+    assert capsys.readouterr().out == ""
