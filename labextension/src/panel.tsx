@@ -20,6 +20,7 @@ export class ModelsPanel extends VDomRenderer<RunningModels> {
     this.addClass('gpumodels-Panel');
     this.title.icon = modelsIcon;
     this.title.caption = _trans.__('Running models');
+    this.node.tabIndex = -1;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', _trans.__('Running models'));
   }
@@ -48,6 +49,10 @@ export class ModelsPanel extends VDomRenderer<RunningModels> {
     this.model.pause();
   }
 
+  protected override onActivateRequest(): void {
+    this.node.focus();
+  }
+
   /** In trouble no list: what it says may no longer be true. */
   private _body(): JSX.Element | null {
     const { models, trouble } = this.model;
@@ -73,7 +78,7 @@ export class ModelsPanel extends VDomRenderer<RunningModels> {
             model={model}
             stopping={this.model.isStopping(model)}
             trouble={this.model.stopTrouble(model)}
-            onStop={() => void this.model.stop(model)}
+            onStop={() => void this._stop(model)}
             trans={this._trans}
           />
         ))}
@@ -88,5 +93,13 @@ export class ModelsPanel extends VDomRenderer<RunningModels> {
         <pre>{'%load_ext gpumodels\n%load_model ctpn'}</pre>
       </div>
     );
+  }
+
+  /** The button that had the focus goes with its row: the keyboard's user goes on from here. */
+  private async _stop(model: IRunningModel): Promise<void> {
+    await this.model.stop(model);
+    if (document.activeElement === document.body) {
+      this.node.focus();
+    }
   }
 }
