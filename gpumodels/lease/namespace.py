@@ -76,7 +76,7 @@ def _unshare_as_user() -> bool:
 
 
 def _tried(step: Callable[[], bool]) -> bool:
-    """Whether `step` works in a child: some systems grant a user namespace, forbid its use, and there is no way back."""
+    """Whether `step` works in a child: some systems grant a user namespace, forbid its use, and leave no way back."""
     child = os.fork()
     if child == 0:
         os._exit(0 if step() else 1)

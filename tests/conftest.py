@@ -1,0 +1,56 @@
+"""What all tests share: a runtime directory of their own, which holds nothing afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpumodels.lease import guard, held
+from gpumodels.lease.runtime import RuntimeDirectory
+from tests.leftovers import Leftovers, Puppet
+
+
+@pytest.fixture(autouse=True)
+def runtime_path(tmp_path, monkeypatch):
+    """Where instances of the test lie: not among the user's own. Environments and images are shared by all tests."""
+    path = tmp_path / "run"
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
+    yield path
+    if path.is_dir():
+        _clear(path)
+
+
+def _clear(path):
+    """Let go of what the test loaded, and sweep: a test that fails must not leave models running."""
+    from gpumodels.manager import sweep
+
+    held.release_all()
+    for key in [key for key in guard._guards if key[1] == path]:
+        with guard._guards.pop(key) as process:
+            process.kill()
+    while not sweep(RuntimeDirectory(path)):
+        pass
+
+
+@pytest.fixture
+def runtime(runtime_path):
+    return RuntimeDirectory(runtime_path)
+
+
+@pytest.fixture
+def leftovers(runtime_path):
+    """What of the test is left, containers not counted."""
+    return Leftovers(runtime_path)
+
+
+@pytest.fixture
+def puppet(runtime_path):
+    """Makes other processes."""
+    made = []
+
+    def make(**options):
+        made.append(Puppet(**options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -1,0 +1,129 @@
+"""Looking for what gpumodels left behind in one runtime directory, and another process that does as it is told."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import docker
+
+ROOT = Path(__file__).parents[1]
+
+
+class Leftovers:
+    """Directories, shared memory, processes and containers of the runtime directory `path`."""
+
+    def __init__(self, path, *, containers=False):
+        self.path = Path(path)
+        self._containers = containers
+
+    def __call__(self):
+        found = [*self.directories(), *self.shared_memory(), *self.processes()]
+        return [*found, *self.containers()] if self._containers else found
+
+    def directories(self):
+        with suppress(FileNotFoundError):
+            return [str(each) for each in self.path.iterdir() if each.is_dir()]
+        return []
+
+    def shared_memory(self):
+        with suppress(FileNotFoundError):
+            identity = (self.path / ".identity").read_text()
+            return [str(each) for each in Path("/dev/shm").glob(f"gpumodels-*/{identity}-*")]
+        return []
+
+    def processes(self):
+        """Whose command line or environment names the runtime directory: leashes, servers, guards, kernels."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and int(entry.name) != os.getpid():
+                    command = (entry / "cmdline").read_bytes()
+                    if os.fsencode(self.path) in command + b"\0" + (entry / "environ").read_bytes():
+                        words = command.decode(errors="replace").split("\0")
+                        found.append(f"{entry.name} {' '.join(words)[:100]}")
+        return found
+
+    def containers(self):
+        client = docker.from_env()
+        try:
+            found = client.containers.list(all=True, filters={"label": f"gpumodels.runtime={self.path}"}, sparse=True)
+            return [f"container {each.attrs['Names']} {each.attrs['State']}" for each in found]
+        finally:
+            client.close()
+
+    def wait(self, within=10.0):
+        """Seconds until nothing is left; fails, saying what is, if that takes too long."""
+        began = time.monotonic()
+        while found := self():
+            assert time.monotonic() - began < within, f"left after {within} s: {found}"
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+
+_PUPPET = """
+import sys
+space = {}
+for line in sys.stdin:
+    code = eval(line)
+    try:
+        answer = eval(code, space)
+    except SyntaxError:
+        answer = exec(code, space)
+    print("=" + repr(answer), flush=True)
+"""
+
+
+class Puppet:
+    """Another Python process that runs what it is told and answers with what comes out of it."""
+
+    def __init__(self, **options):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _PUPPET],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        self.pid = self.process.pid
+
+    def tell(self, code):
+        """Have `code` run, without waiting for it."""
+        self.process.stdin.write(repr(code) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        """What the code that was told last came to."""
+        while line := self.process.stdout.readline():
+            if line.startswith("="):
+                return ast.literal_eval(line[1:])
+        raise AssertionError("the puppet died")
+
+    def do(self, code):
+        self.tell(code)
+        return self.answer()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        self.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def until(condition, within=10.0):
+    """Wait until `condition()` holds and return what it gave; fail if it never does."""
+    deadline = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"did not come true within {within} s"
+        time.sleep(0.005)
+    return found

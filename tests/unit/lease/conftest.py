@@ -1,0 +1,82 @@
+"""Instances without models: directories, leases and leashes for the tests of the rules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gpumodels.lease.record import InstanceRecord, Owner
+from tests.leftovers import ROOT, until
+
+
+@pytest.fixture
+def record():
+    """Makes records."""
+
+    def make(instance_id="echo-0123456789", **fields):
+        given = {"model": "echo", "engine": "process", "nonce": "proof", "created": time.time(), **fields}
+        return InstanceRecord(id=instance_id, owner=Owner(os.getpid()), **given)
+
+    return make
+
+
+@pytest.fixture
+def create(runtime, record):
+    """Makes an instance of the runtime directory, held by this process."""
+
+    def make(instance_id="echo-0123456789", **fields):
+        return runtime.create(record(instance_id, **fields))
+
+    return make
+
+
+class Leash:
+    """A real leash with `code` as its Python server."""
+
+    def __init__(self, lease_file, code, *options, nonce="proof", prefix=(), **popen):
+        self.process = subprocess.Popen(
+            [
+                *prefix, sys.executable, "-m", "gpumodels.lease.leash", "--lease", str(lease_file), "--nonce", nonce,
+                *options, "--", sys.executable, "-uc", code,
+            ],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **popen.pop("env", {})},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **popen,
+        )  # fmt: skip
+        self.pid = self.process.pid
+
+    def line(self):
+        """The next line that the server or the leash says."""
+        return self.process.stdout.readline().strip()
+
+    def wait(self, within=10.0):
+        """The exit code; until then the leash lives."""
+        return self.process.wait(within)
+
+    @property
+    def inner(self):
+        """The leash inside the PID namespace."""
+        return until(lambda: children(self.pid))[0]
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+@pytest.fixture
+def leash():
+    """Starts leashes, and ends them after the test."""
+    started = []
+
+    def start(lease_file, code="print('up'); import time; time.sleep(60)", *options, **more):
+        started.append(Leash(lease_file, code, *options, **more))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
