@@ -11,6 +11,7 @@ from gpumodels.model import description
 
 if TYPE_CHECKING:
     import inspect
+    from collections.abc import Callable
 
     from gpumodels.client import Client
     from gpumodels.lease.record import InstanceRecord
@@ -59,12 +60,22 @@ class Model:
         own. `timeout` is in seconds. Raises InputError, ModelCallError (with the remote traceback), CallTimeout,
         ModelStopped, ModelGone.
         """
+        return self._ask(self._client.call, inputs, named, timeout)
+
+    def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
+        """Call the model and display the result, drawn where it can be drawn."""
+        from IPython.display import display  # noqa: PLC0415
+
+        result = self._ask(self._client.result, inputs, named, timeout)
+        display(result)  # type: ignore[no-untyped-call]
+
+    def _ask(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         if os.getpid() != self._pid:
             raise CallError(f"{self.name} was loaded by another process; load it in this one as well.")
         if self._stopped is not None:
             raise self._again(self._stopped)
         try:
-            return self._client.call(inputs, named, timeout)
+            return ask(*arguments)
         except ModelGone:
             gone = self._hold.gone()
         if not self._hold.lease.held:
@@ -76,14 +87,6 @@ class Model:
     def _again(error: ModelGone) -> ModelGone:
         """The same error anew: raising the first one again would grow its traceback with each call."""
         return type(error)(*error.args)
-
-    def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
-        """Call the model and display the result, drawn where it can be drawn."""
-        from IPython.display import display  # noqa: PLC0415
-
-        display(  # type: ignore[no-untyped-call]
-            self(*inputs, timeout=timeout, **named)
-        )
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of what the model server printed."""
