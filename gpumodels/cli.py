@@ -1,4 +1,4 @@
-"""The command line: `gpumodels new NAME` and `gpumodels models`."""
+"""The command line: `gpumodels new NAME`, `gpumodels models` and `gpumodels base-image`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(command=_new)
     models = commands.add_parser("models", help="list the models that can be loaded by name")
     models.set_defaults(command=_models)
+    base = commands.add_parser("base-image", help="make the image that models are built on, without a registry")
+    base.set_defaults(command=_base_image)
     return parser
 
 
@@ -51,6 +53,16 @@ def _models(_: argparse.Namespace) -> str:
     found = catalog.names()
     width = max((len(name) for name, _ in found), default=0)
     return "".join(f"{name:{width}}  {summary}".rstrip() + "\n" for name, summary in found)
+
+
+def _base_image(_: argparse.Namespace) -> str:
+    from gpumodels.engines.docker import base_image  # noqa: PLC0415  the other commands need no Docker
+
+    return f"{base_image.make(_show)} is ready; models are built on it from now on.\n"
+
+
+def _show(text: str, _fraction: float | None) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -67,17 +67,18 @@ def _pull(client: DockerClient, name: str, progress: Progress) -> None:
                 progress(f"pulling {name}: {layers}", layers.fraction)
 
 
-def make(client: DockerClient, progress: Progress) -> str:
+def make(progress: Progress) -> str:
     """Make the base image without a registry and return its name. Needs root and debootstrap.
 
     `GPUMODELS_DEBIAN_MIRROR` names a mirror other than debootstrap's own choice.
-    Raises BaseImageUnavailable with the last lines of what failed.
+    Raises EngineUnavailable without Docker, BaseImageUnavailable with the last lines of what failed.
     """
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         raise BaseImageUnavailable(
             "Making a base image needs root and debootstrap: `sudo apt-get install debootstrap`, then run "
             "`gpumodels base-image` as root."
         )
+    client = daemon.connect()
     with tempfile.TemporaryDirectory(prefix="gpumodels-base-") as work:
         root = Path(work) / "root"
         mirror = os.environ.get("GPUMODELS_DEBIAN_MIRROR")
@@ -91,16 +92,24 @@ def make(client: DockerClient, progress: Progress) -> str:
         progress(f"importing {MADE}", None)
         archive = Path(work) / "root.tar"
         _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], progress)
-        client.api.import_image_from_file(str(archive), repository=MADE.partition(":")[0], tag=MADE.partition(":")[2])
+        repository, tag = parse_repository_tag(MADE)
+        with daemon.answering("the base image was imported"):
+            said = client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+    if '"error"' in said:
+        raise BaseImageUnavailable(f"The base image could not be made: Docker would not import it. It said:\n{said}")
     return MADE
 
 
 def _run(command: list[str], progress: Progress) -> None:
     lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            progress(f"base image: {line.strip()}", None)
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                progress(f"base image: {line.strip()}", None)
+        except BaseException:
+            process.terminate()  # debootstrap then takes back what it mounted
+            raise
     if process.returncode:
         tail = "\n".join(lines[-10:])
         raise BaseImageUnavailable(f"The base image could not be made: {command[0]} failed. It said:\n{tail}")

@@ -15,7 +15,7 @@ import docker
 import requests
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
 from gpumodels.errors import EngineUnavailable
@@ -99,7 +99,9 @@ def _user() -> str:
 
 
 def _short(error: BaseException) -> str:
-    """The innermost cause, which is the one that tells: requests wraps urllib3 wraps the socket's error."""
+    """What the daemon says, or the innermost cause: requests wraps urllib3 wraps the socket's error."""
+    if isinstance(error, APIError) and error.explanation:
+        return str(error.explanation)
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -36,16 +36,18 @@ PAYLOAD = "/opt/gpumodels"
 _SHOWN_LINES = 20
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _CHATTER = re.compile(r"---> |Removing intermediate container|Requirement already satisfied|\W*━")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _NOT_OF_THE_MODEL = ("__pycache__", ".ipynb_checkpoints", ".git")
 
 _DOCKERFILE = f"""\
 ARG BASE
 FROM ${{BASE}}
+USER root
+RUN python3 -m venv --system-site-packages /opt/model
 ARG PIP_INDEX_URL
 ARG PIP_CERT
 COPY ca.pem /opt/ca.pem
-USER root
-RUN python3 -m venv --system-site-packages /opt/model && {PYTHON} -m pip install --no-cache-dir {{server}}
+RUN {PYTHON} -m pip install --no-cache-dir {{server}}
 COPY requirements.txt /opt/requirements.txt
 RUN {PYTHON} -m pip install --no-cache-dir -r /opt/requirements.txt
 COPY gpumodels {PAYLOAD}/gpumodels
@@ -173,7 +175,8 @@ def _follow(events: Iterable[dict[str, Any]], model: str, progress: Progress) ->
     for event in events:
         if pulled.take(event):  # a Dockerfile may start FROM anything
             progress(f"building {model}: pulling {pulled}", fraction)
-        for line in filter(None, map(str.strip, str(event.get("stream", "")).splitlines())):
+        text = _COLOUR.sub("", str(event.get("stream", "")))  # the daemon paints what a step wrote on stderr
+        for line in filter(None, map(str.strip, text.splitlines())):
             if found := _STEP.match(line):
                 step, lines = found[3], []
                 fraction = (int(found[1]) - 1) / int(found[2])

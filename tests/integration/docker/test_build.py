@@ -92,7 +92,7 @@ def test_failed_build_shows_the_steps_last_lines_and_leaves_nothing(
 
 def test_requirement_that_does_not_exist_is_named(folder: MakeFolder, report: Recorded, client: DockerClient) -> None:
     path = folder("unmet", requirements=("gpumodels-no-such-package==1.2.3",))
-    with pytest.raises(BuildFailed, match=r"No matching distribution found for gpumodels-no-such-package==1\.2\.3"):
+    with pytest.raises(BuildFailed, match=r"found for gpumodels-no-such-package==1\.2\.3$"):  # and no colours
         build(path, report)
     assert tags(client, "unmet") == []
 
