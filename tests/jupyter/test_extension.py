@@ -1,0 +1,60 @@
+"""The server extension as Jupyter loads it by its name, with the real manager behind it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+import gpumodels
+from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.lease.runtime import RuntimeDirectory
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "models"))
+    return RuntimeDirectory()
+
+
+@pytest.fixture
+def jp_server_config(runtime):
+    return {"ServerApp": {"jpserver_extensions": {"gpumodels": True}, "allow_unauthenticated_access": False}}
+
+
+async def test_a_model_of_this_user_is_listed_and_stopped(jp_fetch):
+    with gpumodels.load("echo", engine="fake", gpu="none") as model:
+        listed = json.loads((await jp_fetch("gpumodels", "api", "models")).body)["models"]
+        assert [(each["id"], each["name"], each["state"]) for each in listed] == [(model.record.id, "echo", "ready")]
+        answer = await jp_fetch("gpumodels", "api", "models", model.record.id, method="DELETE")
+        assert answer.code == 204
+        with pytest.raises(gpumodels.ModelStopped, match="stopped from the sidebar at"):
+            model("hello")
+        assert json.loads((await jp_fetch("gpumodels", "api", "models")).body) == {"models": []}
+
+
+def test_leftovers_are_swept_at_the_start(runtime, jp_configurable_serverapp):
+    left = runtime.path / "echo-0123456789"
+    left.mkdir(mode=0o700)
+    (left / "lease").touch()
+    record = InstanceRecord(id=left.name, model="echo", engine="fake", owner=Owner(pid=1), created=0.0)
+    (left / "instance.json").write_text(record.to_json())
+    jp_configurable_serverapp()
+    deadline = time.monotonic() + 30
+    while left.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left.exists()
+
+
+def test_a_sweep_that_fails_does_not_keep_jupyter_from_starting(
+    tmp_path, monkeypatch, jp_configurable_serverapp, caplog
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "file"))
+    app = jp_configurable_serverapp()
+    assert app.web_app is not None
+    deadline = time.monotonic() + 30
+    while "sweeping leftovers failed" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "sweeping leftovers failed" in caplog.text
