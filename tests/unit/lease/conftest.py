@@ -37,11 +37,11 @@ def create(runtime, record):
 class Leash:
     """A real leash with `code` as its Python server."""
 
-    def __init__(self, lease_file, code, *options, nonce="proof", prefix=(), **popen):
+    def __init__(self, lease_file, code, *options, nonce="proof", prefix=(), python=sys.executable, **popen):
         self.process = subprocess.Popen(
             [
-                *prefix, sys.executable, "-m", "gpumodels.lease.leash", "--lease", str(lease_file), "--nonce", nonce,
-                *options, "--", sys.executable, "-uc", code,
+                *prefix, python, "-m", "gpumodels.lease.leash", "--lease", str(lease_file), "--nonce", nonce,
+                *options, "--", python, "-uc", code,
             ],
             env={**os.environ, "PYTHONPATH": str(ROOT), **popen.pop("env", {})},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **popen,

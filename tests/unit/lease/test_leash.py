@@ -1,0 +1,350 @@
+"""The leash ends what it holds, whoever dies and however."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gpumodels.engines import payload
+from gpumodels.lease import held
+from gpumodels.lease.held import Lease, LeaseState
+from tests.leftovers import until
+
+_DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
+_POLITE = (
+    "import signal, sys, time\n"
+    "def end(*_): print('goodbye'); sys.exit(5)\n"
+    "signal.signal(15, end); print('up'); time.sleep(60)"
+)
+#: A daemon as Unix knows it: forked twice, in a session of its own, deaf.
+_WITH_DAEMON = (
+    "import os, signal, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n"
+    "        print('up'); time.sleep(60)\n"
+    "    os._exit(0)\n"
+    "os.wait(); time.sleep(60)"
+)
+
+
+@pytest.fixture(params=["namespace", "no namespace"])
+def kind(request):
+    """As PID 1 of a namespace, and where the machine allows none."""
+    return ("--namespace",) if request.param == "namespace" else ()
+
+
+def _marked(directory):
+    from gpumodels.lease.processes import marked
+
+    return marked(directory.id)
+
+
+@pytest.fixture
+def running(create, leash, kind):
+    """Starts a server on a leash; gives directory, lease and leash when it is up."""
+
+    def start(code, *options):
+        directory, lease = create()
+        process = leash(directory.lease_file, code, *kind, *options, env={"GPUMODELS_INSTANCE": directory.id})
+        assert process.line() == "up"
+        return directory, lease, process
+
+    return start
+
+
+def test_the_server_ends_when_the_lease_is_let_go(running):
+    directory, lease, process = running(_POLITE)
+    lease.release()
+    assert process.line().startswith("gpumodels leash: the lease is free (monotonic ")
+    assert process.line() == "goodbye"
+    assert process.wait() == 98
+    assert _marked(directory) == []
+
+
+def test_the_server_ends_when_its_holder_is_killed(puppet, runtime, leash, kind):
+    kernel = puppet()
+    kernel.do(
+        "from gpumodels.lease.runtime import RuntimeDirectory\n"
+        "from gpumodels.lease.record import InstanceRecord, Owner\n"
+        "RuntimeDirectory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0, nonce='proof'))"
+    )
+    process = leash(runtime.path / "a-0123456789" / "lease", _POLITE, *kind)
+    assert process.line() == "up"
+    kernel.kill()
+    assert process.wait() == 98
+
+
+def test_the_exit_code_is_the_server_s_own(running):
+    assert running("print('up'); raise SystemExit(7)")[2].wait() == 7
+
+
+def test_a_server_that_was_killed_counts_as_shells_count(running):
+    assert running("import os; print('up'); os.kill(os.getpid(), 11)")[2].wait() == 128 + signal.SIGSEGV
+
+
+def test_a_command_that_is_not_there_is_127(create, leash, kind):
+    directory, _ = create()
+    process = leash(directory.lease_file, "", *kind, "--", "/no/such/python")
+    assert "cannot run /no/such/python" in process.line()
+    assert process.wait() == 127
+
+
+def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(running):
+    directory, lease, process = running(_DEAF, "--grace", "0.3")
+    lease.release()
+    assert process.wait() == 98
+    assert _marked(directory) == []
+
+
+def test_an_interrupt_gives_the_whole_grace(running):
+    """`stop` sends SIGINT: a server with much to write has the time that its model.toml asks for."""
+    slow = "import signal, sys, time\ndef end(*_): time.sleep(1.2); print('written'); sys.exit()\n"
+    _, _, process = running(slow + "signal.signal(15, end); print('up'); time.sleep(60)", "--grace", "10")
+    os.kill(process.pid, signal.SIGINT)
+    assert process.line() == "written"
+    assert process.wait() == 99
+
+
+def test_sigterm_ends_a_deaf_server_within_a_second(running):
+    """The daemon's own shutdown waits for us, whatever grace the model asks for."""
+    _, _, process = running(_DEAF, "--grace", "60")
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(30) == 99
+    assert time.monotonic() - began < 10  # and not 60; 0.8 s on a machine with nothing else to do
+
+
+def test_sigterm_shortens_an_ending_that_is_under_way(running):
+    directory, lease, process = running(_DEAF, "--grace", "60")
+    lease.release()
+    until(lambda: directory.lease_state is LeaseState.ENDING)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(10) == 98
+
+
+def test_hanging_up_ends_nothing(running):
+    _, lease, process = running(_POLITE)
+    os.kill(process.pid, signal.SIGHUP)
+    time.sleep(0.1)
+    assert process.process.poll() is None
+    lease.release()
+    assert process.wait() == 98
+
+
+def test_a_daemon_that_the_server_left_ends_too(running):
+    directory, lease, process = running(_WITH_DAEMON)
+    assert len(_marked(directory)) >= 3
+    lease.release()
+    assert process.wait() == 98
+    assert _marked(directory) == []
+
+
+def test_everything_ends_when_the_leash_in_a_namespace_is_killed(create, leash):
+    directory, _ = create()
+    process = leash(
+        directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id}
+    )
+    assert process.line() == "up"
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: _marked(directory) == [])
+    assert directory.leash_lives is False
+
+
+def test_everything_ends_when_the_namespace_s_first_process_is_killed(create, leash):
+    directory, _ = create()
+    process = leash(
+        directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id}
+    )
+    assert process.line() == "up"
+    os.kill(process.inner, signal.SIGKILL)
+    assert process.wait() == 128 + signal.SIGKILL
+    until(lambda: _marked(directory) == [])
+
+
+def test_without_a_namespace_the_server_ends_when_the_leash_is_killed(create, leash):
+    """By its parent-death signal; what it had forked is for the sweep."""
+    directory, _ = create()
+    process = leash(directory.lease_file, _DEAF, env={"GPUMODELS_INSTANCE": directory.id})
+    assert process.line() == "up"
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: _marked(directory) == [])
+
+
+def test_orphans_are_reaped(running):
+    """A hundred children whose parents died: none stays a zombie."""
+    orphans = (
+        "import os, time\n"
+        "for _ in range(100):\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0: time.sleep(0.2)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "print('up'); time.sleep(60)"
+    )
+    directory, _, process = running(orphans)
+
+    def tree(pid):
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            below = [int(word) for word in file.read().split()]
+        return below + [deeper for each in below for deeper in tree(each)]
+
+    until(lambda: len(tree(process.pid)) <= 2)
+    assert process.process.poll() is None
+    assert directory.leash_lives
+
+
+def test_shared_memory_is_empty_when_the_leash_is_done(running, tmp_path):
+    scratch = tmp_path / "scratch"
+    (scratch / "folder").mkdir(parents=True)
+    (scratch / "folder" / "file").write_bytes(b"x")
+    (scratch / "region").write_bytes(b"x")
+    (scratch / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").write_bytes(b"x")
+    _, lease, process = running(_DEAF, "--grace", "0", "--scratch", str(scratch))
+    lease.release()
+    process.wait()
+    assert list(scratch.iterdir()) == []
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+def test_a_server_that_writes_while_it_dies_leaves_nothing_in_shared_memory(running, tmp_path):
+    busy = (
+        "import os, signal, sys\nsignal.signal(15, signal.SIG_IGN)\n"
+        "for _ in range(4): os.fork()\n"
+        f"if _ == 3: os.write(1, b'up\\n') if os.getppid() != 1 else None\n"
+        f"n = 0\nwhile True: n += 1; open({str(tmp_path)!r} + f'/scratch/{{os.getpid()}}-{{n % 50}}', 'wb').write(b'x')"
+    )
+    (tmp_path / "scratch").mkdir()
+    _, lease, process = running(busy, "--grace", "0", "--scratch", str(tmp_path / "scratch"))
+    lease.release()
+    process.wait()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_lease_file_of_another_instance_is_unseen(create, leash, kind):
+    directory, _ = create()
+    process = leash(directory.lease_file, "print('served')", *kind, nonce="another")
+    assert "another instance's" in process.line()
+    assert process.wait() == 97
+
+
+def test_a_longer_nonce_is_another_one(create, leash):
+    directory, _ = create()
+    assert leash(directory.lease_file, "print('served')", nonce="proo").wait() == 97
+
+
+def test_a_lease_that_nobody_holds_is_unseen(create, leash, kind):
+    directory, lease = create()
+    lease.release()
+    process = leash(directory.lease_file, "print('served')", *kind)
+    assert "nobody holds the lease" in process.line()
+    assert process.wait() == 97
+
+
+def test_a_lease_file_that_is_not_there_is_unseen(leash, tmp_path, kind):
+    process = leash(tmp_path / "lease", "print('served')", *kind)
+    assert "cannot be opened" in process.line()
+    assert process.wait() == 97
+
+
+def test_a_second_leash_is_refused(create, leash):
+    directory, _ = create()
+    assert leash(directory.lease_file).line() == "up"
+    assert "another leash" in leash(directory.lease_file).line()
+
+
+def test_a_signal_in_the_first_moment_of_the_namespace_is_heard(create, leash):
+    """PID 1 of a namespace never gets a signal that came when it was neither blocked nor handled: many tries."""
+    directory, _ = create()
+    for _ in range(5):
+        process = leash(directory.lease_file, _DEAF, "--namespace", "--grace", "0.1")
+        os.kill(process.inner, signal.SIGTERM)
+        assert process.wait() == 99
+
+
+def test_where_a_user_namespace_is_granted_and_useless_the_leash_does_without(public, leash):
+    """As on systems that let anybody make a user namespace and forbid to use it: /proc cannot be written here."""
+    prefix = (
+        "unshare", "--mount", "sh", "-c",
+        'mount -o remount,bind,ro /proc && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"', "sh",
+    )  # fmt: skip
+    process = leash(public.lease.path, _DEAF, "--namespace", "--grace", "0", prefix=prefix, **public.options)
+    assert process.line() == "up"
+    public.lease.release()
+    assert process.line().startswith("gpumodels leash: the lease is free")
+    assert process.wait() == 98
+
+
+def test_where_all_namespaces_are_forbidden_the_leash_does_without(create, leash):
+    directory, lease = create()
+    prefix = (
+        "unshare", "--user", "--map-root-user", "sh", "-c",
+        'echo 0 > /proc/sys/user/max_pid_namespaces && echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh",
+    )  # fmt: skip
+    mark = {"GPUMODELS_INSTANCE": directory.id}
+    process = leash(directory.lease_file, _WITH_DAEMON, "--namespace", "--grace", "0", prefix=prefix, env=mark)
+    assert process.line() == "up"
+    lease.release()
+    assert process.wait() == 98
+    assert _marked(directory) == []
+
+
+def test_an_ordinary_user_s_leash_makes_its_namespace_as_well(public, leash):
+    """Root's way is not everybody's: here by way of a user namespace."""
+    where = "import os; print('up', os.getuid(), os.getpid()); import time; time.sleep(60)"
+    process = leash(
+        public.lease.path, where, "--namespace", user=65534, group=65534, extra_groups=[], **public.options
+    )
+    assert process.line() == "up 65534 2"
+    public.lease.release()
+    assert process.wait() == 98
+
+
+@dataclass
+class Public:
+    """A lease that uid 65534 may use, and an interpreter and a copy of the leash that need not be root's own."""
+
+    place: Path
+    lease: Lease
+
+    @property
+    def options(self):
+        return {"python": "/usr/bin/python3", "env": {"PYTHONPATH": str(self.place / "payload")}, "cwd": "/"}
+
+
+@pytest.fixture
+def public():
+    with tempfile.TemporaryDirectory(prefix="gpumodels-test-") as name:
+        place = Path(name)
+        place.chmod(0o711)
+        payload.write_to(place / "payload" / "gpumodels")
+        lease = held.create(place / "lease", "proof", owner=(65534, 65534))
+        yield Public(place, lease)
+        lease.release()
+
+
+def test_the_leash_s_byte_tells_whether_it_lives(running):
+    directory, _, process = running(_POLITE)
+    assert directory.leash_lives
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: not directory.leash_lives)
+    assert held.state(directory.lease_file) is LeaseState.HELD
+
+
+def test_the_leash_needs_nothing_but_the_standard_library(puppet):
+    plain = puppet(cwd="/")
+    plain.do("import sys; before = set(sys.modules); import gpumodels.lease.leash")
+    loaded = plain.do("sorted({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)")
+    assert loaded == ["gpumodels"]
+    rooms = "sorted(name for name in sys.modules if name.startswith('gpumodels.') and name.count('.') == 1)"
+    assert plain.do(rooms) == ["gpumodels.lease"]
+    assert Path(plain.do("gpumodels.__file__")).is_file()
