@@ -26,13 +26,18 @@ _NAMESPACES = _CLONE_NEWPID | _CLONE_NEWNS
 _MS_PRIVATE, _MS_REC, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1 << 18, 1 << 14, 2, 4, 8
 
 
+def die_with_parent() -> None:
+    """Be killed when the thread that forked this process ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def fork_on_leash() -> int:
     """Fork a child that is killed when the thread that forked it ends; returns as os.fork does."""
     parent = os.pidfd_open(os.getpid())
     try:
         pid = os.fork()
         if pid == 0:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            die_with_parent()
             if processes.wait_for_death(parent, within=0):  # it died before it was asked to tell
                 os._exit(128 + signal.SIGKILL)
         return pid

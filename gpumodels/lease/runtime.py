@@ -208,7 +208,7 @@ class RuntimeDirectory:
     def directory(self, instance_id: str) -> InstanceDirectory:
         """The directory of the instance of that id; raises KeyError where there is none."""
         path = self.path / instance_id
-        if "/" in instance_id or instance_id.startswith(".") or not path.is_dir():
+        if not instance_id or "/" in instance_id or instance_id.startswith(".") or not path.is_dir():
             raise KeyError(instance_id)
         return InstanceDirectory(path)
 
