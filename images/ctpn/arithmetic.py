@@ -1,9 +1,9 @@
 """Two ways to compute the network's 3x3 convolutions: in float32, and in integers of 8 bits.
 
 Integers take about a third of the time on a CPU: for a photo of 1280x720 on two cores (with VNNI) 0.52 s in place of
-1.66 s, medians of five, which is why a CPU gets them. They cost no quality: on 36 rendered signs and pages the same lines were found as in float32,
-and their mean IoU with the known lines differs by 0.001. A GPU computes in float32: there onnxruntime has no
-integer convolutions.
+1.66 s, medians of five, which is why a CPU gets them. They cost no quality: on 36 rendered signs and pages the same
+lines were found as in float32, and their mean IoU with the known lines differs by 0.001. A GPU computes in float32:
+there onnxruntime has no integer convolutions.
 """
 
 from __future__ import annotations
