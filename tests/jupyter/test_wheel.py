@@ -1,0 +1,54 @@
+"""What `pip install` gets: a wheel that is made from the source archive without Node, and holds everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _build(target: str, source: Path, into: Path, path: str) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(into)]
+    env = {**os.environ, "PATH": path}
+    built = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(into.iterdir())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # jlpm, should the sidebar be unbuilt
+    archive = _build("sdist", ROOT, tmp_path_factory.mktemp("sdist"), tools)
+    source = tmp_path_factory.mktemp("source")
+    with tarfile.open(archive) as opened:
+        opened.extractall(source, filter="data")
+    return _build("wheel", next(source.iterdir()), tmp_path_factory.mktemp("wheel"), "")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "gpumodels/_version.py",
+        "gpumodels/images/ctpn/model.toml",
+        "gpumodels/images/echo/model.py",
+        "share/jupyter/labextensions/gpumodels/package.json",
+        "share/jupyter/labextensions/gpumodels/install.json",
+        "share/jupyter/labextensions/gpumodels/static/style.js",
+        "etc/jupyter/jupyter_server_config.d/gpumodels.json",
+    ],
+)
+def test_the_wheel_holds(part, wheel):
+    assert any(name.endswith(part) for name in zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_is_small_and_holds_nothing_of_the_workshop(wheel):
+    assert wheel.stat().st_size < 5_000_000
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if "node_modules" in name or "__pycache__" in name or name.startswith("tests/")]
