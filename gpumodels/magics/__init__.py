@@ -19,9 +19,8 @@ _PLACE = "_gpumodels"
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Bring the magics, their completion and the hint about CUDA_VISIBLE_DEVICES; doing it again does no harm."""
-    before = getattr(shell, _PLACE, None)
     unload_ipython_extension(shell)
-    hint = Hint(shell, given=before is not None and before.given)
+    hint = Hint(shell)
     shell.register_magics(ModelMagics(shell))
     shell.Completer.custom_matchers.append(complete)
     shell.events.register("pre_run_cell", hint.before_cell)

@@ -53,7 +53,8 @@ class Arguments(argparse.ArgumentParser):
         option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
         if option is None:
             self.error(f"what is {unknown[0]!r}?")
-        near = difflib.get_close_matches(option, self.options(), 1)
+        longer = [known for known in self.options() if known.startswith(option)]
+        near = longer or difflib.get_close_matches(option, self.options(), 1)
         self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
@@ -21,12 +22,15 @@ _SETS = re.compile(
 TEXT = f"{_VARIABLE} in the notebook does not move models: use %load_model NAME --gpu 0"
 
 
+#: Shells that were told; once is enough, also for one that loads the extension again.
+_told: WeakSet[InteractiveShell] = WeakSet()
+
+
 class Hint:
     """Looks at the text of cells, because a setting is seen nowhere else before it misleads."""
 
-    def __init__(self, shell: InteractiveShell, *, given: bool = False) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self.given = given
 
     def look_back(self) -> None:
         """Look at the cells up to now: many set it before they load the extension."""
@@ -39,6 +43,6 @@ class Hint:
         self._look_at(info.raw_cell or "")
 
     def _look_at(self, cell: str) -> None:
-        if not self.given and _SETS.search(cell):
-            self.given = True
+        if self._shell not in _told and _SETS.search(cell):
+            _told.add(self._shell)
             print(TEXT)  # noqa: T201  it belongs to the cell's output

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from IPython.display import display
+import sys
+from typing import TYPE_CHECKING
 
 from gpumodels import catalog, devices, manager
 from gpumodels.errors import LoadCancelled
 from gpumodels.magics.binding import bind, handle, identifier
-from gpumodels.magics.progress import is_notebook, view
-from gpumodels.model import Model
+from gpumodels.magics.progress import view
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from IPython.core.interactiveshell import InteractiveShell
+
+    from gpumodels.model import Model
 
 
 def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]) -> Model:
@@ -43,7 +43,7 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
     loaded_for[variable] = model
     bound, left = bind(shell, model, asked.variable)
     shown.end(_last_line(model, bound, left, again=model is before))
-    _show_no_more(shell, model)
+    _say_no_more(shell, model)
     return model
 
 
@@ -65,22 +65,17 @@ def _place(model: Model) -> str:
     return f"on {model.record.device}" + (f" ({devices.size(held)})" if held else "")
 
 
-def _show_no_more(shell: InteractiveShell, model: Model) -> None:
+def _say_no_more(shell: InteractiveShell, model: Model) -> None:
     """Let the cell that loaded a model not print the handle below the line that has just said the same.
 
-    A terminal prints its Out prompt before it looks at the value, so there the handle is printed as ever.
+    IPython sets `sys.displayhook` for each cell and puts it back when the cell ends, so this ends with it.
     """
-    if not is_notebook(shell) or shell.display_formatter is None:
+    if not shell.display_trap.is_active:
         return
-    formatter = shell.display_formatter.ipython_display_formatter
+    show = sys.displayhook
 
-    def show(value: Model) -> None:
+    def show_others(value: object) -> None:
         if value is not model:
-            display({"text/plain": repr(value)}, raw=True)  # type: ignore[no-untyped-call]
+            show(value)
 
-    def restore(_: Any) -> None:
-        formatter.pop(Model, None)
-        shell.events.unregister("post_run_cell", restore)
-
-    formatter.for_type(Model, show)
-    shell.events.register("post_run_cell", restore)
+    sys.displayhook = show_others

@@ -26,15 +26,10 @@ class View(Report, Protocol):
 
 
 def view(shell: InteractiveShell, *, silent: bool) -> View:
-    """The view for a shell: none, a display with an id, or lines of text."""
+    """The view for a shell: none, a display with an id where there is a Jupyter kernel, or lines of text."""
     if silent:
         return NoView()
-    return NotebookView() if is_notebook(shell) else TerminalView()
-
-
-def is_notebook(shell: InteractiveShell) -> bool:
-    """Whether the shell belongs to a Jupyter kernel, whose front end replaces displays."""
-    return hasattr(shell, "kernel")
+    return NotebookView() if hasattr(shell, "kernel") else TerminalView()
 
 
 class NoView:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.manager import start_new_kernel
+from jupyter_client import KernelManager
 from traitlets.config import Config
 
 import gpumodels
@@ -20,7 +21,8 @@ from gpumodels.lease.processes import MARK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jupyter_client import BlockingKernelClient, KernelManager
+    from IPython.core.interactiveshell import ExecutionResult
+    from jupyter_client import BlockingKernelClient
 
 #: The fake engine runs the real model server with the interpreter at hand: nothing has to be built.
 ECHO = "%load_model echo --engine fake --gpu none"
@@ -65,18 +67,25 @@ def wait_until(true: Callable[[], Any], what: Callable[[], str], within: float =
         time.sleep(0.02)
 
 
+class Terminal(InteractiveShell):
+    """A shell whose cells go into the history, as typed ones do."""
+
+    def run_cell(self, code: str) -> ExecutionResult:
+        return super().run_cell(code, store_history=True)
+
+
 @pytest.fixture
-def shell(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """A terminal's IPython shell, with the extension loaded; what is left running is stopped."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    Terminal.clear_instance()
+    made = Terminal.instance(config=Config(HistoryManager={"enabled": False}))
     made.run_cell("%load_ext gpumodels").raise_error()
     yield made
     gpumodels.stop(everything=True)
     made.run_line_magic("unload_ext", "gpumodels")
     made.restore_sys_module_state()
-    InteractiveShell.clear_instance()
+    Terminal.clear_instance()
 
 
 @dataclass
@@ -153,15 +162,18 @@ def kernel(runtime: Path, tmp_path: Path) -> Iterator[Kernel]:
 
 @contextmanager
 def started(tmp_path: Path, **environment: str) -> Iterator[Kernel]:
+    # Jupyter servers name the file so, and the kernel reads its id from there.
+    manager = KernelManager(kernel_name="python3", connection_file=str(tmp_path / f"kernel-{uuid4()}.json"))
     settings = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), **environment}
-    manager, client = start_new_kernel(
-        kernel_name="python3", env=settings, extra_arguments=["--log-level=ERROR"], cwd=str(tmp_path)
-    )
+    manager.start_kernel(env=settings, extra_arguments=["--log-level=ERROR"], cwd=str(tmp_path))
+    client = manager.client()
     try:
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
         made = Kernel(manager, client)
         made.ok("%load_ext gpumodels")
         yield made
     finally:
         client.stop_channels()
-        manager.shutdown_kernel()
-        manager.cleanup_resources()
+        if manager.has_kernel:
+            manager.shutdown_kernel()

@@ -11,14 +11,19 @@ from tests.magics.conftest import ECHO
 
 
 def test_name_and_model_are_bound_when_free(shell, capsys):
-    result = shell.run_cell(ECHO)
-    assert shell.user_ns["echo"] is shell.user_ns["model"] is result.result
-    assert capsys.readouterr().out.startswith("echo ready on CPU, fake engine, in ")
+    shell.run_cell(f"m = {ECHO}")
+    assert shell.user_ns["echo"] is shell.user_ns["model"] is shell.user_ns["m"]
+    assert isinstance(shell.user_ns["m"], Model)
 
 
-def test_the_last_line_names_the_variables(shell, capsys):
+def test_one_line_says_all_and_no_repr_repeats_it(shell, capsys):
     shell.run_cell(ECHO)
-    assert ", as echo and model\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("echo ready on CPU, fake engine, in ")
+    assert out.endswith(" s, as echo and model\n")
+    assert out.count("echo") == 2
+    shell.run_cell("model")
+    assert "<Model echo on CPU, fake, ready>" in capsys.readouterr().out, "asked for, it is shown"
 
 
 def test_a_variable_of_the_users_is_left_alone_and_told(shell, capsys):
@@ -83,7 +88,7 @@ def test_a_second_model_gets_model_and_the_first_keeps_its_name(shell):
     assert first(1) == other(1) == 1
 
 
-@pytest.mark.parametrize("code", ["del echo, model", "%reset -f", "echo = model = None"])
+@pytest.mark.parametrize("code", ["del echo, model", "%reset -f"])
 def test_variables_do_not_own_the_lifetime(shell, code):
     shell.run_cell(ECHO)
     handle = shell.user_ns["echo"]

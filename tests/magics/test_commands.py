@@ -80,5 +80,5 @@ def test_gpus_says_why_there_is_none_or_lists_them(shell, capsys):
 
 def test_a_semicolon_silences(shell, capsys):
     shell.run_cell(f"{ECHO};").raise_error()
-    shell.run_cell("%models;\n%gpus;\n%stop_model;").raise_error()
+    shell.run_cell("%models ;\n%gpus ;\n%stop_model ;").raise_error()
     assert capsys.readouterr().out == ""

@@ -68,7 +68,9 @@ def test_a_missing_name_is_told():
         LOAD.read("--gpu 0")
 
 
-@pytest.mark.parametrize("line", ["ctpn --timeout soon", "ctpn --timeout -1", "ctpn --timeout nan", "ctpn --timeout inf"])
+@pytest.mark.parametrize(
+    "line", ["ctpn --timeout soon", "ctpn --timeout -1", "ctpn --timeout nan", "ctpn --timeout inf"]
+)
 def test_a_timeout_is_a_number_of_seconds(line):
     with pytest.raises(UsageError, match="is not a number of seconds"):
         LOAD.read(line)
@@ -108,7 +110,9 @@ def test_values_are_not_expanded_twice(shell):
 
 
 def test_a_local_variable_expands(shell):
-    code = f"def go(given):\n    return get_ipython().run_line_magic('load_model', '{ECHO[12:]} --as $given')\ngo('local')"
+    code = (
+        f"def go(given):\n    return get_ipython().run_line_magic('load_model', '{ECHO[12:]} --as $given')\ngo('local')"
+    )
     shell.run_cell(code).raise_error()
     assert shell.user_ns["local"].name == "echo"
 
@@ -120,8 +124,6 @@ def test_a_usage_error_fails_the_cell_with_one_line(shell, capsys):
 
 
 def test_a_mistake_can_be_caught_by_its_class(shell, capsys):
-    code = (
-        "import gpumodels\ntry:\n    %load_model ecko\nexcept gpumodels.ModelNotFound as error:\n    caught = str(error)"
-    )
+    code = "import gpumodels\ntry:\n    %load_model ecko\nexcept gpumodels.ModelNotFound as error:\n    caught = str(error)"
     shell.run_cell(code).raise_error()
     assert "did you mean echo" in shell.user_ns["caught"]

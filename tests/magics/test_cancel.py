@@ -1,0 +1,63 @@
+"""The stop button during a load, in a real kernel: `cancelled, nothing left`, and truly nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.magics.conftest import ECHO, left, started
+
+SLOW = f"{ECHO} --env ECHO_LOAD=sleep:60"
+
+
+def check(kernel, runtime, ran) -> None:
+    assert (ran.status, ran.error) == ("error", "LoadCancelled"), ran
+    assert ran.traceback == ["LoadCancelled: echo: cancelled, nothing left"]
+    assert ran.shown == ["cancelled, nothing left"]
+    assert left(runtime) == [], "at once, not when somebody sweeps"
+    assert kernel.ok("'echo' in globals() or 'model' in globals()").result == "False"
+
+
+@pytest.mark.parametrize("moment", ["starting", "loading echo (0", "loading echo (1"])
+def test_stopping_at_a_moment_that_is_shown(kernel, runtime, moment):
+    pressed = threading.Event()
+
+    def press(text: str) -> None:
+        if text.startswith(moment) and not pressed.is_set():
+            pressed.set()
+            kernel.interrupt()
+
+    check(kernel, runtime, kernel.run(SLOW, watch=press))
+
+
+def test_stopping_at_any_moment_of_the_start(kernel, runtime):
+    kernel.ok(f"{ECHO} --as warm;\nwarm.stop()")  # so that all is imported, and the moments lie in the load itself
+    for delay in (0.0, 0.01, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25):
+        timers: list[threading.Timer] = []
+
+        def press(_: str, delay: float = delay, timers: list[threading.Timer] = timers) -> None:
+            if not timers:
+                timers.append(threading.Timer(delay, kernel.interrupt))
+                timers[0].start()
+
+        check(kernel, runtime, kernel.run(SLOW, watch=press))
+
+
+def test_stopping_while_an_environment_is_made(tmp_path, runtime):
+    # An empty cache of our own: what others share is not to be made anew.
+    with started(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")) as kernel:
+
+        def press(text: str) -> None:
+            if text.startswith("making"):
+                kernel.interrupt()
+
+        ran = kernel.run("%load_model echo --engine process --gpu none", watch=press)
+        check(kernel, runtime, ran)
+        environments = tmp_path / "cache" / "gpumodels" / "environments"
+        assert [path for path in environments.iterdir() if path.is_dir()] == []
+
+
+def test_the_model_can_be_loaded_after_a_stop(kernel, runtime):
+    check(kernel, runtime, kernel.run(SLOW, watch=lambda text: text.startswith("loading") and kernel.interrupt()))
+    assert kernel.ok(f"{ECHO};\necho(1)").result == "1"
