@@ -6,17 +6,18 @@ import pytest
 
 from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
-from tests.leftovers import Leftovers, Puppet
+from tests.leftovers import Leftovers, Puppet, until
 
 
 @pytest.fixture(autouse=True)
-def runtime_path(tmp_path, monkeypatch):
+def runtime_path(tmp_path):
     """Where instances of the test lie: not among the user's own. Environments and images are shared by all tests."""
     path = tmp_path / "run"
-    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
-    yield path
-    if path.is_dir():
-        _clear(path)
+    with pytest.MonkeyPatch.context() as patch:  # one of its own, which outlasts what the test patches
+        patch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
+        yield path
+        if path.is_dir():
+            _clear(path)
 
 
 def _clear(path):
@@ -27,8 +28,7 @@ def _clear(path):
     for key in [key for key in guard._guards if key[1] == path]:
         with guard._guards.pop(key) as process:
             process.kill()
-    while not sweep(RuntimeDirectory(path)):
-        pass
+    until(lambda: sweep(RuntimeDirectory(path)), within=30)
 
 
 @pytest.fixture

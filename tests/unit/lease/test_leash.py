@@ -149,9 +149,7 @@ def test_a_daemon_that_the_server_left_ends_too(running):
 
 def test_everything_ends_when_the_leash_in_a_namespace_is_killed(create, leash):
     directory, _ = create()
-    process = leash(
-        directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id}
-    )
+    process = leash(directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id})
     assert process.line() == "up"
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: _marked(directory) == [])
@@ -160,9 +158,7 @@ def test_everything_ends_when_the_leash_in_a_namespace_is_killed(create, leash):
 
 def test_everything_ends_when_the_namespace_s_first_process_is_killed(create, leash):
     directory, _ = create()
-    process = leash(
-        directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id}
-    )
+    process = leash(directory.lease_file, _WITH_DAEMON, "--namespace", env={"GPUMODELS_INSTANCE": directory.id})
     assert process.line() == "up"
     os.kill(process.inner, signal.SIGKILL)
     assert process.wait() == 128 + signal.SIGKILL
@@ -301,9 +297,7 @@ def test_where_all_namespaces_are_forbidden_the_leash_does_without(create, leash
 def test_an_ordinary_user_s_leash_makes_its_namespace_as_well(public, leash):
     """Root's way is not everybody's: here by way of a user namespace."""
     where = "import os; print('up', os.getuid(), os.getpid()); import time; time.sleep(60)"
-    process = leash(
-        public.lease.path, where, "--namespace", user=65534, group=65534, extra_groups=[], **public.options
-    )
+    process = leash(public.lease.path, where, "--namespace", user=65534, group=65534, extra_groups=[], **public.options)
     assert process.line() == "up 65534 2"
     public.lease.release()
     assert process.wait() == 98

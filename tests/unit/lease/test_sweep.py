@@ -1,0 +1,174 @@
+"""Sweeping what nobody holds, with the process engine's instances: the docker engine's are in the contract suite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gpumodels.lease.held import LeaseState
+from gpumodels.lease.processes import kill_marked, marked, same_process, start_time
+from gpumodels.manager.sweeping import sweep, wait_for_endings
+from tests.leftovers import until
+
+_DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
+
+
+@pytest.fixture
+def instance(create, runtime, leash):
+    """A whole instance without a model: directory, shared memory, leash and server."""
+
+    def make(instance_id, code=_DEAF, *options, **fields):
+        directory, lease = create(instance_id, **fields)
+        shared = runtime.make_shared_memory(instance_id)
+        directory.write(directory.record().with_(shared_memory=shared))
+        mark = {"GPUMODELS_INSTANCE": instance_id}
+        process = leash(directory.lease_file, code, "--scratch", shared, *options, env=mark)
+        assert process.line() == "up"
+        return directory, lease, process
+
+    return make
+
+
+def _gone(directory, runtime):
+    shared = Path(runtime._shared_memory_root) / f"{runtime.identity}-{directory.id}"
+    return not directory.path.exists() and not shared.exists() and not marked(directory.id)
+
+
+def test_what_somebody_holds_is_left(instance, runtime):
+    directory, _, process = instance("held-0123456789")
+    assert sweep(runtime) is True
+    assert directory.leash_lives
+    assert process.process.poll() is None
+
+
+def test_a_sweep_comes_back_while_a_leash_is_ending_its_server(instance, runtime):
+    """And touches nothing of it: the server has its grace."""
+    directory, lease, process = instance("slow-0123456789", _DEAF, "--grace", "0.5", grace=30.0)
+    lease.release()
+    until(lambda: directory.lease_state is LeaseState.ENDING)
+    assert sweep(runtime) is False
+    assert process.process.poll() is None
+    assert process.wait() == 98
+    assert sweep(runtime) is True
+    assert _gone(directory, runtime)
+
+
+def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatch):
+    """As a paused container's is, or one that somebody stopped."""
+    directory, lease, process = instance("stuck-0123456789", grace=0.0)
+    os.kill(process.pid, signal.SIGSTOP)
+    lease.release()
+    assert sweep(runtime) is False
+    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    until(lambda: sweep(runtime))
+    assert _gone(directory, runtime)
+
+
+def test_a_leash_that_got_stuck_while_it_was_ending_is_removed_as_well(instance, runtime, monkeypatch):
+    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    directory, lease, process = instance("stuck-0123456789", _DEAF, "--grace", "60", grace=0.0)
+    lease.release()
+    until(lambda: directory.lease_state is LeaseState.ENDING)
+    os.kill(process.pid, signal.SIGSTOP)
+    until(lambda: sweep(runtime))
+    assert _gone(directory, runtime)
+
+
+def test_a_server_whose_leash_was_killed_is_swept_with_all_it_forked(instance, runtime):
+    """No namespace holds them together: they are known by their mark."""
+    forking = (
+        "import os, signal, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: print('up'); time.sleep(60)\n"
+        "    os._exit(0)\n"
+        "os.wait(); time.sleep(60)"
+    )
+    directory, lease, process = instance("orphan-0123456789", forking)
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: len(marked(directory.id)) == 1)  # the daemon is left
+    lease.release()
+    until(lambda: sweep(runtime))
+    assert _gone(directory, runtime)
+
+
+def test_a_half_made_instance_of_a_dead_process_is_swept(runtime):
+    (runtime.path / "half-0123456789").mkdir()
+    assert sweep(runtime) is True
+    assert runtime.instances() == []
+
+
+def test_what_an_engine_cannot_remove_now_stays_for_the_next_sweep(create, runtime):
+    directory, lease = create(engine="no-such-engine")
+    lease.release()
+    assert sweep(runtime) is False
+    assert [each.id for each in runtime.claimed()] == [directory.id]
+    claimed = runtime.claimed()[0]
+    claimed.write(claimed.record().with_(engine="process"))
+    assert sweep(runtime) is True
+    assert runtime.claimed() == []
+
+
+def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
+    directory, lease, process = instance("slow-0123456789", _DEAF, "--grace", "0.3")
+    lease.release()
+    assert wait_for_endings(runtime, 10) is True
+    assert process.process.poll() == 98 or not marked(directory.id)
+    assert _gone(directory, runtime)
+    assert wait_for_endings(runtime, 10) is False
+
+
+def test_a_load_does_not_wait_longer_than_it_may(instance, runtime):
+    directory, lease, _ = instance("slow-0123456789", _DEAF, "--grace", "60", grace=60.0)
+    lease.release()
+    began = time.monotonic()
+    assert wait_for_endings(runtime, 0.2) is True
+    assert time.monotonic() - began < 10
+    assert marked(directory.id)
+
+
+def test_a_load_does_not_wait_for_an_engine_that_is_gone(create, runtime):
+    _, lease = create(engine="no-such-engine")
+    lease.release()
+    began = time.monotonic()
+    wait_for_endings(runtime, 60)
+    assert time.monotonic() - began < 10
+    runtime.claimed()[0].remove()
+
+
+def test_only_marked_processes_are_killed():
+    code = "print('up', flush=True); import time; time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    mark = {"GPUMODELS_INSTANCE": "mine-0123456789"}
+    with (
+        subprocess.Popen(command, env={**os.environ, **mark}, stdout=subprocess.PIPE) as mine,
+        subprocess.Popen(command, env={**os.environ, "OTHER": "mine-0123456789"}, stdout=subprocess.PIPE) as other,
+    ):
+        mine.stdout.readline(), other.stdout.readline()
+        assert marked("mine-0123456789") == [mine.pid]
+        assert kill_marked("mine-0123456789")
+        assert mine.wait() == -signal.SIGKILL
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_reused_process_id_is_not_the_process():
+    assert same_process(os.getpid(), start_time(os.getpid()))
+    assert not same_process(os.getpid(), start_time(os.getpid()) - 1)
+    assert not same_process(2**22 + 1, 0)
+    assert start_time(2**22 + 1) == 0
+
+
+def test_a_zombie_is_dead():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    until(lambda: " Z " in Path(f"/proc/{child}/stat").read_text())
+    assert not same_process(child, start_time(child))
+    os.waitpid(child, 0)
