@@ -1,0 +1,98 @@
+"""Instances of echo on every engine there is: one contract, whichever runs it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gpumodels import catalog, engines
+from gpumodels.client import Client
+from gpumodels.engines.base import Instance, LaunchPlan
+from gpumodels.lease.held import Lease
+from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.lease.runtime import InstanceDirectory
+from tests.leftovers import Leftovers, until
+
+
+def quiet(_text, _fraction):
+    """No progress."""
+
+
+@pytest.fixture(params=["docker", "process", "fake"])
+def engine_name(request):
+    return request.param
+
+
+@pytest.fixture
+def engine(engine_name):
+    found = engines.engine(engine_name)
+    found.check()
+    yield found
+    if engine_name == "docker":
+        found.client.close()
+
+
+@pytest.fixture
+def leftovers(runtime_path):
+    return Leftovers(runtime_path, containers=True)
+
+
+@pytest.fixture
+def spec():
+    return catalog.find("echo")
+
+
+@dataclass
+class Started:
+    """An instance and all that belongs to it."""
+
+    instance: Instance
+    directory: InstanceDirectory
+    lease: Lease
+    noted: list
+
+    @property
+    def record(self):
+        return self.directory.record()
+
+    def call(self, *inputs, **named):
+        with closing(Client(self.directory.socket, None, "echo")) as client:
+            client.wait_ready(time.monotonic() + 30, lambda: None)
+            return client.call(inputs, named)
+
+    def wait(self):
+        return until(self.instance.ending, within=20)
+
+
+@pytest.fixture
+def start(engine, spec, runtime):
+    """Starts instances of echo as the manager does, with `load` behaving as told."""
+
+    def run(load="", *, grace=1.0, env=None, note=None, **plan):
+        instance_id = f"echo-{secrets.token_hex(5)}"
+        record = InstanceRecord(
+            instance_id, "echo", engine.name, Owner(os.getpid()), time.time(), grace=grace, nonce=secrets.token_hex(8)
+        )
+        directory, lease = runtime.create(record, engine.instance_user)
+        shared = runtime.make_shared_memory(instance_id, engine.instance_user)
+        record = record.with_(shared_memory=shared)
+        directory.write(record)
+        noted = []
+
+        def remember(reference):
+            noted.append((reference, Path(directory.path).exists()))
+            directory.write(record.with_(engine_ref=reference))
+
+        given = {
+            "spec": spec, "record": record, "directory": directory, "runtime_identity": runtime.identity,
+            "prepared": engine.prepare(spec, "cpu", quiet), "env": {"ECHO_LOAD": load, **(env or {})}, **plan,
+        }  # fmt: skip
+        return Started(engine.start(LaunchPlan(**given), note or remember), directory, lease, noted)
+
+    return run
