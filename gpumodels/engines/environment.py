@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.catalog.cache import cache_dir
@@ -16,8 +19,6 @@ from gpumodels.errors import BuildFailed, EngineUnavailable
 from gpumodels.lease.locks import flocked
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gpumodels.engines.base import Progress
 
 _SHOWN_LINES = 20
@@ -26,33 +27,45 @@ _SHOWN_LINES = 20
 def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *, fresh: bool = False) -> Path:
     """The interpreter of an environment that holds `requirements` (PEP 508) and what the model server needs.
 
-    Two loads at once make it once. Raises BuildFailed with uv's last lines; a failed environment is not left behind.
+    Two loads at once make it once. It appears whole, by a rename, so one that failed is not left behind, and one that
+    is made `fresh` takes the place of the old one only when it is good.
+    Raises BuildFailed with uv's last lines.
     """
     wanted = sorted({*requirements, *payload.REQUIREMENTS})
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
     place = cache_dir() / "environments" / key
-    python, complete = place / "bin" / "python", place / "complete"
-    if complete.exists() and not fresh:
-        return python
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with flocked(place.with_suffix(".lock"), exclusive=True):
-        if complete.exists() and not fresh:
-            return python
-        shutil.rmtree(place, ignore_errors=True)
-        try:
-            _make(place, python, wanted, model, progress)
-            complete.touch()
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-    return python
+    if fresh or not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with flocked(place.with_suffix(".lock"), exclusive=True):
+            if fresh or not place.exists():  # else another load made it while we waited
+                _make(place, wanted, model, progress)
+    return place / "bin" / "python"
 
 
-def _make(place: Path, python: Path, wanted: list[str], model: str, progress: Progress) -> None:
+def _make(place: Path, wanted: list[str], model: str, progress: Progress) -> None:
     uv = _uv()
     progress(f"making an environment for {model}", None)
-    _run([uv, "venv", "--quiet", "--python", sys.executable, str(place)], model, progress)
-    _run([uv, "pip", "install", "--no-progress", "--python", str(python), *wanted], model, progress)
+    _remove_unfinished(place)
+    # A name of its own, because the uv of a notebook that was killed may still be writing under another one.
+    making = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
+    try:
+        _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(making)], model, progress)
+        python = str(making / "bin" / "python")
+        _run([uv, "pip", "install", "--no-progress", "--python", python, *wanted], model, progress)
+        if place.exists():
+            place.rename(place.with_name(f"{_unfinished(place)}old"))
+        making.rename(place)
+    finally:
+        _remove_unfinished(place)
+
+
+def _unfinished(place: Path) -> str:
+    return f"{place.name}.making-"
+
+
+def _remove_unfinished(place: Path) -> None:
+    for left in place.parent.glob(f"{_unfinished(place)}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _uv() -> str:
@@ -67,7 +80,7 @@ def _uv() -> str:
 
 
 def _run(command: list[str], model: str, progress: Progress) -> None:
-    """Run uv, showing its lines as they come; its process is gone when this returns, also by an interrupt."""
+    """Run uv, showing its lines as they come; it and what it started are gone when this ends, also by an interrupt."""
     lines: list[str] = []
     environment = {**os.environ, **Mirrors.from_environment().for_uv()}
     with subprocess.Popen(
@@ -79,7 +92,7 @@ def _run(command: list[str], model: str, progress: Progress) -> None:
                 lines.append(line.rstrip())
                 progress(f"installing for {model}: {line.strip()}", None)
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
         tail = "\n".join(lines[-_SHOWN_LINES:])

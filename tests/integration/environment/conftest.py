@@ -1,0 +1,38 @@
+"""An empty cache for every test, but with uv's own downloads kept."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from uv import find_uv_bin
+
+from gpumodels.engines import payload
+from tests.integration.reports import Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def downloads() -> str:
+    """Where uv keeps what it downloaded."""
+    return subprocess.run([find_uv_bin(), "cache", "dir"], check=True, text=True, capture_output=True).stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def environments(tmp_path: Path, downloads: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory in which environments appear."""
+    monkeypatch.setenv("UV_CACHE_DIR", downloads)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
+    payload.directory.cache_clear()
+    yield tmp_path / "cache" / "gpumodels" / "environments"
+    payload.directory.cache_clear()
+
+
+@pytest.fixture
+def report() -> Recorded:
+    return Recorded()

@@ -1,0 +1,205 @@
+"""Environments of the process engine: made once, whole or not at all, and apart from the notebook's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from uv import find_uv_bin
+
+from gpumodels.engines import environment
+from gpumodels.errors import BuildFailed, LoadCancelled
+from gpumodels.manager import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.reports import Recorded
+
+#: Installed in a moment, and in no notebook's own environment.
+SMALL = ("uuid-utils==0.10.0",)
+
+
+def left(environments: Path) -> list[str]:
+    """What lies there besides locks."""
+    return sorted(path.name for path in environments.iterdir() if path.suffix != ".lock")
+
+
+def packages(python: Path) -> str:
+    command = [python, "-I", "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"]
+    return subprocess.run(command, check=True, text=True, capture_output=True).stdout
+
+
+def test_environment_is_made_once_with_what_was_asked_and_what_the_server_needs(
+    environments: Path, report: Recorded
+) -> None:
+    python = environment.python_with(SMALL, "small", report.progress)
+    assert {"uuid_utils", "grpcio", "numpy", "protobuf"} <= set(packages(python).replace("-", "_").split())
+    assert report.progressed[0] == ("making an environment for small", None)
+    assert report.said("installing for small:")
+    report.progressed.clear()
+    assert environment.python_with(SMALL, "small", report.progress) == python
+    assert report.progressed == []
+    assert len(left(environments)) == 1
+
+
+def test_order_of_requirements_makes_no_second_environment(environments: Path, report: Recorded) -> None:
+    first = environment.python_with(("numpy", *SMALL), "small", report.progress)
+    assert environment.python_with((*SMALL, "numpy"), "small", report.progress) == first
+
+
+def test_two_processes_at_once_make_one(environments: Path, report: Recorded) -> None:
+    code = f"""
+        from gpumodels.engines import environment
+        said = []
+        environment.python_with({SMALL!r}, "small", lambda text, fraction: said.append(text))
+        print("made" if said else "found")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(process.communicate()[0].strip() for process in both) == ["found", "made"]
+    assert len(left(environments)) == 1
+
+
+def test_requirement_that_does_not_exist_shows_uvs_lines_and_leaves_nothing(
+    environments: Path, report: Recorded
+) -> None:
+    with pytest.raises(
+        BuildFailed, match=r"(?s)The environment of 'unmet' could not be made.*gpumodels-no-such-package"
+    ):
+        environment.python_with(("gpumodels-no-such-package==1.2.3",), "unmet", report.progress)
+    assert left(environments) == []
+
+
+def test_requirement_that_is_none_shows_uvs_lines(environments: Path, report: Recorded) -> None:
+    with pytest.raises(BuildFailed, match=r"(?s)'garbled'.*not a requirement"):
+        environment.python_with(("not a requirement!",), "garbled", report.progress)
+    assert left(environments) == []
+
+
+def test_interrupt_ends_uv_and_leaves_nothing(
+    environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv, pid = slow_uv(tmp_path)
+    monkeypatch.setattr(environment, "_uv", lambda: str(uv))
+    began = threading.Event()
+    threading.Thread(target=lambda: began.wait(60) and os.kill(os.getpid(), signal.SIGINT)).start()
+
+    class Interrupting(type(report)):
+        def progress(self, text: str, fraction: float | None) -> None:
+            if "slowly" in text:
+                began.set()
+
+    with pytest.raises(LoadCancelled, match="echo: cancelled, nothing left"):
+        load("echo", gpu="none", engine="process", report=Interrupting())
+    assert left(environments) == []
+    gone(int(pid.read_text()))
+
+
+def test_environment_of_a_killed_notebook_does_not_get_in_the_way(
+    environments: Path, report: Recorded, tmp_path: Path
+) -> None:
+    uv, pid = slow_uv(tmp_path)
+    code = f"""
+        from gpumodels.engines import environment
+        environment._uv = lambda: {str(uv)!r}
+        environment.python_with({SMALL!r}, "small", lambda *_: None)
+    """
+    notebook = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    while notebook.poll() is None and not (pid.exists() and pid.read_text()):
+        time.sleep(0.02)
+    notebook.kill()
+    notebook.wait()
+    environment.python_with(SMALL, "small", report.progress)
+    assert len(left(environments)) == 1
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_fresh_makes_it_anew(environments: Path, report: Recorded) -> None:
+    python = environment.python_with(SMALL, "small", report.progress)
+    (python.parents[1] / "old").touch()
+    assert environment.python_with(SMALL, "small", report.progress, fresh=True) == python
+    assert "uuid" in packages(python)
+    assert not (python.parents[1] / "old").exists()
+    assert len(left(environments)) == 1
+
+
+def test_fresh_that_fails_keeps_the_old_one(
+    environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = environment.python_with(SMALL, "small", report.progress)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "nothing-downloaded"))
+    with pytest.raises(BuildFailed):
+        environment.python_with(SMALL, "small", report.progress, fresh=True)
+    assert "uuid" in packages(python)
+    assert len(left(environments)) == 1
+
+
+INSIDE = """
+    import importlib.util, os, sys
+
+    class Model:
+        def load(self, device: str) -> None:
+            print("loaded from", __file__)
+
+        def predict(self, value: dict) -> dict:
+            names = ("docker", "IPython", "jupyter_server", "gpumodels.manager", "gpumodels.engines", "numpy")
+            return {
+                "found": [name for name in names if self._finds(name)],
+                "environment": dict(os.environ),
+                "path": sys.path,
+                "cwd": os.getcwd(),
+            }
+
+        def _finds(self, name):
+            try:
+                return importlib.util.find_spec(name) is not None
+            except ModuleNotFoundError:
+                return False
+"""
+
+
+def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "telling"
+    folder.mkdir()
+    (folder / "model.toml").write_text('name = "telling"\n')
+    (folder / "model.py").write_text(textwrap.dedent(INSIDE))
+    (tmp_path / "notebooks-own").mkdir()
+    (tmp_path / "notebooks-own" / "numpy.py").write_text("raise RuntimeError('the notebook\\'s')")
+    kernels = {
+        "PYTHONPATH": str(tmp_path / "notebooks-own"), "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": "module://inline",
+        "VIRTUAL_ENV": "/nonexistent", "JPY_PARENT_PID": "1", "CUDA_VISIBLE_DEVICES": "0", "GPUMODELS_INDEX_URL": "",
+    }  # fmt: skip
+    for name, value in kernels.items():
+        monkeypatch.setenv(name, value)
+    with load(folder, gpu="none", engine="process", env={"MINE": "yes"}) as model:
+        told = model({})
+    assert told["found"] == ["numpy"]
+    assert told["environment"]["MINE"] == "yes"
+    assert told["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert not set(told["environment"]) & (set(kernels) - {"PYTHONPATH", "CUDA_VISIBLE_DEVICES"})
+    assert "notebooks-own" not in str(told["path"]) + told["environment"]["PYTHONPATH"]
+    assert told["environment"]["HOME"] == os.environ["HOME"]
+
+
+def slow_uv(place: Path) -> tuple[Path, Path]:
+    """A uv that makes environments and never ends installing, and the file in which its process id appears."""
+    uv, pid = place / "uv", place / "uv.pid"
+    uv.write_text(
+        f'#!/bin/sh\n[ "$1" = venv ] && exec {find_uv_bin()} "$@"\necho $$ > {pid}\necho slowly\nexec sleep 300\n'
+    )
+    uv.chmod(0o755)
+    return uv, pid
+
+
+def gone(pid: int) -> None:
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
