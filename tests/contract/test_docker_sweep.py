@@ -1,0 +1,149 @@
+"""Which containers a sweep takes: those that do not run, are ours to the letter, and have no directory any more."""
+
+from __future__ import annotations
+
+import secrets
+
+import docker
+import pytest
+
+from gpumodels import engines
+from gpumodels.engines.docker import base_image, labels
+from gpumodels.lease.held import LeaseState
+from gpumodels.manager import sweep
+from tests.leftovers import until
+
+
+@pytest.fixture
+def client():
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def container(client, runtime):
+    """Makes containers that bear our labels, some of them changed."""
+    made = []
+
+    def make(*command, started=True, **changed):
+        given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_place(runtime.path, runtime.identity)}
+        found = client.containers.create(base_image.MADE, [*command] or ["true"], labels={**given, **changed})
+        made.append(found)
+        if started:
+            found.start()
+            if not command:
+                found.wait()
+        return found
+
+    yield make
+    for each in made:
+        try:
+            each.remove(force=True)
+        except docker.errors.NotFound:
+            continue
+
+
+def _exists(client, container):
+    return any(each.id == container.id for each in client.containers.list(all=True, sparse=True))
+
+
+def test_one_that_was_never_started_is_removed(container, client, runtime):
+    made = container(started=False)
+    sweep(runtime)
+    assert not _exists(client, made)
+
+
+def test_one_that_ended_is_removed(container, client, runtime):
+    made = container()
+    sweep(runtime)
+    assert not _exists(client, made)
+
+
+def test_one_that_runs_is_left(container, client, runtime):
+    made = container("sleep", "60")
+    sweep(runtime)
+    assert _exists(client, made)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {labels.UID: "12345"},
+        {labels.MACHINE: "another"},
+        {labels.IDENTITY: "00000000"},
+        {labels.RUNTIME: "/another/place"},
+    ],
+    ids=["user", "machine", "identity", "place"],
+)
+def test_one_of_another_is_left(container, client, runtime, changed):
+    made = container(**changed)
+    sweep(runtime)
+    assert _exists(client, made)
+
+
+def test_one_without_our_labels_is_left(client, runtime):
+    made = client.containers.create(base_image.MADE, ["true"])
+    try:
+        sweep(runtime)
+        assert _exists(client, made)
+    finally:
+        made.remove(force=True)
+
+
+def test_one_that_says_another_boot_but_was_made_since_is_left(container, client, runtime):
+    """A daemon elsewhere with the same machine id, say: it may be about to start."""
+    made = container(**{labels.BOOT: "another"})
+    sweep(runtime)
+    assert _exists(client, made)
+
+
+def test_one_whose_instance_is_still_being_made_is_left(container, client, runtime, create_instance):
+    directory, lease = create_instance()
+    made = container(started=False, **{labels.INSTANCE: directory.id})
+    sweep(runtime)
+    assert _exists(client, made)
+    lease.release()
+    made.rename(f"gpumodels-{directory.id}")
+    until(lambda: sweep(runtime))
+    assert not _exists(client, made)
+
+
+@pytest.fixture
+def create_instance(runtime):
+    from gpumodels.lease.record import InstanceRecord, Owner
+
+    def make():
+        return runtime.create(InstanceRecord(f"echo-{secrets.token_hex(5)}", "echo", "docker", Owner(0), 0.0))
+
+    return make
+
+
+@pytest.mark.parametrize("engine_name", ["docker"])
+def test_a_paused_one_is_removed_by_force(start, engine_name, runtime, client, leftovers, monkeypatch):
+    """Its leash sleeps with it, so it cannot end itself."""
+    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    started = start(grace=0.0)
+    started.call(1)
+    client.containers.get(started.instance.name).pause()
+    started.lease.release()
+    assert started.directory.lease_state is LeaseState.FREE
+    until(lambda: sweep(runtime))
+    assert leftovers() == []
+
+
+def test_a_daemon_that_is_down_keeps_the_directory_for_later(create_instance, runtime, monkeypatch):
+    directory, lease = create_instance()
+    lease.release()
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", "unix:///no/such/socket")
+        assert sweep(runtime) is False
+    assert [each.id for each in runtime.claimed()] == [directory.id]
+    assert sweep(runtime) is True
+    assert runtime.claimed() == []
+
+
+def test_a_daemon_that_is_down_is_no_concern_where_docker_was_not_used(runtime, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/socket")
+    assert sweep(runtime) is True
+    assert engines.engine("docker").name == "docker"
