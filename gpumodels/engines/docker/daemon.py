@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import shutil
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 #: How the daemon gives GPUs to a container.
-GpuAccess = Literal["cdi", "nvidia runtime", "none"]
+GpuAccess = Literal["cdi", "nvidia runtime", "device request", "none"]
 
 _ANSWER_WITHIN = 60.0  # seconds; a busy daemon creates containers slowly
 _DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
@@ -151,7 +152,10 @@ def inspect(client: DockerClient) -> Daemon:
 def _gpu_access(info: dict[str, Any]) -> GpuAccess:
     if _cdi_offers_gpus(info):
         return "cdi"
-    return "nvidia runtime" if "nvidia" in (info.get("Runtimes") or {}) else "none"
+    if "nvidia" in (info.get("Runtimes") or {}):
+        return "nvidia runtime"
+    # Its presence is all that makes a daemon take `--gpus`; the daemon itself does not tell.
+    return "device request" if shutil.which("nvidia-container-runtime-hook") else "none"
 
 
 def _cdi_offers_gpus(info: dict[str, Any]) -> bool:

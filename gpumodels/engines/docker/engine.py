@@ -192,6 +192,9 @@ class DockerEngine(Engine):
         uuids = [device.uuid for device in plan.devices]
         if self.daemon.gpu_access == "cdi":
             return {"device_requests": [DeviceRequest(driver="cdi", device_ids=[f"nvidia.com/gpu={u}" for u in uuids])]}
+        if self.daemon.gpu_access == "device request":
+            request = DeviceRequest(driver="nvidia", device_ids=uuids, capabilities=[["gpu"]])
+            return {"device_requests": [request]}
         return {"runtime": "nvidia"}  # which reads NVIDIA_VISIBLE_DEVICES
 
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:  # noqa: ARG002

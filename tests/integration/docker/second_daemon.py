@@ -1,0 +1,110 @@
+"""A dockerd of the tests' own, which takes the fake nvidia runtime for the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+
+from tests.fakes.runtime import nvidia
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import DockerClient
+
+
+class SecondDaemon:
+    """A running daemon; `client` talks to it."""
+
+    def __init__(self, place: Path, process: subprocess.Popen[bytes]) -> None:
+        self.place = place
+        self.process = process
+        self.address = f"unix://{place}/docker.sock"
+        self.tools = place / "tools"
+        self.client: DockerClient
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self._listens():
+            assert self.process.poll() is None, (self.place / "log").read_text()[-4000:]
+            assert time.monotonic() < deadline, (self.place / "log").read_text()[-4000:]
+            time.sleep(0.1)
+        self.client = docker.DockerClient(base_url=self.address)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.place / "docker.sock")) == 0
+
+    def know_runtimes(self, *names: str) -> None:
+        """Let it know these runtimes besides runc, from now on."""
+        configure(self.place, names)
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while ("nvidia" in self.client.info()["Runtimes"]) != ("nvidia" in names):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def copy(self, client: DockerClient, *images: str) -> None:
+        """Take images over from another daemon, ids and all."""
+        sockets = (client.api._custom_adapter.socket_path, f"{self.place}/docker.sock")
+        save = subprocess.Popen(["docker", "-H", f"unix://{sockets[0]}", "save", *images], stdout=subprocess.PIPE)
+        subprocess.run(
+            ["docker", "-H", f"unix://{sockets[1]}", "load", "-q"], stdin=save.stdout, check=True, capture_output=True
+        )
+        assert save.stdout is not None
+        save.stdout.close()
+        assert save.wait() == 0
+
+    @property
+    def hooked(self) -> list[str]:
+        """What the fake hook was asked for, a line for each container."""
+        notes = self.tools / nvidia.NOTES
+        return notes.read_text().splitlines() if notes.exists() else []
+
+
+def configure(place: Path, runtimes: tuple[str, ...]) -> None:
+    known = {name: {"path": str(place / "tools" / "nvidia-container-runtime")} for name in runtimes}
+    (place / "daemon.json").write_text(json.dumps({"runtimes": known}))
+
+
+@contextmanager
+def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
+    """Start one that keeps its images beside the first one's, where the filesystem is known to do."""
+    place = Path(tempfile.mkdtemp(prefix="gm-"))  # a short path, for sockets lie in it
+    data = Path(tempfile.mkdtemp(prefix="gpumodels-test-", dir=storage))
+    tools = place / "tools"
+    tools.mkdir()
+    for name in ("nvidia-container-runtime", "nvidia-container-runtime-hook"):
+        (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I {nvidia.__file__} {tools} "$@"\n')
+        (tools / name).chmod(0o755)
+    configure(place, ("nvidia",))
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            # A network of its own: without a bridge, dockerd would remove docker0, which is the first daemon's.
+            ["unshare", "--net", "dockerd", "--config-file", place / "daemon.json",
+             "--data-root", data, "--exec-root", place / "exec",
+             "--pidfile", place / "pid", "-H", f"unix://{place}/docker.sock", "--bridge=none", "--iptables=false"],
+            env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    daemon = SecondDaemon(place, process)
+    try:
+        daemon.wait()
+        yield daemon
+        daemon.client.close()
+    finally:
+        process.terminate()  # it ends its containerd as well
+        process.wait(30)
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
