@@ -38,16 +38,19 @@ class Leftovers:
         return []
 
     def processes(self):
-        """Whose command line or environment names the runtime directory: leashes, servers, guards, kernels."""
+        """Leashes, servers and guards whose command line or environment names the runtime directory."""
         found = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit() and int(entry.name) != os.getpid():
                     command = (entry / "cmdline").read_bytes()
-                    if os.fsencode(self.path) in command + b"\0" + (entry / "environ").read_bytes():
+                    if b"gpumodels." in command and self._names_it(command + (entry / "environ").read_bytes()):
                         words = command.decode(errors="replace").split("\0")
                         found.append(f"{entry.name} {' '.join(words)[:100]}")
         return found
+
+    def _names_it(self, text):
+        return os.fsencode(self.path) in text
 
     def containers(self):
         client = docker.from_env()
