@@ -1,4 +1,4 @@
-"""A second socket for the daemon: passes bytes on and counts who came."""
+"""A second socket for the daemon: passes bytes on, counts who came, and can get in between."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _nothing(_data: bytes) -> None:
+    pass
+
+
 @contextmanager
-def relayed(at: Path, to: str) -> Iterator[Callable[[], int]]:
-    """Listen at `at` and connect everybody to the socket `to`; gives a function that counts the connections."""
+def relayed(at: Path, to: str, before: Callable[[bytes], None] = _nothing) -> Iterator[Callable[[], int]]:
+    """Listen at `at` and connect everybody to the socket `to`; gives a function that counts the connections.
+
+    `before` is called with what a caller says before that is passed on; its ConnectionError cuts the connection.
+    """
     connections: list[socket.socket] = []
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(at))
     listener.listen()
-    accepting = threading.Thread(target=_accept, args=(listener, to, connections), daemon=True)
+    accepting = threading.Thread(target=_accept, args=(listener, to, connections, before), daemon=True)
     accepting.start()
     try:
         yield lambda: len(connections) // 2
@@ -30,19 +37,26 @@ def relayed(at: Path, to: str) -> Iterator[Callable[[], int]]:
             each.close()
 
 
-def _accept(listener: socket.socket, to: str, connections: list[socket.socket]) -> None:
+def _accept(
+    listener: socket.socket, to: str, connections: list[socket.socket], before: Callable[[bytes], None]
+) -> None:
     with suppress(OSError):  # shutting the listener down ends this
         while True:
             caller, _ = listener.accept()
             daemon = socket.socket(socket.AF_UNIX)
             daemon.connect(to)
             connections += [caller, daemon]
-            for source, target in ((caller, daemon), (daemon, caller)):
-                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+            for way in ((caller, daemon, before), (daemon, caller, _nothing)):
+                threading.Thread(target=_pass_on, args=way, daemon=True).start()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, before: Callable[[bytes], None]) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            try:
+                before(data)
+            except ConnectionError:
+                source.shutdown(socket.SHUT_RDWR)
+                return
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
