@@ -8,16 +8,19 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gpumodels import catalog, engines
 from gpumodels.client import Client
 from gpumodels.engines.base import Instance, LaunchPlan
-from gpumodels.lease.held import Lease
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.lease.runtime import InstanceDirectory
 from tests.leftovers import Leftovers, until
+
+if TYPE_CHECKING:
+    from gpumodels.lease.held import Lease
+    from gpumodels.lease.runtime import InstanceDirectory
 
 
 def quiet(_text, _fraction):

@@ -277,5 +277,3 @@ def test_a_running_instance_whose_directory_is_missing_is_not_ended_by_a_sweep(s
 def test_an_engine_that_does_not_exist_names_those_that_do():
     with pytest.raises(EngineUnavailable, match="did you mean 'docker'"):
         engines.engine("dokcer")
-
-

@@ -6,15 +6,18 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import gpumodels
 from gpumodels import manager
-from gpumodels.engines.base import Engine
 from gpumodels.errors import EngineError, LoadFailed, LoadTimeout, ModelGone, ModelStopped
 from gpumodels.lease import guard
 from tests.leftovers import until
+
+if TYPE_CHECKING:
+    from gpumodels.engines.base import Engine
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def _pid_of(model, engine_name):
     """The model server's process id."""
     if engine_name == "docker":
         top = model._hold.instance._container().top(ps_args="-eo pid,args")["Processes"]
-        return next(int(pid) for pid, command in top if "-m gpumodels.server" in command and "lease.leash" not in command)
+        return next(
+            int(pid) for pid, command in top if "-m gpumodels.server" in command and "lease.leash" not in command
+        )
     from gpumodels.lease.processes import marked
 
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in marked(model.record.id)}
@@ -68,7 +73,7 @@ def test_a_load_that_fails_says_why_and_leaves_nothing(load, leftovers, behaviou
 
 
 def test_a_load_that_takes_too_long_leaves_nothing(load, leftovers):
-    with pytest.raises(LoadTimeout, match="not ready within 1.5 s"):
+    with pytest.raises(LoadTimeout, match=r"not ready within 1\.5 s"):
         load("sleep:60", timeout=1.5)
     assert _left(leftovers) == []
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +15,18 @@ from gpumodels.lease.record import InstanceRecord, Owner
 from tests.leftovers import ROOT, until
 
 
+def new_id(name="echo"):
+    """An id that nobody used before, on this machine: processes are found, and killed, by it."""
+    return f"{name}-{secrets.token_hex(5)}"
+
+
 @pytest.fixture
 def record():
     """Makes records."""
 
-    def make(instance_id="echo-0123456789", **fields):
+    def make(instance_id="", **fields):
         given = {"model": "echo", "engine": "process", "nonce": "proof", "created": time.time(), **fields}
-        return InstanceRecord(id=instance_id, owner=Owner(os.getpid()), **given)
+        return InstanceRecord(id=instance_id or new_id(), owner=Owner(os.getpid()), **given)
 
     return make
 
@@ -28,7 +35,7 @@ def record():
 def create(runtime, record):
     """Makes an instance of the runtime directory, held by this process."""
 
-    def make(instance_id="echo-0123456789", **fields):
+    def make(instance_id="", **fields):
         return runtime.create(record(instance_id, **fields))
 
     return make
@@ -63,8 +70,7 @@ class Leash:
 
 
 def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.fixture

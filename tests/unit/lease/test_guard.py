@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from gpumodels.lease import guard
 from tests.leftovers import Puppet, until
 
 _ENSURE = (
-    "import os; from gpumodels.lease import guard; from pathlib import Path\n"
+    "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from gpumodels.lease import guard; from pathlib import Path\n"
     "from gpumodels.lease.runtime import RuntimeDirectory\n"
     "runtime = RuntimeDirectory()\n"
     "guard.ensure('gpumodels.manager.guard', runtime.path)"
@@ -104,11 +106,14 @@ def _ignores(pid, number):
     return bool(ignored & 1 << (number - 1))
 
 
-def test_while_its_process_lives_it_does_nothing(kernel, its_guard):
-    _make_stale(kernel)
-    kernel.do("lease.release()")
-    assert kernel.do("directory.path.exists()")
-    assert _alive(its_guard)
+def test_while_its_process_lives_it_does_nothing(puppet):
+    watched, watcher = puppet(), puppet()
+    watcher.do(f"import os; from gpumodels.lease import guard; pidfd = os.pidfd_open({watched.pid}); swept = []")
+    watcher.tell("guard.watch(pidfd, lambda: swept.append(1) or True)")
+    assert select.select([watcher.process.stdout], [], [], 0.3)[0] == []
+    watched.kill()
+    watcher.answer()
+    assert watcher.do("swept") == [1]
 
 
 def test_it_tries_again_until_all_is_swept(puppet):

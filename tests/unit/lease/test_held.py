@@ -12,7 +12,7 @@ import pytest
 
 from gpumodels.lease import held, locks
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
-from tests.leftovers import until
+from tests.leftovers import descriptors, until
 
 _LOOK = "from gpumodels.lease import held; from pathlib import Path"
 
@@ -104,7 +104,7 @@ def test_probing_in_one_thread_does_not_drop_what_another_creates(create, runtim
 
 
 def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, runtime, seen):
-    """The same, with the threads made to meet: the probe comes when the file is there and the table does not know it."""
+    """The same, the threads made to meet: the probe comes when the file is there and the table does not know it."""
     take, reached = locks.take_record_lock, []
 
     def slowly(fd):
@@ -261,10 +261,10 @@ def test_a_lease_file_that_was_replaced_meanwhile_cannot_be_joined(create, monke
 def test_release_all_lets_go_of_everything(create, seen):
     first, _ = create("first-0123456789")
     second, _ = create("second-0123456789")
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     held.release_all()
     assert (seen(first), seen(second)) == ("FREE", "FREE")
-    assert len(os.listdir("/proc/self/fd")) == descriptors - 4
+    assert descriptors() == before - 4
 
 
 def test_a_cleaner_leaves_the_runtime_directory_while_a_lease_is_held(create, runtime):
@@ -280,7 +280,7 @@ def test_a_cleaner_leaves_the_runtime_directory_while_a_lease_is_held(create, ru
 
 
 def test_leases_are_opened_in_one_place_only(puppet, runtime_path):
-    """Through a whole life of a model: loading, calling, listing, sweeping, logs, stopping, with another one beside it."""
+    """Through a whole life of a model: loading, calling, listing, sweeping, logs, stopping, with another beside it."""
     kernel = puppet()
     kernel.do(
         "import sys, gpumodels\n"

@@ -15,6 +15,7 @@ from gpumodels.engines import payload
 from gpumodels.lease import held
 from gpumodels.lease.held import Lease, LeaseState
 from tests.leftovers import until
+from tests.unit.lease.conftest import children
 
 _DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
 _POLITE = (
@@ -188,8 +189,10 @@ def test_orphans_are_reaped(running):
     directory, _, process = running(orphans)
 
     def tree(pid):
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            below = [int(word) for word in file.read().split()]
+        try:
+            below = children(pid)
+        except FileNotFoundError:  # it ended while we looked
+            return []
         return below + [deeper for each in below for deeper in tree(each)]
 
     until(lambda: len(tree(process.pid)) <= 2)

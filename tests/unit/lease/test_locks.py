@@ -63,7 +63,7 @@ def test_the_two_bytes_are_locked_apart(opened, file, puppet):
 
 
 def test_a_waiting_leash_gives_nobody_a_false_deadlock(opened, file, tmp_path, puppet):
-    """The kernel's deadlock detection sees processes, not threads: a *record* lock waiter would look like half a deadlock."""
+    """The kernel's deadlock detection sees processes, not threads: a record lock waiter looks like half a deadlock."""
     second = tmp_path / "second"
     second.write_bytes(b"")
     leash = puppet()

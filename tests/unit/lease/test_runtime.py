@@ -1,4 +1,4 @@
-"""The runtime directory is the truth: private, local, written whole, and swept of nothing but what is ours and stale."""
+"""The runtime directory is the truth: private, local, written whole; only what is ours and stale is swept of it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import fcntl
 import json
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held, runtime as runtime_module
+from gpumodels.lease import held
+from gpumodels.lease import runtime as runtime_module
 from gpumodels.lease.record import VERSION, InstanceRecord, UnknownRecordError
 from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
-from tests.leftovers import until
+from tests.leftovers import descriptors, until
 
 
 def test_it_is_made_private(runtime):
@@ -27,11 +29,12 @@ def test_it_is_chosen_by_uid_alone(monkeypatch):
     """Kernel, Jupyter server and command line must meet, whatever the TMPDIR of each."""
     asked = []
     monkeypatch.delenv("GPUMODELS_RUNTIME_DIR")
-    monkeypatch.setenv("TMPDIR", "/var/tmp")  # noqa: S108
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what it found out before
     monkeypatch.setattr(runtime_module, "_make_private", lambda path: asked.append(path) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         RuntimeDirectory()
-    assert asked == [Path(f"/tmp/gpumodels-{os.getuid()}")]  # noqa: S108
+    assert asked == [Path(f"/tmp/gpumodels-{os.getuid()}")]
 
 
 def test_one_that_is_open_to_others_is_refused(tmp_path):
@@ -76,7 +79,7 @@ def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
 
 def test_filesystems_are_told_apart():
     assert runtime_module._filesystem(Path("/proc")) == "proc"
-    assert runtime_module._filesystem(Path("/dev/shm")) == "tmpfs"  # noqa: S108
+    assert runtime_module._filesystem(Path("/dev/shm")) == "tmpfs"
 
 
 def test_everybody_agrees_on_its_identity(runtime, puppet):
@@ -105,27 +108,28 @@ def test_first_comers_agree_on_the_identity(tmp_path):
 def test_an_instance_is_complete_and_held_from_its_first_moment(create, record):
     directory, lease = create()
     assert lease.held
-    assert directory.record() == record(created=directory.record().created)
+    found = directory.record()
+    assert found == record(directory.id, created=found.created)
     assert directory.lease_file.read_bytes() == b"proof"
     assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
 
 
 def test_a_failed_creation_leaves_nothing(runtime, record, monkeypatch):
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     monkeypatch.setattr(InstanceDirectory, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
     with pytest.raises(RuntimeDirectoryError, match="cannot take a new instance: No space"):
         runtime.create(record())
     assert runtime.instances() == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert descriptors() == before
 
 
 def test_an_interrupted_creation_leaves_nothing(runtime, record, monkeypatch):
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     monkeypatch.setattr(InstanceDirectory, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         runtime.create(record())
     assert runtime.instances() == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert descriptors() == before
 
 
 def test_a_runtime_directory_that_vanished_is_said_by_name(runtime, record, monkeypatch):
@@ -182,6 +186,14 @@ def test_a_record_that_cannot_be_understood_is_said_to_be_so(create, text):
         directory.record()
 
 
+def test_a_whole_record_of_another_version_is_not_read(create):
+    directory, _ = create()
+    fields = json.loads(directory.record().to_json())
+    (directory.path / "instance.json").write_text(json.dumps({**fields, "version": VERSION + 1}))
+    with pytest.raises(UnknownRecordError, match="version 2"):
+        directory.record()
+
+
 def _newer(directory, record):
     fields = json.loads(record.to_json())
     directory.write(record)
@@ -199,7 +211,7 @@ def test_an_instance_of_another_version_is_left_alone(create, record, runtime, s
 
 
 def test_what_another_version_claimed_is_left_to_it(create, record, runtime):
-    directory, lease = create()
+    _, lease = create()
     lease.release()
     claimed = runtime.claim_stale()[0]
     _newer(claimed, record())
@@ -251,7 +263,7 @@ def test_an_instance_that_was_half_removed_is_swept(create, runtime, monkeypatch
 
 
 def test_shared_memory_without_an_instance_is_swept(create, runtime, tmp_path):
-    kept, _ = create("kept-0123456789")
+    create("kept-0123456789")
     mine = [Path(runtime.make_shared_memory(name)) for name in ("kept-0123456789", "gone-0123456789")]
     other = RuntimeDirectory(tmp_path / "other")
     theirs = Path(other.make_shared_memory("gone-0123456789"))
@@ -317,7 +329,8 @@ from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.lease.runtime import RuntimeDirectory
 runtime, lost = RuntimeDirectory(), 0
 for number in range({count}):
-    directory, lease = runtime.create(InstanceRecord(f"p{{os.getpid()}}-{{number:010x}}", "echo", "process", Owner(0), 0.0))
+    record = InstanceRecord(f"p{{os.getpid()}}-{{number:010x}}", "echo", "process", Owner(0), 0.0)
+    directory, lease = runtime.create(record)
     lost += not directory.lease_file.exists() or not (directory.path / "instance.json").exists()
     lease.release()
     directory.remove()

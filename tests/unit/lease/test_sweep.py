@@ -15,6 +15,7 @@ from gpumodels.lease.held import LeaseState
 from gpumodels.lease.processes import kill_marked, marked, same_process, start_time
 from gpumodels.manager.sweeping import sweep, wait_for_endings
 from tests.leftovers import until
+from tests.unit.lease.conftest import new_id
 
 _DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
 
@@ -23,11 +24,11 @@ _DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); ti
 def instance(create, runtime, leash):
     """A whole instance without a model: directory, shared memory, leash and server."""
 
-    def make(instance_id, code=_DEAF, *options, **fields):
-        directory, lease = create(instance_id, **fields)
-        shared = runtime.make_shared_memory(instance_id)
+    def make(code=_DEAF, *options, **fields):
+        directory, lease = create(**fields)
+        shared = runtime.make_shared_memory(directory.id)
         directory.write(directory.record().with_(shared_memory=shared))
-        mark = {"GPUMODELS_INSTANCE": instance_id}
+        mark = {"GPUMODELS_INSTANCE": directory.id}
         process = leash(directory.lease_file, code, "--scratch", shared, *options, env=mark)
         assert process.line() == "up"
         return directory, lease, process
@@ -41,7 +42,7 @@ def _gone(directory, runtime):
 
 
 def test_what_somebody_holds_is_left(instance, runtime):
-    directory, _, process = instance("held-0123456789")
+    directory, _, process = instance()
     assert sweep(runtime) is True
     assert directory.leash_lives
     assert process.process.poll() is None
@@ -49,7 +50,7 @@ def test_what_somebody_holds_is_left(instance, runtime):
 
 def test_a_sweep_comes_back_while_a_leash_is_ending_its_server(instance, runtime):
     """And touches nothing of it: the server has its grace."""
-    directory, lease, process = instance("slow-0123456789", _DEAF, "--grace", "0.5", grace=30.0)
+    directory, lease, process = instance(_DEAF, "--grace", "0.5", grace=30.0)
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)
     assert sweep(runtime) is False
@@ -61,7 +62,7 @@ def test_a_sweep_comes_back_while_a_leash_is_ending_its_server(instance, runtime
 
 def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatch):
     """As a paused container's is, or one that somebody stopped."""
-    directory, lease, process = instance("stuck-0123456789", grace=0.0)
+    directory, lease, process = instance(grace=0.0)
     os.kill(process.pid, signal.SIGSTOP)
     lease.release()
     assert sweep(runtime) is False
@@ -72,7 +73,7 @@ def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatc
 
 def test_a_leash_that_got_stuck_while_it_was_ending_is_removed_as_well(instance, runtime, monkeypatch):
     monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
-    directory, lease, process = instance("stuck-0123456789", _DEAF, "--grace", "60", grace=0.0)
+    directory, lease, process = instance(_DEAF, "--grace", "60", grace=0.0)
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)
     os.kill(process.pid, signal.SIGSTOP)
@@ -90,7 +91,7 @@ def test_a_server_whose_leash_was_killed_is_swept_with_all_it_forked(instance, r
         "    os._exit(0)\n"
         "os.wait(); time.sleep(60)"
     )
-    directory, lease, process = instance("orphan-0123456789", forking)
+    directory, lease, process = instance(forking)
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: len(marked(directory.id)) == 1)  # the daemon is left
     lease.release()
@@ -116,7 +117,7 @@ def test_what_an_engine_cannot_remove_now_stays_for_the_next_sweep(create, runti
 
 
 def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
-    directory, lease, process = instance("slow-0123456789", _DEAF, "--grace", "0.3")
+    directory, lease, process = instance(_DEAF, "--grace", "0.3")
     lease.release()
     assert wait_for_endings(runtime, 10) is True
     assert process.process.poll() == 98 or not marked(directory.id)
@@ -125,7 +126,7 @@ def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
 
 
 def test_a_load_does_not_wait_longer_than_it_may(instance, runtime):
-    directory, lease, _ = instance("slow-0123456789", _DEAF, "--grace", "60", grace=60.0)
+    directory, lease, _ = instance(_DEAF, "--grace", "60", grace=60.0)
     lease.release()
     began = time.monotonic()
     assert wait_for_endings(runtime, 0.2) is True
@@ -145,14 +146,15 @@ def test_a_load_does_not_wait_for_an_engine_that_is_gone(create, runtime):
 def test_only_marked_processes_are_killed():
     code = "print('up', flush=True); import time; time.sleep(60)"
     command = [sys.executable, "-c", code]
-    mark = {"GPUMODELS_INSTANCE": "mine-0123456789"}
+    instance_id = new_id()
+    mark = {"GPUMODELS_INSTANCE": instance_id}
     with (
         subprocess.Popen(command, env={**os.environ, **mark}, stdout=subprocess.PIPE) as mine,
-        subprocess.Popen(command, env={**os.environ, "OTHER": "mine-0123456789"}, stdout=subprocess.PIPE) as other,
+        subprocess.Popen(command, env={**os.environ, "OTHER": instance_id}, stdout=subprocess.PIPE) as other,
     ):
         mine.stdout.readline(), other.stdout.readline()
-        assert marked("mine-0123456789") == [mine.pid]
-        assert kill_marked("mine-0123456789")
+        assert marked(instance_id) == [mine.pid]
+        assert kill_marked(instance_id)
         assert mine.wait() == -signal.SIGKILL
         assert other.poll() is None
         other.kill()
