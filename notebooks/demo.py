@@ -1,7 +1,7 @@
 """`make demo`: execute the quick start without a browser, and say what came of it.
 
-The executed notebook, with the drawn boxes, is saved in build-demo/. The engine is chosen by the environment variable
-ENGINE: docker, process or auto.
+The executed notebook, with the drawn boxes, is saved in build-demo/, or in the directory given. The engine is chosen by
+the environment variable ENGINE: docker, process or auto.
 """
 
 from __future__ import annotations
@@ -15,58 +15,56 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "01-quickstart.ipynb"
-EXECUTED = HERE.parent / "build-demo" / NOTEBOOK.name
-QUIET = ["--log-level=ERROR"]  # of the kernel, which else warns of every loopback connection
+QUIET = ["--log-level=ERROR"]  # for the kernel, which else warns that loopback is not encrypted
 
 
 class Demo(NotebookClient):
-    """Executes a notebook; the terminal follows its headings and what it shows while a model loads."""
+    """Executes a notebook; the terminal follows its headings and what is shown while a model loads."""
 
-    def process_message(self, message: dict[str, Any], cell: Any, cell_index: int) -> Any:
-        data = message["content"].get("data")
-        if data and message["msg_type"] in ("display_data", "update_display_data"):
-            follow(data.get("text/plain", "").splitlines()[-1:])
+    def process_message(self, message: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int) -> Any:
+        text = message["content"].get("data", {}).get("text/plain", "")
+        if text and message["msg_type"] in ("display_data", "update_display_data"):
+            follow(text.splitlines()[-1])
         return super().process_message(message, cell, cell_index)
 
 
-def follow(lines: list[str]) -> None:
-    """Show what goes on in one line that is rewritten; only on a terminal, since a log wants no such lines."""
-    if sys.stdout.isatty():
-        print("\r\x1b[K" + "".join(lines)[:100], end="", flush=True)
-
-
 def main() -> int:
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "build-demo"
+    directory.mkdir(exist_ok=True)
+    executed = directory / NOTEBOOK.name
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    demo = Demo(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": HERE}}, extra_arguments=QUIET)
-    demo.on_cell_start = announce(notebook)
-    print(f"Executing {shown(NOTEBOOK)}; the first time it builds what the model needs.")
+    demo = Demo(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": HERE}}, extra_arguments=QUIET
+    )
+    demo.on_cell_start = lambda cell, cell_index: announce(notebook.cells[cell_index - 1])
+    print(f"Executing {shown(NOTEBOOK)}; the first time, this builds what the model needs and fetches its weights.")
     try:
         demo.execute()
     except CellExecutionError as error:
-        print(f"\nThe notebook failed: {error.ename}: {error.evalue}" if error.ename else f"\n{error}", file=sys.stderr)
+        print(f"The notebook failed. {error.ename}: {error.evalue}", file=sys.stderr)
         return 1
     finally:
-        follow([])
-        EXECUTED.parent.mkdir(exist_ok=True)
-        nbformat.write(notebook, EXECUTED)
-        print(f"The executed notebook is {shown(EXECUTED)}")
+        follow("")
+        nbformat.write(notebook, executed)
+        print(f"The executed notebook is {shown(executed)}")
     for name, value in figures(notebook).items():
-        print(f"  {name:16}  {value}")
+        print(f"  {name + ':':18}{value}")
     return 0
 
 
-def announce(notebook: nbformat.NotebookNode) -> Any:
-    """A hook that prints each heading when its first cell starts."""
+def announce(above: nbformat.NotebookNode) -> None:
+    """Print the heading that a cell begins, if the cell above it is one."""
+    if above.cell_type == "markdown" and above.source.startswith("#"):
+        follow("")
+        print(f"  {above.source.splitlines()[0].lstrip('# ')} ...", flush=True)
 
-    def before(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        above = notebook.cells[cell_index - 1]
-        if above.cell_type == "markdown" and above.source.startswith("#"):
-            follow([])
-            print("  " + above.source.splitlines()[0].lstrip("# "), flush=True)
 
-    return before
+def follow(line: str) -> None:
+    """Show what goes on in one line that is rewritten; only on a terminal, since a log wants no such lines."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K{line[:100]}", end="", flush=True)
 
 
 def figures(notebook: nbformat.NotebookNode) -> dict[str, Any]:

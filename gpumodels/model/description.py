@@ -28,8 +28,10 @@ def call_signature(signature: Signature) -> inspect.Signature:
         for spec in inputs
     ]
     timeout = inspect.Parameter("timeout", inspect.Parameter.KEYWORD_ONLY, default=None)
-    returned = _Unquoted(", ".join(map(_type, signature.outputs)))
-    return inspect.Signature([*parameters, timeout], return_annotation=returned or inspect.Signature.empty)
+    named = len(signature.outputs) > 1
+    outputs = [f"{each.name}: {_type(each)}" if named else _type(each) for each in signature.outputs]
+    returned = _Unquoted(", ".join(outputs)) if outputs else inspect.Signature.empty
+    return inspect.Signature([*parameters, timeout], return_annotation=returned)
 
 
 class _Unquoted(str):

@@ -50,18 +50,15 @@ def kernel(tmp_path_factory):
     (place / "boxes" / "model.toml").write_text(TOML)
     (place / "boxes" / "model.py").write_text(MODEL)
     with started(place, GPUMODELS_RUNTIME_DIR=str(place / "runtime")) as made:
-        made.ok(
-            "%load_model ./boxes --engine fake --gpu none;\nimport numpy as np\nimg = np.zeros((30, 40, 3), np.uint8)"
-        )
+        made.ok("%load_model ./boxes --engine fake --gpu none;")
+        made.ok("import numpy as np\nimg = np.zeros((30, 40, 3), np.uint8)")
         yield made
 
 
 def test_a_question_mark_shows_inputs_dtypes_shapes_and_an_example(kernel):
     shown = plain(kernel.inspect("model"))
     assert "image: uint8[H, W, 3], limit: float64 = None" in " ".join(shown.split())
-    assert "-> boxes: float32[N, 4], scores: float32[N]" in " ".join(shown.replace("'", "").split()) or (
-        "boxes   float32[N, 4]" in shown
-    )
+    assert "-> boxes: float32[N, 4], scores: float32[N]" in " ".join(shown.split())
     assert "image  uint8[H, W, 3]  A photo (array, PIL image, path or encoded bytes)" in shown
     assert 'boxes, scores = model("photo.jpg")' in shown
 
@@ -73,10 +70,7 @@ def test_shift_tab_inside_a_call_shows_the_same(kernel):
 def test_a_result_draws_itself_as_the_last_line(kernel):
     ran = kernel.ok("r = model(img)\nr")
     assert ran.result == "Result(boxes: float32[1, 4], scores: float32[1])"
-    assert kernel.ok("sorted(r._repr_mimebundle_())").result in (
-        "['image/jpeg', 'text/plain']",
-        "['image/png', 'text/plain']",
-    )
+    assert "image/" in kernel.ok("sorted(r._repr_mimebundle_())").result
 
 
 def test_show_draws(kernel):

@@ -39,14 +39,8 @@ def test_autoreload_of_changed_modules_stops_nothing(tmp_path, runtime):
         kernel.ok("%load_ext autoreload\n%autoreload 2")
         kernel.ok(f"{ECHO};")
         assert str(copy) in kernel.ok("import gpumodels; gpumodels.__file__").result
-        for name in (
-            "lease/held.py",
-            "manager/instances.py",
-            "model/handle.py",
-            "engines/process.py",
-            "magics/__init__.py",
-        ):
-            module = copy / name
+        for name in ("lease.held", "manager.instances", "model.handle", "engines.process", "magics.__init__"):
+            module = copy / f"{name.replace('.', '/')}.py"
             module.write_text(module.read_text() + "\n# changed\n")
             os.utime(module, (2**31, 2**31))
         assert kernel.ok("echo(1)").result == "1"

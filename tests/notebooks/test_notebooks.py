@@ -1,0 +1,69 @@
+"""The notebooks that are shipped, executed as `make demo` does it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gpumodels import engines
+from gpumodels.errors import EngineError
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def docker_answers() -> bool:
+    try:
+        engines.engine("docker").check()
+    except EngineError:
+        return False
+    return True
+
+
+def demo(engine: str, runtime: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """`make demo`, with what it saves elsewhere."""
+    settings = {**os.environ, "ENGINE": engine, "GPUMODELS_RUNTIME_DIR": str(runtime)}
+    command = [sys.executable, str(NOTEBOOKS / "demo.py"), str(out)]
+    return subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.timeout(900)  # the first run builds an environment or image, and fetches the weights
+@pytest.mark.parametrize("engine", ["process", *(["docker"] if docker_answers() else [])])
+def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
+    runtime = tmp_path / "runtime"
+    done = demo(engine, runtime, tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(":") for line in done.stdout.splitlines() if ":" in line)
+    figures = {name.strip(): value.strip() for name, value in told.items()}
+    assert list(figures)[-5:] == ["text lines", "seconds to load", "seconds per call", "engine", "device"]
+    assert int(figures["text lines"]) >= 15
+    assert figures["engine"] == engine
+    executed = nbformat.read(tmp_path / "01-quickstart.ipynb", as_version=4)
+    assert any("image/" in mime for cell in executed.cells for mime in mimes(cell)), "the boxes are drawn"
+    assert not list(runtime.glob("*-*"))
+
+
+def test_a_notebook_that_fails_is_told_in_one_line_and_saved(tmp_path):
+    done = demo("dokcer", tmp_path / "runtime", tmp_path)
+    assert done.returncode == 1
+    assert "EngineUnavailable: There is no engine 'dokcer'; did you mean 'docker'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "01-quickstart.ipynb").exists()
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
+def test_notebooks_are_kept_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+def mimes(cell: nbformat.NotebookNode) -> list[str]:
+    return [mime for output in cell.get("outputs", ()) for mime in output.get("data", ())]
