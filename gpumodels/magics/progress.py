@@ -7,7 +7,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from IPython.display import DisplayHandle, display
+from IPython.display import DisplayHandle
 
 from gpumodels.manager import Report
 
@@ -49,7 +49,7 @@ class NotebookView:
     """One display, replaced as the load goes on; notices and the last line stay in the saved notebook."""
 
     def __init__(self) -> None:
-        self._display: DisplayHandle | None = None
+        self._display, self._begun = DisplayHandle(), False  # type: ignore[no-untyped-call]
         self._notices: list[str] = []
         self._allowed, self._asked = float(_UPDATES), time.monotonic()
 
@@ -82,10 +82,9 @@ class NotebookView:
             "text/plain": "\n".join(plain),
             "text/html": f'<div style="white-space: pre-wrap">{rows}</div>',
         }
-        if self._display is None:
-            self._display = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._display.update(bundle, raw=True)  # type: ignore[no-untyped-call]
+        show = self._display.update if self._begun else self._display.display
+        self._begun = True  # first, so that an interrupt in the middle of it does not begin a second display
+        show(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 class TerminalView:
