@@ -147,3 +147,30 @@ def test_a_daemon_that_is_down_is_no_concern_where_docker_was_not_used(runtime, 
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/socket")
     assert sweep(runtime) is True
     assert engines.engine("docker").name == "docker"
+
+
+def test_one_whose_maker_was_killed_before_it_started_is_swept_by_the_guard(puppet, leftovers):
+    """The lease cannot help here: no leash ever ran."""
+    kernel = puppet()
+    kernel.do(
+        "import os, signal, gpumodels; from docker.api.container import ContainerApiMixin\n"
+        "ContainerApiMixin.start = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    kernel.tell("gpumodels.load('echo', gpu='none', engine='docker')")
+    kernel.process.wait(60)
+    leftovers.wait()
+
+
+def test_the_guard_waits_for_a_daemon_that_is_down(puppet, leftovers, tmp_path):
+    """Reached by a link that is taken away, and put back after the kernel's death."""
+    socket = tmp_path / "docker.sock"
+    real = "/var/run/docker.sock"
+    socket.symlink_to(real)
+    kernel = puppet(env={"DOCKER_HOST": f"unix://{socket}"})
+    kernel.do("import gpumodels; m = gpumodels.load('echo', gpu='none', engine='docker')")
+    socket.unlink()
+    kernel.kill()
+    until(lambda: leftovers.containers() and leftovers.containers()[0].endswith("exited"))
+    assert leftovers.directories()
+    socket.symlink_to(real)
+    leftovers.wait()

@@ -180,3 +180,15 @@ def test_a_load_after_a_killed_holder_finds_nothing_of_it(load, puppet, leftover
         assert not any(identity in each for each in leftovers())
         assert model(1) == 1
     assert time.monotonic() - began < 20
+
+
+def test_a_runtime_directory_with_a_long_name_is_no_matter(load, tmp_path, monkeypatch):
+    """The path of a Unix socket ends at 107 bytes."""
+    place = tmp_path / ("long-" * 30)
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(place))
+    with load() as model:
+        assert model(1) == 1
+        assert str(model._hold.directory.path).startswith(str(place))
+    with guard._guards.pop((os.getpid(), place)) as process:
+        process.kill()
+    assert not [path for path in place.iterdir() if path.is_dir()]
