@@ -80,9 +80,8 @@ class DockerInstance(Instance):
         if container is None:
             return
         try:
-            container.kill(
-                "SIGINT"
-            )  # the leash then gives the server its whole grace; SIGTERM is the daemon's own hurry
+            # The leash then gives the server its whole grace; SIGTERM is for a daemon in a hurry.
+            container.kill("SIGINT")
             container.wait(timeout=grace + _MARGIN)
         except (DockerException, requests.RequestException):
             pass  # not running, paused, or too slow: removing it by force is next

@@ -16,6 +16,7 @@ from gpumodels.engines import engine
 from gpumodels.errors import BuildFailed, LoadCancelled
 from gpumodels.manager import load
 from tests.integration.docker.conftest import PREFIX
+from tests.integration.reports import Recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from tests.integration.docker.conftest import MakeFolder
-    from tests.integration.reports import Recorded
 
 
 def build(path: Path, report: Recorded, *, fresh: bool = False) -> str:
@@ -132,11 +132,17 @@ def test_own_dockerfile_describes_the_environment(folder: MakeFolder, report: Re
         assert model({}) == {"read": "made in the Dockerfile", "setting": "yes", "flavour": "cpu"}
 
 
-def test_interrupt_ends_the_build_and_leaves_no_container(
-    folder: MakeFolder, client: DockerClient, report: Recorded, tmp_path: Path
-) -> None:
+@pytest.fixture
+def sleeping(folder: MakeFolder) -> tuple[Path, str]:
+    """A folder whose image takes minutes, and the command that it spends them in."""
     mark = f"sleep 300.{uuid.uuid4().int % 10**9}"
-    path = folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {mark}\n")
+    return folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {mark}\n"), mark
+
+
+def test_interrupt_while_the_daemon_builds_leaves_nothing(
+    sleeping: tuple[Path, str], client: DockerClient, report: Recorded, tmp_path: Path
+) -> None:
+    path, mark = sleeping
 
     def interrupt_once_it_runs() -> None:
         while not containers_running(client, mark):
@@ -146,10 +152,33 @@ def test_interrupt_ends_the_build_and_leaves_no_container(
     threading.Thread(target=interrupt_once_it_runs).start()
     with pytest.raises(LoadCancelled, match="cancelled, nothing left"):
         load(path, gpu="none", engine="docker", report=report)
-    deadline = time.monotonic() + 20
-    while containers_running(client, mark) and time.monotonic() < deadline:
+    assert_nothing_is_left_of_it(client, mark, tmp_path)
+
+
+def test_interrupt_while_progress_is_shown_ends_the_build_too(
+    sleeping: tuple[Path, str], client: DockerClient, tmp_path: Path
+) -> None:
+    path, mark = sleeping
+
+    class Interrupted(Recorded):
+        def progress(self, text: str, fraction: float | None) -> None:
+            if mark in text:
+                raise KeyboardInterrupt
+
+    with pytest.raises(
+        LoadCancelled
+    ) as caught:  # kept, as a notebook keeps its last traceback and all that hangs on it
+        load(path, gpu="none", engine="docker", report=Interrupted())
+    time.sleep(2)  # for the daemon to begin the step, if it goes on
+    assert_nothing_is_left_of_it(client, mark, tmp_path)
+    assert "cancelled, nothing left" in str(caught.value)
+
+
+def assert_nothing_is_left_of_it(client: DockerClient, command: str, tmp_path: Path) -> None:
+    deadline = time.monotonic() + 10
+    while containers_running(client, command) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert containers_running(client, mark) == []
+    assert containers_running(client, command) == []
     assert tags(client, "interrupted") == []
     assert [place.name for place in (tmp_path / "runtime").iterdir() if not place.name.startswith(".")] == []
 
