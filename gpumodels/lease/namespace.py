@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from gpumodels.lease import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,16 +32,18 @@ def die_with_parent() -> None:
 
 def fork_on_leash() -> int:
     """Fork a child that is killed when the thread that forked it ends; returns as os.fork does."""
-    parent = os.pidfd_open(os.getpid())
-    try:
-        pid = os.fork()
-        if pid == 0:
-            die_with_parent()
-            if processes.wait_for_death(parent, within=0):  # it died before it was asked to tell
-                os._exit(128 + signal.SIGKILL)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(read)  # and the other end stays open for as long as this process lives
         return pid
-    finally:
-        os.close(parent)
+    os.close(write)
+    die_with_parent()
+    # A dying process closes its files before it tells its children: either the signal comes or this is at its end.
+    if select.select([read], [], [], 0)[0]:
+        os._exit(128 + signal.SIGKILL)
+    os.close(read)
+    return 0
 
 
 def adopt_orphans() -> None:

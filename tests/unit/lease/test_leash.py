@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import pytest
 from gpumodels.engines import payload
 from gpumodels.lease import held
 from gpumodels.lease.held import Lease, LeaseState
-from tests.leftovers import until
+from tests.leftovers import ROOT, until
 from tests.unit.lease.conftest import children
 
 _DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
@@ -217,9 +219,8 @@ def test_shared_memory_is_empty_when_the_leash_is_done(running, tmp_path):
 
 def test_a_server_that_writes_while_it_dies_leaves_nothing_in_shared_memory(running, tmp_path):
     busy = (
-        "import os, signal, sys\nsignal.signal(15, signal.SIG_IGN)\n"
+        "import os, signal\nsignal.signal(15, signal.SIG_IGN); print('up')\n"
         "for _ in range(4): os.fork()\n"
-        f"if _ == 3: os.write(1, b'up\\n') if os.getppid() != 1 else None\n"
         f"n = 0\nwhile True: n += 1; open({str(tmp_path)!r} + f'/scratch/{{os.getpid()}}-{{n % 50}}', 'wb').write(b'x')"
     )
     (tmp_path / "scratch").mkdir()
@@ -345,3 +346,38 @@ def test_the_leash_needs_nothing_but_the_standard_library(puppet):
     rooms = "sorted(name for name in sys.modules if name.startswith('gpumodels.') and name.count('.') == 1)"
     assert plain.do(rooms) == ["gpumodels.lease"]
     assert Path(plain.do("gpumodels.__file__")).is_file()
+
+
+def test_a_parent_that_dies_before_it_is_watched_is_noticed(puppet, tmp_path):
+    """Between the fork and the request for a parent-death signal: nobody would send one any more."""
+    outer = puppet(cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    outer.do(
+        "import os, signal, time; from gpumodels.lease import namespace\n"
+        "ask = namespace.die_with_parent\n"
+        "def late():\n"
+        "    parent = os.getppid(); os.kill(parent, signal.SIGKILL)\n"
+        "    while os.getppid() == parent: time.sleep(0.001)\n"
+        "    ask()\n"
+        "namespace.die_with_parent = late"
+    )
+    outer.tell("open('survived', 'w').close() if namespace.fork_on_leash() == 0 else time.sleep(60)")
+    assert outer.process.stdout.read() == ""  # parent and child have both closed it
+    assert not (tmp_path / "survived").exists()
+
+
+def test_a_lease_that_cannot_be_watched_ends_the_instance(create):
+    """A filesystem that fails the wait, say: better no model than one that outlives its notebook."""
+    directory, _ = create()
+    code = (
+        "from gpumodels.lease import leash, locks\n"
+        "def fail(*_): raise OSError('Input/output error')\n"
+        "locks.wait_description_lock = fail\n"
+        f"leash.main(['--lease', {str(directory.lease_file)!r}, '--nonce', 'proof', '--', 'sleep', '60'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, timeout=20, capture_output=True, check=False
+        ).returncode
+        == 98
+    )
