@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -165,7 +167,12 @@ def kernel(runtime: Path, tmp_path: Path) -> Iterator[Kernel]:
 @contextmanager
 def started(tmp_path: Path, **environment: str) -> Iterator[Kernel]:
     # Jupyter servers name the file so, and the kernel reads its id from there.
-    manager = KernelManager(kernel_name="python3", connection_file=str(tmp_path / f"kernel-{uuid4()}.json"))
+    file = tmp_path / f"kernel-{uuid4()}.json"
+    # Not TCP: between choosing a port and using it, another test's kernel may take it. Socket paths must be short.
+    sockets = tempfile.mkdtemp(prefix="k-")
+    manager = KernelManager(
+        kernel_name="python3", connection_file=str(file), transport="ipc", ip=str(Path(sockets) / "k")
+    )
     settings = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), **environment}
     manager.start_kernel(env=settings, extra_arguments=["--log-level=ERROR"], cwd=str(tmp_path))
     client = manager.client()
@@ -179,3 +186,4 @@ def started(tmp_path: Path, **environment: str) -> Iterator[Kernel]:
         client.stop_channels()
         if manager.has_kernel:
             manager.shutdown_kernel()
+        shutil.rmtree(sockets)
