@@ -69,7 +69,7 @@ def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
     pause = 0.05
     while not _swept(sweep):
         time.sleep(pause)
-        pause = min(2 * pause, 2.0)
+        pause = min(1.3 * pause, 2.0)
 
 
 def _swept(sweep: Callable[[], bool]) -> bool:

@@ -253,7 +253,10 @@ def remove_shared_memory(path: str) -> None:
 
 def _is_stale(directory: InstanceDirectory) -> bool:
     """Whether nobody holds it, and we made it: somebody may have named a place that holds other things too."""
-    names = os.listdir(directory.path)  # noqa: PTH208  names are enough
+    try:
+        names = os.listdir(directory.path)  # noqa: PTH208  names are enough
+    except OSError:  # its holder removed it meanwhile
+        return False
     return (not names or "lease" in names) and directory.lease_state is not held.LeaseState.HELD
 
 

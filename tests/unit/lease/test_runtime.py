@@ -342,6 +342,7 @@ while not stop.is_set():
     for directory in runtime.claim_stale():
         found += 1
         directory.remove()
+finished = True
 """
 
 
@@ -358,6 +359,7 @@ def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
     assert [maker.do("lost") for maker in makers] == [0, 0, 0]
     for sweeper in sweepers:
         sweeper.do("stop.set(); thread.join()")
+        assert sweeper.do("finished")  # and did not stumble over what its maker removed meanwhile
     assert runtime.instances() == []
 
 
