@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import importlib.util
 import os
 import shutil
 import socket
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 #: How the daemon gives GPUs to a container.
 GpuAccess = Literal["cdi", "nvidia runtime", "device request", "none"]
 
-_ANSWER_WITHIN = 60.0  # seconds; a busy daemon creates containers slowly
+#: Seconds that the daemon has for its first answer, and for each plain question afterwards.
+_FIRST_ANSWER_WITHIN = 3
+_ANSWER_WITHIN = 5
 _DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 _CDI_KIND = "nvidia.com/gpu"
 _USE_PROCESS = "or use `--engine process`, which needs no Docker"
@@ -48,18 +51,25 @@ def connect() -> DockerClient:
     """A client for DOCKER_HOST or else the CLI's current context; raises EngineUnavailable saying what to do."""
     settings = _settings()
     address = settings["base_url"]
+    if address.startswith("ssh:") and importlib.util.find_spec("paramiko") is None:
+        raise EngineUnavailable(f"Docker at {address} is reached by paramiko: `pip install paramiko`, {_USE_PROCESS}.")
     try:
         if address.startswith("unix:"):
             _knock(urlsplit(address).path)
-        return docker.DockerClient(**settings, timeout=int(_ANSWER_WITHIN))  # which asks the daemon for its version
+        client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # which asks the daemon for its version
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailable(_why_unreachable(address, error)) from error
+    client.api.timeout = _ANSWER_WITHIN
+    return client
 
 
 def _settings() -> dict[str, Any]:
     """Address and TLS of the daemon, found as the CLI finds them: DOCKER_HOST, DOCKER_CONTEXT, the current context."""
     if os.environ.get("DOCKER_HOST"):
-        return dict(kwargs_from_env())
+        try:
+            return dict(kwargs_from_env())
+        except DockerException as error:
+            raise EngineUnavailable(f"DOCKER_CERT_PATH and DOCKER_TLS_VERIFY cannot be used: {error}.") from error
     name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     try:
         context = ContextAPI.get_context(name)
@@ -73,6 +83,7 @@ def _settings() -> dict[str, Any]:
 def _knock(path: str) -> None:
     """Connect to the socket and leave: its own error says more than what requests makes of it, and is quicker had."""
     with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.settimeout(_FIRST_ANSWER_WITHIN)
         knocking.connect(path)
 
 
@@ -119,6 +130,16 @@ def answering(doing: str) -> Iterator[None]:
 
 
 @contextmanager
+def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
+    """Give the daemon so long for each answer in the block: a busy one makes and removes containers slowly."""
+    client.api.timeout = seconds
+    try:
+        yield
+    finally:
+        client.api.timeout = _ANSWER_WITHIN
+
+
+@contextmanager
 def closing_streams(client: DockerClient) -> Iterator[None]:
     """Close every answer that is streamed in the block: a daemon ends builds and pulls when nobody listens any more.
 
@@ -140,7 +161,8 @@ def closing_streams(client: DockerClient) -> Iterator[None]:
 
 def inspect(client: DockerClient) -> Daemon:
     """Ask the daemon what it is and how it gives GPUs to containers."""
-    info: dict[str, Any] = client.info()
+    with answering("it was asked what it is"):
+        info: dict[str, Any] = client.info()
     options = [str(option) for option in info.get("SecurityOptions") or ()]
     return Daemon(
         rootless=any("name=rootless" in option for option in options),

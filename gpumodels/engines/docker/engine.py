@@ -40,6 +40,9 @@ _LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
 #: How daemons say that they do not know a path: Linux, then Docker Desktop.
 _FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
 _MARGIN = 2.0  # seconds that the daemon may need beyond the grace
+#: Seconds that a busy daemon may take to make an image or a container, and to remove one.
+_MADE_WITHIN = 60
+_REMOVED_WITHIN = 15
 
 
 class DockerInstance(Instance):
@@ -113,7 +116,7 @@ class DockerEngine(Engine):
         return _UNPRIVILEGED if os.getuid() == 0 and not self.daemon.rootless else None
 
     def check(self) -> None:
-        self.client  # noqa: B018  connecting is the check
+        self.daemon  # noqa: B018  connecting and asking is the check
 
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
         if flavour == "gpu" and self.daemon.gpu_access == "none":
@@ -121,15 +124,17 @@ class DockerEngine(Engine):
                 "Docker here cannot give a GPU to a container: it knows neither CDI devices nor the nvidia runtime. "
                 "Install the NVIDIA container toolkit, or use `--engine process`."
             )
-        base = base_image.find(self.client, progress)
-        return image.build(self.client, spec, flavour, base, progress, fresh=fresh)
+        with daemon.waiting(self.client, _MADE_WITHIN):
+            base = base_image.find(self.client, progress)
+            return image.build(self.client, spec, flavour, base, progress, fresh=fresh)
 
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
         instance = DockerInstance(self, plan.record.id)
         try:
-            container_id = self._create(plan, instance.name)
-            note({"container": container_id})
-            self.client.api.start(container_id)
+            with daemon.waiting(self.client, _MADE_WITHIN):
+                container_id = self._create(plan, instance.name)
+                note({"container": container_id})
+                self.client.api.start(container_id)
         except ImageNotFound as error:
             raise EngineError(
                 f"The image of {plan.spec.name!r} vanished while it was loading. Load it again."
@@ -235,7 +240,8 @@ def _booted() -> int:
 def _remove(client: DockerClient, container: str) -> None:
     """Remove a container, by name or id, whatever state it is in; silent if it is gone or going."""
     try:
-        client.api.remove_container(container, force=True, v=True)
+        with daemon.waiting(client, _REMOVED_WITHIN):
+            client.api.remove_container(container, force=True, v=True)
     except APIError as error:
         if error.status_code not in (requests.codes.not_found, requests.codes.conflict):
             raise EngineError(f"Docker could not remove {container}: {error.explanation or error}.") from error

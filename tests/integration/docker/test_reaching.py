@@ -102,6 +102,22 @@ def test_malformed_docker_host_is_a_clear_error(monkeypatch: pytest.MonkeyPatch)
         engine("docker").check()
 
 
+def test_docker_host_over_ssh_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@somewhere")
+    with pytest.raises(
+        EngineUnavailable, match=r"ssh://somebody@somewhere .*`pip install paramiko`.*`--engine process"
+    ):
+        engine("docker").check()
+
+
+def test_certificates_that_are_not_there_are_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    with pytest.raises(EngineUnavailable, match="DOCKER_CERT_PATH"):
+        engine("docker").check()
+
+
 def test_auto_without_docker_uses_a_process_with_one_notice(monkeypatch: pytest.MonkeyPatch, report: Recorded) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     with load("echo", gpu="none", engine="auto", report=report) as model:

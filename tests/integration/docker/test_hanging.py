@@ -1,0 +1,104 @@
+"""A Docker daemon that hangs holds a notebook up for seconds, not for a minute, and is named."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpumodels.engines import engine
+from gpumodels.errors import EngineUnavailable
+from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.manager import load, sweep
+from tests.integration.docker.relay import relayed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gpumodels.model import Model
+    from tests.integration.reports import Recorded
+
+REAL = "/var/run/docker.sock"
+#: Seconds, for a machine at work; docker-py itself would wait for 60.
+SOON = 25
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+@pytest.fixture
+def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """DOCKER_HOST is a socket that takes every connection and never answers."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "deaf.sock"))
+        listener.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/deaf.sock")
+        yield
+    monkeypatch.undo()
+
+
+@pytest.mark.usefixtures("deaf")
+def test_check_of_a_daemon_that_never_answers_ends_soon() -> None:
+    with within(SOON), pytest.raises(EngineUnavailable, match=r"does not answer at unix:.*deaf\.sock \(.*timed out"):
+        engine("docker").check()
+
+
+@pytest.mark.usefixtures("deaf")
+def test_auto_goes_on_with_a_process(report: Recorded) -> None:
+    with within(2 * SOON), load("echo", gpu="none", engine="auto", report=report) as model:
+        assert model.record.engine == "process"
+    assert report.notices[0].startswith("echo runs in a local process. Docker does not answer")
+
+
+def test_daemon_that_tells_its_version_and_no_more_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(data: bytes) -> None:
+        if b"/info" in data:
+            raise ConnectionResetError
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
+    with (
+        relayed(tmp_path / "other.sock", REAL, cut),
+        pytest.raises(EngineUnavailable, match="Docker failed while it was asked what it is"),
+    ):
+        engine("docker").check()
+
+
+def test_stop_and_sweep_do_not_wait_long_for_a_daemon_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, over = threading.Event(), threading.Event()
+
+    def hang(_data: bytes) -> None:
+        if hangs.is_set():
+            over.wait(100)
+
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
+        with relayed(tmp_path / "other.sock", REAL, hang):
+            model = load("echo", gpu="none", engine="docker")
+            hangs.set()
+            with within(SOON), pytest.raises(EngineUnavailable, match="Docker does not answer"):
+                stop_instance_of(model)
+            with within(SOON):
+                model.stop()  # its lease ends it, whatever Docker does
+            with within(SOON):
+                sweep()
+            over.set()
+    assert sweep()
+
+
+def stop_instance_of(model: Model) -> None:
+    """As another notebook stops it: by the engine."""
+    directory = RuntimeDirectory().directory(model.record.id)
+    engine("docker").attach(model.record, directory).stop(model.record.grace)
