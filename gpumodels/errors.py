@@ -12,6 +12,7 @@ GpumodelsError
 │   ├── BuildFailed          building an image or an environment failed: the failing step's last lines
 │   └── LeaseUnseen          the engine does not see our files, so it cannot watch the lease
 ├── LoadError                a load did not end in a ready model
+│   ├── LoadRefused          what was asked for makes no sense: a timeout below 0, a setting that is no text
 │   ├── LoadFailed           the model's own code failed, or its server died: its traceback or log's tail
 │   ├── LoadTimeout          not ready within the time given (also a TimeoutError)
 │   └── LoadCancelled        the user stopped it (also a KeyboardInterrupt, so that a run of cells stops)
@@ -75,6 +76,10 @@ class LeaseUnseen(EngineError):
 
 class LoadError(GpumodelsError):
     """A load did not end in a ready model; nothing of it is left."""
+
+
+class LoadRefused(LoadError, ValueError):
+    """What was asked for makes no sense, so nothing was begun."""
 
 
 class LoadFailed(LoadError):

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ _PRIVATE_TO_THE_KERNEL = (
 _MARGIN = 2.0
 
 #: Leashes that this process started, by instance id, so that they are reaped.
-_children: dict[str, subprocess.Popen[bytes]] = {}
+_children: dict[str, subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_leashes", {})
 
 
 @atexit.register

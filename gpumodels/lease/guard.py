@@ -2,9 +2,8 @@
 
 The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a
 paused one, directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so
-that killing
-the kernel's whole process group misses it, and it waits out an engine that is down. If it is killed as well, the next
-load sweeps.
+that killing the kernel's whole process group misses it, and it waits out an engine that is down. If it is killed as
+well, the next load sweeps.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from gpumodels.lease.processes import wait_for_death
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = {}
+#: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
+_guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
 
 
 def ensure(module: str, runtime_directory: Path) -> None:
@@ -41,7 +41,7 @@ def ensure(module: str, runtime_directory: Path) -> None:
     pidfd = os.pidfd_open(os.getpid())
     try:
         _guards[key] = subprocess.Popen(
-            [sys.executable, "-m", module, str(pidfd)],
+            [sys.executable, "-m", module, str(pidfd), str(os.getpid())],
             env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime_directory)},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpumodels.lease import locks
+from gpumodels.lease import locks, processes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: Before the name of an instance's directory that a sweep has claimed.
+SWEPT = ".swept-"
 
 _Key = tuple[int, int]  # device and inode of the lease file
 
@@ -55,6 +58,13 @@ class Lease:
     def held(self) -> bool:
         entry = _held_here(self.key)
         return entry is not None and self.name in entry[1]
+
+    @property
+    def leash_lives(self) -> bool:
+        """Whether the instance runs, told by the held descriptor: also where its directory has vanished."""
+        with _TABLE_LOCK:
+            entry = _held_here(self.key)
+            return entry is not None and _leash_lives(entry[0][0])
 
     def release(self) -> None:
         """Let go; with the last hold in this process the lock goes too. A forked child holds, and drops, nothing."""
@@ -175,16 +185,17 @@ def _probe(path: Path) -> tuple[LeaseState, bool]:
         except FileNotFoundError:
             return LeaseState.FREE, False
         try:
-            return _lease_state(fd), _leash_lives(fd)
+            return _lease_state(fd, path.parent.name), _leash_lives(fd)
         finally:
             os.close(fd)
 
 
-def _lease_state(fd: int) -> LeaseState:
-    kind = locks.conflicting_lock(fd, locks.LEASE)
-    if kind is None:
+def _lease_state(fd: int, directory: str) -> LeaseState:
+    found = locks.conflicting_lock(fd, locks.LEASE)
+    # What runs inside an instance sees its lease and could hold it: that keeps nothing alive.
+    if found is None or processes.belongs(found.pid, directory.removeprefix(SWEPT)):
         return LeaseState.FREE
-    return LeaseState.HELD if kind == fcntl.F_RDLCK else LeaseState.ENDING
+    return LeaseState.HELD if found.kind == fcntl.F_RDLCK else LeaseState.ENDING
 
 
 def _leash_lives(fd: int) -> bool:

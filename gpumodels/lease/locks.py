@@ -14,7 +14,7 @@ import fcntl
 import os
 import struct
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +41,18 @@ def take_record_lock(fd: int) -> bool:
     return True
 
 
-def conflicting_lock(fd: int, byte: int) -> int | None:
-    """The kind of lock (`F_RDLCK` or `F_WRLCK`) that another process has on `byte`, or None; takes nothing."""
+class Found(NamedTuple):
+    """A lock of another process: `F_RDLCK` or `F_WRLCK`, and whose (0 or less where that cannot be told)."""
+
+    kind: int
+    pid: int
+
+
+def conflicting_lock(fd: int, byte: int) -> Found | None:
+    """The first lock that another process has on `byte`, or None; takes nothing."""
     answer = fcntl.fcntl(fd, fcntl.F_GETLK, _request(fcntl.F_WRLCK, byte))
-    kind: int = struct.unpack(_FLOCK, answer)[0]
-    return None if kind == fcntl.F_UNLCK else kind
+    kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
+    return None if kind == fcntl.F_UNLCK else Found(kind, pid)
 
 
 def try_description_lock(fd: int, byte: int) -> bool:

@@ -2,8 +2,7 @@
 
 Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment: children inherit it even when
 they leave their session or their parent dies, and an id is never used twice, so no reused process id is ever mistaken
-for
-one.
+for one.
 """
 
 from __future__ import annotations
@@ -35,16 +34,19 @@ def same_process(pid: int, started: int) -> bool:
     return fields[0] not in ("Z", "X") and int(fields[19]) == started
 
 
+def belongs(pid: int, instance_id: str) -> bool:
+    """Whether the process runs inside the instance, in a container too."""
+    if pid <= 0:
+        return False
+    with suppress(OSError):
+        return f"{MARK}={instance_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
+
+
 def marked(instance_id: str) -> list[int]:
     """Every process of this user that belongs to the instance."""
-    wanted = f"{MARK}={instance_id}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in pids if belongs(pid, instance_id)]
 
 
 def kill_marked(instance_id: str, within: float = 2.0) -> bool:
@@ -64,7 +66,7 @@ def _kill(pid: int, instance_id: str) -> None:
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
-            if f"{MARK}={instance_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if belongs(pid, instance_id):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 #: The format of instance.json; a reader leaves records of another version alone.
 VERSION = 1
 
-State = Literal["loading", "ready"]
+#: "stopping" is never written: it is what a reader says of an instance that somebody is ending.
+State = Literal["loading", "ready", "stopping"]
 
 
 class UnknownRecordError(ValueError):
@@ -50,10 +51,10 @@ class InstanceRecord:
 
     @property
     def device(self) -> str:
-        """What it runs on, for display: "GPU 0", "GPU 0, 1" or "CPU"."""
+        """What it runs on, for display: "GPU 0", "GPU 0, 1", "GPU 0 slice 1" or "CPU"."""
         if not self.devices:
             return "CPU"
-        return "GPU " + ", ".join(str(device["index"]) for device in self.devices)
+        return "GPU " + ", ".join(device["label"].removeprefix("GPU ") for device in self.devices)
 
     def with_(self, **changes: Any) -> InstanceRecord:
         """A copy with some fields changed."""

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
-_SWEPT = ".swept-"
 #: POSIX locks on these may be local to one machine, late, or absent.
 _NETWORK_FILESYSTEMS = (
     "nfs",
@@ -69,7 +68,7 @@ class InstanceDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.id = path.name.removeprefix(_SWEPT)
+        self.id = path.name.removeprefix(held.SWEPT)
         self.lease_file = path / "lease"
         self.log = path / "log"
         self.socket = path / "socket"
@@ -102,6 +101,11 @@ class InstanceDirectory:
             if self.ended is None:
                 _write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
+    def unmark_ended(self) -> None:
+        """Take the word back: the stop failed, and the instance runs on."""
+        with suppress(OSError):
+            (self.path / "ended.json").unlink()
+
     @property
     def lease_state(self) -> held.LeaseState:
         return held.state(self.lease_file)
@@ -116,9 +120,9 @@ class InstanceDirectory:
 
     def claim(self) -> InstanceDirectory:
         """Put it out of sight for removal, noting when; what is left of it is swept, however its remover dies."""
-        if self.path.name.startswith(_SWEPT):
+        if self.path.name.startswith(held.SWEPT):
             return self
-        claimed = self.path.with_name(f"{_SWEPT}{self.id}")
+        claimed = self.path.with_name(f"{held.SWEPT}{self.id}")
         with suppress(OSError):
             os.utime(self.path)
             self.path.rename(claimed)
@@ -234,12 +238,12 @@ class RuntimeDirectory:
 
     def claimed(self) -> list[InstanceDirectory]:
         """What sweeps claimed and did not finish yet."""
-        return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(_SWEPT)]
+        return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(held.SWEPT)]
 
     def sweep_shared_memory(self) -> None:
         """Remove shared memory of instances of this runtime directory that have no directory any more."""
         with self.gate(exclusive=True):
-            known = {name.removeprefix(_SWEPT) for name in self._names()}
+            known = {name.removeprefix(held.SWEPT) for name in self._names()}
             for path in self._shared_memory_root.glob(f"{self.identity}-*"):
                 if path.name.removeprefix(f"{self.identity}-") not in known:
                     shutil.rmtree(path, ignore_errors=True)

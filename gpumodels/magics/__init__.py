@@ -9,6 +9,7 @@ from gpumodels.lease import held
 from gpumodels.magics.commands import COMMANDS, ModelMagics
 from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
+from gpumodels.manager import import_ahead
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +28,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
     setattr(shell, _PLACE, hint)
+    import_ahead()
     hint.look_back()
 
 

@@ -73,20 +73,20 @@ class ModelMagics(Magics):
     def _stop(self, asked: Namespace) -> None:
         from gpumodels.manager import stop  # noqa: PLC0415
 
-        chosen = self._instance(asked.model)
+        chosen = self._instance(asked.model, alive=True)
         stopped = stop(chosen, everything=asked.everything)
         if not asked.silent:
             names = ", ".join(record.model for record in stopped)
             print(f"stopped {names}" if names else "nothing was running")  # noqa: T201
 
     def _logs(self, asked: Namespace) -> None:
-        from gpumodels.manager import models  # noqa: PLC0415
+        from gpumodels.manager import handles  # noqa: PLC0415
 
-        chosen = self._instance(asked.model)
-        found = [model for model in models() if chosen in (None, model.name, model.record.id)]
+        chosen = self._instance(asked.model, alive=False)
+        found = [model for model in handles() if chosen in (None, model.name, model.record.id)]
         if not found:
             which = f"No model {asked.model!r}" if asked.model else "No model"
-            raise ModelNotFound(f"{which} runs in this notebook.")
+            raise ModelNotFound(f"{which} was loaded by this notebook.")
         for model in found:
             print(model.logs())  # noqa: T201
 
@@ -96,12 +96,12 @@ class ModelMagics(Magics):
         if not asked.silent:
             print(devices.table())  # noqa: T201
 
-    def _instance(self, name: str | None) -> str | None:
+    def _instance(self, name: str | None, *, alive: bool) -> str | None:
         """The instance in the variable of that name; else the name itself, which then is a model's."""
         from gpumodels.magics.binding import handle  # noqa: PLC0415
 
         held = handle(self.shell, name) if name else None
-        return held.record.id if held is not None and held.alive else name
+        return name if held is None or (alive and not held.alive) else held.record.id
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:

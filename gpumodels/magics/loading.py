@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels import catalog, devices, manager
 from gpumodels.errors import LoadCancelled
-from gpumodels.magics.binding import bind, handle, identifier
+from gpumodels.magics.binding import LATEST, bind, handle, identifier
 from gpumodels.magics.progress import view
 
 if TYPE_CHECKING:
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]) -> Model:
-    """Load what `asked` says, in place of what its variable holds; `loaded_for` remembers it by that variable."""
+    """Load what `asked` says, in place of what was loaded for its variable, which `loaded_for` remembers.
+
+    `model` is an alias of what another variable holds: what it happens to hold is not replaced.
+    """
     variable = asked.variable or identifier(catalog.find(asked.model).name)
-    before = handle(shell, variable) or loaded_for.get(variable)
+    before = loaded_for.get(variable) or (handle(shell, variable) if variable != LATEST else None)
     shown = view(shell, silent=asked.silent)
     try:
         model = manager.load(

@@ -1,11 +1,48 @@
-"""The composition root: load, list, stop and sweep."""
+"""The composition root: load, list, stop and sweep. Names are looked up when first used; the guard needs few."""
 
 from __future__ import annotations
 
-from gpumodels.manager.holdings import memory_held
-from gpumodels.manager.instances import models, running, stop, stop_instance
-from gpumodels.manager.loading import load
-from gpumodels.manager.reporting import Report, SilentReport
-from gpumodels.manager.sweeping import sweep
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Report", "SilentReport", "load", "memory_held", "models", "running", "stop", "stop_instance", "sweep"]
+if TYPE_CHECKING:
+    from gpumodels.manager.ahead import import_ahead
+    from gpumodels.manager.holdings import memory_held
+    from gpumodels.manager.instances import handles, models, running, stop, stop_instance
+    from gpumodels.manager.loading import load
+    from gpumodels.manager.reporting import Report, SilentReport
+    from gpumodels.manager.sweeping import sweep
+
+_HOMES = {
+    "Report": "reporting",
+    "SilentReport": "reporting",
+    "handles": "instances",
+    "import_ahead": "ahead",
+    "load": "loading",
+    "memory_held": "holdings",
+    "models": "instances",
+    "running": "instances",
+    "stop": "instances",
+    "stop_instance": "instances",
+    "sweep": "sweeping",
+}
+
+__all__ = [
+    "Report",
+    "SilentReport",
+    "handles",
+    "import_ahead",
+    "load",
+    "memory_held",
+    "models",
+    "running",
+    "stop",
+    "stop_instance",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gpumodels.manager' has no attribute {name!r}")
+    return getattr(import_module(f"gpumodels.manager.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""`python -m gpumodels.manager.guard PIDFD`: the guard of the process behind the descriptor."""
+"""`python -m gpumodels.manager.guard PIDFD PID`: the guard of the process of that id, behind that descriptor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _sweep() -> bool:
         return True  # somebody removed all there was
     from gpumodels.manager.sweeping import sweep  # noqa: PLC0415  the guard stays small until it has work
 
-    return sweep()
+    return sweep(of_process=int(sys.argv[2]))
 
 
 if __name__ == "__main__":

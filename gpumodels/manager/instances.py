@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
@@ -15,19 +16,30 @@ if TYPE_CHECKING:
     from gpumodels.lease.runtime import InstanceDirectory
     from gpumodels.model import Model
 
-#: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to.
-_models: dict[str, Model] = {}
+#: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to. They lie on `sys`,
+#: as the leases do, so that reloading this package forgets none.
+_models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 
 def remember(model: Model) -> None:
+    """Keep a handle; those of dead models of the same name, kept for their logs, are dropped."""
+    for instance_id in [known for known, old in _models.items() if old.name == model.name and not old.alive]:
+        del _models[instance_id]
     _models[model.record.id] = model
+
+
+def handles() -> list[Model]:
+    """The models that this process loaded, dead ones too, oldest first. What is left of dead ones is removed."""
+    found = [model for model in list(_models.values()) if model.mine]
+    for model in found:
+        if not model.alive:
+            model.let_go()
+    return found
 
 
 def models() -> list[Model]:
     """The models that this process loaded and that can be called, oldest first."""
-    for instance_id in [known for known, model in _models.items() if not model.alive]:
-        del _models[instance_id]
-    return list(_models.values())
+    return [model for model in handles() if model.alive]
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
@@ -39,12 +51,12 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
         except UnknownRecordError:
             continue
         if _is_running(directory, record):
-            found.append(record)
+            found.append(record if directory.ended is None else record.with_(state="stopping"))
     return sorted(found, key=lambda record: record.created)
 
 
 def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
-    wanted = directory.lease_state is held.LeaseState.HELD and directory.ended is None
+    wanted = directory.lease_state is held.LeaseState.HELD
     return wanted and (record.state == "loading" or directory.leash_lives)
 
 
@@ -55,8 +67,8 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
 
     Raises KeyError if there is none of that id, EngineError if the engine does not answer.
     """
-    if instance_id in _models:
-        _models.pop(instance_id).stop(by)
+    if instance_id in _models and _models[instance_id].mine:
+        _models[instance_id].stop(by)
         return
     directory = RuntimeDirectory().directory(instance_id)
     try:
@@ -64,7 +76,11 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
     except UnknownRecordError:
         raise KeyError(instance_id) from None
     directory.mark_ended(by)
-    engines.engine(record.engine).attach(record, directory).stop(record.grace)
+    try:
+        engines.engine(record.engine).attach(record, directory).stop(record.grace)
+    except BaseException:
+        directory.unmark_ended()
+        raise
     remove_shared_memory(record.shared_memory)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -28,9 +29,10 @@ from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances, owner
+from gpumodels.manager.ahead import import_ahead
 from gpumodels.manager.holdings import holder
 from gpumodels.manager.reporting import Report, SilentReport
-from gpumodels.manager.request import Request
+from gpumodels.manager.request import Request, check
 from gpumodels.manager.sweeping import wait_for_endings
 from gpumodels.model import Hold, Model
 from gpumodels.model.hold import uninterrupted
@@ -64,14 +66,15 @@ def load(
 
     `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one,
     several ("0,1"), "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be
-    used). `timeout` in seconds
-    is for starting and loading, not for building. `env` are environment settings of the model server. With
-    `cache=False` the image or environment is built anew. `in_place_of`: a model that this one replaces; it is
-    returned as it is if it already is what is asked for, and stopped before the new one starts if not.
+    used). `timeout` in seconds is for starting and loading, not for building. `env` are environment settings of the
+    model server. With `cache=False` the image or environment is built anew. `in_place_of`: a model that this one
+    replaces; it is returned as it is if it already is what is asked for, and stopped before the new one starts if not.
 
-    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadFailed, LoadTimeout or
-    LoadCancelled; nothing of the load is then left.
+    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadRefused, LoadFailed,
+    LoadTimeout or LoadCancelled; nothing of the load is then left.
     """
+    check(model, engine, timeout, {} if env is None else env)
+    import_ahead()
     loading = _Loading(report or SilentReport(), gpu, timeout, dict(env or {}), fresh=not cache)
     try:
         return loading.run(model, engine, in_place_of)
@@ -101,6 +104,7 @@ class _Loading:
             return replaced
         self.runtime = RuntimeDirectory()
         guard.ensure("gpumodels.manager.guard", self.runtime.path)
+        instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
         chosen = self._select(spec)
         if not chosen and str(self.gpu).startswith("auto"):
@@ -112,15 +116,13 @@ class _Loading:
             replaced.stop("this notebook, to load it anew")
         try:
             self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
-            loaded = self._start(spec, prepared, weights)
+            return self._start(spec, request, prepared, weights)
         except LeaseUnseen as error:
             if engine_name != "auto" or prepared.engine.name == "process":
                 raise
-            self.report.notice(f"{error} It runs in a local process.")
-            loaded = self._start(spec, self._prepared_by("process", spec, gpu=bool(chosen)), weights)
-        loaded.request = request
-        instances.remember(loaded)
-        return loaded
+            self.report.notice(f"{spec.name} runs in a local process. {error}")
+            prepared = self._prepared_by("process", spec, gpu=bool(chosen))
+            return self._start(spec, request, prepared, weights)
 
     def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
         """Choose the engine and let it build what the model needs; "auto" goes from docker to process, saying why."""
@@ -135,9 +137,11 @@ class _Loading:
     def _prepared_by(self, name: str, spec: ModelSpec, *, gpu: bool) -> _Prepared:
         engine = engines.engine(name)
         engine.check()
+        with contextlib.suppress(EngineError):  # what cannot be swept now is swept another time
+            engine.sweep(self.runtime.path, self.runtime.identity)
         return _Prepared(engine, engine.prepare(spec, "gpu" if gpu else "cpu", self.report.progress, fresh=self.fresh))
 
-    def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+    def _start(self, spec: ModelSpec, request: Request, prepared: _Prepared, weights: Path | None) -> Model:
         hold = None
         began = time.monotonic()
         self.report.progress(f"starting {spec.name}", None)
@@ -146,7 +150,10 @@ class _Loading:
                 with uninterrupted():  # so that an instance that is made is known here, and can be undone
                     chosen, hold = self._place(spec, prepared.engine)
                 time.sleep(0 if hold else _MEMORY_ASKED_EVERY)
-            return self._run_to_ready(spec, prepared, weights, chosen, hold, began)
+            model = self._run_to_ready(spec, prepared, weights, chosen, hold, began)
+            model.request = request
+            instances.remember(model)  # before anything can interrupt: somebody must be able to stop it
+            return model  # noqa: TRY300  an interrupt up to here undoes all
         except BaseException:
             if hold is not None:
                 hold.end()
@@ -198,7 +205,7 @@ class _Loading:
             hold.directory.write(current)
 
         instance = prepared.engine.start(plan, note)
-        from gpumodels.client import Client  # noqa: PLC0415  grpc is imported while the server starts, not before
+        from gpumodels.client import Client  # noqa: PLC0415
 
         client = Client(
             hold.directory.socket, Path(current.shared_memory) if current.shared_memory else None, spec.name
@@ -224,7 +231,9 @@ class _Loading:
             engine=engine.name,
             owner=owner.current(),
             created=time.time(),
-            devices=tuple({"uuid": each.uuid, "index": each.index, "name": each.name} for each in chosen),
+            devices=tuple(
+                {"uuid": each.uuid, "index": each.index, "name": each.name, "label": each.label} for each in chosen
+            ),
             grace=spec.grace,
             memory=spec.memory,
             nonce=secrets.token_hex(16),
@@ -276,7 +285,10 @@ class _Watch:
     def _failure(self, ending: Ending) -> EngineError | LoadFailed:
         tail = self.instance.logs()
         if ending.exit_code == UNSEEN:
-            return LeaseUnseen(f"What was started for {self.name} does not see this machine's lease file ({tail}).")
+            return LeaseUnseen(
+                f"What was started for {self.name} does not see this machine's files ({tail}), so it could not end "
+                "with the notebook. Use `--engine process`."
+            )
         if ending.out_of_memory:
             return LoadFailed(
                 f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}"

@@ -39,4 +39,11 @@ def _notebook() -> str:
     shell = _shell()
     if shell is None:
         return sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return str(shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or Path.cwd())
+    return str(shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or _working_directory())
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return ""

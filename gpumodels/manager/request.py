@@ -1,13 +1,16 @@
-"""What a load asks for, in comparable form."""
+"""What a load asks for: checked before anything begins, and in comparable form."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from gpumodels.errors import LoadRefused
 
+if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
 
 #: Files of a folder: path inside, size in bytes, time of change in ns.
@@ -27,6 +30,22 @@ class Request:
     @classmethod
     def of(cls, spec: ModelSpec, gpu: str, engine: str, env: Mapping[str, str]) -> Request:
         return cls(spec, _content(spec), gpu, engine, tuple(sorted(env.items())))
+
+
+def check(model: object, engine: object, timeout: object, env: object) -> None:
+    """Raise LoadRefused for what no load can mean, naming what was given and what is expected."""
+    if not isinstance(model, (str, Path)):
+        raise LoadRefused(f"A model is named by text or a path, not by {model!r}.")
+    if not isinstance(engine, str):
+        raise LoadRefused(f"{model}: engine must be text such as 'docker', 'process' or 'auto', not {engine!r}.")
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not number or math.isnan(timeout) or timeout <= 0:  # type: ignore[arg-type, operator]
+        raise LoadRefused(f"{model}: timeout must be a number of seconds above 0, not {timeout!r}.")
+    if not isinstance(env, Mapping):
+        raise LoadRefused(f"{model}: env must be a dict of text to text, not {env!r}.")
+    for name, value in env.items():
+        if not isinstance(name, str) or not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            raise LoadRefused(f"{model}: {name!r}: {value!r} is no environment setting; both must be text.")
 
 
 def _content(spec: ModelSpec) -> _Content:

@@ -29,7 +29,8 @@ class Model:
         self._hold = hold
         self._client = client
         self._pid = os.getpid()
-        self._stopped: ModelStopped | ModelGone | None = None
+        self._gone: ModelGone | None = None
+        self._last_lines = ""
         #: What was asked for, to compare with what is asked for next.
         self.request: object = None
         #: What the model takes and gives.
@@ -51,7 +52,12 @@ class Model:
     @property
     def alive(self) -> bool:
         """Whether it can be called."""
-        return self._stopped is None and self._hold.alive
+        return self._gone is None and self._hold.alive
+
+    @property
+    def mine(self) -> bool:
+        """Whether this very process loaded it, and not one that this is a fork of."""
+        return os.getpid() == self._pid
 
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
         """Call the model with its inputs, by position or by name.
@@ -72,31 +78,33 @@ class Model:
     def _ask(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         if os.getpid() != self._pid:
             raise CallError(f"{self.name} was loaded by another process; load it in this one as well.")
-        if self._stopped is not None:
-            raise self._again(self._stopped)
-        try:
-            return ask(*arguments)
-        except ModelGone:
-            gone = self._hold.gone()
-        if not self._hold.lease.held:
-            self._stopped = gone
-            self._client.close()
-        raise gone
+        if self._gone is None:
+            try:
+                return ask(*arguments)
+            except ModelGone:
+                self.let_go()
+        if self._gone is None:
+            raise ModelGone(f"The model server of {self.name} lives but does not answer. `%stop_model` ends it.")
+        raise type(self._gone)(*self._gone.args)  # anew: raising one error twice would grow its traceback
 
-    @staticmethod
-    def _again(error: ModelGone) -> ModelGone:
-        """The same error anew: raising the first one again would grow its traceback with each call."""
-        return type(error)(*error.args)
+    def let_go(self) -> None:
+        """Remove what is left of a model that died or was stopped elsewhere; a living one is not touched."""
+        if os.getpid() == self._pid and self._gone is None and (found := self._hold.gone()) is not None:
+            self._gone, self._last_lines = found
+            self._client.close()
 
     def logs(self, lines: int = 40) -> str:
-        """The last lines of what the model server printed."""
-        return self._hold.instance.logs(lines)
+        """The last lines of what the model server printed; of a dead one, those that were there when it was met."""
+        if self._gone is None:
+            return self._hold.instance.logs(lines)
+        return "\n".join(self._last_lines.splitlines()[-lines:])
 
     def stop(self, by: str = "this notebook") -> None:
         """End the model and free its memory. Stopping twice, or in a forked child, does nothing."""
-        if os.getpid() != self._pid or self._stopped is not None:
+        if os.getpid() != self._pid or self._gone is not None:
             return
-        self._stopped = ModelStopped(
+        self._last_lines = self._hold.instance.logs()
+        self._gone = ModelStopped(
             f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. "
             f"Load it again with `%load_model {self.name}`."
         )

@@ -10,19 +10,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpumodels.engines.base import Ending
 from gpumodels.errors import EngineError, ModelGone, ModelStopped
 from gpumodels.lease.runtime import remove_shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpumodels.engines.base import Ending, Instance
+    from gpumodels.engines.base import Instance
     from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory
 
-#: How long to wait, in seconds, for the leash to know what the broken connection told already, and then for the engine.
-_LEASH_KNOWS_WITHIN, _ENGINE_KNOWS_WITHIN = 1.0, 10.0
+#: How long to wait, in seconds, for the engine to know what the broken connection told already.
+_KNOWN_WITHIN = 2.0
+#: What a leash may need beyond the grace, in seconds, before it counts as stuck.
+_LEASH_MARGIN = 1.0
+#: How many lines a model that died leaves behind, for `%model_logs`.
+_LAST_LINES = 40
 
 
 @dataclass(frozen=True)
@@ -37,44 +42,53 @@ class Hold:
     @property
     def alive(self) -> bool:
         """Whether the model server still lives, told by the leash's lock: no engine is asked."""
-        return self.lease.held and self.directory.ended is None and self.directory.leash_lives
+        return self.lease.leash_lives
 
     def end(self, by: str = "") -> None:
         """End the instance and leave nothing of it: no process or container, no memory, no directory, no lease.
 
-        `by` says who wanted it, for whoever else looks; "" where it ended by itself.
-        What cannot be removed now (the engine is down) is left to the guard, with the lease released.
+        It goes the way of a kernel that dies: the lease is released, and the leash ends the server within its grace.
+        What is left is removed then, or by force when that takes too long, or at once on an interrupt. `by` says who
+        wanted it, for whoever else looks; "" where it ended by itself. What cannot be removed now (the engine is
+        down) is left to the guard and to the next load.
         """
-        if by:
-            self.directory.mark_ended(by)
         with uninterrupted():
-            try:
-                self.instance.stop(self.record.grace)
-            except EngineError:
-                return
-            finally:
-                self.lease.release()
-            self._forget()
+            if by:
+                self.directory.mark_ended(by)
+            self.lease.release()
+            claimed = self.directory.claim()
+        try:
+            deadline = time.monotonic() + self.record.grace + _LEASH_MARGIN
+            while claimed.leash_lives and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            with uninterrupted(), suppress(EngineError):
+                self.instance.remove()
+                remove_shared_memory(self.record.shared_memory)
+                claimed.remove()
 
-    def _forget(self) -> None:
-        remove_shared_memory(self.record.shared_memory)
-        self.directory.remove()
-
-    def gone(self) -> ModelGone:
-        """The error that says why the model server does not answer; what is left of it is removed.
-
-        A server that lives and still does not answer (its container is paused, say) keeps everything.
-        """
+    def gone(self) -> tuple[ModelGone, str] | None:
+        """Why the model server is gone, and its last lines; what is left of it is removed. None while it lives."""
         name, ended = self.record.model, self.directory.ended
-        if ended is not None:
-            self.end()
-            return ModelStopped(f"{name} was {ended}. Load it again with `%load_model {name}`.")
-        ending = self._wait_for_ending()
-        if ending is None:
-            return ModelGone(f"The model server of {name} lives but does not answer. `%stop_model {name}` ends it.")
-        tail = self.instance.logs()
+        if ended is not None and not self._dies_within(self.record.grace + _LEASH_MARGIN):
+            ended = None  # somebody wanted to stop it, and could not
+        ending = None if ended is not None else self._wait_for_ending()
+        if ended is None and ending is None:
+            return None
+        tail = self.instance.logs(_LAST_LINES)
         self.end()
-        return ModelGone(f"The model server of {name} died ({_cause(ending)}). Load it again. Its last lines:\n{tail}")
+        if ending is None:
+            return ModelStopped(f"{name} was {ended}. Load it again with `%load_model {name}`."), tail
+        cause = _cause(ending)
+        return ModelGone(f"The model server of {name} died ({cause}). Load it again. Its last lines:\n{tail}"), tail
+
+    def _dies_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.lease.leash_lives:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def _wait_for_ending(self) -> Ending | None:
         began = time.monotonic()
@@ -82,9 +96,8 @@ class Hold:
             with suppress(EngineError):
                 if (ending := self.instance.ending()) is not None:
                     return ending
-            patience = _LEASH_KNOWS_WITHIN if self.directory.leash_lives else _ENGINE_KNOWS_WITHIN
-            if time.monotonic() - began > patience:
-                return None
+            if time.monotonic() - began > _KNOWN_WITHIN:
+                return None if self.lease.leash_lives else Ending(None)  # the engine may be down; the lock tells
             time.sleep(0.02)
 
 

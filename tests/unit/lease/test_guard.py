@@ -84,7 +84,7 @@ def test_it_sweeps_and_ends_when_its_process_is_killed(kernel, its_guard, leftov
     assert len(leftovers.directories()) == len(leftovers.shared_memory()) == 1
     kernel.kill()
     leftovers.wait()
-    assert not _alive(its_guard)
+    until(lambda: not _alive(its_guard))
 
 
 def test_it_sweeps_when_the_whole_process_group_is_killed(kernel, leftovers):

@@ -33,7 +33,7 @@ def test_closing_any_descriptor_of_a_file_loses_its_record_locks(file, puppet):
     holder.do(_HOLD.format(str(file)))
     look = f"import os; from gpumodels.lease import locks; seen = os.open({str(file)!r}, os.O_RDONLY)"
     other.do(look)
-    assert other.do("locks.conflicting_lock(seen, locks.LEASE)") == fcntl.F_RDLCK
+    assert other.do("locks.conflicting_lock(seen, locks.LEASE).kind") == fcntl.F_RDLCK
     holder.do(f"open({str(file)!r}).close()")
     assert other.do("locks.conflicting_lock(seen, locks.LEASE)") is None
 
@@ -42,7 +42,7 @@ def test_a_killed_process_holds_nothing(opened, file, puppet):
     holder = puppet()
     assert holder.do("1") == 1
     holder.do(_HOLD.format(str(file)))
-    assert locks.conflicting_lock(opened, locks.LEASE) == fcntl.F_RDLCK
+    assert locks.conflicting_lock(opened, locks.LEASE).kind == fcntl.F_RDLCK
     holder.kill()
     assert locks.conflicting_lock(opened, locks.LEASE) is None
 
@@ -52,7 +52,7 @@ def test_a_lock_that_somebody_has_exclusively_is_refused_at_once(opened, file, p
     waiter.do(f"import os; from gpumodels.lease import locks; fd = os.open({str(file)!r}, os.O_RDWR)")
     assert waiter.do("locks.try_description_lock(fd, locks.LEASE)") is True
     assert locks.take_record_lock(opened) is False
-    assert locks.conflicting_lock(opened, locks.LEASE) == fcntl.F_WRLCK
+    assert locks.conflicting_lock(opened, locks.LEASE).kind == fcntl.F_WRLCK
 
 
 def test_the_two_bytes_are_locked_apart(opened, file, puppet):
