@@ -123,9 +123,10 @@ class Leash:
         namespace.kill_descendants()
         if self.scratch is not None:
             # Shared memory is memory: give it back now, whoever sweeps the directory later.
-            for entry in self.scratch.iterdir():
-                with suppress(OSError):
-                    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            with suppress(OSError):  # it may be gone itself
+                for entry in self.scratch.iterdir():
+                    with suppress(OSError):
+                        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         _leave(code)
 
 

@@ -106,6 +106,17 @@ class InstanceDirectory:
         with suppress(OSError):
             (self.path / "ended.json").unlink()
 
+    def keep_log(self, text: str) -> None:
+        """Keep what an engine that has no `log` file of ours would forget with the instance."""
+        with suppress(OSError):
+            if not self.log.exists():
+                self.log.write_text(text)
+
+    def kept_log(self) -> str:
+        with suppress(OSError):
+            return self.log.read_text(errors="replace")
+        return ""
+
     @property
     def lease_state(self) -> held.LeaseState:
         return held.state(self.lease_file)

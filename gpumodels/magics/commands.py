@@ -83,7 +83,7 @@ class ModelMagics(Magics):
         from gpumodels.manager import handles  # noqa: PLC0415
 
         chosen = self._instance(asked.model, alive=False)
-        found = [model for model in handles() if chosen in (None, model.name, model.record.id)]
+        found = [model for model in handles() if (model.alive if chosen is None else model.is_called(chosen))]
         if not found:
             which = f"No model {asked.model!r}" if asked.model else "No model"
             raise ModelNotFound(f"{which} was loaded by this notebook.")

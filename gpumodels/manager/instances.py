@@ -77,7 +77,9 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
         raise KeyError(instance_id) from None
     directory.mark_ended(by)
     try:
-        engines.engine(record.engine).attach(record, directory).stop(record.grace)
+        instance = engines.engine(record.engine).attach(record, directory)
+        directory.keep_log(instance.logs())
+        instance.stop(record.grace)
     except BaseException:
         directory.unmark_ended()
         raise
@@ -90,7 +92,7 @@ def stop(name: str | None = None, *, everything: bool = False) -> list[InstanceR
     Returns what was stopped. Raises ModelNotFound if that is none, or not clear.
     """
     mine = models()
-    chosen = [model for model in mine if everything or name in (None, model.name, model.record.id)]
+    chosen = [model for model in mine if everything or name is None or model.is_called(name)]
     if not everything:
         _check_choice(chosen, mine, name)
     for model in chosen:

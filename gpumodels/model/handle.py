@@ -49,6 +49,10 @@ class Model:
     def name(self) -> str:
         return self.record.model
 
+    def is_called(self, name: str) -> bool:
+        """Whether `name` is the model's name or this instance's id."""
+        return name in (self.name, self.record.id)
+
     @property
     def alive(self) -> bool:
         """Whether it can be called."""

@@ -75,7 +75,7 @@ class Hold:
         ending = None if ended is not None else self._wait_for_ending()
         if ended is None and ending is None:
             return None
-        tail = self.instance.logs(_LAST_LINES)
+        tail = self.instance.logs(_LAST_LINES) or self.directory.kept_log()
         self.end()
         if ending is None:
             return ModelStopped(f"{name} was {ended}. Load it again with `%load_model {name}`."), tail

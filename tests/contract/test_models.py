@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gpumodels
-from gpumodels import manager
+from gpumodels import engines, manager
 from gpumodels.errors import EngineError, LoadFailed, LoadTimeout, ModelGone, ModelStopped
 from gpumodels.lease import guard
 from tests.leftovers import until
@@ -130,11 +133,61 @@ def test_a_model_stopped_elsewhere_says_by_whom_and_when(load, puppet):
 
 def test_a_model_stopped_elsewhere_leaves_nothing_though_it_is_never_called_again(load, puppet, leftovers):
     model = load()
-    puppet_ = puppet()
-    puppet_.do(f"from gpumodels import manager; manager.stop_instance({model.record.id!r}, 'the sidebar')")
-    puppet_.close()
-    model.stop()
+    other = puppet()
+    other.do(f"from gpumodels import manager; manager.stop_instance({model.record.id!r}, 'the sidebar')")
+    other.close()
+    assert manager.models() == []
     assert _left(leftovers) == []
+    assert "echo: load on cpu" in model.logs()
+
+
+def test_a_dead_model_is_let_go_by_the_load_that_replaces_it(load, engine_name, leftovers):
+    dead = load()
+    os.kill(_pid_of(dead, engine_name), signal.SIGKILL)
+    until(lambda: not dead.alive)
+    with load(in_place_of=dead) as model:
+        assert model is not dead
+        assert not any(dead.record.id in each for each in _left(leftovers))
+
+
+def test_a_server_that_locks_its_own_lease_ends_with_its_holder(engine_name, puppet, tmp_path, leftovers):
+    (tmp_path / "model.toml").write_text('name = "clinging"\n')
+    (tmp_path / "model.py").write_text(CLINGING)
+    tmp_path.chmod(0o755)
+    holder = puppet(start_new_session=True)
+    code = f"import gpumodels; m = gpumodels.load({str(tmp_path)!r}, gpu='none', engine={engine_name!r}); m()"
+    holder.do(f"exec({code!r})")
+    assert holder.do("m()") == "held"
+    holder.kill()
+    leftovers.wait(within=20)
+
+
+CLINGING = """
+import fcntl, os, pathlib
+class Model:
+    def load(self, device):
+        words = pathlib.Path("/proc/1/cmdline").read_text().split(chr(0))
+        self.lease = open(words[words.index("--lease") + 1])
+        fcntl.lockf(self.lease, fcntl.LOCK_SH, 1, 0)
+    def predict(self) -> str:
+        return "held"
+"""
+
+
+def test_a_model_whose_directory_vanished_is_called_and_stopped_all_the_same(load):
+    model = load()
+    shutil.rmtree(model._hold.directory.path)
+    assert model.alive
+    assert manager.models() == [model]
+    model.stop()
+    assert not model._hold.lease.held
+
+
+def test_reloading_the_package_forgets_no_model(load):
+    from gpumodels.manager import instances
+
+    with load() as model:
+        assert importlib.reload(instances).models() == [model]
 
 
 def test_two_models_of_one_name_are_two(load):
@@ -192,3 +245,50 @@ def test_a_runtime_directory_with_a_long_name_is_no_matter(load, tmp_path, monke
     with guard._guards.pop((os.getpid(), place)) as process:
         process.kill()
     assert not [path for path in place.iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
+def test_a_stop_that_fails_leaves_the_model_listed_and_callable(load, puppet):
+    with load() as model:
+        other = puppet(env={"DOCKER_HOST": "unix:///nowhere.sock"})
+        other.do("from gpumodels import manager, errors")
+        other.do(
+            f"try:\n    manager.stop_instance({model.record.id!r}, 'x')\n"
+            "except errors.EngineUnavailable:\n    failed = True\n"
+        )
+        assert other.do("failed") is True
+        other.close()
+        assert [record.state for record in manager.running()] == ["ready"]
+        assert model.alive
+        assert model(1) == 1
+
+
+@pytest.mark.parametrize("engine_name", ["process"], indirect=True)
+def test_a_docker_that_hangs_does_not_hold_up_other_engines(load, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "docker.sock"))
+        silent.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+        began = time.monotonic()
+        load().stop()
+        assert time.monotonic() - began < 20  # it would be 60
+
+
+@pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
+def test_a_stop_is_not_held_up_by_a_docker_that_hangs(load, tmp_path, monkeypatch, leftovers):
+    model = load()
+    with monkeypatch.context() as patch, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "docker.sock"))
+        silent.listen()
+        patch.setattr(model._hold.instance, "_engine", _engine_at(tmp_path / "docker.sock", patch))
+        began = time.monotonic()
+        model.stop()
+        assert time.monotonic() - began < 20  # it would be 60, and the GPU not free
+    assert not model._hold.directory.leash_lives
+    manager.sweep()
+    assert _left(leftovers) == []
+
+
+def _engine_at(path, patch):
+    patch.setenv("DOCKER_HOST", f"unix://{path}")
+    return engines.engine("docker")

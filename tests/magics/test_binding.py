@@ -53,6 +53,15 @@ def test_as_binds_that_variable_only_whatever_it_was(shell):
     assert "model" not in shell.user_ns
 
 
+def test_as_model_leaves_what_another_variable_holds(shell):
+    """`model` is an alias of the model loaded last: taking it for another one stops nothing."""
+    shell.run_cell(ECHO)
+    first = shell.user_ns["echo"]
+    shell.run_cell(f"{ECHO} --as model").raise_error()
+    assert shell.user_ns["model"] is not first
+    assert first.alive
+
+
 def test_names_become_identifiers():
     assert identifier("my-model 2.0") == "my_model_2_0"
     assert identifier("3d") == "_3d"

@@ -73,6 +73,14 @@ def test_model_logs_shows_what_the_model_printed(shell, capsys):
     assert "echo: load on cpu" in capsys.readouterr().out
 
 
+def test_model_logs_shows_the_last_lines_of_a_model_that_died(shell, capsys):
+    shell.run_cell(ECHO)
+    shell.run_cell("echo(1, crash='exit')")
+    capsys.readouterr()
+    shell.run_cell("%model_logs echo").raise_error()
+    assert "echo: load on cpu" in capsys.readouterr().out
+
+
 def test_gpus_says_why_there_is_none_or_lists_them(shell, capsys):
     shell.run_cell("%gpus").raise_error()
     assert "GPU" in capsys.readouterr().out

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from uv import find_uv_bin
 
-from gpumodels.engines import payload
 from tests.integration.reports import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -23,14 +21,12 @@ def downloads() -> str:
 
 
 @pytest.fixture(autouse=True)
-def environments(tmp_path: Path, downloads: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def environments(tmp_path: Path, downloads: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory in which environments appear."""
     monkeypatch.setenv("UV_CACHE_DIR", downloads)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
-    payload.directory.cache_clear()
-    yield tmp_path / "cache" / "gpumodels" / "environments"
-    payload.directory.cache_clear()
+    return tmp_path / "cache" / "gpumodels" / "environments"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,3 +204,10 @@ def slow_uv(place: Path) -> tuple[Path, Path]:
 def gone(pid: int) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_cache_that_was_deleted_is_made_again_in_the_same_notebook(environments: Path) -> None:
+    for _ in range(2):
+        with load("echo", gpu="none", engine="process") as model:
+            assert model(3) == 3
+        shutil.rmtree(environments.parent)

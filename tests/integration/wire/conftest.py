@@ -93,7 +93,7 @@ def serve(tmp_path):
             folder.mkdir()
             (folder / "model.py").write_text(source)
             if toml:
-                (folder / "model.toml").write_text(toml)
+                (folder / "model.toml").write_text(toml, "utf-8")
         running.append(Served(place or tmp_path / f"instance{len(running)}", folder, env, shm=shm))
         return running[-1]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -196,9 +197,9 @@ def test_an_interrupt_ends_the_server_though_calls_wait(serve):
 def test_closing_the_client_ends_its_running_calls(serve):
     client = serve().client()
     threading.Timer(0.3, client.close).start()
-    with pytest.raises(CallError, match="closed during the call"):
+    with pytest.raises(ModelGone, match="closed during the call"):
         client.call((BIG,), {"sleep": 60.0})
-    with pytest.raises(CallError, match="closed: load it again"):
+    with pytest.raises(ModelGone, match="closed: load it again"):
         client.call((1,), {})
 
 
@@ -274,10 +275,32 @@ def test_a_shared_memory_directory_that_vanished_falls_back_to_messages(serve):
     np.testing.assert_array_equal(result, BIG)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, "5", float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, "5", float("nan"), True, np.float32("nan"), -(10**400), 1j])
 def test_a_timeout_that_is_none_is_refused(client, timeout):
     with pytest.raises(InputError, match="timeout must be a number of seconds above 0"):
         client.call((1,), {}, timeout)
+
+
+@pytest.mark.parametrize(
+    "timeout", [float("inf"), 1e12, 10**400, 1e9, 3e7, np.float32(30), np.int64(30), Fraction(61, 2)]
+)
+def test_a_long_timeout_is_no_timeout(client, timeout):
+    assert client.call((1,), {}, timeout) == 1
+
+
+def test_a_timeout_holds_also_while_the_server_takes_no_region(serve):
+    served = serve()
+    client = served.client()
+    busy = threading.Thread(target=gone, args=(client, {"hold_gil": 60.0}))
+    busy.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    with pytest.raises(CallTimeout, match=r"within 0\.2 s"):
+        client.call((BIG,), {}, 0.2)
+    took = time.monotonic() - began
+    served.process.kill()
+    busy.join()
+    assert took < 5  # what the client gives such a request where the call has no timeout is 10 s
 
 
 def test_a_child_that_the_server_forks_does_not_keep_a_call_waiting(client):

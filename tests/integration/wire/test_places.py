@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import time
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpumodels.client import Client
-from gpumodels.errors import CallError, LoadTimeout
+from gpumodels.client import Client, descriptors
+from gpumodels.client.descriptors import Descriptor
+from gpumodels.errors import CallError, LoadFailed, LoadTimeout, ModelGone
 from gpumodels.protocol import files
+from tests.integration.wire.conftest import wait_until
 
 
 def test_a_directory_of_150_characters_works(serve, tmp_path):
@@ -40,26 +43,29 @@ def test_files_of_root_belong_to_the_directorys_owner(tmp_path):
     assert (tmp_path / "in-file").stat().st_uid == owner
 
 
-def test_two_clients_whose_descriptors_bear_one_number_reach_their_own_servers(serve):
+def test_two_clients_whose_descriptors_bear_one_number_reach_their_own_servers(serve, monkeypatch):
     first, second = serve("class Model:\n def load(self, d): pass\n def predict(self) -> int: return 1\n"), serve()
     before = first.client()
     assert before.call((), {}) == 1
     before.close()
-    old, number = before._connection._directory, before._connection._directory.fd
+    old, number = before._connection._socket, before._connection._socket.fd
     old.fd = -1
+    wait_until((second.sockets / files.SOCKET_NAME).exists)
+
+    def bear_the_same_number(within: Descriptor) -> Descriptor:
+        fd = files.open_socket(within.fd)
+        os.dup2(fd, number)  # what happens by itself when the old one is closed first
+        os.close(fd)
+        return Descriptor(number)
+
+    monkeypatch.setattr(descriptors, "server_socket", bear_the_same_number)
     after = Client(second.sockets, None, "echo")
-    new = after._connection._directory
-    os.dup2(new.fd, number)  # what happens by itself when the old one is closed first
-    os.close(new.fd)
-    new.fd = number
     after.wait_ready(time.monotonic() + 30, second.check_alive)
     assert after.call((2,), {}) == 2
     after.close()
 
 
 def test_a_stale_socket_that_nobody_listens_on_is_waited_for(serve, tmp_path):
-    import socket
-
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / files.SOCKET_NAME))
     client = Client(tmp_path, None, "echo")
@@ -68,6 +74,53 @@ def test_a_stale_socket_that_nobody_listens_on_is_waited_for(serve, tmp_path):
     with pytest.raises(CallError, match="still loading"):
         client.call((1,), {})
     client.close()
+
+
+@pytest.mark.parametrize("put", ["a link", "a file", *["another user's socket"] * (os.geteuid() == 0)])
+def test_what_is_no_socket_of_the_server_is_not_connected_to(serve, tmp_path, put):
+    served, place = serve(), tmp_path / "sock"
+    served.client()
+    place.mkdir()
+    false = place / files.SOCKET_NAME
+    if put == "a link":
+        false.symlink_to(served.sockets / files.SOCKET_NAME)
+    elif put == "a file":
+        false.touch()
+    else:
+        os.link(served.sockets / files.SOCKET_NAME, false)
+        os.chown(false, 12345, -1)
+    client = Client(place, None, "echo")
+    with pytest.raises(LoadFailed, match=r"echo cannot be reached \(grpc\.sock is not a socket of the model server"):
+        client.wait_ready(time.monotonic() + 10, served.check_alive)
+    with pytest.raises(CallError, match="is not a socket of the model server"):
+        client.call((1,), {})
+    client.close()
+
+
+def test_the_client_stays_with_its_server_whatever_lies_in_the_sockets_place_later(serve):
+    first, second = serve("class Model:\n def load(self, d): pass\n def predict(self) -> int: return 1\n"), serve()
+    client = first.client()
+    second.client()
+    socket_file = first.sockets / files.SOCKET_NAME
+    socket_file.unlink()
+    socket_file.symlink_to(second.sockets / files.SOCKET_NAME)
+    assert client.call((), {}) == 1
+    first.process.kill()
+    first.process.wait()
+    for _ in range(3):  # a channel that has lost its connection connects anew
+        with pytest.raises(ModelGone, match="does not answer"):
+            client.call((), {})
+
+
+def test_a_server_that_accepts_nobody_does_not_hold_up_the_wait(tmp_path):
+    with socket.socket(socket.AF_UNIX) as deaf, socket.socket(socket.AF_UNIX) as first:
+        deaf.bind(str(tmp_path / files.SOCKET_NAME))
+        deaf.listen(0)
+        first.connect(str(tmp_path / files.SOCKET_NAME))
+        client = Client(tmp_path, None, "deaf")
+        with pytest.raises(LoadTimeout):
+            client.wait_ready(time.monotonic() + 0.1, lambda: None)
+        client.close()
 
 
 def test_a_missing_place_is_named():

@@ -169,6 +169,8 @@ class Liar:
 
     def __init__(self) -> None:
         self.response = messages.ModelInferResponse()
+        self.metadata = messages.ModelMetadataResponse()
+        self.input = self.metadata.inputs.add(name="x", datatype="FP32", shape=[-1])
 
     def __getattr__(self, name: str) -> object:
         def unimplemented(_request, context):
@@ -180,9 +182,7 @@ class Liar:
         return messages.ModelReadyResponse(ready=True)
 
     def ModelMetadata(self, _request, _context):  # noqa: N802
-        response = messages.ModelMetadataResponse()
-        response.inputs.add(name="x", datatype="FP32", shape=[-1])
-        return response
+        return self.metadata
 
     def ModelInfer(self, _request, _context):  # noqa: N802
         return self.response
@@ -212,6 +212,28 @@ def test_a_server_without_our_extensions_is_called_by_messages(liar):
     assert list(servicer.shm.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"dims": "7"},
+        {"dims": "{"},
+        {"dims": "[" * 100_000},
+        {"dims": '[["N"]]'},
+        {"dims": "[-1]"},
+        {"dtype": "object"},
+        {"dtype": 3},
+        {"kind": "sound"},
+        {"description": 3},
+    ],
+    ids=lambda lie: str(lie)[:20],
+)
+def test_a_server_that_lies_about_its_inputs_is_a_call_error(liar, lie):
+    servicer, client = liar
+    messages.set_parameters(servicer.input, **lie)
+    with pytest.raises(CallError, match="what the server of liar says of itself cannot be read"):
+        client.call((np.zeros(1, np.float32),), {})
+
+
 LIES = {
     "shape without bytes": {"datatype": "FP32", "shape": [1 << 40], "raw": b"1234"},
     "negative shape": {"datatype": "FP32", "shape": [-1], "raw": b""},
@@ -227,6 +249,7 @@ LIES = {
     "a link": {"datatype": "UINT8", "shape": [4], "region": "out-" + "1" * 32},
     "a fifo": {"datatype": "UINT8", "shape": [4], "region": "out-" + "2" * 32},
     "a short file": {"datatype": "UINT8", "shape": [4], "region": "out-" + "3" * 32},
+    "a file without blocks": {"datatype": "UINT8", "shape": [1 << 30], "region": "out-" + "5" * 32},
     "no file": {"datatype": "UINT8", "shape": [4], "region": "out-" + "4" * 32},
 }
 
@@ -240,15 +263,30 @@ def test_a_reply_that_lies_is_a_call_error(liar, tmp_path, lie):
     (servicer.shm / ("out-" + "1" * 32)).symlink_to(tmp_path / "secret")
     os.mkfifo(servicer.shm / ("out-" + "2" * 32))
     (servicer.shm / ("out-" + "3" * 32)).write_bytes(b"123")
+    with (servicer.shm / ("out-" + "5" * 32)).open("wb") as sparse:
+        sparse.truncate(1 << 30)
     output = servicer.response.outputs.add(name="y", datatype=told["datatype"], shape=told["shape"])
     if "content_type" in told:
         messages.set_parameters(output, content_type=told["content_type"])
     if "region" in told:
-        messages.set_parameters(output, shared_memory_region=told["region"], shared_memory_byte_size=4)
+        messages.set_parameters(output, shared_memory_region=told["region"])
+        messages.set_parameters(output, shared_memory_byte_size=told["shape"][0])
     servicer.response.raw_output_contents.append(told.get("raw", b""))
     with pytest.raises(CallError, match="the answer of liar cannot be read"):
         client.call((np.zeros(1, np.float32),), {})
     assert (tmp_path / "secret").read_bytes() == b"1234"
+
+
+def test_many_outputs_in_one_place_do_not_multiply_what_the_server_wrote(liar):
+    servicer, client = liar
+    name = "out-" + "1" * 32
+    (servicer.shm / name).write_bytes(bytes(1000))
+    for index in range(3):
+        output = servicer.response.outputs.add(name=f"y{index}", datatype="UINT8", shape=[1000])
+        messages.set_parameters(output, shared_memory_region=name, shared_memory_byte_size=1000)
+        servicer.response.raw_output_contents.append(b"")
+    with pytest.raises(CallError, match="holds less than its tensors"):
+        client.call((np.zeros(1, np.float32),), {})
 
 
 def test_a_region_that_the_server_truncates_does_not_harm_the_notebook(serve):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gpumodels.client.directory import Directory
+from gpumodels.client import descriptors
 from gpumodels.errors import CallError
 
 DTYPES = [
@@ -126,7 +127,7 @@ def test_no_room_for_an_input_falls_back_to_a_message(echo, no_room):
 def test_no_room_for_a_result_falls_back_to_a_message(serve, no_room):
     served = serve()
     client = served.client(shm=False)
-    client._shm = client._replies._directory = Directory(served.shm)
+    client._shm = client._replies._directory = descriptors.directory(served.shm)
     value = np.arange(100_000)
     np.testing.assert_array_equal(client.call((value,), {}), value)
     assert served.shared_files() == []
@@ -161,6 +162,34 @@ def test_two_gibibytes_work_with_no_setting(serve):
     assert (result[1 << 30], result[-1], value[-1]) == (9, 3, 0)
 
 
+@pytest.fixture
+def little_memory():
+    """This process, not those it starts later, may take 200 MB more than it has."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    yield lambda: resource.setrlimit(resource.RLIMIT_AS, (_address_space() + (200 << 20), before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def test_a_result_that_does_not_fit_into_memory_is_a_clear_error(serve, little_memory):
+    served = serve(
+        "import numpy as np\n"
+        "class Model:\n"
+        "    def load(self, device): pass\n"
+        "    def predict(self, size: int) -> np.ndarray: return np.zeros(size, np.uint8)\n"
+    )
+    client = served.client()
+    client.call((100_000,), {})
+    little_memory()
+    with pytest.raises(CallError, match="the answer of model0 does not fit into the memory of this process"):
+        client.call((400 << 20,), {})
+    assert served.shared_files() == []
+    assert client.call((100_000,), {}).size == 100_000
+
+
 def test_many_threads_share_one_client(client):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -170,3 +199,11 @@ def test_many_threads_share_one_client(client):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(call, range(64)))
+
+
+def test_a_model_toml_with_a_byte_order_mark_is_read(serve):
+    served = serve(
+        "class Model:\n    def load(self, device): pass\n    def predict(self, x): return x + 1\n",
+        toml='\ufeffinputs = [{name="x", dtype="int64", shape=[]}]\r\n',
+    )
+    assert served.client().call((1,), {}) == 2

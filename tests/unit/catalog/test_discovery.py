@@ -122,3 +122,16 @@ def test_importing_and_listing_import_nothing_dear():
     code = f"import sys, gpumodels.catalog as c; c.names(); print([m for m in {dear} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_models_in_the_home_of_nobody_are_a_clear_error(monkeypatch):
+    monkeypatch.setenv("GPUMODELS_MODELS", "~nosuch/models")
+    with pytest.raises(GpumodelsError, match="GPUMODELS_MODELS names ~nosuch/models, and that home directory is not"):
+        names()
+
+
+def test_a_user_without_a_home_has_the_built_in_models(monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "getuid", lambda: 987654)
+    assert find("echo").name == "echo"

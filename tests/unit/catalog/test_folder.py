@@ -182,3 +182,24 @@ def test_code_may_be_a_package(folder):
     (place / "model").mkdir()
     (place / "model" / "__init__.py").touch()
     assert read_folder(place).entry == "model:Model"
+
+
+def test_files_of_a_folder_are_those_that_make_the_model(folder):
+    place = folder('name = "fish"\n[[weights]]\nfile = "w"\nsource = "data/w.bin"\nsha256 = "' + "0" * 64 + '"\n')
+    for name in (
+        ".git/HEAD", "__pycache__/model.pyc", ".ipynb_checkpoints/model.py", ".venv/lib/numpy.py", "mine/pyvenv.cfg",
+        "mine/lib/numpy.py", "deep/__pycache__/x.pyc", "data/w.bin", "data/labels.txt", "deep/er.py", ".dockerignore",
+    ):  # fmt: skip
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    (place / "dangling").symlink_to("nowhere")
+    expected = [".dockerignore", "data/labels.txt", "deep/er.py", "model.py", "model.toml"]
+    assert folder_files(read_folder(place)) == [(name, place / name) for name in expected]
+
+
+def test_files_of_a_folder_that_is_gone_are_a_clear_error(folder):
+    place = folder()
+    spec = read_folder(place)
+    shutil.rmtree(place)
+    with pytest.raises(ModelFolderError, match="fish cannot be read: No such file or directory"):
+        folder_files(spec)

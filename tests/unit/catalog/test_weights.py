@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.catalog import ModelSpec, Weights, cache_dir, fetch_weights
-from gpumodels.errors import WeightsError
+from gpumodels.errors import GpumodelsError, WeightsError
 
 ROOT = Path(__file__).parents[3]
 DATA = bytes(range(256)) * 9000
@@ -137,7 +137,7 @@ def test_any_user_can_read_the_weights_whatever_the_umask(published):
         os.umask(before)
     assert directory.stat().st_mode & 0o777 == 0o755
     assert (directory / "a").stat().st_mode & 0o777 == 0o755
-    assert (directory / "a" / "fish.bin").stat().st_mode & 0o777 == 0o644
+    assert (directory / "a" / "fish.bin").stat().st_mode & 0o777 == 0o444
 
 
 def test_a_model_without_weights_has_an_empty_directory():
@@ -149,6 +149,7 @@ def test_what_a_killed_notebook_left_half_written_is_replaced(published):
     home.mkdir(parents=True)
     for name in ("part", "part.archive"):
         (home / name).write_bytes(DATA[:100])
+        (home / name).chmod(0o444)
     assert (fetch_weights(spec(FISH), quiet) / "fish.bin").read_bytes() == DATA
     assert not left_over()
 
@@ -177,6 +178,14 @@ def test_a_file_is_downloaded_from_the_web(website, certificate, monkeypatch):
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(website):
     fails(Weights("fish.bin", f"{website.root}/fish.bin", SHA), "certificate is not trusted; .*GPUMODELS_CA_BUNDLE")
+
+
+@pytest.mark.parametrize("others", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_our_ca_bundle_comes_before_those_of_other_programs(website, certificate, monkeypatch, others):
+    monkeypatch.setenv("GPUMODELS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv(others, "/no/bundle")
+    website.pages["/fish.bin"] = ("application/octet-stream", DATA)
+    assert fetch_weights(spec(Weights("fish.bin", f"{website.root}/fish.bin", SHA)), quiet)
 
 
 def test_a_ca_bundle_that_is_not_there_is_named(website, monkeypatch):
@@ -307,3 +316,16 @@ def test_everything_that_built_in_models_fetch_is_pinned():
             assert weights["sha256"]
             assert weights["licence"]
             assert "pypi:" not in weights["source"] or weights["archive"]
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    nobody(monkeypatch)
+    with pytest.raises(GpumodelsError, match="your home directory is not known; set HOME or XDG_CACHE_HOME"):
+        fetch_weights(spec(FISH), quiet)
+
+
+def nobody(monkeypatch):
+    """As in a container whose user has no name."""
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "getuid", lambda: 987654)

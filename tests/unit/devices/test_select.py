@@ -237,3 +237,8 @@ def test_several_gpus_have_the_memory_together(three):
 
 def test_no_gpu_needs_no_memory(three):
     assert select("none", needed=GB) == ()
+
+
+def test_no_gpu_is_had_without_asking_the_driver():
+    code = "import sys; from gpumodels.devices import select; print(select('none'), 'pynvml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "() False\n"

@@ -174,3 +174,18 @@ def test_a_zombie_is_dead():
     until(lambda: " Z " in Path(f"/proc/{child}/stat").read_text())
     assert not same_process(child, start_time(child))
     os.waitpid(child, 0)
+
+
+def test_what_another_process_left_and_cannot_be_removed_keeps_no_guard_waiting(create, runtime):
+    """Its engine is down, or not installed any more."""
+    _, lease = create(engine="long-gone")
+    lease.release()
+    assert sweep(runtime) is False
+    assert sweep(runtime, of_process=directory_owner(runtime) + 1) is True
+    assert sweep(runtime, of_process=directory_owner(runtime)) is False
+    assert wait_for_endings(runtime, 5.0) is False, "no memory is on its way back"
+    runtime.claimed()[0].remove()
+
+
+def directory_owner(runtime):
+    return runtime.claimed()[0].record().owner.pid

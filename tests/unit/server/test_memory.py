@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import fcntl
+import threading
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,30 @@ def test_without_a_directory_nothing_is_shared():
         shared.register("r", "mine", 0, 1)
     with pytest.raises(OSError, match="Bad file descriptor"):
         shared.write_result(files.new_name("out"), TENSORS)
+
+
+def test_a_region_that_is_unregistered_while_orphans_are_looked_for_is_no_matter(tmp_path, monkeypatch):
+    names = [files.new_name("in"), files.new_name("in")]
+    shared = SharedMemory(str(tmp_path))
+    owners = []
+    for name in names:
+        owners.append((tmp_path / name).open("wb"))
+        owners[-1].write(b"1234")
+        owners[-1].flush()
+        fcntl.flock(owners[-1], fcntl.LOCK_SH)
+        shared.register(name, name, 0, 4)
+    flock, others = fcntl.flock, []
+
+    def unregister_meanwhile(fd: int, how: int) -> None:
+        if not others:
+            others.append(threading.Thread(target=shared.unregister, args=("",)))
+            others[0].start()
+            others[0].join(0.2)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", unregister_meanwhile)
+    (tmp_path / "new").write_bytes(b"1234")
+    shared.register("new", "new", 0, 4)
+    others[0].join()
+    for owner in owners:
+        owner.close()

@@ -1,0 +1,50 @@
+"""What no load can mean is refused in one sentence, before anything begins."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import gpumodels
+from gpumodels.errors import LoadRefused
+from gpumodels.manager import owner
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"timeout": "5"}, "timeout must be a number of seconds above 0, not '5'"),
+        ({"timeout": -1}, "timeout must be a number of seconds above 0, not -1"),
+        ({"timeout": 0}, "timeout must be"),
+        ({"timeout": math.nan}, "timeout must be"),
+        ({"timeout": True}, "timeout must be"),
+        ({"env": {"A": 1}}, "'A': 1 is no environment setting"),
+        ({"env": {"A=B": "1"}}, "'A=B': '1' is no environment setting"),
+        ({"env": {"A": "\0"}}, "is no environment setting"),
+        ({"env": {"": "1"}}, "is no environment setting"),
+        ({"env": ["A"]}, "env must be a dict of text to text"),
+        ({"engine": None}, "engine must be text"),
+    ],
+)
+def test_options_that_mean_nothing(options, words, runtime_path):
+    with pytest.raises(LoadRefused, match=f"^echo: .*{words}"):
+        gpumodels.load("echo", **options)
+    assert not runtime_path.exists()
+
+
+def test_a_model_is_named_by_text_or_a_path():
+    with pytest.raises(LoadRefused, match=r"not by 5\.$"):
+        gpumodels.load(5)
+
+
+def test_an_owner_in_a_removed_directory_has_no_notebook(tmp_path, monkeypatch):
+    place = tmp_path / "gone"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    place.rmdir()
+    with pytest.raises(OSError):
+        Path.cwd()
+    monkeypatch.setattr(owner, "_shell", lambda: SimpleNamespace(user_ns={}))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert owner.current().notebook == ""
