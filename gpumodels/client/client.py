@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import threading
 import time
@@ -9,27 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from gpumodels.client import descriptors
 from gpumodels.client.connection import Connection
-from gpumodels.client.directory import Directory
 from gpumodels.client.failures import translate
 from gpumodels.client.inputs import bind
 from gpumodels.client.regions import Regions
 from gpumodels.client.replies import ReplyReader
 from gpumodels.client.requests import send_inputs
 from gpumodels.client.result import Result
-from gpumodels.errors import CallError, InputError, LoadTimeout
+from gpumodels.errors import CallError, InputError, LoadFailed, LoadTimeout, ModelGone
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.metadata import read_signature
+from gpumodels.signature import SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from gpumodels.errors import GpumodelsError
     from gpumodels.signature import Signature
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is ready
 _METADATA_TIMEOUT = 10.0  # seconds
 _LOOK_TIMEOUT = 0.5  # seconds for one look: a server that loads may hold the GIL
+_ENDLESS = 366 * 86400.0  # seconds; gRPC takes deadlines of centuries for past ones
 
 
 class Client:
@@ -41,7 +45,7 @@ class Client:
     def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str) -> None:
         self.model = model
         self._pid = os.getpid()
-        self._shm = None if shm_dir is None else Directory(shm_dir)
+        self._shm = None if shm_dir is None else descriptors.directory(shm_dir)
         self._connection = Connection(socket_dir)
         self._signature: Signature | None = None
         self._regions: Regions | None = None
@@ -53,6 +57,7 @@ class Client:
         """Until the model is ready; raises LoadTimeout when time.monotonic() passes `deadline`.
 
         `check_alive` is called between two looks and raises, through this, when the instance has died.
+        Raises LoadFailed where something else than the server's socket lies in its place.
         """
         pause = _FIRST_PAUSE
         while not self._is_ready():
@@ -68,30 +73,34 @@ class Client:
         with self._lock:
             if self._signature is None:
                 request = messages.ModelMetadataRequest(name=self.model)
-                self._signature = read_signature(self._blocking("ModelMetadata", request, _METADATA_TIMEOUT))
+                response = self._blocking("ModelMetadata", request, _METADATA_TIMEOUT, time.monotonic())
+                try:
+                    self._signature = read_signature(response)
+                except SignatureError as error:
+                    raise CallError(f"what the server of {self.model} says of itself cannot be read: {error}") from None
             return self._signature
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Any:
         """Call the model; one output is returned as it is, several as a Result.
 
         Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
-        ends the call and cancels it in the server.
+        ends the call and cancels it in the server. A timeout of more than a year, or infinite, is none.
         """
         result = self.result(args, kwargs, timeout)
         return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
 
     def result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Result:
         """As `call`, but a Result also for a single output: a Result can draw itself."""
-        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-            raise InputError(f"{self.model}: timeout must be a number of seconds above 0, not {timeout!r}")
+        timeout = _seconds(timeout, self.model)
         signature = self.signature()
         inputs, image = bind(signature, args, kwargs, self.model)
         request = messages.ModelInferRequest(model_name=self.model, id=files.new_name("out"))
         messages.set_parameters(request, **{files.TRACEBACK: True})
-        with send_inputs(request, inputs, self._pool(), self.model):
+        began = time.monotonic()
+        with send_inputs(request, inputs, self._pool(), self.model, timeout):
             del inputs
             try:
-                response = self._blocking("ModelInfer", request, timeout)
+                response = self._blocking("ModelInfer", request, timeout, began)
             except BaseException:
                 self._replies.abandon(request.id)
                 raise
@@ -100,7 +109,10 @@ class Client:
         return Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
 
     def close(self) -> None:
-        """End the connection and remove the input regions; nothing in a forked child, and nothing the second time."""
+        """End the connection and remove the input regions; nothing in a forked child, and nothing the second time.
+
+        Calls that run in other threads end with ModelGone.
+        """
         if self._closed or os.getpid() != self._pid:
             return
         self._closed = True
@@ -114,7 +126,7 @@ class Client:
 
     def _is_ready(self) -> bool:
         self._check_usable()
-        if not self._connection.open():
+        if not self._connected(LoadFailed):
             return False
         try:
             request = messages.ModelReadyRequest(name=self.model)
@@ -122,14 +134,24 @@ class Client:
         except grpc.RpcError:
             return False
 
-    def _blocking(self, method: str, request: Any, timeout: float | None) -> Any:
-        """A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected."""
-        if not self._connection.open():
-            raise CallError(f"nobody listens on the socket of {self.model}: is it still loading?")
+    def _connected(self, problem: type[GpumodelsError]) -> bool:
         try:
-            future = getattr(self._connection.stub, method).future(request, timeout=timeout)
+            return self._connection.open()
+        except OSError as error:
+            raise problem(f"{self.model} cannot be reached ({error}): load it again") from None
+
+    def _blocking(self, method: str, request: Any, timeout: float | None, began: float) -> Any:
+        """The response, awaited until `timeout` seconds after `began`.
+
+        A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected.
+        """
+        if not self._connected(CallError):
+            raise CallError(f"nobody listens on the socket of {self.model}: is it still loading?")
+        left = None if timeout is None else max(0.0, began + timeout - time.monotonic())
+        try:
+            future = getattr(self._connection.stub, method).future(request, timeout=left)
         except ValueError:  # the channel was closed by another thread
-            raise CallError(f"the connection to {self.model} is closed: load it again") from None
+            raise self._closed_error() from None
         try:
             return future.result()
         except grpc.RpcError as error:
@@ -141,11 +163,24 @@ class Client:
     def _pool(self) -> Regions | None:
         with self._lock:
             if self._regions is None and self._shm is not None:
-                self._regions = Regions(self._shm, self._connection.stub)
+                self._regions = Regions(self._shm, self._connection.stub, self.model)
             return self._regions
 
     def _check_usable(self) -> None:
         if os.getpid() != self._pid:
             raise CallError(f"{self.model} was loaded by another process (this one is a fork of it): load it here too")
         if self._closed:
-            raise CallError(f"the connection to {self.model} is closed: load it again")
+            raise self._closed_error()
+
+    def _closed_error(self) -> ModelGone:
+        return ModelGone(f"the connection to {self.model} is closed: load it again")
+
+
+def _seconds(timeout: Any, model: str) -> float | None:
+    """The timeout of a call as gRPC takes it; raises InputError where it is none."""
+    if timeout is None:
+        return None
+    number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if not (number and timeout > 0):
+        raise InputError(f"{model}: timeout must be a number of seconds above 0, not {timeout!r}")
+    return None if timeout > _ENDLESS else float(timeout)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from gpumodels.client.directory import Directory
+from gpumodels.client import descriptors
 from gpumodels.protocol import files, messages
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gpumodels.client.descriptors import Descriptor
 
 _OPTIONS = [
     *messages.CHANNEL_OPTIONS,
@@ -32,20 +34,26 @@ _open: set[grpc.Channel] = set()
 
 
 class Connection:
-    """The directory's descriptor and, once the socket is there, the channel; `stub` has the protocol's methods."""
+    """The directory's descriptor and, once the socket is there, the channel; `stub` has the protocol's methods.
+
+    The socket is opened once: a channel that connects anew reaches the same server or nobody.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = Directory(directory)
+        self._directory = descriptors.directory(directory)
+        self._socket: Descriptor | None = None
         self._channel: grpc.Channel | None = None
         self.stub: SimpleNamespace = SimpleNamespace()
 
     def open(self) -> bool:
         """Make the channel if somebody listens on the socket; False where nobody does yet.
 
-        Asked first, because a channel that found no socket would wait a second before it tries again.
+        Asked first, because a channel that found no socket would wait a second before it tries again. Raises
+        BadFile (an OSError) where something else lies in the socket's place.
         """
-        if self._channel is None and self._answers():
-            self._channel = grpc.insecure_channel(f"unix:{files.socket_path(self._directory.fd)}", options=_OPTIONS)
+        if self._channel is None and (found := self._find()) is not None:
+            self._socket = found
+            self._channel = grpc.insecure_channel(f"unix:{files.descriptor_path(found.fd)}", options=_OPTIONS)
             self.stub = messages.stub(self._channel)
             _open.add(self._channel)
         return self._channel is not None
@@ -56,6 +64,12 @@ class Connection:
             self._channel.close()
             _open.discard(self._channel)
 
-    def _answers(self) -> bool:
+    def _find(self) -> Descriptor | None:
+        """The socket, if somebody listens on it."""
+        try:
+            found = descriptors.server_socket(self._directory)
+        except FileNotFoundError:  # not bound yet
+            return None
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(files.socket_path(self._directory.fd)) == 0
+            probe.setblocking(False)  # a server that accepts nobody would hold us up
+            return found if probe.connect_ex(files.descriptor_path(found.fd)) == 0 else None

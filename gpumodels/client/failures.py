@@ -23,5 +23,5 @@ def translate(error: grpc.RpcError, model: str, timeout: float | None) -> CallEr
     if code is grpc.StatusCode.UNAVAILABLE:
         return ModelGone(f"the model server of {model} does not answer")
     if code is grpc.StatusCode.CANCELLED:
-        return CallError(f"the connection to {model} was closed during the call")
+        return ModelGone(f"the connection to {model} was closed during the call")
     return CallError(f"the call on {model} failed ({code.name}): {details}")

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from gpumodels.client.failures import translate
 from gpumodels.protocol import files, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import SimpleNamespace
 
-    from gpumodels.client.directory import Directory
+    from gpumodels.client.descriptors import Descriptor
 
 _STEP = 1 << 20  # sizes are rounded up to this, so that regions fit again
 _KEEP = 256 << 20  # bytes of unused regions that are kept
@@ -40,20 +41,22 @@ class Region:
 class Regions:
     """The pool; safe to use from many threads."""
 
-    def __init__(self, directory: Directory, stub: SimpleNamespace) -> None:
+    def __init__(self, directory: Descriptor, stub: SimpleNamespace, model: str) -> None:
         self._directory = directory
         self._stub = stub
+        self._model = model
         self._free: list[Region] = []
         self._closed = False
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def lend(self, size: int) -> Iterator[Region | None]:
+    def lend(self, size: int, timeout: float | None = None) -> Iterator[Region | None]:
         """A region of at least `size` bytes for one call; None where there is no room or the server takes none.
 
-        Leaving the block by an exception discards the region.
+        Leaving the block by an exception discards the region. Raises CallTimeout where the server does not answer
+        within the `timeout` of the call, in seconds.
         """
-        region = self._take(size) or self._make(-(-size // _STEP) * _STEP)
+        region = self._take(size) or self._make(-(-size // _STEP) * _STEP, timeout)
         if region is None:
             yield None
             return
@@ -91,7 +94,7 @@ class Regions:
         if not keep:
             self._discard(region)
 
-    def _make(self, size: int) -> Region | None:
+    def _make(self, size: int, timeout: float | None) -> Region | None:
         name = files.new_name("in")
         try:
             region = Region(name, files.create(self._directory.fd, name, size), size)
@@ -101,8 +104,14 @@ class Regions:
             # Held while we live: the server frees the regions of clients that died.
             fcntl.flock(region.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             request = messages.SystemSharedMemoryRegisterRequest(name=name, key=name, byte_size=size)
-            self._stub.SystemSharedMemoryRegister(request, timeout=_CONTROL_TIMEOUT)
-        except (grpc.RpcError, ValueError):  # a server without the extension or sight of our files; a closed channel
+            self._stub.SystemSharedMemoryRegister(request, timeout=min(timeout or _CONTROL_TIMEOUT, _CONTROL_TIMEOUT))
+        except grpc.RpcError as error:
+            self._remove(region)
+            late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if late and timeout is not None and timeout <= _CONTROL_TIMEOUT:
+                raise translate(error, self._model, timeout) from None
+            return None  # a server without the extension or sight of our files
+        except ValueError:  # a closed channel
             self._remove(region)
             return None
         except BaseException:

@@ -18,10 +18,12 @@ _MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # protobuf ends at 2 GiB
 
 
 @contextlib.contextmanager
-def send_inputs(request: Any, inputs: list[Tensor], regions: Regions | None, model: str) -> Iterator[None]:
+def send_inputs(
+    request: Any, inputs: list[Tensor], regions: Regions | None, model: str, timeout: float | None
+) -> Iterator[None]:
     """Put the inputs into the request; a region among them is lent until the block ends.
 
-    Raises CallError where neither shared memory nor a message has room.
+    Raises CallError where neither shared memory nor a message has room, and CallTimeout.
     """
     for tensor in inputs:
         header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
@@ -31,7 +33,7 @@ def send_inputs(request: Any, inputs: list[Tensor], regions: Regions | None, mod
         messages.set_parameters(request, **{files.RESULTS: files.IN_FILES})
     places, size = files.offsets(tensor.nbytes for tensor in inputs)
     wanted = size if regions is not None and size > files.INLINE_LIMIT else 0
-    with regions.lend(wanted) if regions is not None and wanted else contextlib.nullcontext() as region:
+    with regions.lend(wanted, timeout) if regions is not None and wanted else contextlib.nullcontext() as region:
         if region is not None:
             _write(request, inputs, region, places)
         elif size > _MESSAGE_LIMIT:

@@ -56,13 +56,32 @@ def is_ours(name: str, prefix: str) -> bool:
 
 
 def open_directory(path: Path) -> int:
-    """A descriptor that stands for the directory, for use as `dir_fd` and in `socket_path`."""
+    """A descriptor that stands for the directory, for use as `dir_fd`, in `socket_path` and `open_socket`."""
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def socket_path(directory: int) -> str:
-    """The socket's path through a descriptor of its directory: short, however long the real one is."""
-    return f"/proc/self/fd/{directory}/{SOCKET_NAME}"
+    """Where a server binds its socket, through a descriptor of the directory: short, however long the real one is."""
+    return f"{descriptor_path(directory)}/{SOCKET_NAME}"
+
+
+def open_socket(directory: int) -> int:
+    """A descriptor that stands for the server's socket, for use in `descriptor_path`.
+
+    What a server can write is not believed: with a link in its place we would talk to any other socket of the user.
+    Raises BadFile where it is no socket, or neither ours nor the directory's owner's; OSError where there is none.
+    """
+    fd = os.open(SOCKET_NAME, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    found = os.fstat(fd)
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid not in {os.geteuid(), os.fstat(directory).st_uid}:
+        os.close(fd)
+        raise BadFile(f"{SOCKET_NAME} is not a socket of the model server")
+    return fd
+
+
+def descriptor_path(descriptor: int) -> str:
+    """A path to what the descriptor stands for, whatever lies by now where it was opened."""
+    return f"/proc/self/fd/{descriptor}"
 
 
 def create(directory: int, name: str, size: int) -> int:

@@ -8,11 +8,12 @@ sends none: its free sizes are then named d0, d1, ...
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from gpumodels.protocol import messages
 from gpumodels.protocol.tensors import DATATYPES, DTYPES
-from gpumodels.signature import Signature, TensorSpec
+from gpumodels.signature import Signature, SignatureError, TensorSpec
 
 
 def write_signature(response: Any, signature: Signature) -> None:
@@ -23,7 +24,7 @@ def write_signature(response: Any, signature: Signature) -> None:
 
 
 def read_signature(response: Any) -> Signature:
-    """Read the signature in a ModelMetadataResponse of our own server or of anybody's."""
+    """Read the signature in a ModelMetadataResponse of our own server or of anybody's; raises SignatureError."""
     return Signature(tuple(map(_read, response.inputs)), tuple(map(_read, response.outputs)))
 
 
@@ -41,15 +42,14 @@ def _write(spec: TensorSpec, tensor: Any) -> None:
 
 def _read(tensor: Any) -> TensorSpec:
     facts = messages.parameters(tensor)
-    dims = json.loads(str(facts["dims"])) if "dims" in facts else _dims(tensor.shape)
-    return TensorSpec(
-        name=tensor.name,
-        dtype=str(facts.get("dtype", DTYPES.get(tensor.datatype, "bytes"))),
-        shape=None if dims is None else tuple(dims),
-        kind=str(facts.get("kind", "")),
-        optional=bool(facts.get("optional", False)),
-        description=str(facts.get("description", "")),
-    )
+    try:
+        shape = json.loads(str(facts["dims"])) if "dims" in facts else _dims(tensor.shape)
+    except (ValueError, RecursionError) as error:
+        raise SignatureError("dims", str(error)) from None
+    table: dict[str, Any] = {key: facts[key] for key in ("kind", "optional", "description") if key in facts}
+    dtype = facts.get("dtype", DTYPES.get(tensor.datatype, "bytes"))
+    # A name that is no identifier, as foreign servers have them, can still be called by position.
+    return replace(TensorSpec.from_table({**table, "name": "x", "dtype": dtype, "shape": shape}), name=tensor.name)
 
 
 def _dims(shape: Any) -> list[int | str]:

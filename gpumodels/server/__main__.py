@@ -97,7 +97,7 @@ def _load(options: argparse.Namespace) -> Any:
 def _signature(folder: Path, model: Any) -> Signature:
     """What `model.toml` declares, or what the hints of `predict` say where it declares nothing."""
     path = folder / "model.toml"
-    tables = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    tables = tomllib.loads(path.read_text("utf-8-sig")) if path.is_file() else {}
     declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))
     return Signature(declared.inputs or infer_inputs(model.predict), declared.outputs or infer_outputs(model.predict))
 

@@ -71,9 +71,7 @@ class SharedMemory:
         """Forget a region, or all for ""; the map itself goes when no running call looks into it any more."""
         with self._lock:
             for known in [name] if name else list(self._regions):
-                region = self._regions.pop(known, None)
-                if region is not None:
-                    os.close(region.fd)
+                self._forget(known)
 
     def status(self, name: str) -> dict[str, Region]:
         """The region of that name, or all for ""."""
@@ -119,10 +117,17 @@ class SharedMemory:
 
     def _drop_orphans(self) -> None:
         """Free the regions of clients that died: each holds a flock on its regions' files as long as it lives."""
-        for name, region in self.status("").items():
-            if not files.is_ours(region.key, "in"):
-                continue
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(region.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.unregister(name)
-                self.discard(region.key)
+        with self._lock:  # all the time: a descriptor closed meanwhile may stand for another file by then
+            for name, region in list(self._regions.items()):
+                if not files.is_ours(region.key, "in"):
+                    continue
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(region.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._forget(name)
+                    self.discard(region.key)
+
+    def _forget(self, name: str) -> None:
+        """With the lock held."""
+        region = self._regions.pop(name, None)
+        if region is not None:
+            os.close(region.fd)
