@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from gpumodels.catalog.cache import cache_dir
 from gpumodels.catalog.discovery import find, names
-from gpumodels.catalog.download import Progress, index_url
+from gpumodels.catalog.folder import folder_files
+from gpumodels.catalog.network import ca_bundle, index_url
+from gpumodels.catalog.progress import Progress
 from gpumodels.catalog.scaffold import new
 from gpumodels.catalog.spec import Flavour, ModelSpec, Weights
 from gpumodels.catalog.weights import fetch_weights
@@ -14,9 +16,11 @@ __all__ = [
     "ModelSpec",
     "Progress",
     "Weights",
+    "ca_bundle",
     "cache_dir",
     "fetch_weights",
     "find",
+    "folder_files",
     "index_url",
     "names",
     "new",

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gpumodels.errors import GpumodelsError
+
 
 def cache_dir() -> Path:
-    """What can be made again: weights, environments. Not created here; may be deleted while nothing loads."""
+    """What can be made again: weights, environments. Not created here; may be deleted while nothing loads.
+
+    Raises GpumodelsError where the user has no home directory and XDG_CACHE_HOME names no other place.
+    """
     return _xdg("XDG_CACHE_HOME", ".cache")
 
 
 def data_dir() -> Path:
-    """What is the user's own, such as model folders. Not created here."""
+    """What is the user's own, such as model folders. Not created here. Raises GpumodelsError like `cache_dir`."""
     return _xdg("XDG_DATA_HOME", ".local/share")
 
 
 def _xdg(variable: str, default: str) -> Path:
     base = Path(os.environ.get(variable, ""))
-    # The specification says that a relative path is to be ignored.
-    return (base if base.is_absolute() else Path.home() / default) / "gpumodels"
+    if not base.is_absolute():  # which the specification says is to be ignored
+        try:
+            base = Path.home() / default
+        except RuntimeError:
+            raise GpumodelsError(f"your home directory is not known; set HOME or {variable}") from None
+    return base / "gpumodels"

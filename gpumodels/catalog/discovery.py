@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.catalog.cache import data_dir
 from gpumodels.catalog.folder import TOML, read_folder
-from gpumodels.errors import ModelNotFound
+from gpumodels.errors import GpumodelsError, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +75,24 @@ def _title(folder: Path) -> tuple[str, str]:
 
 def _sources() -> Iterator[Path]:
     """The directories that hold model folders."""
-    own = os.environ.get("GPUMODELS_MODELS")
-    yield Path(own).expanduser() if own else data_dir() / "models"
+    yield from _own_source()
     yield from _package_sources()
     shipped, checkout = _PACKAGE / "images", _PACKAGE.parent
     if shipped.is_dir():
         yield shipped
     elif (checkout / "pyproject.toml").is_file():
         yield checkout / "images"
+
+
+def _own_source() -> Iterator[Path]:
+    if own := os.environ.get("GPUMODELS_MODELS"):
+        try:
+            yield Path(own).expanduser()
+        except RuntimeError:
+            raise GpumodelsError(f"GPUMODELS_MODELS names {own}, and that home directory is not known") from None
+        return
+    with suppress(GpumodelsError):  # nobody's home, so there are no models in it
+        yield data_dir() / "models"
 
 
 def _package_sources() -> Iterator[Path]:

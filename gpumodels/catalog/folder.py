@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from dataclasses import fields
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from gpumodels.catalog.document import Document, shown
 from gpumodels.catalog.spec import ModelSpec, Weights
-from gpumodels.errors import ModelNotFound
+from gpumodels.errors import ModelFolderError, ModelNotFound
 from gpumodels.signature import Signature, SignatureError, TensorSpec
 
 TOML = "model.toml"
@@ -20,6 +21,8 @@ FIELDS = (
 )  # fmt: skip
 MAX_GRACE = 60
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+#: Marks a directory as a Python environment.
+_ENVIRONMENT = "pyvenv.cfg"
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PYPI = re.compile(r"pypi:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -50,6 +53,32 @@ def read_folder(folder: Path) -> ModelSpec:
         grace=_grace(document),
         env=_env(document),
     )
+
+
+def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
+    """The files that make the model what it is, as (path inside the folder, path), sorted.
+
+    Without local weights (they are pinned and mounted), hidden directories, `__pycache__` and Python environments.
+    Raises ModelFolderError where something cannot be read.
+    """
+    weights = {spec.folder / found.source for found in spec.weights}
+    found: list[Path] = []
+    try:
+        for place, directories, files in os.walk(spec.folder, onerror=_raise):
+            directories[:] = [name for name in directories if _travels(Path(place, name))]
+            found += [path for name in files if (path := Path(place, name)) not in weights and path.is_file()]
+    except OSError as error:
+        raise ModelFolderError(f"{shown(Path(error.filename))} cannot be read: {error.strerror}") from None
+    return sorted((str(path.relative_to(spec.folder)), path) for path in found)
+
+
+def _travels(directory: Path) -> bool:
+    name = directory.name
+    return not name.startswith(".") and name != "__pycache__" and not (directory / _ENVIRONMENT).exists()
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _checked(folder: Path) -> Path:

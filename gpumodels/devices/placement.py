@@ -38,6 +38,8 @@ def select(
     `allowed`, in MIG mode or without the memory (naming with `holder` who has it).
     """
     request = parse(asked)
+    if not request.names and not request.automatic:
+        return ()  # before the driver is asked, which takes a while the first time
     known = devices()
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
     if request.automatic:

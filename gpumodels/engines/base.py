@@ -7,20 +7,18 @@ contract suite (`tests/contract/`) runs over all engines.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.devices import Device
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory
-
-#: Told what goes on: a line of text, and how much of it is done (0 to 1) where that is known.
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gpumodels.errors import BuildFailed, EngineUnavailable
 from gpumodels.lease.locks import flocked
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Progress
+    from gpumodels.catalog import Progress
 
 _SHOWN_LINES = 20
 

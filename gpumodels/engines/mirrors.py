@@ -23,12 +23,12 @@ class Mirrors:
     @classmethod
     def from_environment(cls) -> Mirrors:
         """GPUMODELS_INDEX_URL and GPUMODELS_CA_BUNDLE, else what pip, uv and requests are told. Raises BuildFailed."""
-        index = catalog.index_url() or ""
-        names = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        name, bundle = next(((name, os.environ[name]) for name in names if os.environ.get(name)), ("", ""))
+        name, bundle = catalog.ca_bundle()
         if bundle and not Path(bundle).is_file():
             raise BuildFailed(f"{name} names {bundle}, which is not a file. Point it to a CA bundle or unset it.")
-        return cls(index, bundle, tuple((name, os.environ[name]) for name in _PROXIES if os.environ.get(name)))
+        return cls(
+            catalog.index_url(), bundle, tuple((name, os.environ[name]) for name in _PROXIES if os.environ.get(name))
+        )
 
     def for_uv(self) -> dict[str, str]:
         """Environment settings for uv; proxies are in the environment already."""

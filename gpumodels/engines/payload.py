@@ -32,6 +32,7 @@ def files() -> list[tuple[str, Path]]:
     return sorted(found)
 
 
+@cache
 def fingerprint() -> str:
     """A hash of the payload's content, hexadecimal."""
     digest = hashlib.sha256()
@@ -40,9 +41,8 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-@cache
 def directory() -> Path:
-    """A directory to put on PYTHONPATH that holds the payload and nothing else; made once per content."""
+    """A directory to put on PYTHONPATH that holds the payload and nothing else; made unless it is there."""
     place = cache_dir() / "server" / fingerprint()
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)

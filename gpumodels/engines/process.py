@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
 from gpumodels.engines import environment, payload
-from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
+from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.errors import EngineUnavailable
 from gpumodels.lease import processes
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory

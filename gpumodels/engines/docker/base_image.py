@@ -23,7 +23,7 @@ from gpumodels.errors import BaseImageUnavailable
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from gpumodels.engines.base import Progress
+    from gpumodels.catalog import Progress
 
 #: What `gpumodels base-image` makes, and what is used before anything is pulled.
 MADE = "gpumodels/base:bookworm"

@@ -16,7 +16,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, LogConfig, Mount
 
 from gpumodels import devices
-from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan, Progress
+from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.engines.docker import base_image, daemon, image, labels
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
 from gpumodels.lease.processes import MARK
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+    from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
+    from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
-    from gpumodels.engines.base import Progress
 
 #: The interpreter inside an image, and where things lie.
 PYTHON = "/opt/model/bin/python"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.catalog import find, names
-from gpumodels.errors import ModelFolderError, ModelNotFound
+from gpumodels.errors import GpumodelsError, ModelFolderError, ModelNotFound
 
 ROOT = Path(__file__).parents[3]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from gpumodels.catalog.folder import read_folder
+from gpumodels.catalog.folder import folder_files, read_folder
 from gpumodels.catalog.spec import Weights
 from gpumodels.errors import ModelFolderError, ModelNotFound
 from gpumodels.signature import TensorSpec

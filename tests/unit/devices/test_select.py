@@ -241,4 +241,6 @@ def test_no_gpu_needs_no_memory(three):
 
 def test_no_gpu_is_had_without_asking_the_driver():
     code = "import sys; from gpumodels.devices import select; print(select('none'), 'pynvml' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "() False\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "() False\n"
+    )

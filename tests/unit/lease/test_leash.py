@@ -217,6 +217,14 @@ def test_shared_memory_is_empty_when_the_leash_is_done(running, tmp_path):
     assert (tmp_path / "elsewhere" / "precious").exists()
 
 
+def test_shared_memory_that_is_gone_changes_nothing(running, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    _, lease, process = running(_DEAF, "--grace", "0", "--scratch", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").rmdir()
+    lease.release()
+    assert process.wait() == 98
+
+
 def test_a_server_that_writes_while_it_dies_leaves_nothing_in_shared_memory(running, tmp_path):
     busy = (
         "import os, signal\nsignal.signal(15, signal.SIG_IGN); print('up')\n"
