@@ -6,7 +6,24 @@ import pytest
 
 from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
+from tests import parts
 from tests.leftovers import Leftovers, Puppet, until
+
+_left_out = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "root: becomes another user, which only root may")
+
+
+def pytest_collection_modifyitems(config, items):
+    items[:], left, config.stash[_left_out] = parts.split(items)
+    config.hook.pytest_deselected(items=left)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(_left_out, []):
+        terminalreporter.write_line(f"{line}; `.ci/run` installs what a bare machine lacks")
 
 
 @pytest.fixture(autouse=True)

@@ -10,19 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gpumodels import engines
-from gpumodels.errors import EngineError
-
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-
-
-def docker_answers() -> bool:
-    try:
-        engines.engine("docker").check()
-    except EngineError:
-        return False
-    return True
 
 
 def demo(engine: str, runtime: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -33,7 +22,7 @@ def demo(engine: str, runtime: Path, out: Path) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.timeout(900)  # the first run builds an environment or image, and fetches the weights
-@pytest.mark.parametrize("engine", ["process", *(["docker"] if docker_answers() else [])])
+@pytest.mark.parametrize("engine", ["process", "docker"])
 def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
     runtime = tmp_path / "runtime"
     done = demo(engine, runtime, tmp_path)

@@ -279,6 +279,7 @@ def test_a_signal_in_the_first_moment_of_the_namespace_is_heard(create, leash):
         assert process.wait() == 99
 
 
+@pytest.mark.root
 def test_where_a_user_namespace_is_granted_and_useless_the_leash_does_without(public, leash):
     """As on systems that let anybody make a user namespace and forbid to use it: /proc cannot be written here."""
     prefix = (
@@ -306,6 +307,7 @@ def test_where_all_namespaces_are_forbidden_the_leash_does_without(create, leash
     assert _marked(directory) == []
 
 
+@pytest.mark.root
 def test_an_ordinary_user_s_leash_makes_its_namespace_as_well(public, leash):
     """Root's way is not everybody's: here by way of a user namespace."""
     where = "import os; print('up', os.getuid(), os.getpid()); import time; time.sleep(60)"

@@ -43,6 +43,7 @@ def test_one_that_is_open_to_others_is_refused(tmp_path):
         RuntimeDirectory(tmp_path / "open")
 
 
+@pytest.mark.root
 def test_one_of_another_user_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o700)
     os.chown(tmp_path / "theirs", 65534, 65534)

@@ -1,0 +1,75 @@
+"""What some tests need beyond Python packages: found out once, so that a run names what it had to leave out.
+
+In CI nothing is left out: a part that is missing there fails its tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpumodels import engines
+from gpumodels.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that a machine may lack, and which tests need it."""
+
+    name: str
+    there: Callable[[], bool]
+    needed_by: Callable[[pytest.Item], bool]
+
+
+@functools.cache
+def docker_answers() -> bool:
+    try:
+        engines.engine("docker").check()
+    except EngineError:
+        return False
+    return True
+
+
+def _with_docker(item: pytest.Item) -> bool:
+    parameters = getattr(item, "callspec", None)
+    return "docker" in item.path.as_posix() or (parameters is not None and "docker" in parameters.params.values())
+
+
+def _with_fake_nvml(item: pytest.Item) -> bool:
+    around = [item.path, item.path.with_name("conftest.py")]
+    return any(path.is_file() and "tests.fakes.nvml" in path.read_text() for path in around)
+
+
+def _as_root(item: pytest.Item) -> bool:
+    """Those that become other users, and those that start a second daemon or need mounts of their own."""
+    return item.get_closest_marker("root") is not None or "integration/docker" in item.path.as_posix()
+
+
+PARTS = (
+    Part("a Docker Engine", docker_answers, _with_docker),
+    Part("Chromium", lambda: bool(os.environ.get("CHROMIUM") or shutil.which("chromium")), lambda item: "browser" in item.path.parts),
+    Part("a C compiler (cc)", lambda: shutil.which("cc") is not None, _with_fake_nvml),
+    Part("root", lambda: os.getuid() == 0, _as_root),
+)  # fmt: skip
+
+
+def split(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[str]]:
+    """Tests to run, tests to leave out, and a line for each part that is missing."""
+    if os.environ.get("CI"):
+        return items, [], []
+    out: dict[str, list[pytest.Item]] = {}
+    for part in PARTS:
+        needing = [item for item in items if part.needed_by(item)]
+        if needing and not part.there():
+            out[part.name] = needing
+    left = {item for needing in out.values() for item in needing}
+    lines = [f"left out: {len(needing)} tests that need {name}" for name, needing in out.items()]
+    return [item for item in items if item not in left], list(left), lines
