@@ -35,7 +35,8 @@ $(READY): requirements.lock pyproject.toml labextension/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gpumodels needs Python 3.11 or newer: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' || { echo "Python cannot make environments here: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
+	@awk '/^uv==/ {here = 1; print; next} /^ / {if (here) print; next} {here = 0}' requirements.lock >$(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@

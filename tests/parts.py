@@ -38,6 +38,10 @@ def docker_answers() -> bool:
     return True
 
 
+def _chromium() -> bool:
+    return bool(os.environ.get("CHROMIUM") or shutil.which("chromium"))
+
+
 def _with_docker(item: pytest.Item) -> bool:
     parameters = getattr(item, "callspec", None)
     return "docker" in item.path.as_posix() or (parameters is not None and "docker" in parameters.params.values())
@@ -55,10 +59,10 @@ def _as_root(item: pytest.Item) -> bool:
 
 PARTS = (
     Part("a Docker Engine", docker_answers, _with_docker),
-    Part("Chromium", lambda: bool(os.environ.get("CHROMIUM") or shutil.which("chromium")), lambda item: "browser" in item.path.parts),
+    Part("Chromium", _chromium, lambda item: "browser" in item.path.parts),
     Part("a C compiler (cc)", lambda: shutil.which("cc") is not None, _with_fake_nvml),
     Part("root", lambda: os.getuid() == 0, _as_root),
-)  # fmt: skip
+)
 
 
 def split(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[str]]:
