@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import shlex
-import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from docker.errors import APIError, ImageNotFound
 
+from gpumodels.catalog import folder_files
 from gpumodels.engines import payload
-from gpumodels.engines.docker import daemon, labels
+from gpumodels.engines.docker import context, daemon, labels
 from gpumodels.engines.docker.layers import Layers
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.engines.docker.context import Files
 
 #: The interpreter inside an image, and where things lie.
 PYTHON = "/opt/model/bin/python"
@@ -37,19 +37,21 @@ _SHOWN_LINES = 20
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _CHATTER = re.compile(r"---> |Removing intermediate container|Requirement already satisfied|\W*━")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_NOT_OF_THE_MODEL = ("__pycache__", ".ipynb_checkpoints", ".git")
+
+#: Carries the index's address, which may hold a password. `docker history` shows every build argument but the
+#: predefined ones, of which this is the one that no index is reached by; files that a build copies stay in its layers.
+_UNRECORDED = "FTP_PROXY"
 
 _DOCKERFILE = f"""\
 ARG BASE
 FROM ${{BASE}}
 USER root
 RUN python3 -m venv --system-site-packages /opt/model
-ARG PIP_INDEX_URL
 ARG PIP_CERT
 COPY ca.pem /opt/ca.pem
-RUN {PYTHON} -m pip install --no-cache-dir {{server}}
+RUN {{index}}{PYTHON} -m pip install --no-cache-dir {{server}}
 COPY requirements.txt /opt/requirements.txt
-RUN {PYTHON} -m pip install --no-cache-dir -r /opt/requirements.txt
+RUN {{index}}{PYTHON} -m pip install --no-cache-dir -r /opt/requirements.txt
 COPY gpumodels {PAYLOAD}/gpumodels
 COPY folder {FOLDER}
 RUN {PYTHON} -m compileall -q {PAYLOAD} {FOLDER}
@@ -73,9 +75,9 @@ def build(
     building = _Building(client, spec, mirrors, progress, fresh)
     with daemon.answering(f"the image of {spec.name!r} was looked for"):
         if spec.dockerfile is not None:
-            context = {name.removeprefix("folder/"): data for name, data in _folder(spec)} | {"ca.pem": _ca(mirrors)}
-            base = building.image("-environment", context, base, {"FLAVOUR": flavour})
-        return building.image("", _context(spec, flavour, mirrors), base, {})
+            files: Files = {**dict(folder_files(spec)), "ca.pem": _ca(mirrors)}
+            base = building.image("-environment", files, base, {"FLAVOUR": flavour}, {"PIP_INDEX_URL": mirrors.index})
+        return building.image("", _files(spec, flavour, mirrors), base, {}, {_UNRECORDED: mirrors.index})
 
 
 @dataclass(frozen=True)
@@ -88,25 +90,35 @@ class _Building:
     progress: Progress
     fresh: bool
 
-    def image(self, suffix: str, context: dict[str, bytes], base: str, arguments: dict[str, str]) -> str:
-        """The tag of the image that `context` makes of `base`, built unless it is here."""
+    def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: dict[str, str]) -> str:
+        """The tag of the image that `files` make of `base`, built unless it is here.
+
+        `index` is the build argument that names the package index; it makes no other image of it.
+        """
         repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows less than we do
-        content = [repr(arguments).encode(), (_image_id(self.client, base) or base).encode()]
-        tag = f"gpumodels/{repository}{suffix}:{_fingerprint(context, content)}"
-        before = _image_id(self.client, tag)
-        if before is None or self.fresh:
-            self._build(context, tag, {"BASE": base, **arguments})
+        origin = f"{arguments} {_image_id(self.client, base) or base}"
+
+        def tag_of(fingerprint: str) -> str:
+            content = hashlib.sha256(f"{origin} {fingerprint}".encode()).hexdigest()[:12]
+            return f"gpumodels/{repository}{suffix}:{content}"
+
+        tag = tag_of(context.fingerprint(files))
+        if _image_id(self.client, tag) is None or self.fresh:
+            with context.packed(files) as (archive, packed):
+                tag = tag_of(packed)  # somebody may have edited a file since
+                before = _image_id(self.client, tag)
+                self._build(archive, tag, {"BASE": base, **arguments, **index})
             if before not in (None, _image_id(self.client, tag)):
                 with suppress(APIError):  # something runs from it, so it stays
                     self.client.images.remove(before)
         return tag
 
-    def _build(self, context: dict[str, bytes], tag: str, arguments: dict[str, str]) -> None:
+    def _build(self, archive: IO[bytes], tag: str, arguments: dict[str, str]) -> None:
         """Build with streamed progress; no container of a failed or cancelled build is left."""
         try:
             with daemon.closing_streams(self.client):
                 events = self.client.api.build(
-                    fileobj=_tar(context), custom_context=True, tag=tag, nocache=self.fresh, rm=True, forcerm=True,
+                    fileobj=archive, custom_context=True, tag=tag, nocache=self.fresh, rm=True, forcerm=True,
                     buildargs=arguments | self._settings(), labels={labels.MODEL: self.spec.name}, decode=True,
                 )  # fmt: skip
                 _follow(events, self.spec.name, self.progress)
@@ -118,47 +130,25 @@ class _Building:
             raise EngineUnavailable(f"Docker stopped in the middle of building the image of {self.spec.name!r}.")
 
     def _settings(self) -> dict[str, str]:
-        settings = dict(self.mirrors.proxies)
-        if self.mirrors.index:
-            settings["PIP_INDEX_URL"] = self.mirrors.index
-        if self.mirrors.ca_bundle:
-            settings["PIP_CERT"] = "/opt/ca.pem"
-        return settings
+        return {**dict(self.mirrors.proxies), **({"PIP_CERT": "/opt/ca.pem"} if self.mirrors.ca_bundle else {})}
 
 
-def _context(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> dict[str, bytes]:
-    """The build context, as file names and contents."""
-    context = {
-        "Dockerfile": _DOCKERFILE.replace("{server}", shlex.join(payload.REQUIREMENTS)).encode(),
-        "requirements.txt": "".join(
-            f"{line}\n" for line in (*spec.requirements(flavour), *payload.REQUIREMENTS)
-        ).encode(),
+def _files(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> Files:
+    """The build context of a model's image."""
+    index = f'PIP_INDEX_URL="${_UNRECORDED}" ' if mirrors.index else ""
+    dockerfile = _DOCKERFILE.replace("{server}", shlex.join(payload.REQUIREMENTS)).replace("{index}", index)
+    requirements = (*spec.requirements(flavour), *payload.REQUIREMENTS)
+    return {
+        "Dockerfile": dockerfile.encode(),
+        "requirements.txt": "".join(f"{line}\n" for line in requirements).encode(),
         "ca.pem": _ca(mirrors),
+        **{f"gpumodels/{name}": path for name, path in payload.files()},
+        **{f"folder/{name}": path for name, path in folder_files(spec)},
     }
-    context |= {f"gpumodels/{name}": path.read_bytes() for name, path in payload.files()}
-    return context | dict(_folder(spec))
 
 
 def _ca(mirrors: Mirrors) -> bytes:
     return Path(mirrors.ca_bundle).read_bytes() if mirrors.ca_bundle else b""
-
-
-def _folder(spec: ModelSpec) -> list[tuple[str, bytes]]:
-    weights = {spec.folder / found.source for found in spec.weights}  # local ones are mounted, not baked in
-    return [
-        (f"folder/{path.relative_to(spec.folder)}", path.read_bytes())
-        for path in sorted(spec.folder.rglob("*"))
-        if path.is_file()
-        and path not in weights
-        and not set(path.relative_to(spec.folder).parts) & set(_NOT_OF_THE_MODEL)
-    ]
-
-
-def _fingerprint(context: dict[str, bytes], more: list[bytes]) -> str:
-    digest = hashlib.sha256(b"\0".join(more))
-    for name in sorted(context):
-        digest.update(name.encode() + b"\0" + context[name] + b"\0")
-    return digest.hexdigest()[:12]
 
 
 def _image_id(client: DockerClient, name: str) -> str | None:
@@ -191,15 +181,3 @@ def _follow(events: Iterable[dict[str, Any]], model: str, progress: Progress) ->
                 f"The image of {model!r} could not be built: the step `{step}` failed ({event['error']}). "
                 f"Its last lines:\n{tail}"
             )
-
-
-def _tar(context: dict[str, bytes]) -> io.BytesIO:
-    """The context as a tar; the same bytes for the same content, so that the daemon's cache holds."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in sorted(context):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(context[name]), 0o755  # a Dockerfile may run some of them
-            archive.addfile(entry, io.BytesIO(context[name]))
-    buffer.seek(0)
-    return buffer

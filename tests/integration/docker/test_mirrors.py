@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import subprocess
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +47,27 @@ def test_build_takes_packages_from_the_given_index_and_trusts_the_given_ca(
         tag = engine("docker").prepare(catalog.find(path), "cpu", report.progress)
     listed = client.containers.run(tag, ["/opt/model/bin/python", "-m", "pip", "list"], remove=True).decode()
     assert {tuple(line.split()) for line in listed.splitlines()} >= {("onlyhere", "99"), ("numpy", "99")}
+
+
+def test_password_of_the_index_stays_nowhere_in_the_image(
+    folder: MakeFolder,
+    client: DockerClient,
+    bridge: str,
+    report: Recorded,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, password = folder("secretive", requirements=("onlyhere==99",)), uuid.uuid4().hex
+    with serving(tmp_path, bridge, *PACKAGES) as (index, bundle):
+        monkeypatch.setenv("GPUMODELS_INDEX_URL", index.replace("https://", f"https://ada:{password}@"))
+        monkeypatch.setenv("GPUMODELS_CA_BUNDLE", str(bundle))
+        tag = engine("docker").prepare(catalog.find(path), "cpu", report.progress)
+    shown = subprocess.run(["docker", "history", "--no-trunc", tag], check=True, capture_output=True).stdout
+    inspected = subprocess.run(["docker", "inspect", tag], check=True, capture_output=True).stdout
+    saved = subprocess.run(["docker", "save", tag], check=True, capture_output=True).stdout
+    assert b"compileall" in shown
+    assert b"onlyhere-99.dist-info" in saved
+    assert [password.encode() in place for place in (shown, inspected, saved)] == [False] * 3
 
 
 def test_ca_bundle_that_is_no_file_is_named(

@@ -1,0 +1,74 @@
+"""What a build is given: its files as a tar, hashed and sent a piece at a time, never in memory whole."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from gpumodels.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    #: Names in the build context, and the content of each or where it lies.
+    Files = Mapping[str, bytes | Path]
+
+_PIECE = 1 << 20
+
+
+def fingerprint(files: Files) -> str:
+    """A hash of names and contents, hexadecimal. Raises BuildFailed naming the file that cannot be read."""
+    return _write(files, None)
+
+
+@contextmanager
+def packed(files: Files) -> Iterator[tuple[IO[bytes], str]]:
+    """The tar, and the fingerprint of what is in it; it is gone after the block, or when this process dies."""
+    try:
+        archive = tempfile.TemporaryFile()  # noqa: SIM115  it is closed below
+    except OSError as error:
+        reason = error.strerror or error
+        raise BuildFailed(f"The image cannot be packed: {reason}. Name another place by TMPDIR.") from None
+    with archive:
+        made = _write(files, archive)
+        archive.seek(0)
+        yield archive, made
+
+
+def _write(files: Files, target: IO[bytes] | None) -> str:
+    """Write the tar to `target`, if there is one, and hash it: the same content gives the same bytes."""
+    sink = _Hashing(target)
+    with tarfile.open(fileobj=sink, mode="w|", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
+        for name, content in sorted(files.items()):
+            try:
+                _add(archive, name, content)
+            except OSError as error:
+                which = str(content) if isinstance(content, Path) else name
+                raise BuildFailed(f"{which} cannot be packed for the image: {error.strerror or error}.") from None
+    return sink.digest.hexdigest()
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes | Path) -> None:
+    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = file.seek(0, io.SEEK_END), 0o755  # a Dockerfile may run some of them
+        file.seek(0)
+        archive.addfile(entry, file)
+
+
+class _Hashing:
+    """Hashes what it passes on."""
+
+    def __init__(self, target: IO[bytes] | None) -> None:
+        self.digest = hashlib.sha256()
+        self._target = target
+
+    def write(self, data: bytes) -> None:
+        self.digest.update(data)
+        if self._target is not None:
+            self._target.write(data)
