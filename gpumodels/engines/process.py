@@ -107,11 +107,13 @@ class ProcessEngine(Engine):
         return str(environment.python_with(spec.requirements(flavour), spec.name, progress, fresh=fresh))
 
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
+        work = plan.directory.path / "work"  # not beside instance.json, where a model's careless file would be ours
+        work.mkdir(mode=0o700)
         with plan.directory.log.open("ab") as log:
             child = subprocess.Popen(
                 _command(plan, self.entry(plan.spec)),
                 env=_environment(plan),
-                cwd=plan.directory.path,
+                cwd=work,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

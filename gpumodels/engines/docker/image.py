@@ -76,8 +76,8 @@ def build(
     with daemon.answering(f"the image of {spec.name!r} was looked for"):
         if spec.dockerfile is not None:
             files: Files = {**dict(folder_files(spec)), "ca.pem": _ca(mirrors)}
-            base = building.image("-environment", files, base, {"FLAVOUR": flavour}, {"PIP_INDEX_URL": mirrors.index})
-        return building.image("", _files(spec, flavour, mirrors), base, {}, {_UNRECORDED: mirrors.index})
+            base = building.image("-environment", files, base, {"FLAVOUR": flavour}, "PIP_INDEX_URL")
+        return building.image("", _files(spec, flavour, mirrors), base, {}, _UNRECORDED)
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class _Building:
     progress: Progress
     fresh: bool
 
-    def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: dict[str, str]) -> str:
+    def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: str) -> str:
         """The tag of the image that `files` make of `base`, built unless it is here.
 
-        `index` is the build argument that names the package index; it makes no other image of it.
+        `index` is the build argument that names the package index, if there is one; it makes no other image of it.
         """
         repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows less than we do
         origin = f"{arguments} {_image_id(self.client, base) or base}"
@@ -107,7 +107,7 @@ class _Building:
             with context.packed(files) as (archive, packed):
                 tag = tag_of(packed)  # somebody may have edited a file since
                 before = _image_id(self.client, tag)
-                self._build(archive, tag, {"BASE": base, **arguments, **index})
+                self._build(archive, tag, {"BASE": base, **arguments, **self._settings(index)})
             if before not in (None, _image_id(self.client, tag)):
                 with suppress(APIError):  # something runs from it, so it stays
                     self.client.images.remove(before)
@@ -119,7 +119,7 @@ class _Building:
             with daemon.closing_streams(self.client):
                 events = self.client.api.build(
                     fileobj=archive, custom_context=True, tag=tag, nocache=self.fresh, rm=True, forcerm=True,
-                    buildargs=arguments | self._settings(), labels={labels.MODEL: self.spec.name}, decode=True,
+                    buildargs=arguments, labels={labels.MODEL: self.spec.name}, decode=True,
                 )  # fmt: skip
                 _follow(events, self.spec.name, self.progress)
         except APIError as error:
@@ -129,8 +129,13 @@ class _Building:
         if _image_id(self.client, tag) is None:
             raise EngineUnavailable(f"Docker stopped in the middle of building the image of {self.spec.name!r}.")
 
-    def _settings(self) -> dict[str, str]:
-        return {**dict(self.mirrors.proxies), **({"PIP_CERT": "/opt/ca.pem"} if self.mirrors.ca_bundle else {})}
+    def _settings(self, index: str) -> dict[str, str]:
+        settings = dict(self.mirrors.proxies)
+        if self.mirrors.index:
+            settings[index] = self.mirrors.index
+        if self.mirrors.ca_bundle:
+            settings["PIP_CERT"] = "/opt/ca.pem"
+        return settings
 
 
 def _files(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> Files:

@@ -17,6 +17,7 @@ from uv import find_uv_bin
 
 from gpumodels.engines import environment
 from gpumodels.errors import BuildFailed, LoadCancelled
+from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import load
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypat
     for name, value in kernels.items():
         monkeypatch.setenv(name, value)
     with load(folder, gpu="none", engine="process", env={"MINE": "yes"}) as model:
-        told = model({})
+        told, place = model({}), RuntimeDirectory().directory(model.record.id).path
+    assert told["cwd"] == str(place / "work")
     assert told["found"] == ["numpy"]
     assert told["environment"]["MINE"] == "yes"
     assert told["environment"]["CUDA_VISIBLE_DEVICES"] == ""
