@@ -18,12 +18,14 @@ class Descriptor:
     for something else.
     """
 
+    _close = staticmethod(os.close)  # at the interpreter's end the module may be empty already
+
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     def __del__(self) -> None:
         if self.fd >= 0:
-            os.close(self.fd)
+            self._close(self.fd)
 
 
 def directory(path: Path) -> Descriptor:

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+KEPT_LONGEST = """
+import sys
+from pathlib import Path
+from gpumodels.client.descriptors import directory
+sys.excepthook = lambda *_, kept=directory(Path("/")): None  # let go when modules are empty already
+"""
+
+
+def test_a_descriptor_that_outlives_its_module_at_the_interpreters_end_says_nothing():
+    done = subprocess.run([sys.executable, "-c", KEPT_LONGEST], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
