@@ -43,8 +43,8 @@ def _chromium() -> bool:
 
 
 def _with_docker(item: pytest.Item) -> bool:
-    parameters = getattr(item, "callspec", None)
-    return "docker" in item.path.as_posix() or (parameters is not None and "docker" in parameters.params.values())
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "docker" in item.path.as_posix() or any(isinstance(each, str) and each == "docker" for each in parameters)
 
 
 def _with_fake_nvml(item: pytest.Item) -> bool:
