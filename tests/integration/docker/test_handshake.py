@@ -75,6 +75,6 @@ def test_file_of_the_same_name_that_is_another_file_is_noticed_inside(tmp_path: 
     os.chown(outside / "lease", 65532, 65532)
     same_names = "import secrets\nsecrets.token_hex = lambda count: 'ab' * count\n"
     said = load_apart(tmp_path / "private", "docker", before=same_names).stdout
-    assert "LeaseUnseen: What was started for echo does not see this machine's lease file" in said
+    assert "LeaseUnseen: What was started for echo does not see this machine's files" in said
     here = f"gpumodels.runtime={tmp_path}/private/runtime"
     assert client.api.containers(all=True, filters={"label": here}) == []

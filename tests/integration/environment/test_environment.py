@@ -92,7 +92,13 @@ def test_interrupt_ends_uv_and_leaves_nothing(
     uv, pid = slow_uv(tmp_path)
     monkeypatch.setattr(environment, "_uv", lambda: str(uv))
     began = threading.Event()
-    threading.Thread(target=lambda: began.wait(60) and os.kill(os.getpid(), signal.SIGINT)).start()
+
+    def interrupt() -> None:
+        began.wait(60)
+        time.sleep(0.2)  # until uv is waited for: a signal just before that is heard only after uv's next line
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
 
     class Interrupting(type(report)):
         def progress(self, text: str, fraction: float | None) -> None:
