@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpumodels.catalog import folder_files
 from gpumodels.errors import LoadRefused
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def check(model: object, engine: object, timeout: object, env: object) -> None:
 def _content(spec: ModelSpec) -> _Content:
     """The folder's files as they are now: an edited model is another model."""
     found = []
-    for path in sorted(spec.folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+    for name, path in folder_files(spec):
+        with suppress(FileNotFoundError):  # removed since it was listed
             status = path.stat()
-            found.append((str(path.relative_to(spec.folder)), status.st_size, status.st_mtime_ns))
+            found.append((name, status.st_size, status.st_mtime_ns))
     return tuple(found)
