@@ -2,10 +2,11 @@
 
     python benchmarks/load.py [--rounds 11]
 
-Three figures, medians, taken in turns so that whatever else the machine does falls on all of them:
+Four figures, medians, taken in turns so that whatever else the machine does falls on all of them:
 - docker run: the Docker CLI runs the model server of that image (no leash, no hardening), until the same readiness
   probe over the same kind of socket answers;
-- first: `%load_model` as the first thing that a fresh kernel does with gpumodels, whose imports count;
+- at once: `%load_model` in a fresh kernel in the very moment after `%load_ext gpumodels`, whose imports count;
+- first: the same a second later, when what `%load_ext` imports ahead, on a thread, is there;
 - again: `%load_model` in a kernel that has loaded before.
 
 Target: %load_model at most 1.3 x docker run.
@@ -24,6 +25,7 @@ import uuid
 from pathlib import Path
 
 TARGET = 1.3  # times docker run
+_TYPING = 1.0  # seconds between two cells
 MAGIC = "echo --gpu none --engine docker"
 
 
@@ -62,6 +64,11 @@ class Kernel:
     def load(self) -> float:
         """Seconds that `%load_model` took; the model is stopped again."""
         return float(self._ask("load"))
+
+    def load_later(self) -> float:
+        """The same, as who types the next cell meets it."""
+        time.sleep(_TYPING)
+        return self.load()
 
     def close(self) -> None:
         self._process.communicate()
@@ -112,21 +119,26 @@ def main() -> int:
         return 0
     image = image_of_echo()
     docker_run(image)  # warms the image's files, which favours nobody
-    plain, first, again = [], [], []
+    plain, at_once, first, again = [], [], [], []
     for _ in range(asked.rounds):
         plain.append(docker_run(image))
         kernel = Kernel()
-        first.append(kernel.load())
+        at_once.append(kernel.load())
+        kernel.close()
+        kernel = Kernel()
+        first.append(kernel.load_later())
         again.append(kernel.load())
         kernel.close()
     base = statistics.median(plain)
     print(f"rounds {asked.rounds}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for name, taken in (("docker run", plain), ("%load_model, first", first), ("%load_model, again", again)):
+    rows = {"docker run": plain, "%load_model, at once": at_once, "first": first, "again": again}
+    for name, taken in rows.items():
         middle = statistics.median(taken)
         print(f"{name:20} {middle:6.3f} s   {middle / base:4.2f} x   ({min(taken):.3f} to {max(taken):.3f})")
-    verdicts = ["met" if statistics.median(taken) <= TARGET * base else "missed" for taken in (first, again)]
-    print(f"target: at most {TARGET} x docker run: {verdicts[0]} by the first load, {verdicts[1]} by later ones")
-    return 0 if verdicts[1] == "met" else 1
+    met = {name: statistics.median(taken) <= TARGET * base for name, taken in rows.items() if taken is not plain}
+    said = ", ".join(f"{name} {'met' if kept else 'missed'}" for name, kept in met.items())
+    print(f"target, at most {TARGET} x docker run: {said}")
+    return 0 if met["first"] and met["again"] else 1
 
 
 if __name__ == "__main__":
