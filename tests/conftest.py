@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from gpumodels.lease import guard, held
@@ -13,6 +15,8 @@ _left_out = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config):
+    # A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "root: becomes another user, which only root may")
 
 

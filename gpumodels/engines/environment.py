@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.catalog.cache import cache_dir
-from gpumodels.engines import payload
+from gpumodels.engines import payload, program
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
 from gpumodels.lease.locks import flocked
@@ -81,20 +79,11 @@ def _uv() -> str:
 
 def _run(command: list[str], model: str, progress: Progress) -> None:
     """Run uv, showing its lines as they come; it and what it started are gone when this ends, also by an interrupt."""
-    lines: list[str] = []
     environment = {**os.environ, **Mirrors.from_environment().for_uv()}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                progress(f"installing for {model}: {line.strip()}", None)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
+    code, lines = program.run(
+        command, lambda line: progress(f"installing for {model}: {line}", None), environment=environment
+    )
+    if code:
         tail = "\n".join(lines[-_SHOWN_LINES:])
         raise BuildFailed(
             f"The environment of {model!r} could not be made. Mend `requirements` in its model.toml, or the network. "

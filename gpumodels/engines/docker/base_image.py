@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, ImageNotFound
 from docker.utils import parse_repository_tag
 
+from gpumodels.engines import program
 from gpumodels.engines.docker import daemon
 from gpumodels.engines.docker.layers import Layers
 from gpumodels.errors import BaseImageUnavailable
@@ -101,15 +102,8 @@ def make(progress: Progress) -> str:
 
 
 def _run(command: list[str], progress: Progress) -> None:
-    lines: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                progress(f"base image: {line.strip()}", None)
-        except BaseException:
-            process.terminate()  # debootstrap then takes back what it mounted
-            raise
-    if process.returncode:
+    # On SIGTERM debootstrap takes back what it mounted.
+    code, lines = program.run(command, lambda line: progress(f"base image: {line}", None), end_with=signal.SIGTERM)
+    if code:
         tail = "\n".join(lines[-10:])
         raise BaseImageUnavailable(f"The base image could not be made: {command[0]} failed. It said:\n{tail}")
