@@ -28,7 +28,9 @@ async def test_nothing_running_is_an_empty_list(jp_fetch, shelf):
 
 async def test_a_running_model_is_described(jp_fetch, shelf):
     owner = Owner(pid=4711, kernel_id="k-1", notebook="/home/ada/signs.ipynb")
-    shelf.put("ctpn-1", model="ctpn", owner=owner, state="ready", devices=({"uuid": "GPU-a", "index": 0},))
+    shelf.put(
+        "ctpn-1", model="ctpn", owner=owner, state="ready", devices=({"uuid": "GPU-a", "index": 0, "label": "GPU 0"},)
+    )
     assert _models(await jp_fetch("gpumodels", "api", "models")) == [
         {
             "id": "ctpn-1",

@@ -173,7 +173,9 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(create, record, monk
 
 
 def test_records_come_back_as_they_were(create, record):
-    wanted = record(devices=({"uuid": "GPU-1", "index": 0, "name": "A"},), engine_ref={"pid": 1}, memory=5)
+    wanted = record(
+        devices=({"uuid": "GPU-1", "index": 0, "name": "A", "label": "GPU 0"},), engine_ref={"pid": 1}, memory=5
+    )
     directory, _ = create()
     directory.write(wanted)
     assert directory.record() == wanted
@@ -398,3 +400,13 @@ def test_a_cleaner_of_old_files_skips_everything_while_a_model_is_loaded(create,
 
 def test_the_version_is_in_every_record(record):
     assert json.loads(record().to_json())["version"] == VERSION == InstanceRecord.version
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [([], "CPU"), (["GPU 0"], "GPU 0"), (["GPU 0", "GPU 2"], "GPU 0, 2"), (["GPU 0 slice 1"], "GPU 0 slice 1")],
+)
+def test_what_it_runs_on_is_shown_by_its_devices_labels(record, labels, shown):
+    assert (
+        record(devices=tuple({"uuid": "", "index": 0, "name": "", "label": label} for label in labels)).device == shown
+    )
