@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Progress
 
 _SHOWN_LINES = 20
+#: What a notebook's kernel sets, so that its cells are coloured; texts of ours are read where colours are mere noise.
+COLOURING = ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR")
 
 
 def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *, fresh: bool = False) -> Path:
@@ -79,9 +81,12 @@ def _uv() -> str:
 
 def _run(command: list[str], model: str, progress: Progress) -> None:
     """Run uv, showing its lines as they come; it and what it started are gone when this ends, also by an interrupt."""
-    environment = {**os.environ, **Mirrors.from_environment().for_uv()}
+    inherited = {name: value for name, value in os.environ.items() if name not in COLOURING}
+    environment = {**inherited, **Mirrors.from_environment().for_uv(), "NO_COLOR": "1"}
     code, lines = program.run(
-        command, lambda line: progress(f"installing for {model}: {line}", None), environment=environment
+        [*command, "--color", "never"],
+        lambda line: progress(f"installing for {model}: {line}", None),
+        environment=environment,
     )
     if code:
         tail = "\n".join(lines[-_SHOWN_LINES:])

@@ -36,6 +36,7 @@ _PRIVATE_TO_THE_KERNEL = (
     "CUDA_",
     "NVIDIA_",
     "GPUMODELS_",
+    *environment.COLOURING,
 )
 #: What the leash may need beyond the grace, on a loaded machine.
 _MARGIN = 2.0

@@ -80,6 +80,17 @@ def test_requirement_that_does_not_exist_shows_uvs_lines_and_leaves_nothing(
     assert left(environments) == []
 
 
+def test_kernel_that_asks_for_colours_gets_plain_words_of_uv(
+    environments: Path, report: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(BuildFailed) as raised:
+        environment.python_with(("gpumodels-no-such-package==1.2.3",), "unmet", report.progress)
+    environment.python_with(SMALL, "small", report.progress)
+    assert "\x1b" not in str(raised.value) + str(report.progressed)
+
+
 def test_requirement_that_is_none_shows_uvs_lines(environments: Path, report: Recorded) -> None:
     with pytest.raises(BuildFailed, match=r"(?s)'garbled'.*not a requirement"):
         environment.python_with(("not a requirement!",), "garbled", report.progress)
@@ -185,6 +196,7 @@ def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypat
     kernels = {
         "PYTHONPATH": str(tmp_path / "notebooks-own"), "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": "module://inline",
         "VIRTUAL_ENV": "/nonexistent", "JPY_PARENT_PID": "1", "CUDA_VISIBLE_DEVICES": "0", "GPUMODELS_INDEX_URL": "",
+        "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1",
     }  # fmt: skip
     for name, value in kernels.items():
         monkeypatch.setenv(name, value)
