@@ -8,6 +8,7 @@ import pytest
 
 from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.manager import instances
 from tests import parts
 from tests.leftovers import Leftovers, Puppet, until
 
@@ -39,6 +40,7 @@ def runtime_path(tmp_path):
         yield path
         if path.is_dir():
             _clear(path)
+        instances._models.clear()
 
 
 def _clear(path):

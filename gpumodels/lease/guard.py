@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from gpumodels.lease.processes import wait_for_death
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_ensuring = threading.Lock()  # threads that load at once need one guard
 #: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
 
@@ -33,14 +35,18 @@ def ensure(module: str, runtime_directory: Path) -> None:
     It inherits a descriptor of this process, so that a reused process id can never be taken for it.
     """
     key = (os.getpid(), runtime_directory)
-    running = _guards.get(key)
-    if running is not None and running.poll() is None:
-        return
+    with _ensuring:
+        running = _guards.get(key)
+        if running is None or running.poll() is not None:
+            _guards[key] = _start(module, runtime_directory)
+
+
+def _start(module: str, runtime_directory: Path) -> subprocess.Popen[bytes]:
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
     pidfd = os.pidfd_open(os.getpid())
     try:
-        _guards[key] = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", module, str(pidfd), str(os.getpid())],
             env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime_directory)},
             cwd="/",

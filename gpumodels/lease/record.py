@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -37,6 +38,8 @@ class InstanceRecord:
     created: float
     state: State = "loading"
     devices: tuple[dict[str, Any], ...] = ()
+    #: What the user wrote to load it: a name or a path.
+    asked: str = ""
     #: Where its shared memory lies, "" where there is none.
     shared_memory: str = ""
     #: What the engine needs to find it again: container id, or process id and start time.
@@ -55,6 +58,11 @@ class InstanceRecord:
         if not self.devices:
             return "CPU"
         return "GPU " + ", ".join(device["label"].removeprefix("GPU ") for device in self.devices)
+
+    @property
+    def load_line(self) -> str:
+        """What loads it again, in a notebook."""
+        return f"`%load_model {shlex.quote(self.asked or self.model)}`"
 
     def with_(self, **changes: Any) -> InstanceRecord:
         """A copy with some fields changed."""

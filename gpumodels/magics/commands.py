@@ -74,7 +74,7 @@ class ModelMagics(Magics):
         from gpumodels.manager import stop  # noqa: PLC0415
 
         chosen = self._instance(asked.model, alive=True)
-        stopped = stop(chosen, everything=asked.everything)
+        stopped = stop(chosen, everything=asked.everything, by="this notebook")
         if not asked.silent:
             names = ", ".join(record.model for record in stopped)
             print(f"stopped {names}" if names else "nothing was running")  # noqa: T201
@@ -83,11 +83,15 @@ class ModelMagics(Magics):
         from gpumodels.manager import handles  # noqa: PLC0415
 
         chosen = self._instance(asked.model, alive=False)
-        found = [model for model in handles() if (model.alive if chosen is None else model.is_called(chosen))]
+        known = handles()
+        found = [model for model in known if (model.alive if chosen is None else model.is_called(chosen))]
+        found = found or (known[-1:] if chosen is None else [])  # none runs: the last one may tell why
         if not found:
             which = f"No model {asked.model!r}" if asked.model else "No model"
             raise ModelNotFound(f"{which} was loaded by this notebook.")
         for model in found:
+            if len(found) > 1:
+                print(f"{model.name} ({model.record.id}):")  # noqa: T201
             print(model.logs())  # noqa: T201
 
     def _gpus(self, asked: Namespace) -> None:

@@ -86,17 +86,18 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
     remove_shared_memory(record.shared_memory)
 
 
-def stop(name: str | None = None, *, everything: bool = False) -> list[InstanceRecord]:
+def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> list[InstanceRecord]:
     """Stop models of this process: the one called `name` (or by instance id), the only one, or `everything`.
 
-    Returns what was stopped. Raises ModelNotFound if that is none, or not clear.
+    `by` says who does, by default this notebook or program. Returns what was stopped. Raises ModelNotFound if that is
+    none, or not clear.
     """
     mine = models()
     chosen = [model for model in mine if everything or name is None or model.is_called(name)]
     if not everything:
         _check_choice(chosen, mine, name)
     for model in chosen:
-        stop_instance(model.record.id, "this notebook")
+        model.stop(by)
     return [model.record for model in chosen]
 
 
@@ -106,4 +107,4 @@ def _check_choice(chosen: list[Model], mine: list[Model], name: str | None) -> N
         here = f"Running here: {names}." if mine else "Nothing runs here."
         raise ModelNotFound(f"No model {name!r} was loaded by this notebook. {here}" if name else here)
     if len(chosen) > 1 and name is None:
-        raise ModelNotFound(f"Several models run here ({names}): say which one, or --all.")
+        raise ModelNotFound(f"Several models run here ({names}): name one of them, or stop all.")

@@ -94,11 +94,13 @@ class _Loading:
         self.env = env
         self.fresh = fresh
         self.began = time.monotonic()
+        self.asked = ""
         #: Until when memory that is lacking may still be on its way back from an instance that is ending.
         self.memory_deadline = self.began
 
     def run(self, model: str | Path, engine_name: str, replaced: Model | None) -> Model:
         spec = catalog.find(model)
+        self.asked = str(model)
         request = Request.of(spec, str(self.gpu), engine_name, self.env)
         if replaced is not None and replaced.alive and replaced.request == request and not self.fresh:
             return replaced
@@ -113,7 +115,7 @@ class _Loading:
         weights = catalog.fetch_weights(spec, self.report.progress) if spec.weights else None
         if replaced is not None and replaced.alive:
             freeing = True
-            replaced.stop("this notebook, to load it anew")
+            replaced.stop()
         try:
             self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
             return self._start(spec, request, prepared, weights)
@@ -231,6 +233,7 @@ class _Loading:
             engine=engine.name,
             owner=owner.current(),
             created=time.time(),
+            asked=self.asked,
             devices=tuple(
                 {"uuid": each.uuid, "index": each.index, "name": each.name, "label": each.label} for each in chosen
             ),

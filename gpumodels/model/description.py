@@ -52,10 +52,10 @@ def docstring(name: str, device: str, signature: Signature) -> str:
             f"{name} on {device}.",
             "",
             "Inputs",
-            *_table(signature.inputs),
+            *_table(signature.inputs, inputs=True),
             "",
             "Outputs",
-            *(_table(signature.outputs) or ["    whatever the model returns"]),
+            *(_table(signature.outputs, inputs=False) or ["    whatever the model returns"]),
             "",
             "Example",
             f"    {outputs + ' = ' if outputs else ''}model({needed})",
@@ -63,8 +63,8 @@ def docstring(name: str, device: str, signature: Signature) -> str:
     )
 
 
-def _table(specs: Iterable[TensorSpec]) -> list[str]:
-    rows = [(spec.name, _type(spec), _meaning(spec)) for spec in specs]
+def _table(specs: Iterable[TensorSpec], *, inputs: bool) -> list[str]:
+    rows = [(spec.name, _type(spec), _meaning(spec) if inputs else spec.description) for spec in specs]
     if not rows:
         return []
     first, second = max(len(name) for name, _, _ in rows), max(len(kind) for _, kind, _ in rows)

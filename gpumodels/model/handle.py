@@ -103,14 +103,18 @@ class Model:
             return self._hold.instance.logs(lines)
         return "\n".join(self._last_lines.splitlines()[-lines:])
 
-    def stop(self, by: str = "this notebook") -> None:
-        """End the model and free its memory. Stopping twice, or in a forked child, does nothing."""
+    def stop(self, by: str = "") -> None:
+        """End the model and free its memory. Stopping twice, or in a forked child, does nothing.
+
+        `by` says who does, by default this notebook or program.
+        """
+        by = by or ("this notebook" if self.record.owner.kernel_id else "this program")
         if os.getpid() != self._pid or self._gone is not None:
             return
         self._last_lines = self._hold.instance.logs()
         self._gone = ModelStopped(
             f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. "
-            f"Load it again with `%load_model {self.name}`."
+            f"Load it again with {self.record.load_line}."
         )
         self._client.close()
         self._hold.end(by)

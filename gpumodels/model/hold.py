@@ -78,9 +78,10 @@ class Hold:
         tail = self.instance.logs(_LAST_LINES) or self.directory.kept_log()
         self.end()
         if ending is None:
-            return ModelStopped(f"{name} was {ended}. Load it again with `%load_model {name}`."), tail
+            return ModelStopped(f"{name} was {ended}. Load it again with {self.record.load_line}."), tail
         cause = _cause(ending)
-        return ModelGone(f"The model server of {name} died ({cause}). Load it again. Its last lines:\n{tail}"), tail
+        advice = f"Load it again with {self.record.load_line}"
+        return ModelGone(f"The model server of {name} died ({cause}). {advice}. Its last lines:\n{tail}"), tail
 
     def _dies_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gpumodels
-from gpumodels import engines, manager
+from gpumodels import catalog, engines, manager
 from gpumodels.errors import EngineError, LoadFailed, LoadTimeout, ModelGone, ModelStopped
 from gpumodels.lease import guard
 from tests.leftovers import until
@@ -58,7 +58,7 @@ def test_a_stop_leaves_nothing(load, leftovers):
     model.stop()
     model.stop()
     assert _left(leftovers) == []
-    with pytest.raises(ModelStopped, match="stopped from this notebook at"):
+    with pytest.raises(ModelStopped, match="stopped from this program at"):
         model(1)
 
 
@@ -292,3 +292,13 @@ def test_a_stop_is_not_held_up_by_a_docker_that_hangs(load, tmp_path, monkeypatc
 def _engine_at(path, patch):
     patch.setenv("DOCKER_HOST", f"unix://{path}")
     return engines.engine("docker")
+
+
+@pytest.mark.parametrize("engine_name", ["fake"], indirect=True)
+def test_what_loads_it_again_is_what_the_user_wrote(engine_name, tmp_path):
+    place = tmp_path / "my model"
+    shutil.copytree(catalog.find("echo").folder, place)
+    with gpumodels.load(place, gpu="none", engine=engine_name) as model:
+        pass
+    with pytest.raises(ModelStopped, match=f"again with `%load_model '{place}'`"):
+        model(1)
