@@ -42,10 +42,12 @@ def main() -> NoReturn:
     options = _options()
     faulthandler.enable(all_threads=False)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
     calls = CallQueue()
     memory = SharedMemory(os.environ.get("GPUMODELS_SHM", "/dev/shm"))  # noqa: S108 (the protocol's place)
     servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
-    server = _bind(servicer, options.socket)
+    server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
     try:
         model = _load(options)
         servicer.signature = _signature(options.folder, model)
@@ -55,11 +57,12 @@ def main() -> NoReturn:
         sys.stdout.flush()
         os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
     log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {servicer.signature}")
-    try:
-        calls.run_forever(model.predict)
-    except KeyboardInterrupt:
-        server.stop(None)
-        os._exit(128 + signal.SIGINT)  # threads that wait for calls which nobody runs now must not hold this up
+    calls.run_forever(model.predict)
+
+
+def _interrupted(*_: object) -> NoReturn:
+    """Ctrl-C ends the server, here and not by KeyboardInterrupt: one that `predict` raises is its caller's to see."""
+    os._exit(128 + signal.SIGINT)  # threads that wait for calls which nobody runs now must not hold this up
 
 
 def _options() -> argparse.Namespace:

@@ -52,7 +52,7 @@ class Call:
         try:
             value = predict(**self._inputs)
             outcome = None if self.cancelled else self._reply(value)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever the author raises goes to the caller)
+        except BaseException as error:  # noqa: BLE001 (whatever the author raises goes to the caller, who waits)
             outcome = error if isinstance(error, CallFailed) else _failure(error)
         with self._lock:
             self.outcome = outcome

@@ -34,6 +34,28 @@ def test_an_exception_in_predict_brings_the_authors_traceback(client):
     assert client.call((1,), {}) == 1
 
 
+RAISES = """
+import asyncio, time
+class Model:
+    def load(self, device): pass
+    def predict(self, what: str) -> str:
+        if what == "KeyboardInterrupt": raise KeyboardInterrupt("bye")
+        if what == "CancelledError": asyncio.run(self.cancelled())
+        return what
+    async def cancelled(self):
+        raise asyncio.CancelledError("bye")
+"""
+
+
+@pytest.mark.parametrize("what", ["KeyboardInterrupt", "CancelledError"])
+def test_what_is_no_exception_in_predict_fails_its_call_at_once_and_the_model_lives(serve, what):
+    client = serve(RAISES).client()
+    with pytest.raises(ModelCallError, match=f"{what}: bye") as caught:
+        client.call((what,), {}, 30)
+    assert "in predict" in caught.value.remote_traceback
+    assert client.call(("alive",), {}, 30) == "alive"
+
+
 def test_a_huge_error_message_still_arrives(client):
     with pytest.raises(ModelCallError, match="xxxx"):
         client.call((1,), {"fail": "ü" + "x" * 200_000 + "\nsecond line"})

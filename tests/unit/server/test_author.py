@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gpumodels.server import cancelled, weights_path
@@ -20,11 +22,22 @@ def test_nothing_is_cancelled_outside_of_a_call():
     assert not cancelled()
 
 
-def test_sys_exit_in_predict_is_a_failed_call_and_not_the_end_of_the_server():
+class OwnError(BaseException):
+    """An author's own, which no `except Exception` hears."""
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, OwnError], ids=lambda e: e.__name__
+)
+def test_whatever_predict_raises_is_a_failed_call_and_not_the_end_of_the_server(raised):
+    def predict():
+        raise raised("bye")
+
     call = Call({}, lambda value: value, lambda: None)
-    call.run(lambda: exit("bye"))  # noqa: PLR1722
+    call.run(predict)
     assert isinstance(call.outcome, CallFailed)
-    assert "SystemExit: bye" in str(call.outcome)
+    assert f"{raised.__name__}: bye" in str(call.outcome)
+    assert 'raise raised("bye")' in call.outcome.remote_traceback
 
 
 def test_a_reply_made_while_its_call_was_cancelled_is_discarded(capsys):
