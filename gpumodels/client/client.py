@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,9 @@ class Client:
             self._regions.close()
         self._connection.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_closed"):
+    def __del__(self, _interpreter_ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end modules may be empty already, and the system takes back what is left.
+        if hasattr(self, "_closed") and not _interpreter_ends():
             self.close()
 
     def _is_ready(self) -> bool:
