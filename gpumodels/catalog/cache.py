@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpumodels.errors import GpumodelsError
+from gpumodels.errors import EngineError, GpumodelsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def cache_dir() -> Path:
@@ -19,6 +24,20 @@ def cache_dir() -> Path:
 def data_dir() -> Path:
     """What is the user's own, such as model folders. Not created here. Raises GpumodelsError like `cache_dir`."""
     return _xdg("XDG_DATA_HOME", ".local/share")
+
+
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """Make `what` in the cache within the block; raises EngineError where the system does not let it."""
+    try:
+        yield
+    except GpumodelsError:  # some are an OSError too, such as a timeout
+        raise
+    except OSError as error:
+        raise EngineError(
+            f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that place writable and see that "
+            "it has room, or set XDG_CACHE_HOME to another place."
+        ) from error
 
 
 def _xdg(variable: str, default: str) -> Path:

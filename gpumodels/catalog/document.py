@@ -120,8 +120,12 @@ class Document:
 
 def shown(path: Path) -> str:
     """A path as people know it: relative to the working directory where it lies below it."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return str(path) if path.is_absolute() else f"{path} (in a working directory that was deleted)"
     path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _dig(data: Any, field: Field) -> Any:

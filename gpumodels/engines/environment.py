@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog.cache import cache_dir
+from gpumodels.catalog.cache import cache_dir, making
 from gpumodels.engines import payload, program
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Progress
 
 _SHOWN_LINES = 20
+_NO_ROOM = ("No space left on device", "Disk quota exceeded")
 #: What a notebook's kernel sets, so that its cells are coloured; texts of ours are read where colours are mere noise.
 COLOURING = ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR")
 
@@ -29,16 +30,17 @@ def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *
 
     Two loads at once make it once. It appears whole, by a rename, so one that failed is not left behind, and one that
     is made `fresh` takes the place of the old one only when it is good.
-    Raises BuildFailed with uv's last lines.
+    Raises BuildFailed with uv's last lines, EngineError where the cache cannot take it.
     """
     wanted = sorted({*requirements, *payload.REQUIREMENTS})
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
     place = cache_dir() / "environments" / key
-    if fresh or not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with flocked(place.with_suffix(".lock"), exclusive=True):
-            if fresh or not place.exists():  # else another load made it while we waited
-                _make(place, wanted, model, progress)
+    with making(f"The environment of {model!r}"):
+        if fresh or not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with flocked(place.with_suffix(".lock"), exclusive=True):
+                if fresh or not place.exists():  # else another load made it while we waited
+                    _make(place, wanted, model, progress)
     return place / "bin" / "python"
 
 
@@ -47,14 +49,14 @@ def _make(place: Path, wanted: list[str], model: str, progress: Progress) -> Non
     progress(f"making an environment for {model}", None)
     _remove_unfinished(place)
     # A name of its own, because the uv of a notebook that was killed may still be writing under another one.
-    making = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
+    new = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
     try:
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(making)], model, progress)
-        python = str(making / "bin" / "python")
+        _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(new)], model, progress)
+        python = str(new / "bin" / "python")
         _run([uv, "pip", "install", "--no-progress", "--python", python, *wanted], model, progress)
         if place.exists():
             place.rename(place.with_name(f"{_unfinished(place)}old"))
-        making.rename(place)
+        new.rename(place)
     finally:
         _remove_unfinished(place)
 
@@ -90,7 +92,7 @@ def _run(command: list[str], model: str, progress: Progress) -> None:
     )
     if code:
         tail = "\n".join(lines[-_SHOWN_LINES:])
-        raise BuildFailed(
-            f"The environment of {model!r} could not be made. Mend `requirements` in its model.toml, or the network. "
-            f"uv said:\n{tail}"
-        )
+        advice = "Mend `requirements` in its model.toml, or the network."
+        if any(words in line for line in lines for words in _NO_ROOM):
+            advice = f"The disk is full: free some space below {cache_dir().parent}, or set XDG_CACHE_HOME elsewhere."
+        raise BuildFailed(f"The environment of {model!r} could not be made. {advice} uv said:\n{tail}")

@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from gpumodels.catalog.cache import cache_dir
+from gpumodels.catalog.cache import cache_dir, making
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("__init__.py", "_version.py", "errors.py", "signature.py", "lease", "protocol", "server")
@@ -42,20 +42,28 @@ def fingerprint() -> str:
 
 
 def directory() -> Path:
-    """A directory to put on PYTHONPATH that holds the payload and nothing else; made unless it is there."""
+    """A directory to put on PYTHONPATH that holds the payload and nothing else; made unless it is there.
+
+    Raises EngineError where the cache cannot take it.
+    """
     place = cache_dir() / "server" / fingerprint()
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=place.parent))
-        try:
-            write_to(temporary / "gpumodels")
-            temporary.chmod(0o755)
-            os.rename(temporary, place)  # noqa: PTH104  Path.rename would do; the error is what matters
-        except OSError:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if not place.exists():  # else another process was first, with the same content
-                raise
+    with making("The directory of the model server"):
+        if not place.exists():
+            _make(place)
     return place
+
+
+def _make(place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=place.parent))
+    try:
+        write_to(temporary / "gpumodels")
+        temporary.chmod(0o755)
+        os.rename(temporary, place)  # noqa: PTH104  Path.rename would do; the error is what matters
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not place.exists():  # else another process was first, with the same content
+            raise
 
 
 def write_to(package: Path) -> None:

@@ -162,13 +162,22 @@ class RuntimeDirectory:
 
     def _identity(self) -> str:
         file = self.path / ".identity"
-        with locks.flocked(self.path / ".gate", exclusive=True):
-            with suppress(OSError):
-                if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
-                    return found
-            made = secrets.token_hex(4)
-            _write_atomically(file, made)
-            return made
+        try:
+            with locks.flocked(self.path / ".gate", exclusive=True):
+                with suppress(OSError):
+                    if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
+                        return found
+                made = secrets.token_hex(4)
+                _write_atomically(file, made)
+                return made
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RuntimeDirectoryError:
+        return RuntimeDirectoryError(
+            f"The runtime directory {self.path} cannot take a new instance: {error.strerror}. "
+            "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
+        )
 
     @contextmanager
     def gate(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -198,10 +207,7 @@ class RuntimeDirectory:
                 directory.remove()
                 if not isinstance(error, OSError):
                     raise
-                raise RuntimeDirectoryError(
-                    f"The runtime directory {self.path} cannot take a new instance: {error.strerror}. "
-                    "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
-                ) from error
+                raise self._unwritable(error) from error
         return directory, lease
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 from uv import find_uv_bin
 
-from gpumodels.engines import environment
-from gpumodels.errors import BuildFailed, LoadCancelled
+from gpumodels.engines import environment, payload
+from gpumodels.errors import BuildFailed, EngineError, LoadCancelled
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.integration.reports import Recorded
@@ -231,3 +232,28 @@ def test_cache_that_was_deleted_is_made_again_in_the_same_notebook(environments:
         with load("echo", gpu="none", engine="process") as model:
             assert model(3) == 3
         shutil.rmtree(environments.parent)
+
+
+@pytest.mark.parametrize("make", [lambda: environment.python_with((), "any", print), payload.directory])
+def test_cache_that_cannot_be_written_is_said(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/proc")
+    with pytest.raises(
+        EngineError, match=r"cannot be made in /proc/\.cache/gpumodels: .*set XDG_CACHE_HOME to another"
+    ):
+        make()
+
+
+def test_full_disk_is_not_blamed_on_the_requirements(
+    environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho 'error: failed to write: No space left on device (os error 28)'\nexit 2\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(environment, "_uv", lambda: str(uv))
+    with pytest.raises(
+        BuildFailed, match=r"(?s)'small'.*The disk is full: free .*XDG_CACHE_HOME.*os error 28"
+    ) as raised:
+        environment.python_with(SMALL, "small", report.progress)
+    assert "Mend" not in str(raised.value)
+    assert left(environments) == []

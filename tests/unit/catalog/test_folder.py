@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from gpumodels.catalog.discovery import find
 from gpumodels.catalog.folder import folder_files, read_folder
 from gpumodels.catalog.spec import Weights
 from gpumodels.errors import ModelFolderError, ModelNotFound
@@ -205,3 +206,13 @@ def test_files_of_a_folder_that_is_gone_are_a_clear_error(folder):
     shutil.rmtree(place)
     with pytest.raises(ModelFolderError, match="fish cannot be read: No such file or directory"):
         folder_files(spec)
+
+
+def test_a_path_in_a_working_directory_that_was_deleted(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ModelNotFound, match=r"no folder mine \(in a working directory that was deleted\)"):
+        find("./mine")
+    with pytest.raises(ModelNotFound, match=f"no folder {tmp_path}/other that"):
+        find(tmp_path / "other")

@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -410,3 +412,20 @@ def test_what_it_runs_on_is_shown_by_its_devices_labels(record, labels, shown):
     assert (
         record(devices=tuple({"uuid": "", "index": 0, "name": "", "label": label} for label in labels)).device == shown
     )
+
+
+def test_a_disk_that_is_full_at_first_use_is_said(tmp_path):
+    # A limit on the size of files fails like a full disk: at the first byte.
+    code = f"""
+import resource
+from pathlib import Path
+from gpumodels.errors import RuntimeDirectoryError
+from gpumodels.lease.runtime import RuntimeDirectory
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    RuntimeDirectory(Path({str(tmp_path / "full")!r}))
+except RuntimeDirectoryError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert f"{tmp_path / 'full'} cannot take a new instance: File too large. Free some space there, or set" in said
