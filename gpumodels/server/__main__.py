@@ -28,6 +28,7 @@ from gpumodels.server.calls import CallQueue, log, summary
 from gpumodels.server.hints import infer_inputs, infer_outputs
 from gpumodels.server.memory import SharedMemory
 from gpumodels.server.servicer import Servicer
+from gpumodels.server.source import import_from
 from gpumodels.signature import Signature
 
 LOAD_FAILED = 3
@@ -90,7 +91,7 @@ def _bind(servicer: Servicer, directory: Path) -> grpc.Server:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    sys.path.insert(0, str(options.folder.resolve()))
+    import_from(options.folder.resolve())
     module, _, name = options.entry.partition(":")
     model = getattr(importlib.import_module(module), name)()
     model.load(options.device)
