@@ -270,6 +270,7 @@ def test_a_second_leash_is_refused(create, leash):
     assert "another leash" in leash(directory.lease_file).line()
 
 
+@pytest.mark.root  # an ordinary user's leash first tries in a child, which this test would take for the inner one
 def test_a_signal_in_the_first_moment_of_the_namespace_is_heard(create, leash):
     """PID 1 of a namespace never gets a signal that came when it was neither blocked nor handled: many tries."""
     directory, _ = create()
@@ -391,3 +392,56 @@ def test_a_lease_that_cannot_be_watched_ends_the_instance(create):
         ).returncode
         == 98
     )
+
+
+@pytest.fixture
+def logged(create, leash, kind, tmp_path):
+    """Runs a server whose output goes to a log of its own, to the end; gives its exit code and the log."""
+
+    def run(code, **more):
+        process = leash(create()[0].lease_file, code, *kind, "--log", str(tmp_path / "log"), **more)
+        return process.wait(60), tmp_path / "log"
+
+    return run
+
+
+def test_the_last_lines_before_a_crash_are_in_the_log(logged):
+    code, log = logged("import os\nfor n in range(20000): print(n)\nos.kill(os.getpid(), 11)")
+    assert code == 128 + signal.SIGSEGV
+    assert log.read_text() == "".join(f"{n}\n" for n in range(20000))
+
+
+def test_a_log_has_a_bound(logged):
+    code, log = logged("for n in range(250): print('x' * 99_999)\nprint('the end')")
+    older = log.with_name("log.1")
+    assert code == 0
+    assert log.read_text().endswith("x\nthe end\n")
+    assert log.stat().st_size <= 10_000_000
+    assert 9_000_000 < older.stat().st_size <= 10_000_000
+    assert sorted(path.name for path in log.parent.glob("log*")) == ["log", "log.1"]
+
+
+def test_a_full_disk_breaks_no_print(logged):
+    # A limit on the size of files fails like a full disk.
+    limited = ("prlimit", "--fsize=1000")
+    code, log = logged("for n in range(1000): print('x' * 999)\nraise SystemExit(7)", prefix=limited)
+    assert code == 7
+    assert log.stat().st_size == 1000
+
+
+def test_a_daemon_that_holds_the_log_delays_no_end(logged):
+    code, log = logged(
+        _WITH_DAEMON.replace("os.wait(); time.sleep(60)", "os.wait(); time.sleep(0.5); raise SystemExit(7)")
+    )
+    assert code == 7
+    assert log.read_text() == "up\n"
+
+
+def test_a_server_whose_output_is_logged_dies_with_its_leash(create, leash, kind, tmp_path):
+    directory, _ = create()
+    process = leash(
+        directory.lease_file, _DEAF, *kind, "--log", str(tmp_path / "log"), env={"GPUMODELS_INSTANCE": directory.id}
+    )
+    until(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text() == "up\n")
+    process.process.kill()
+    until(lambda: not _marked(directory))
