@@ -15,6 +15,7 @@ from gpumodels.engines import environment, payload
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.errors import EngineUnavailable
 from gpumodels.lease import processes
+from gpumodels.lease.log import older
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,12 +70,11 @@ class ProcessInstance(Instance):
         return None if processes.same_process(self.pid, self.started) else Ending(None)
 
     def logs(self, lines: int = 40) -> str:
-        try:
-            with self._log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 400 * lines))
-                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
+        wanted = 400 * lines
+        found = _tail(self._log, wanted)
+        if len(found) < wanted:
+            found = _tail(older(self._log), wanted - len(found)) + found
+        return "\n".join(found.decode(errors="replace").splitlines()[-lines:])
 
     def stop(self, grace: float) -> None:
         with suppress(OSError):
@@ -138,12 +138,19 @@ class ProcessEngine(Engine):
         """
 
 
+def _tail(file: Path, size: int) -> bytes:
+    with suppress(OSError), file.open("rb") as opened:
+        opened.seek(max(0, opened.seek(0, os.SEEK_END) - size))
+        return opened.read(size)
+    return b""
+
+
 def _command(plan: LaunchPlan, entry: str) -> list[str]:
     scratch = ["--scratch", plan.record.shared_memory] if plan.record.shared_memory else []
     return [
         plan.prepared, "-m", "gpumodels.lease.leash", "--namespace",
         "--lease", str(plan.directory.lease_file), "--nonce", plan.record.nonce,
-        "--grace", str(plan.record.grace), *scratch, "--",
+        "--grace", str(plan.record.grace), *scratch, "--log", str(plan.directory.log), "--",
         plan.prepared, "-m", "gpumodels.server",
         "--folder", str(plan.spec.folder), "--entry", entry, "--name", plan.spec.name,
         "--device", plan.server_device, "--socket", str(plan.directory.socket),

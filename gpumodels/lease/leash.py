@@ -1,6 +1,7 @@
 """The leash: an instance's first process. It starts the model server and ends it when nobody holds the lease.
 
-    python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace S] [--scratch DIR] [--namespace] -- COMMAND...
+    python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace S] [--scratch DIR] [--log FILE] [--namespace]
+        -- COMMAND...
 
 As PID 1 of a container it also reaps orphans. In the process engine it is a session leader and, with `--namespace`,
 makes a PID namespace of its own, so that whatever the server forks ends with it. Nothing but the standard library is
@@ -16,7 +17,6 @@ import argparse
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gpumodels.lease import locks, namespace
+from gpumodels.lease.log import Log
 
 #: What the engine started sees another file than we hold, or a filesystem that keeps its locks to itself.
 UNSEEN = 97
@@ -39,9 +40,10 @@ _SIGTERM_PATIENCE = 0.8
 class Leash:
     """One model server on its leash. Lives in the main thread: parent-death signals are per thread."""
 
-    def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None) -> None:
+    def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None, log: Path | None) -> None:
         self.grace = grace
         self.scratch = scratch
+        self.log = Log(log) if log else None
         self.server = 0
         self.fd = self._handshake(lease, nonce)
 
@@ -78,8 +80,12 @@ class Leash:
     def _spawn(self, command: list[str]) -> int:
         pid = namespace.fork_on_leash()  # still single-threaded: the waiting thread starts later
         if pid:
+            if self.log:
+                self.log.copy()
             return pid
         try:
+            if self.log:
+                self.log.become_output()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.execvp(command[0], command)  # noqa: S606  no shell is what is wanted
@@ -121,6 +127,8 @@ class Leash:
 
     def _finish(self, code: int) -> NoReturn:
         namespace.kill_descendants()
+        if self.log:
+            self.log.drain()
         if self.scratch is not None:
             # Shared memory is memory: give it back now, whoever sweeps the directory later.
             with suppress(OSError):  # it may be gone itself
@@ -131,7 +139,8 @@ class Leash:
 
 
 def _say(text: str) -> None:
-    print(f"gpumodels leash: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):  # such as a full disk, which must not keep anything from ending
+        os.write(2, f"gpumodels leash: {text}\n".encode())
 
 
 def _leave(code: int, why: str = "") -> NoReturn:
@@ -146,6 +155,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--nonce", required=True)
     parser.add_argument("--grace", type=float, default=1.0)
     parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--log", type=Path, help="where the server's output goes; else where the leash's own goes")
     parser.add_argument("--namespace", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
@@ -154,7 +164,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if options.namespace:
         namespace.enter()
     namespace.adopt_orphans()
-    Leash(options.lease, options.nonce, options.grace, options.scratch).run(options.command)
+    Leash(options.lease, options.nonce, options.grace, options.scratch, options.log).run(options.command)
 
 
 if __name__ == "__main__":

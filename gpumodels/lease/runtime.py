@@ -7,7 +7,7 @@
             instance.json         never shown to the instance: what a server can write is not believed
             lease                 lock, see `locks`
             ended.json            by whom and when it was stopped on purpose
-            log                   the model server's output, where the engine keeps none
+            log, log.1            the model server's output, newest and before, where the engine keeps none
             socket/               grpc.sock
         .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
 

@@ -1,0 +1,25 @@
+"""What a model prints under the process engine is found again, over the start of a new log too."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gpumodels.engines.process import ProcessInstance
+from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.lease.runtime import InstanceDirectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_lines_before_a_new_log_was_begun_are_shown_too(tmp_path: Path) -> None:
+    record = InstanceRecord("echo-0123456789", "echo", "process", Owner(os.getpid()), 0.0)
+    instance = ProcessInstance(record, InstanceDirectory(tmp_path))
+    assert instance.logs() == ""
+    (tmp_path / "log.1").write_text("older\n" * 10_000 + "old\n")
+    assert instance.logs(2) == "older\nold"
+    (tmp_path / "log").write_text("new\n")
+    assert instance.logs(3) == "older\nold\nnew"
+    (tmp_path / "log").write_text("new\n" * 10_000)
+    assert instance.logs(2) == "new\nnew"
