@@ -26,7 +26,6 @@ _ENVIRONMENT = "pyvenv.cfg"
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PYPI = re.compile(r"pypi:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
-#: What gpumodels sets itself: a model that set these would undo the choice of the GPU.
 _OWN_ENV = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 
 
@@ -226,11 +225,16 @@ def _grace(document: Document) -> float:
     return float(value)
 
 
+def sets_itself(name: str) -> bool:
+    """Whether gpumodels gives every instance this environment setting: another value would undo `--gpu`, say."""
+    return name in _OWN_ENV or name.startswith("GPUMODELS_")
+
+
 def _env(document: Document) -> tuple[tuple[str, str], ...]:
     for name in document.table("env"):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise document.error(("env", name), "is no name for an environment setting")
-        if name in _OWN_ENV or name.startswith("GPUMODELS_"):
+        if sets_itself(name):
             raise document.error(("env", name), "is set by gpumodels itself")
         if "\0" in document.text("env", name):
             raise document.error(("env", name), "must not contain a zero byte")

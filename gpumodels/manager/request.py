@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog import folder_files
+from gpumodels.catalog import folder_files, sets_itself
 from gpumodels.errors import LoadRefused
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def check(model: object, engine: object, timeout: object, env: object) -> None:
     for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
             raise LoadRefused(f"{model}: {name!r}: {value!r} is no environment setting; both must be text.")
+        if sets_itself(name):
+            raise LoadRefused(f"{model}: env: {name} is set by gpumodels itself.")
 
 
 def _content(spec: ModelSpec) -> _Content:

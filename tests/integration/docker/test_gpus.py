@@ -71,7 +71,7 @@ def path(
 
 
 def test_container_gets_the_gpu_that_was_asked_for_and_no_other(path: Path) -> None:
-    with load(path, gpu=1, engine="docker", env={"NVIDIA_VISIBLE_DEVICES": "all"}) as model:
+    with load(path, gpu=1, engine="docker") as model:
         assert model({}) == {
             "device": "cuda",
             "shown": [SECOND],

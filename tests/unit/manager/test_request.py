@@ -23,6 +23,8 @@ from gpumodels.manager import owner
         ({"env": {"A=B": "1"}}, "'A=B': '1' is no environment setting"),
         ({"env": {"A": "\0"}}, "is no environment setting"),
         ({"env": {"": "1"}}, "is no environment setting"),
+        ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "env: CUDA_VISIBLE_DEVICES is set by gpumodels itself"),
+        ({"env": {"GPUMODELS_SHM": ""}}, "env: GPUMODELS_SHM is set by gpumodels itself"),
         ({"env": ["A"]}, "env must be a dict of text to text"),
         ({"engine": None}, "engine must be text"),
     ],
