@@ -25,6 +25,7 @@ import grpc
 
 from gpumodels.protocol import files, messages
 from gpumodels.server.calls import CallQueue, log, summary
+from gpumodels.server.contract import ContractError, check_takes, find_class, find_method
 from gpumodels.server.hints import infer_inputs, infer_outputs
 from gpumodels.server.memory import SharedMemory
 from gpumodels.server.servicer import Servicer
@@ -53,8 +54,10 @@ def main() -> NoReturn:
         model = _load(options)
         servicer.signature = _signature(options.folder, model)
     except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
-        traceback.print_exc()
-        log(f"{servicer.name} failed to load: {summary(error)}")
+        told = isinstance(error, ContractError)  # no traceback says more than its one sentence
+        if not told:
+            traceback.print_exc()
+        log(f"{servicer.name} failed to load: {error if told else summary(error)}")
         sys.stdout.flush()
         os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
     log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {servicer.signature}")
@@ -93,8 +96,8 @@ def _bind(servicer: Servicer, directory: Path) -> grpc.Server:
 def _load(options: argparse.Namespace) -> Any:
     import_from(options.folder.resolve())
     module, _, name = options.entry.partition(":")
-    model = getattr(importlib.import_module(module), name)()
-    model.load(options.device)
+    model = find_class(importlib.import_module(module), name)()
+    find_method(model, "load")(options.device)
     return model
 
 
@@ -103,7 +106,10 @@ def _signature(folder: Path, model: Any) -> Signature:
     path = folder / "model.toml"
     tables = tomllib.loads(path.read_text("utf-8-sig")) if path.is_file() else {}
     declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))
-    return Signature(declared.inputs or infer_inputs(model.predict), declared.outputs or infer_outputs(model.predict))
+    predict = find_method(model, "predict")
+    if declared.inputs:
+        check_takes(predict, declared.inputs)
+    return Signature(declared.inputs or infer_inputs(predict), declared.outputs or infer_outputs(predict))
 
 
 if __name__ == "__main__":

@@ -350,3 +350,46 @@ def test_wrong_inputs_name_what_is_declared(client):
         client.call((np.array([1j]),), {})
     with pytest.raises(InputError, match="array of object, which cannot be sent"):
         client.call((np.array([object()]),), {})
+
+
+GOOD = """
+class Model:
+    def load(self, device): pass
+    def predict(self, image, threshold=0.5): return image
+"""
+
+
+def toml(*inputs: str) -> str:
+    return "".join(f'[[inputs]]\nname = "{name}"\ndtype = "any"\n' for name in inputs)
+
+
+@pytest.mark.parametrize(
+    ("source", "toml", "said"),
+    [
+        (GOOD.replace("Model", "Modle"), "", "model.py has no class Model; it has Modle"),
+        ("import pathlib", "", "model.py has no class Model"),
+        (GOOD.replace("load", "laod"), "", "the class Model has no method load; it has laod"),
+        (GOOD.replace("predict", "run"), "", "the class Model has no method predict; it has load, run"),
+        (
+            GOOD,
+            toml("picture", "threshold"),
+            "model.toml declares the input 'picture', which predict(image, threshold=0.5) does not take",
+        ),
+        (
+            GOOD,
+            toml("threshold"),
+            "predict(image, threshold=0.5) needs 'image', which model.toml does not declare: its inputs are threshold",
+        ),
+    ],
+    ids=["class", "no-class", "load", "predict", "input-unknown", "input-undeclared"],
+)
+def test_what_cannot_be_served_is_told_in_one_sentence(serve, source, toml, said):
+    served = serve(source, toml=toml)
+    with pytest.raises(AssertionError, match="ended with 3"):
+        served.client()
+    assert served.log == f"gpumodels: model0 failed to load: {said}\n"
+
+
+def test_declared_inputs_may_be_taken_by_name_or_all_at_once(serve):
+    source = GOOD.replace("threshold=0.5", "**rest")
+    assert serve(source, toml=toml("image", "scale")).client().call((1, 2), {}) == 1
