@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import reprlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
 
@@ -28,6 +29,8 @@ def to_pixels(value: Any) -> Pixels:
     uint8. Raises ImageError for anything else, and for an empty picture.
     """
     if isinstance(value, (str, os.PathLike)):
+        if not os.fspath(value):
+            raise ImageError("the path of the picture is empty")
         pixels = _decoded(Path(value).expanduser(), str(value))
     elif isinstance(value, (bytes, bytearray, memoryview)):
         pixels = _decoded(io.BytesIO(value), f"{len(value)} bytes")
@@ -46,6 +49,10 @@ def _decoded(source: Path | io.BytesIO, what: str) -> Pixels:
             return _from_pillow(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise ImageError(f"there is no file {what}") from None
+    except IsADirectoryError:
+        raise ImageError(f"{what} is a directory, not a picture") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{what}: not a picture that can be decoded") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{what}: the picture is too large to be decoded safely ({error})") from None
     except Exception as error:  # noqa: BLE001 (a broken file makes Pillow's decoders raise nearly anything)
@@ -65,9 +72,13 @@ def _from_pillow(image: Image.Image) -> Pixels:
 
 def _as_array(value: Any) -> NDArray[Any]:
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except Exception as error:  # noqa: BLE001 (the foreign `__array__` may raise anything)
         raise ImageError(f"a {type(value).__name__} that numpy cannot read: {error}") from None
+    if array.ndim == 0:
+        given = reprlib.repr(value)
+        raise ImageError(f"{given} is no picture: give a path, the bytes of a picture file, a PIL image or an array")
+    return array
 
 
 def _from_array(array: NDArray[Any]) -> Pixels:
