@@ -79,6 +79,10 @@ class Engine(ABC):
     #: uid and gid that instances run as, where those are not the caller's.
     instance_user: tuple[int, int] | None = None
 
+    def needs_weights(self, spec: ModelSpec) -> bool:
+        """Whether what this engine serves reads the weights that the folder declares."""
+        return bool(spec.weights)
+
     @abstractmethod
     def check(self) -> None:
         """Return if the engine can be used; raise EngineUnavailable with what to do about it."""

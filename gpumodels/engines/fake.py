@@ -27,4 +27,11 @@ class FakeEngine(ProcessEngine):
         return sys.executable
 
     def entry(self, spec: ModelSpec) -> str:
-        return "fake:Model" if (spec.folder / "fake.py").is_file() else spec.entry
+        return "fake:Model" if self._is_canned(spec) else spec.entry
+
+    def needs_weights(self, spec: ModelSpec) -> bool:
+        return bool(spec.weights) and not self._is_canned(spec)
+
+    @staticmethod
+    def _is_canned(spec: ModelSpec) -> bool:
+        return (spec.folder / "fake.py").is_file()

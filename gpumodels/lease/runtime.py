@@ -21,7 +21,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,27 +28,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held, locks
+from gpumodels.lease import held, locks, places
 from gpumodels.lease.record import InstanceRecord, UnknownRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
-#: POSIX locks on these may be local to one machine, late, or absent.
-_NETWORK_FILESYSTEMS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "fuse.sshfs",
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +70,7 @@ class InstanceDirectory:
 
     def write(self, record: InstanceRecord) -> None:
         """Replace instance.json at once and whole."""
-        _write_atomically(self.path / "instance.json", record.to_json())
+        places.write_atomically(self.path / "instance.json", record.to_json())
 
     @property
     def ended(self) -> Ended | None:
@@ -99,7 +84,7 @@ class InstanceDirectory:
         """Say, before stopping it, who stops the instance; the first to say so is believed."""
         with suppress(OSError):  # the word is a courtesy: the stop itself must not fail on a full disk
             if self.ended is None:
-                _write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
+                places.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
     def unmark_ended(self) -> None:
         """Take the word back: the stop failed, and the instance runs on."""
@@ -156,8 +141,8 @@ class RuntimeDirectory:
         configured = os.environ.get("GPUMODELS_RUNTIME_DIR")
         # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree whatever their TMPDIR.
         self.path = Path(path or configured or f"/tmp/gpumodels-{os.getuid()}").absolute()  # noqa: S108
-        _make_private(self.path)
-        _refuse_network_filesystem(self.path)
+        places.make_private(self.path)
+        places.refuse_network_filesystem(self.path)
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -168,7 +153,7 @@ class RuntimeDirectory:
                     if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
                         return found
                 made = secrets.token_hex(4)
-                _write_atomically(file, made)
+                places.write_atomically(file, made)
                 return made
         except OSError as error:
             raise self._unwritable(error) from error
@@ -214,7 +199,7 @@ class RuntimeDirectory:
         """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""
         path = self._shared_memory_root / f"{self.identity}-{instance_id}"
         try:
-            _make_private(path.parent)
+            places.make_private(path.parent)
             path.mkdir(mode=0o700)
             if owner is not None:
                 os.chown(path, *owner)
@@ -288,50 +273,3 @@ def _of_another_version(directory: InstanceDirectory) -> bool:
         return isinstance(found, dict) and found.get("version") != InstanceRecord.version
     except (OSError, ValueError):
         return False  # a creation that died half-way: nothing was started yet
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _make_private(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=False, exist_ok=True)
-        found = path.lstat()
-    except OSError as error:
-        raise RuntimeDirectoryError(
-            f"The directory {path} cannot be made: {error.strerror}. Set GPUMODELS_RUNTIME_DIR to a place of yours."
-        ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise RuntimeDirectoryError(
-            f"{path} is not a directory of yours, so it is not used. Remove it or set GPUMODELS_RUNTIME_DIR."
-        )
-    if found.st_mode & 0o077:
-        raise RuntimeDirectoryError(f"{path} is open to other users. Close it with `chmod 700 {path}`.")
-
-
-def _refuse_network_filesystem(path: Path) -> None:
-    kind = _filesystem(path)
-    if kind in _NETWORK_FILESYSTEMS:
-        raise RuntimeDirectoryError(
-            f"{path} lies on a network filesystem ({kind}), where locks cannot be relied on. "
-            "Set GPUMODELS_RUNTIME_DIR to a local directory."
-        )
-
-
-def _filesystem(path: Path) -> str:
-    """The type of the filesystem under `path`, from /proc/self/mountinfo (proc(5)); "" where it cannot be told."""
-    device = path.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    with suppress(OSError), Path("/proc/self/mountinfo").open() as mounts:
-        for line in mounts:
-            left, _, right = line.partition(" - ")
-            if left.split()[2] == wanted:
-                return right.split()[0]
-    return ""

@@ -112,7 +112,7 @@ class _Loading:
         if not chosen and str(self.gpu).startswith("auto"):
             self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
         prepared = self._prepare(spec, engine_name, gpu=bool(chosen))
-        weights = catalog.fetch_weights(spec, self.report.progress) if spec.weights else None
+        weights = self._weights(spec, prepared.engine)
         if replaced is not None and replaced.alive:
             freeing = True
             replaced.stop()
@@ -125,6 +125,9 @@ class _Loading:
             self.report.notice(f"{spec.name} runs in a local process. {error}")
             prepared = self._prepared_by("process", spec, gpu=bool(chosen))
             return self._start(spec, request, prepared, weights)
+
+    def _weights(self, spec: ModelSpec, engine: Engine) -> Path | None:
+        return catalog.fetch_weights(spec, self.report.progress) if engine.needs_weights(spec) else None
 
     def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
         """Choose the engine and let it build what the model needs; "auto" goes from docker to process, saying why."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held
+from gpumodels.lease import held, places
 from gpumodels.lease import runtime as runtime_module
 from gpumodels.lease.record import VERSION, InstanceRecord, UnknownRecordError
 from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
@@ -33,7 +33,7 @@ def test_it_is_chosen_by_uid_alone(monkeypatch):
     monkeypatch.delenv("GPUMODELS_RUNTIME_DIR")
     monkeypatch.setenv("TMPDIR", "/var/tmp")
     monkeypatch.setattr(tempfile, "tempdir", None)  # what it found out before
-    monkeypatch.setattr(runtime_module, "_make_private", lambda path: asked.append(path) or 1 / 0)
+    monkeypatch.setattr(places, "make_private", lambda path: asked.append(path) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         RuntimeDirectory()
     assert asked == [Path(f"/tmp/gpumodels-{os.getuid()}")]
@@ -73,16 +73,16 @@ def test_a_place_that_cannot_be_made_is_refused(tmp_path):
 
 def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
     """No network filesystem can be had in a test: this machine's own is declared to be one."""
-    own = runtime_module._filesystem(tmp_path)
+    own = places.filesystem(tmp_path)
     assert own
-    monkeypatch.setattr(runtime_module, "_NETWORK_FILESYSTEMS", (own,))
+    monkeypatch.setattr(places, "_NETWORK_FILESYSTEMS", (own,))
     with pytest.raises(RuntimeDirectoryError, match=f"network filesystem \\({own}\\)"):
         RuntimeDirectory(tmp_path / "run")
 
 
 def test_filesystems_are_told_apart():
-    assert runtime_module._filesystem(Path("/proc")) == "proc"
-    assert runtime_module._filesystem(Path("/dev/shm")) == "tmpfs"
+    assert places.filesystem(Path("/proc")) == "proc"
+    assert places.filesystem(Path("/dev/shm")) == "tmpfs"
 
 
 def test_everybody_agrees_on_its_identity(runtime, puppet):
