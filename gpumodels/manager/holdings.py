@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING
 
 from gpumodels import devices
 from gpumodels.lease.processes import MARK
-from gpumodels.manager import instances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
 
 
-def holder(runtime: RuntimeDirectory) -> Callable[[int], str | None]:
-    """Names who holds GPU memory, by process id, where it is one of this user's models."""
-    records = {record.id: record for record in instances.running(runtime)}
+def holder(running: Iterable[InstanceRecord]) -> Callable[[int], str | None]:
+    """Names who holds GPU memory, by process id, where it is one of the models that run."""
+    records = {record.id: record for record in running}
 
     def name(pid: int) -> str | None:
         record = records.get(_instance(pid))
         return None if record is None else f"{record.model} of {record.owner.notebook or 'another program'}"
 
     return name
+
+
+def promised(running: Iterable[InstanceRecord]) -> dict[str, int]:
+    """Bytes by device UUID that those of the models which are still loading are going to take."""
+    found: dict[str, int] = {}
+    for record in running:
+        if record.state == "loading" and record.devices:
+            for device in record.devices:
+                share = record.memory // len(record.devices)
+                found[device["uuid"]] = found.get(device["uuid"], 0) + share
+    return found
 
 
 def memory_held(record: InstanceRecord) -> int | None:

@@ -30,7 +30,7 @@ from gpumodels.lease.record import InstanceRecord
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances, owner
 from gpumodels.manager.ahead import import_ahead
-from gpumodels.manager.holdings import holder
+from gpumodels.manager.holdings import holder, promised
 from gpumodels.manager.reporting import Report, SilentReport
 from gpumodels.manager.request import Request, check
 from gpumodels.manager.sweeping import wait_for_endings
@@ -184,8 +184,9 @@ class _Loading:
         return chosen, Hold(record, directory, lease, engine.attach(record, directory))
 
     def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
+        running = instances.running(self.runtime)
         try:
-            return devices.select(self.gpu, needed=needed, promised=self._promised(), holder=holder(self.runtime))
+            return devices.select(self.gpu, needed=needed, promised=promised(running), holder=holder(running))
         except DeviceError as error:
             raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
 
@@ -245,16 +246,6 @@ class _Loading:
             nonce=secrets.token_hex(16),
             gpumodels=__version__,
         )
-
-    def _promised(self) -> dict[str, int]:
-        """Bytes by device UUID that models which are still loading are going to take."""
-        promised: dict[str, int] = {}
-        for record in instances.running(self.runtime):
-            if record.state == "loading" and record.devices:
-                for device in record.devices:
-                    share = record.memory // len(record.devices)
-                    promised[device["uuid"]] = promised.get(device["uuid"], 0) + share
-        return promised
 
     def _too_slow(self, name: str, instance: Instance) -> str:
         return (
