@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from gpumodels.client import descriptors
-from gpumodels.protocol import files, messages
+from gpumodels.protocol import files, methods
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpumodels.client.descriptors import Descriptor
 
 _OPTIONS = [
-    *messages.CHANNEL_OPTIONS,
+    *methods.CHANNEL_OPTIONS,
     ("grpc.enable_retries", 0),  # a call that has begun is never sent twice
     ("grpc.enable_http_proxy", 0),
     # Two clients may bear one address, /proc/self/fd/N after N was closed and reused, and must not share a connection.
@@ -54,7 +54,7 @@ class Connection:
         if self._channel is None and (found := self._find()) is not None:
             self._socket = found
             self._channel = grpc.insecure_channel(f"unix:{files.descriptor_path(found.fd)}", options=_OPTIONS)
-            self.stub = messages.stub(self._channel)
+            self.stub = methods.stub(self._channel)
             _open.add(self._channel)
         return self._channel is not None
 

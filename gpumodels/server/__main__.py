@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from gpumodels.protocol import files, messages
+from gpumodels.protocol import files, methods
 from gpumodels.server.calls import CallQueue, log, summary
 from gpumodels.server.contract import ContractError, check_takes, find_class, find_method
 from gpumodels.server.hints import infer_inputs, infer_outputs
@@ -81,8 +81,8 @@ def _options() -> argparse.Namespace:
 
 def _bind(servicer: Servicer, directory: Path) -> grpc.Server:
     """Serve on the socket, which only this user may connect to."""
-    server = grpc.server(ThreadPoolExecutor(_THREADS, "grpc"), options=messages.CHANNEL_OPTIONS)
-    server.add_generic_rpc_handlers((messages.handler(servicer),))
+    server = grpc.server(ThreadPoolExecutor(_THREADS, "grpc"), options=methods.CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((methods.handler(servicer),))
     descriptor = files.open_directory(directory)
     before = os.umask(0o177)
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from gpumodels.client import Client
 from gpumodels.errors import CallError
-from gpumodels.protocol import files, messages
+from gpumodels.protocol import files, messages, methods
 from tests.integration.wire.conftest import ROOT
 
 ADD = """
@@ -34,8 +34,8 @@ def foreign(serve):
     """A plain v2 client of a server that adds: (stub, served)."""
     served = serve(ADD, toml=ADD_TOML)
     served.client()
-    with grpc.insecure_channel(f"unix:{served.sockets}/grpc.sock", options=messages.CHANNEL_OPTIONS) as channel:
-        yield messages.stub(channel), served
+    with grpc.insecure_channel(f"unix:{served.sockets}/grpc.sock", options=methods.CHANNEL_OPTIONS) as channel:
+        yield methods.stub(channel), served
 
 
 def adding(served, **contents) -> object:
@@ -154,7 +154,7 @@ def test_an_error_with_a_long_traceback_fits_the_limits_of_other_clients(serve):
     served.client()
     with grpc.insecure_channel(f"unix:{served.sockets}/grpc.sock") as channel:
         with pytest.raises(grpc.RpcError, match="ValueError: üüü") as caught:
-            messages.stub(channel).ModelInfer(messages.ModelInferRequest(model_name=served.name))
+            methods.stub(channel).ModelInfer(messages.ModelInferRequest(model_name=served.name))
         assert caught.value.code() is grpc.StatusCode.INTERNAL
 
 
@@ -193,7 +193,7 @@ def liar(tmp_path):
     """A client of a server that answers what `liar.response` says, and its shared memory directory."""
     servicer = Liar()
     server = grpc.server(ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers((messages.handler(servicer),))
+    server.add_generic_rpc_handlers((methods.handler(servicer),))
     server.add_insecure_port(f"unix:{tmp_path}/grpc.sock")
     server.start()
     servicer.shm = tmp_path / "shm"
