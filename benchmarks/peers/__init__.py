@@ -1,0 +1,1 @@
+"""What the calls of gpumodels are measured beside."""

@@ -1,0 +1,43 @@
+"""grpcio and nothing else: an empty message over a Unix socket and an empty one back, Python on both sides."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from peers.child import Child, obey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_METHOD = ("benchmark.Bare", "Call")
+
+
+@contextlib.contextmanager
+def empty_call() -> Iterator[Callable[[], bytes]]:
+    """A call that brings an empty message there and one back."""
+    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place:
+        address = f"unix:{place}/socket"
+        with Child("-m", "peers.bare_grpc", address), grpc.insecure_channel(address) as channel:
+            method: Any = channel.unary_unary("/" + "/".join(_METHOD))
+            yield lambda: method(b"")
+
+
+def _serve(address: str) -> None:
+    service, name = _METHOD
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, _context: request)
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
+    server.add_insecure_port(address)
+    server.start()
+    obey()
+    server.stop(None)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
