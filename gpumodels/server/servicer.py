@@ -10,15 +10,22 @@ import grpc
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.metadata import write_signature
 from gpumodels.protocol.tensors import TensorError
+from gpumodels.server import streaming
 from gpumodels.server.calls import Call, CallFailed, CallQueue
+from gpumodels.server.config import PLATFORM, write_config
 from gpumodels.server.memory import RegionError, SharedMemory
 from gpumodels.server.replies import Reply, ReplyTooLarge
 from gpumodels.server.requests import RequestError, read_inputs
 from gpumodels.server.results import to_tensors
+from gpumodels.server.statistics import Statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpumodels.signature import Signature
 
+_VERSION = "1"  # the protocol numbers versions of a model; there is one
+_EXTENSIONS = ("model_configuration", "model_repository", "statistics", "system_shared_memory")
 _MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
 _TRACEBACK_LIMIT = 16 << 10  # bytes; the end is what tells
 
@@ -29,6 +36,7 @@ class Servicer:
     def __init__(self, name: str, memory: SharedMemory, calls: CallQueue) -> None:
         self.name = name
         self.signature: Signature | None = None
+        self.statistics = Statistics()
         self._memory = memory
         self._calls = calls
 
@@ -39,20 +47,47 @@ class Servicer:
         return messages.ServerReadyResponse(ready=self.signature is not None)
 
     def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._check_name(request.name, context)
+        self._check_named(request.name, request.version, context)
         return messages.ModelReadyResponse(ready=self.signature is not None)
 
     def ServerMetadata(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return messages.ServerMetadataResponse(name="gpumodels", extensions=["system_shared_memory", files.RESULTS])
+        from gpumodels import __version__  # noqa: PLC0415 (looked up when it is asked for)
+
+        return messages.ServerMetadataResponse(
+            name="gpumodels", version=__version__, extensions=[*_EXTENSIONS, files.RESULTS]
+        )
 
     def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._check_name(request.name, context)
-        response = messages.ModelMetadataResponse(name=self.name, platform="gpumodels")
+        self._check_named(request.name, request.version, context)
+        response = messages.ModelMetadataResponse(name=self.name, versions=[_VERSION], platform=PLATFORM)
         write_signature(response, self._ready_signature(context))
         return response
 
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._check_named(request.name, request.version, context)
+        response = messages.ModelConfigResponse()
+        write_config(response.config, self.name, self._ready_signature(context))
+        return response
+
+    def ModelStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._check_named(request.name or self.name, request.version, context)  # without a name: of every model
+        response = messages.ModelStatisticsResponse()
+        self.statistics.write(response.model_stats.add(name=self.name, version=_VERSION))
+        return response
+
+    def RepositoryIndex(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
+        response = messages.RepositoryIndexResponse()
+        if self.signature is not None:
+            response.models.add(name=self.name, version=_VERSION, state="READY")
+        elif not request.ready:
+            response.models.add(name=self.name, version=_VERSION, state="LOADING")
+        return response
+
+    def ModelStreamInfer(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
+        return streaming.answers(self.ModelInfer, requests, context)
+
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._check_name(request.model_name, context)
+        self._check_named(request.model_name, request.model_version, context)
         signature = self._ready_signature(context)
         self._memory.discard_unclaimed()
         sizes: dict[str, int] = {}
@@ -69,6 +104,7 @@ class Servicer:
             context.abort(grpc.StatusCode.CANCELLED, "cancelled by the client")
         if isinstance(call.outcome, CallFailed):
             _abort(context, call.outcome, with_traceback=files.TRACEBACK in request.parameters)
+        call.outcome.model_version = _VERSION
         return call.outcome
 
     def SystemSharedMemoryStatus(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -88,9 +124,11 @@ class Servicer:
         self._memory.unregister(request.name)
         return messages.SystemSharedMemoryUnregisterResponse()
 
-    def _check_name(self, name: str, context: grpc.ServicerContext) -> None:
+    def _check_named(self, name: str, version: str, context: grpc.ServicerContext) -> None:
         if name != self.name:
             context.abort(grpc.StatusCode.NOT_FOUND, f"this server serves {self.name!r}, not {name!r}")
+        if version not in {"", _VERSION}:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"{name} has no version {version!r}, only {_VERSION}")
 
     def _ready_signature(self, context: grpc.ServicerContext) -> Signature:
         if self.signature is None:

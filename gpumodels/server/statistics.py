@@ -1,0 +1,56 @@
+"""How often the model answered and how long its calls took, as the protocol's ModelStatistics tells it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+
+class Statistics:
+    """Counts of calls and sums of their times, in ns; safe to use from any thread, under 1 µs a call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answered = 0
+        self._failed = 0
+        self._input = self._queue = self._infer = self._output = self._wasted = 0
+        self._last = 0
+
+    def answered(self, came: int, queued: int, began: int, ended: int, replied: int) -> None:
+        """One call that was answered; its moments by `time.monotonic_ns()`.
+
+        From `came` to `queued` its inputs were read, from then to `began` it waited for the model, which worked until
+        `ended`; at `replied` its outputs were written.
+        """
+        now = time.time_ns()
+        with self._lock:
+            self._answered += 1
+            self._input += queued - came
+            self._queue += began - queued
+            self._infer += ended - began
+            self._output += replied - ended
+            self._last = now
+
+    def failed(self, came: int, ended: int) -> None:
+        """One call that ended in an error, or was cancelled."""
+        with self._lock:
+            self._failed += 1
+            self._wasted += ended - came
+
+    def write(self, message: Any) -> None:
+        """Put all that is known into a ModelStatistics. Every call is an execution: calls are not batched."""
+        with self._lock:
+            parts = {
+                "queue": self._queue,
+                "compute_input": self._input,
+                "compute_infer": self._infer,
+                "compute_output": self._output,
+            }
+            message.last_inference = self._last // 1_000_000
+            message.inference_count = message.execution_count = self._answered
+            stats = message.inference_stats
+            for name, nanoseconds in {**parts, "success": sum(parts.values())}.items():
+                duration = getattr(stats, name)
+                duration.count, duration.ns = self._answered, nanoseconds
+            stats.fail.count, stats.fail.ns = self._failed, self._wasted
