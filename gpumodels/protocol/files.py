@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SOCKET_NAME = "grpc.sock"
 
+#: Where the same methods are served, beside that, to whoever has the token: what comes over TCP is led here.
+PEERS_SOCKET_NAME = "peers.sock"
+
 #: Up to so many bytes of tensors in total travel inside the message; more goes through shared memory.
 INLINE_LIMIT = 64 << 10
 
@@ -60,22 +63,22 @@ def open_directory(path: Path) -> int:
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def socket_path(directory: int) -> str:
-    """Where a server binds its socket, through a descriptor of the directory: short, however long the real one is."""
-    return f"{descriptor_path(directory)}/{SOCKET_NAME}"
+def socket_path(directory: int, name: str = SOCKET_NAME) -> str:
+    """Where a server binds a socket, through a descriptor of the directory: short, however long the real one is."""
+    return f"{descriptor_path(directory)}/{name}"
 
 
-def open_socket(directory: int) -> int:
-    """A descriptor that stands for the server's socket, for use in `descriptor_path`.
+def open_socket(directory: int, name: str = SOCKET_NAME) -> int:
+    """A descriptor that stands for a socket of the server's, for use in `descriptor_path`.
 
     What a server can write is not believed: with a link in its place we would talk to any other socket of the user.
     Raises BadFile where it is no socket, or neither ours nor the directory's owner's; OSError where there is none.
     """
-    fd = os.open(SOCKET_NAME, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     found = os.fstat(fd)
     if not stat.S_ISSOCK(found.st_mode) or found.st_uid not in {os.geteuid(), os.fstat(directory).st_uid}:
         os.close(fd)
-        raise BadFile(f"{SOCKET_NAME} is not a socket of the model server")
+        raise BadFile(f"{name} is not a socket of the model server")
     return fd
 
 
