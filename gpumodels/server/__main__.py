@@ -1,9 +1,10 @@
 """`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
 
 Binds the socket in the directory first (live), then imports the author's class and loads it (ready), then runs calls on
-this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). SIGTERM ends the
-process by its default action, so that code which holds the GIL ends as well. Exit code 3: the model's own code failed
-before it was ready.
+this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). With
+`GPUMODELS_TOKEN` a second socket is bound for those who show that token, and what they register as shared memory may
+also lie in `GPUMODELS_SHM_PEERS`. SIGTERM ends the process by its default action, so that code which holds the GIL ends
+as well. Exit code 3: the model's own code failed before it was ready.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from gpumodels.server.hints import infer_inputs, infer_outputs
 from gpumodels.server.memory import SharedMemory
 from gpumodels.server.servicer import Servicer
 from gpumodels.server.source import import_from
+from gpumodels.server.token import TokenRequired
 from gpumodels.signature import Signature
 
 LOAD_FAILED = 3
@@ -47,9 +49,15 @@ def main() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     calls = CallQueue()
-    memory = SharedMemory(os.environ.get("GPUMODELS_SHM", "/dev/shm"))  # noqa: S108 (the protocol's place)
+    token = os.environ.pop("GPUMODELS_TOKEN", "")  # not for what the author's code starts or prints
+    memory = SharedMemory(
+        os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
+        os.environ.get("GPUMODELS_SHM_PEERS", ""),
+    )
     servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
     server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
+    if token:
+        guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)
     try:
         model = _load(options)
         servicer.signature = _signature(options.folder, model)
@@ -79,14 +87,19 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _bind(servicer: Servicer, directory: Path) -> grpc.Server:
-    """Serve on the socket, which only this user may connect to."""
-    server = grpc.server(ThreadPoolExecutor(_THREADS, "grpc"), options=methods.CHANNEL_OPTIONS)
+def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
+    """Serve on the socket, which only this user may connect to; with a token on the peers', for those who show it."""
+    server = grpc.server(
+        ThreadPoolExecutor(_THREADS, "grpc"),
+        interceptors=[TokenRequired(token)] if token else None,
+        options=methods.CHANNEL_OPTIONS,
+    )
     server.add_generic_rpc_handlers((methods.handler(servicer),))
     descriptor = files.open_directory(directory)
+    name = files.PEERS_SOCKET_NAME if token else files.SOCKET_NAME
     before = os.umask(0o177)
     try:
-        server.add_insecure_port(f"unix:{files.socket_path(descriptor)}")
+        server.add_insecure_port(f"unix:{files.socket_path(descriptor, name)}")
     finally:
         os.umask(before)
     server.start()

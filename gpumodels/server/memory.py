@@ -42,11 +42,13 @@ class Region:
 class SharedMemory:
     """Registered regions by name and unclaimed result files; safe to use from gRPC's threads.
 
-    Without a directory ("") nothing can be registered and no result written: clients send and get messages.
+    Without a directory ("") nothing can be registered and no result written: clients send and get messages. `peers` is
+    where files of others' clients lie, "" where there are none to be seen.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, peers: str = "") -> None:
         self._directory = files.open_directory(Path(path)) if path else _NO_DIRECTORY
+        self._peers = files.open_directory(Path(peers)) if peers else _NO_DIRECTORY
         self._regions: dict[str, Region] = {}
         self._unclaimed: collections.deque[tuple[float, str]] = collections.deque()
         self._lock = threading.Lock()
@@ -54,10 +56,7 @@ class SharedMemory:
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Map a region of the file `key`; raises RegionError where the file is not there or too short."""
         self._drop_orphans()
-        try:
-            fd = files.open_existing(self._directory, key, os.O_RDWR)
-        except OSError as error:
-            raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
+        fd = self._open(key)
         region = None
         with self._lock:
             if name not in self._regions and 0 < offset + byte_size <= os.fstat(fd).st_size:
@@ -66,6 +65,23 @@ class SharedMemory:
         if region is None:
             os.close(fd)
             raise RegionError(f"{name!r} is registered, or {key!r} does not hold {byte_size} bytes at {offset}")
+
+    def _open(self, key: str) -> int:
+        """The file `key` of our own directory, else of the peers'; raises RegionError."""
+        try:
+            try:
+                return files.open_existing(self._directory, key, os.O_RDWR)
+            except OSError:
+                if self._peers == _NO_DIRECTORY:
+                    raise
+            return files.open_existing(self._peers, key, os.O_RDWR)
+        except PermissionError as error:
+            raise RegionError(
+                f"cannot open shared memory {key!r}: {error.strerror} for the model server, which runs as uid "
+                f"{os.geteuid()}; the file's owner can allow it with `chmod o+rw`"
+            ) from error
+        except OSError as error:
+            raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
 
     def unregister(self, name: str) -> None:
         """Forget a region, or all for ""; the map itself goes when no running call looks into it any more."""
