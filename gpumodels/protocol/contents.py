@@ -7,49 +7,54 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpumodels.protocol.tensors import TensorError, blank, encode, raw_bytes, storage
+from gpumodels.protocol.casting import cast
+from gpumodels.protocol.headers import DTYPES, TensorError, shown, storage
+from gpumodels.protocol.tensors import blank, encode, raw_bytes, view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: The field of InferTensorContents that holds each datatype, and what it holds them as.
 _FIELDS = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
+    "BOOL": ("bool_contents", "bool"),
+    "INT8": ("int_contents", "int32"),
+    "INT16": ("int_contents", "int32"),
+    "INT32": ("int_contents", "int32"),
+    "INT64": ("int64_contents", "int64"),
+    "UINT8": ("uint_contents", "uint32"),
+    "UINT16": ("uint_contents", "uint32"),
+    "UINT32": ("uint_contents", "uint32"),
+    "UINT64": ("uint64_contents", "uint64"),
+    "FP32": ("fp32_contents", "float32"),
+    "FP64": ("fp64_contents", "float64"),
+    "BYTES": ("bytes_contents", "bytes"),
 }
 
 
 def from_message(tensor: Any, raw: bytes | None) -> NDArray[Any]:
-    """A new array, as `tensors.decode` takes it, of the tensor's raw bytes or, where None, of its typed contents.
+    """An array, as `tensors.decode` takes it, of the tensor's raw bytes or, where None, of its typed contents.
 
     `tensor` is an InferInputTensor or InferOutputTensor. Raises TensorError.
     """
     if raw is None:
         return _typed(tensor)
+    if tensor.datatype == "BYTES":
+        return view("BYTES", tensor.shape, raw)
     array = blank(tensor.datatype, tensor.shape, len(raw))
     raw_bytes(array)[:] = raw
     return array
 
 
 def _typed(tensor: Any) -> NDArray[Any]:
-    field = _FIELDS.get(tensor.datatype)
-    if field is None:
-        raise TensorError(f"{tensor.name}: {tensor.datatype} must be sent as raw bytes")
-    values = getattr(tensor.contents, field)
-    if any(size < 0 for size in tensor.shape) or len(values) != math.prod(tensor.shape):
-        raise TensorError(f"{tensor.name} has the shape {list(tensor.shape)}, but {len(values)} values came")
+    if tensor.datatype not in _FIELDS:
+        storage(tensor.datatype)  # raises where the protocol has no such datatype
+        raise TensorError(f"{tensor.datatype} must be sent as raw bytes")
+    field, dtype = _FIELDS[tensor.datatype]
+    values, shape = getattr(tensor.contents, field), tuple(tensor.shape)
+    if len(values) != math.prod(shape):
+        raise TensorError(f"{tensor.datatype}{shown(shape)} came with {len(values)} values")
     if tensor.datatype == "BYTES":
-        return np.frombuffer(encode(tensor.name, list(values), "bytes").data, np.uint8)
-    try:
-        return np.array(values, storage(tensor.datatype)).reshape(tuple(tensor.shape))
-    except OverflowError as error:
-        raise TensorError(f"{tensor.name}: {error}") from error
+        return view("BYTES", shape, encode("", list(values), "bytes").data)
+    array = blank(tensor.datatype, shape, len(values) * storage(tensor.datatype).itemsize)
+    array.reshape(-1)[:] = cast(np.fromiter(values, dtype, len(values)), DTYPES[tensor.datatype])
+    return array

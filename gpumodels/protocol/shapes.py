@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpumodels.protocol.headers import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,15 +17,23 @@ def misfit(spec: TensorSpec, shape: Sequence[int], sizes: dict[str, int]) -> str
 
     `sizes` holds what the named sizes were so far in this call and learns those that `shape` is first to tell.
     """
-    if spec.shape is None:
+    declared = spec.shape
+    if declared is None:
         return ""
-    declared = f"[{', '.join(map(str, spec.shape))}]"
-    if len(shape) != len(spec.shape):
-        return f"{spec.name} is declared {declared}, got an array of shape {list(shape)}"
-    for size, expected in zip(shape, spec.shape, strict=True):
-        if isinstance(expected, int):
-            if size != expected:
-                return f"{spec.name} is declared {declared}, got an array of shape {list(shape)}"
-        elif sizes.setdefault(expected, size) != size:
-            return f"{spec.name} is declared {declared}: its {expected} is {size}, elsewhere {sizes[expected]}"
+    if len(shape) != len(declared):
+        return _unlike(spec, shape)
+    for size, expected in zip(shape, declared, strict=True):
+        if isinstance(expected, str):
+            if sizes.setdefault(expected, size) != size:
+                return f"{spec.name} is declared {_listed(spec)}: its {expected} is {size}, elsewhere {sizes[expected]}"
+        elif size != expected:
+            return _unlike(spec, shape)
     return ""
+
+
+def _unlike(spec: TensorSpec, shape: Sequence[int]) -> str:
+    return f"{spec.name} is declared {_listed(spec)}, got an array of shape {shown(shape)}"
+
+
+def _listed(spec: TensorSpec) -> str:
+    return f"[{', '.join(map(str, spec.shape or ()))}]"

@@ -80,7 +80,7 @@ def test_what_predict_may_return(value, outputs, expected):
         (object(), (), "JSON"),
         (np.array([1j]), ANY, "complex128, which cannot be sent"),
         (np.array([object()]), ANY, "object, which cannot be sent"),
-        (5, (TensorSpec("text", "str"),), "cannot hold a int"),
+        (5, (TensorSpec("text", "str"),), "it is not text"),
     ],
 )
 def test_what_does_not_fit_its_declaration_is_told_to_the_author(value, outputs, match):

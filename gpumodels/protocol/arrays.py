@@ -1,0 +1,114 @@
+"""Whatever holds an array, of whichever library, as a numpy array; and in one sentence what cannot be sent of it.
+
+No library but numpy is imported: torch and others are recognised by what their values can do.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpumodels.protocol import bfloat16
+from gpumodels.protocol.headers import TensorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+_MISSING = ("NoneType", "NAType", "NaTType")  # None, and what pandas puts for it
+
+_NUMBERS = (int, float, np.number, np.bool_)
+
+#: What an element of each sort is called, what Python it is, and how an array becomes one of them.
+_SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
+    "numbers": ("a number", _NUMBERS, ".astype('float32')"),
+    "text": ("text", (str,), ".astype(str)"),
+    "bytes": ("bytes", (bytes,), "np.char.encode"),
+}
+
+
+def is_array(value: Any) -> bool:
+    """Is it an array or scalar of numpy, or something that numpy reads as one (torch, pandas, PIL, ...)?"""
+    # Not asked of the value itself: the property of a PIL image makes all its pixels.
+    return hasattr(value, "__array__") or hasattr(type(value), "__array_interface__")
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """The value as a numpy array, without a copy where numpy can look at it where it lies; torch's from any device.
+
+    Raises TensorError for what numpy cannot read, ragged lists and masked arrays.
+    """
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(value, masked.MaskedArray):
+        raise TensorError("a masked array cannot be sent: fill it first, as by .filled(0)")
+    if type(value) is not np.ndarray and hasattr(type(value), "detach") and hasattr(type(value), "cpu"):
+        return _read(value, _torch)
+    array = _read(value, np.asarray)
+    if array.dtype.kind == "O" and hasattr(type(value), "to_numpy"):
+        return _numbers(array)
+    return array
+
+
+def unsendable(array: NDArray[Any], wanted: str) -> str:
+    """Why such an array cannot be sent as `wanted` ("numbers", "text", "bytes"), and what to do, in one sentence."""
+    dtype, way = array.dtype, _SORTS[wanted][2]
+    if dtype.names:
+        return f"structured arrays cannot be sent: give each field by itself, as by [{dtype.names[0]!r}]"
+    match dtype.kind:
+        case "O":
+            return _object(array, wanted)
+        case "c":
+            return "complex numbers cannot be sent: give .real and .imag"
+        case "m" | "M":
+            return "dates and times cannot be sent: give numbers, as by .astype('int64'), or text, as by .astype(str)"
+        case "f" | "V" if wanted == "numbers":
+            return f"{dtype} is not one of the protocol's dtypes: convert it first, as by {way}"
+        case "S" if wanted == "text":
+            way = "np.char.decode"
+    held = {"U": "text", "T": "text", "S": "bytes"}.get(dtype.kind, str(dtype))
+    return f"{held} cannot be sent as {wanted}: convert it first, as by {way}"
+
+
+def _read(value: Any, reader: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return reader(value)
+    except Exception as error:  # noqa: BLE001 (the foreign `__array__` may raise anything)
+        if isinstance(error, ValueError) and "inhomogeneous" in str(error):
+            raise TensorError("its rows differ in length, which an array's do not: pad them first") from None
+        raise TensorError(f"numpy cannot read it: {error}") from None
+
+
+def _torch(tensor: Any) -> NDArray[Any]:
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) != "torch.bfloat16":
+        return np.asarray(tensor)
+    # numpy has no bfloat16 of its own, so torch gives none. The module is there: its tensor is in our hands.
+    return bfloat16.from_bits(np.asarray(tensor.view(sys.modules["torch"].int16)).view(np.uint16))
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Columns of pandas that may hold missing values come as objects, even when all are numbers."""
+    if array.size and all(isinstance(item, _NUMBERS) for item in array.flat):
+        return np.asarray(array.tolist())
+    return array
+
+
+def _object(array: NDArray[Any], wanted: str) -> str:
+    called, types, way = _SORTS[wanted]
+    if array.ndim == 0:
+        return f"it is not {called}, nor an array"
+    for index, item in np.ndenumerate(array):
+        what = f"its element [{', '.join(map(str, index))}] is"
+        if type(item).__name__ in _MISSING or (isinstance(item, float) and wanted != "numbers"):
+            return f"{what} {item!r}: fill in or drop what is missing first"
+        if isinstance(item, (list, tuple, np.ndarray)):
+            return f"{what} a {type(item).__name__}: an array's rows are of one length, pad them first"
+        if not isinstance(item, types):
+            return f"{what} {reprlib.repr(item)}, not {called}: convert it first"
+        if isinstance(item, int) and not -(1 << 63) <= item < 1 << 64:
+            return f"{what} a whole number beyond 64 bits"
+    return f"it holds Python objects: convert it first, as by {way}"

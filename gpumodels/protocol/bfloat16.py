@@ -1,0 +1,38 @@
+"""bfloat16, which numpy does not have, as its bit patterns in uint16."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def to_bits(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round float32 to the nearest bfloat16, ties to even; NaN stays NaN, what is too large becomes infinite."""
+    bits = np.asarray(array, np.float32, order="C").view(np.uint32)
+    rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
+    return np.asarray(np.where(np.isnan(array), np.uint16(0x7FC0), rounded))
+
+
+def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
+    """What these stand for: an `ml_dtypes.bfloat16` view where that is installed, else widened to float32 (exact)."""
+    known = _known_to_numpy()
+    if known is not None:
+        return bits.view(known)
+    wide = bits.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
+
+
+@functools.cache  # looking for a package that is not there takes longer than a call
+def _known_to_numpy() -> np.dtype[Any] | None:
+    try:
+        from ml_dtypes import bfloat16  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+    except ImportError:
+        return None
+    known: np.dtype[Any] = np.dtype(bfloat16)
+    return known
