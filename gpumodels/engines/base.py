@@ -37,11 +37,17 @@ class LaunchPlan:
     weights: Path | None = None
     #: The user's environment settings for the instance.
     env: Mapping[str, str] = field(default_factory=dict)
+    #: What others' clients must show; "" where it is served to nobody but us.
+    token: str = field(default="", repr=False)
 
     @property
     def server_device(self) -> str:
         """What `load(device)` is told: "cuda" or "cpu"."""
         return "cuda" if self.devices else "cpu"
+
+    def serving(self, shared_memory: str) -> dict[str, str]:
+        """The settings that make the model server answer others' clients, whose shared memory it sees there."""
+        return {"GPUMODELS_TOKEN": self.token, "GPUMODELS_SHM_PEERS": shared_memory} if self.token else {}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.errors import EngineUnavailable
 from gpumodels.lease import processes
 from gpumodels.lease.log import older
+from gpumodels.lease.runtime import SHARED_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,5 +170,6 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "GPUMODELS_SHM": plan.record.shared_memory,
         "GPUMODELS_WEIGHTS": str(plan.weights or ""),
+        **plan.serving(str(SHARED_MEMORY)),
         processes.MARK: plan.record.id,
     }

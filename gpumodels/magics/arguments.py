@@ -104,6 +104,7 @@ def _load() -> Arguments:
     add("--engine", default="auto", help="docker, process or auto (default: auto)")
     add("--timeout", type=_seconds, default=600.0, metavar="SECONDS", help="for starting and loading (default: 600)")
     add("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="set it for the model server")
+    add("--serve", metavar="HOST:PORT", help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)")
     add("--no-cache", dest="cache", action="store_false", help="build the image or environment anew")
     return parser
 

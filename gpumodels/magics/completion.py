@@ -38,7 +38,7 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
 
 def _candidates(magic: str, before: list[str], word: str) -> Iterable[str]:
     previous = before[-1] if before else ""
-    if magic == "load_model" and previous in ("--gpu", "--engine", "--as", "--timeout", "--env"):
+    if magic == "load_model" and previous in ("--gpu", "--engine", "--as", "--timeout", "--env", "--serve"):
         return _values(previous)
     if word.startswith("-"):
         return [option for option in _PARSERS[magic].options() if option not in before or option == "--env"]
@@ -52,6 +52,8 @@ def _values(option: str) -> list[str]:
         from gpumodels import engines  # noqa: PLC0415
 
         return ["auto", *engines.names()]
+    if option == "--serve":
+        return ["127.0.0.1:8001", "127.0.0.1:0"]
     if option == "--gpu":
         from gpumodels import devices  # noqa: PLC0415
 

@@ -34,6 +34,7 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
             timeout=asked.timeout,
             env=dict(asked.env),
             cache=asked.cache,
+            serve=asked.serve,
             in_place_of=before,
             report=shown,
         )
@@ -56,6 +57,8 @@ def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) 
         line = f"{model.name} was ready {_place(model).rstrip(',')}{bindings}"
     else:
         line = f"{model.name} ready {_place(model)} in {model.load_seconds:.1f} s{bindings}"
+    if model.endpoint is not None:
+        line += f"\n{model.name} answers tritonclient at {model.endpoint.address}; model.endpoint has the token"
     if left:
         line += f"\n{' and '.join(left)} left alone: not a model's variable (`--as NAME` binds another name)"
     return line

@@ -20,32 +20,33 @@ from gpumodels.errors import (
     EngineUnavailable,
     LeaseUnseen,
     LoadCancelled,
-    LoadFailed,
     LoadTimeout,
 )
 from gpumodels.lease import guard
-from gpumodels.lease.leash import UNSEEN
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.lease.runtime import RuntimeDirectory
-from gpumodels.manager import instances, owner
+from gpumodels.manager import instances, owner, serving
 from gpumodels.manager.ahead import import_ahead
 from gpumodels.manager.holdings import holder, promised
 from gpumodels.manager.reporting import Report, SilentReport
 from gpumodels.manager.request import Request, check
+from gpumodels.manager.serving import Door
 from gpumodels.manager.sweeping import wait_for_endings
+from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Model
 from gpumodels.model.hold import uninterrupted
 
 if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
     from gpumodels.devices import Device
-    from gpumodels.engines.base import Ending, Engine, Instance
+    from gpumodels.engines.base import Engine, Instance
 
 #: How long a load waits, in seconds, for the memory of instances that are ending.
 _ENDINGS_WITHIN = 10.0
-_ENGINE_ASKED_EVERY = 0.2  # seconds
 _MEMORY_ASKED_EVERY = 0.1  # seconds
+#: How long, in seconds, the address of a model that was just stopped may still be taken.
+_FREED_WITHIN = 1.0
 _DEFAULT_TIMEOUT = 600.0
 
 Gpu = int | str | Sequence[int | str] | None
@@ -59,6 +60,7 @@ def load(
     timeout: float = _DEFAULT_TIMEOUT,
     env: Mapping[str, str] | None = None,
     cache: bool = True,
+    serve: str | None = None,
     in_place_of: Model | None = None,
     report: Report | None = None,
 ) -> Model:
@@ -67,15 +69,18 @@ def load(
     `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one,
     several ("0,1"), "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be
     used). `timeout` in seconds is for starting and loading, not for building. `env` are environment settings of the
-    model server. With `cache=False` the image or environment is built anew. `in_place_of`: a model that this one
-    replaces; it is returned as it is if it already is what is asked for, and stopped before the new one starts if not.
+    model server. With `cache=False` the image or environment is built anew. `serve`: "HOST:PORT" of this machine's own,
+    such as "127.0.0.1:8001" (port 0: a free one), where the model answers tritonclient as well; `model.endpoint` has
+    the token. `in_place_of`: a model that this one replaces; it is returned as it is if it already is what is asked
+    for, and stopped before the new one starts if not.
 
     Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadRefused, LoadFailed,
     LoadTimeout or LoadCancelled; nothing of the load is then left.
     """
     check(model, engine, timeout, {} if env is None else env)
+    address = serving.normal(model, serve)
     import_ahead()
-    loading = _Loading(report or SilentReport(), gpu, timeout, dict(env or {}), fresh=not cache)
+    loading = _Loading(report or SilentReport(), gpu, timeout, dict(env or {}), address, fresh=not cache)
     try:
         return loading.run(model, engine, in_place_of)
     except LoadCancelled:
@@ -87,11 +92,14 @@ def load(
 class _Loading:
     """One load under way."""
 
-    def __init__(self, report: Report, gpu: Gpu, timeout: float, env: dict[str, str], *, fresh: bool) -> None:
+    def __init__(
+        self, report: Report, gpu: Gpu, timeout: float, env: dict[str, str], serve: str, *, fresh: bool
+    ) -> None:
         self.report = report
         self.gpu = gpu
         self.timeout = timeout
         self.env = env
+        self.serve = serve
         self.fresh = fresh
         self.began = time.monotonic()
         self.asked = ""
@@ -101,9 +109,15 @@ class _Loading:
     def run(self, model: str | Path, engine_name: str, replaced: Model | None) -> Model:
         spec = catalog.find(model)
         self.asked = str(model)
-        request = Request.of(spec, str(self.gpu), engine_name, self.env)
-        if replaced is not None and replaced.alive and replaced.request == request and not self.fresh:
+        request = Request.of(spec, str(self.gpu), engine_name, self.env, self.serve)
+        if replaced is not None and not self.fresh and _is_what_is_asked_for(replaced, request):
             return replaced
+        with contextlib.closing(Door(spec.name, self.serve)) as self.door:
+            return self._load(spec, request, engine_name, replaced)
+
+    def _load(self, spec: ModelSpec, request: Request, engine_name: str, replaced: Model | None) -> Model:
+        if replaced is None or not _is_at(replaced, self.door):
+            self.door.open()
         self.runtime = RuntimeDirectory()
         guard.ensure("gpumodels.manager.guard", self.runtime.path)
         instances.handles()  # lets go of those that died or were stopped elsewhere
@@ -116,6 +130,7 @@ class _Loading:
         if replaced is not None and replaced.alive:
             freeing = True
             replaced.stop()
+        self.door.open(within=_FREED_WITHIN)
         try:
             self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
             return self._start(spec, request, prepared, weights)
@@ -202,8 +217,9 @@ class _Loading:
         current = hold.record
         hold.directory.write(current)
         plan = LaunchPlan(
-            spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env
-        )
+            spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.env,
+            self.door.token,
+        )  # fmt: skip
 
         def note(reference: dict[str, Any]) -> None:
             nonlocal current
@@ -217,8 +233,9 @@ class _Loading:
             hold.directory.socket, Path(current.shared_memory) if current.shared_memory else None, spec.name
         )
         try:
-            client.wait_ready(began + self.timeout, _Watch(self, spec.name, instance, began).check)
+            client.wait_ready(began + self.timeout, Watch(self.report, spec.name, instance, began).check)
             signature = client.signature()
+            endpoint = self.door.serve(hold)
         except BaseException as error:
             client.close()
             if isinstance(error, TimeoutError):
@@ -226,7 +243,9 @@ class _Loading:
             raise
         hold.directory.write(current.with_(state="ready"))
         ready = Hold(current.with_(state="ready"), hold.directory, hold.lease, instance)
-        return Model(ready, client, signature, time.monotonic() - self.began)
+        model = Model(ready, client, signature, time.monotonic() - self.began)
+        model.endpoint = endpoint
+        return model
 
     def _record(self, spec: ModelSpec, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
         from gpumodels import __version__  # noqa: PLC0415
@@ -254,42 +273,19 @@ class _Loading:
         )
 
 
+def _is_what_is_asked_for(model: Model, request: Request) -> bool:
+    answers = model.endpoint is None or model.endpoint.alive
+    return model.alive and model.request == request and answers
+
+
+def _is_at(model: Model, door: Door) -> bool:
+    """Whether the model answers at that address, which will be free when it is stopped."""
+    return model.alive and model.endpoint is not None and model.endpoint.address == door.address
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """An engine and what it prepared."""
 
     engine: Engine
     name: str
-
-
-class _Watch:
-    """Looked at between tries to connect: is the instance still alive?"""
-
-    def __init__(self, loading: _Loading, name: str, instance: Instance, began: float) -> None:
-        self.loading, self.name, self.instance, self.began = loading, name, instance, began
-        self.asked = time.monotonic()
-
-    def check(self) -> None:
-        now = time.monotonic()
-        if now - self.asked < _ENGINE_ASKED_EVERY:
-            return
-        self.asked = now
-        self.loading.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
-        ending = self.instance.ending()
-        if ending is not None:
-            raise self._failure(ending)
-
-    def _failure(self, ending: Ending) -> EngineError | LoadFailed:
-        tail = self.instance.logs()
-        if ending.exit_code == UNSEEN:
-            return LeaseUnseen(
-                f"What was started for {self.name} does not see this machine's files ({tail}), so it could not end "
-                "with the notebook. Use `--engine process`."
-            )
-        if ending.out_of_memory:
-            return LoadFailed(
-                f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}"
-            )
-        return LoadFailed(
-            f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
-        )

@@ -28,10 +28,12 @@ class Request:
     gpu: str
     engine: str
     env: tuple[tuple[str, str], ...]
+    #: Where it is served to others' clients, "" for nowhere.
+    serve: str = ""
 
     @classmethod
-    def of(cls, spec: ModelSpec, gpu: str, engine: str, env: Mapping[str, str]) -> Request:
-        return cls(spec, _content(spec), gpu, engine, tuple(sorted(env.items())))
+    def of(cls, spec: ModelSpec, gpu: str, engine: str, env: Mapping[str, str], serve: str = "") -> Request:
+        return cls(spec, _content(spec), gpu, engine, tuple(sorted(env.items())), serve)
 
 
 def check(model: object, engine: object, timeout: object, env: object) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gpumodels.client import Client
     from gpumodels.lease.record import InstanceRecord
+    from gpumodels.model.endpoint import Endpoint
     from gpumodels.model.hold import Hold
     from gpumodels.signature import Signature
 
@@ -33,6 +34,8 @@ class Model:
         self._last_lines = ""
         #: What was asked for, to compare with what is asked for next.
         self.request: object = None
+        #: Where it answers others' clients; None where it was not asked to.
+        self.endpoint: Endpoint | None = None
         #: What the model takes and gives.
         self.signature = signature
         #: How long the load took, in seconds.

@@ -19,7 +19,8 @@ from gpumodels import devices
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.engines.docker import base_image, daemon, image, labels
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
-from gpumodels.lease.processes import MARK
+from gpumodels.lease import processes
+from gpumodels.lease.runtime import SHARED_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from gpumodels.lease.runtime import InstanceDirectory
 
 _INSIDE = "/run/gpumodels"
+#: Where the machine's /dev/shm lies, with the shared memory of others' clients; only in an instance served to them.
+_PEERS = "/run/gpumodels-shm"
 #: Who runs an instance when root asks: nobody's account on Debian or in usual images, so it owns nothing else.
 _UNPRIVILEGED = (65532, 65532)
 _TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
@@ -95,6 +98,7 @@ class DockerInstance(Instance):
         container = self._container()
         if container is not None:
             _remove(self._engine.client, self.name)
+        processes.kill_marked(self.id)  # what of it runs outside: whoever leads others' clients to it
 
 
 class DockerEngine(Engine):
@@ -272,18 +276,21 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108
         "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
         "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",
-        MARK: plan.record.id,  # tells who holds GPU memory, of the process ids that NVML gives
+        **plan.serving(_PEERS),
+        processes.MARK: plan.record.id,  # tells who holds GPU memory, of the process ids that NVML gives
     }
 
 
 def _mounts(plan: LaunchPlan) -> list[Mount]:
-    """Only these: what a server can write is its socket and its shared memory."""
+    """Only these: what a server can write is its socket and its shared memory, and that of others' clients."""
     mounts = [
         Mount(f"{_INSIDE}/lease", str(plan.directory.lease_file), type="bind"),
         Mount(f"{_INSIDE}/socket", str(plan.directory.socket), type="bind"),
     ]
     if plan.record.shared_memory:
         mounts.append(Mount("/dev/shm", plan.record.shared_memory, type="bind"))  # noqa: S108
+    if plan.token:
+        mounts.append(Mount(_PEERS, str(SHARED_MEMORY), type="bind"))
     if plan.weights is not None:
         mounts.append(Mount("/weights", str(plan.weights), type="bind", read_only=True))
     return mounts

@@ -1,0 +1,50 @@
+"""A load looks after what it started, while it waits for it to be ready."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import LeaseUnseen, LoadFailed
+from gpumodels.lease.leash import UNSEEN
+
+if TYPE_CHECKING:
+    from gpumodels.engines.base import Ending, Instance
+    from gpumodels.errors import EngineError
+    from gpumodels.manager.reporting import Report
+
+_ENGINE_ASKED_EVERY = 0.2  # seconds
+
+
+class Watch:
+    """Looked at between tries to connect: is the instance still alive?"""
+
+    def __init__(self, report: Report, name: str, instance: Instance, began: float) -> None:
+        self.report, self.name, self.instance, self.began = report, name, instance, began
+        self.asked = time.monotonic()
+
+    def check(self) -> None:
+        """Raise LeaseUnseen or LoadFailed where the instance has ended."""
+        now = time.monotonic()
+        if now - self.asked < _ENGINE_ASKED_EVERY:
+            return
+        self.asked = now
+        self.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
+        ending = self.instance.ending()
+        if ending is not None:
+            raise self._failure(ending)
+
+    def _failure(self, ending: Ending) -> EngineError | LoadFailed:
+        tail = self.instance.logs()
+        if ending.exit_code == UNSEEN:
+            return LeaseUnseen(
+                f"What was started for {self.name} does not see this machine's files ({tail}), so it could not end "
+                "with the notebook. Use `--engine process`."
+            )
+        if ending.out_of_memory:
+            return LoadFailed(
+                f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}"
+            )
+        return LoadFailed(
+            f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
+        )
