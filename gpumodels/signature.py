@@ -89,10 +89,14 @@ def _shape(value: object) -> tuple[int | str, ...] | None:
 
 @dataclass(frozen=True)
 class Signature:
-    """The declared inputs and outputs, in order; outputs may be empty when only the call will tell."""
+    """The declared inputs and outputs, in order; outputs may be empty when only the call will tell.
+
+    `stream` says that a call gives several answers, one after another.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    stream: bool = False
 
     @classmethod
     def from_tables(cls, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]) -> Signature:
@@ -100,7 +104,8 @@ class Signature:
         return cls(tuple(_read("inputs", inputs)), tuple(_read("outputs", outputs)))
 
     def __str__(self) -> str:
-        return f"({', '.join(map(str, self.inputs))}) -> ({', '.join(map(str, self.outputs))})"
+        outputs = f"({', '.join(map(str, self.outputs))})"
+        return f"({', '.join(map(str, self.inputs))}) -> {'stream of ' if self.stream else ''}{outputs}"
 
 
 def _read(side: str, tables: Iterable[Mapping[str, Any]]) -> Iterator[TensorSpec]:

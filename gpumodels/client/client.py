@@ -1,185 +1,234 @@
-"""`Client`: one model server on this machine, from the process that loaded it."""
+"""`Client`: one model server on this machine."""
 
 from __future__ import annotations
 
 import numbers
 import os
+import socket
 import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
 
-import grpc
+import numpy as np
 
 from gpumodels.client import descriptors
-from gpumodels.client.connection import Connection
-from gpumodels.client.failures import translate
 from gpumodels.client.inputs import bind
-from gpumodels.client.regions import Regions
-from gpumodels.client.replies import ReplyReader
-from gpumodels.client.requests import send_inputs
+from gpumodels.client.lane import Lane
 from gpumodels.client.result import Result
-from gpumodels.errors import CallError, InputError, LoadFailed, LoadTimeout, ModelGone
-from gpumodels.protocol import files, messages
+from gpumodels.client.shared import Shared
+from gpumodels.client.ticket import Ticket
+from gpumodels.errors import CallError, CallTimeout, InputError, LoadFailed, LoadTimeout, ModelGone
+from gpumodels.protocol import files, frames, messages
 from gpumodels.protocol.metadata import read_signature
+from gpumodels.protocol.tensors import DATATYPES, storage
 from gpumodels.signature import SignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from gpumodels.errors import GpumodelsError
+    from numpy.typing import NDArray
+
+    from gpumodels.client.descriptors import Descriptor
+    from gpumodels.protocol.tensors import Tensor
     from gpumodels.signature import Signature
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is ready
-_METADATA_TIMEOUT = 10.0  # seconds
-_LOOK_TIMEOUT = 0.5  # seconds for one look: a server that loads may hold the GIL
-_ENDLESS = 366 * 86400.0  # seconds; gRPC takes deadlines of centuries for past ones
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is there
+_LOOK = 0.05  # seconds to wait for its word between two looks at whether it is alive
+_ENDLESS = 366 * 86400.0  # seconds; a longer timeout is none
+
+
+class Transport(Protocol):
+    """One way to a model server: `lane.Lane` to our own, `channel.Channel` to everybody's."""
+
+    def metadata(self, timeout: float) -> Any | None: ...
+
+    def infer(
+        self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket, /
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+    def forked(self) -> None: ...
 
 
 class Client:
-    """Calls the model server whose socket lies in `socket_dir`; tensors go through `shm_dir` (None: in messages).
+    """Calls the model server whose socket lies in `socket_dir`.
 
-    May be used from many threads, by the process that made it. `model` is the name that the server serves.
+    May be used from many threads, and from forked children, which connect anew. `model` is the name that the server
+    serves. Our own server is called over the lane, another by gRPC, with tensors in the files of `shm_dir` (None: in
+    messages); `lane=False` calls ours by gRPC too.
     """
 
-    def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str) -> None:
+    def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str, *, lane: bool = True) -> None:
         self.model = model
         self._pid = os.getpid()
+        self._sockets = descriptors.directory(socket_dir)
         self._shm = None if shm_dir is None else descriptors.directory(shm_dir)
-        self._connection = Connection(socket_dir)
+        self._lane = lane
+        self._transport: Transport | None = None
         self._signature: Signature | None = None
-        self._regions: Regions | None = None
-        self._replies = ReplyReader(self._shm)
-        self._lock = threading.Lock()
+        self._shared = Shared()
         self._closed = False
+        _clients.add(self)
 
     def wait_ready(self, deadline: float, check_alive: Callable[[], None]) -> None:
         """Until the model is ready; raises LoadTimeout when time.monotonic() passes `deadline`.
 
-        `check_alive` is called between two looks and raises, through this, when the instance has died.
-        Raises LoadFailed where something else than the server's socket lies in its place.
+        `check_alive` is called again and again and raises, through this, when the instance has died. Raises LoadFailed
+        where something else than the server's socket lies in its place.
         """
         pause = _FIRST_PAUSE
         while not self._is_ready():
             check_alive()
             if time.monotonic() >= deadline:
                 raise LoadTimeout(f"{self.model} was not ready in time; give it longer with timeout=, or see its log")
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            if self._transport is None:
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def signature(self) -> Signature:
-        """What the model takes and gives, asked once. Raises CallError."""
-        self._check_usable()
-        with self._lock:
-            if self._signature is None:
-                request = messages.ModelMetadataRequest(name=self.model)
-                response = self._blocking("ModelMetadata", request, _METADATA_TIMEOUT, time.monotonic())
-                try:
-                    self._signature = read_signature(response)
-                except SignatureError as error:
-                    raise CallError(f"what the server of {self.model} says of itself cannot be read: {error}") from None
-            return self._signature
+        """What the model takes and gives, as it said when it was ready."""
+        if self._signature is None:
+            raise CallError(f"{self.model} is not ready: is it still loading?")
+        return self._signature
 
-    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Any:
-        """Call the model; one output is returned as it is, several as a Result.
+    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Any = None) -> Any:
+        """Call the model; one output is returned as it is, several as a Result, and several answers as their list.
 
         Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
-        ends the call and cancels it in the server. A timeout of more than a year, or infinite, is none.
+        ends the call and cancels it in the server; so does the end of its Ticket, which raises CancelledError. A
+        timeout of more than a year, or infinite, is none.
         """
-        result = self.result(args, kwargs, timeout)
-        return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
+        results = [self._plain(result) for result in self.results(args, kwargs, timeout, ticket=ticket)]
+        return results if self.signature().stream else results[0]
 
-    def result(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: float | None = None) -> Result:
-        """As `call`, but a Result also for a single output: a Result can draw itself."""
-        timeout = _seconds(timeout, self.model)
+    def stream(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None) -> Iterator[Any]:
+        """As `call`, but each answer as it comes; leaving the iterator early cancels the call."""
+        return map(self._plain, self.results(args, kwargs, timeout))
+
+    def results(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Ticket | None = None
+    ) -> Iterator[Result]:
+        """As `stream`, but a Result also for a single output: a Result can draw itself."""
+        seconds = _seconds(timeout, self.model)
+        deadline = None if seconds is None else time.monotonic() + seconds
         signature = self.signature()
+        if self._closed or self._transport is None:
+            raise ModelGone(f"the connection to {self.model} is closed: load it again")
         inputs, image = bind(signature, args, kwargs, self.model)
-        request = messages.ModelInferRequest(model_name=self.model, id=files.new_name("out"))
-        messages.set_parameters(request, **{files.TRACEBACK: True})
-        began = time.monotonic()
-        with send_inputs(request, inputs, self._pool(), self.model, timeout):
-            del inputs
-            try:
-                response = self._blocking("ModelInfer", request, timeout, began)
-            except BaseException:
-                self._replies.abandon(request.id)
-                raise
-        values = self._replies.read(response, self.model)
-        kinds = {spec.name: spec.kind for spec in signature.outputs if spec.name in values}
-        return Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
+        request = messages.ModelInferRequest(model_name=self.model)
+        answers = self._transport.infer(request, inputs, self._shared, deadline, ticket or Ticket())
+        del inputs, args, kwargs
+        try:
+            for values in answers:
+                kinds = {spec.name: spec.kind for spec in signature.outputs if spec.name in values}
+                yield Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
+        except TimeoutError:
+            raise CallTimeout(f"{self.model} gave no answer within {seconds:g} s; the call was cancelled") from None
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
+        """An array of zeros for the input `name`, in memory that the model server maps as well.
+
+        A call with it, or with a contiguous part of it, copies nothing. `dtype` is for inputs that declare none. Raises
+        InputError where the model declares no such input or no such dtype, CallError where there is no memory for it.
+        """
+        spec = next((spec for spec in self.signature().inputs if spec.name == name), None)
+        if spec is None:
+            known = ", ".join(spec.name for spec in self.signature().inputs)
+            raise InputError(f"{self.model} has no input {name!r}; its inputs are {known}")
+        datatype = DATATYPES.get(spec.dtype, "BYTES") if dtype is None else DATATYPES.get(np.dtype(dtype).name, "BYTES")
+        if datatype == "BYTES":
+            raise InputError(f"{self.model}: {spec} needs dtype=, the name of a number's type, for an array of its own")
+        try:
+            return self._shared.empty(storage(datatype), tuple(shape))
+        except OSError as error:
+            raise CallError(f"{self.model}: no memory for {list(shape)} of {datatype}: {error.strerror}") from None
 
     def close(self) -> None:
-        """End the connection and remove the input regions; nothing in a forked child, and nothing the second time.
+        """End the connection; nothing the second time, and in a forked child the parent's goes on.
 
         Calls that run in other threads end with ModelGone.
         """
-        if self._closed or os.getpid() != self._pid:
-            return
+        if not self._closed and self._transport is not None and os.getpid() == self._pid:
+            self._transport.close()
         self._closed = True
-        if self._regions is not None:
-            self._regions.close()
-        self._connection.close()
 
     def __del__(self, _interpreter_ends: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end modules may be empty already, and the system takes back what is left.
         if hasattr(self, "_closed") and not _interpreter_ends():
             self.close()
 
+    def forked(self) -> None:
+        """In a forked child, before anything else runs there."""
+        self._pid = os.getpid()
+        if self._transport is not None:
+            self._transport.forked()
+
     def _is_ready(self) -> bool:
-        self._check_usable()
-        if not self._connected(LoadFailed):
-            return False
-        try:
-            request = messages.ModelReadyRequest(name=self.model)
-            return bool(self._connection.stub.ModelReady(request, timeout=_LOOK_TIMEOUT).ready)
-        except grpc.RpcError:
-            return False
-
-    def _connected(self, problem: type[GpumodelsError]) -> bool:
-        try:
-            return self._connection.open()
-        except OSError as error:
-            raise problem(f"{self.model} cannot be reached ({error}): load it again") from None
-
-    def _blocking(self, method: str, request: Any, timeout: float | None, began: float) -> Any:
-        """The response, awaited until `timeout` seconds after `began`.
-
-        A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected.
-        """
-        if not self._connected(CallError):
-            raise CallError(f"nobody listens on the socket of {self.model}: is it still loading?")
-        left = None if timeout is None else max(0.0, began + timeout - time.monotonic())
-        try:
-            future = getattr(self._connection.stub, method).future(request, timeout=left)
-        except ValueError:  # the channel was closed by another thread
-            raise self._closed_error() from None
-        try:
-            return future.result()
-        except grpc.RpcError as error:
-            raise translate(error, self.model, timeout) from None
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _pool(self) -> Regions | None:
-        with self._lock:
-            if self._regions is None and self._shm is not None:
-                self._regions = Regions(self._shm, self._connection.stub, self.model)
-            return self._regions
-
-    def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
-            raise CallError(f"{self.model} was loaded by another process (this one is a fork of it): load it here too")
         if self._closed:
-            raise self._closed_error()
+            raise ModelGone(f"the connection to {self.model} is closed: load it again")
+        try:
+            self._transport = self._transport or self._reached()
+        except OSError as error:
+            raise LoadFailed(f"{self.model} cannot be reached ({error}): load it again") from None
+        response = None if self._transport is None else self._transport.metadata(_LOOK)
+        if response is None:
+            return False
+        try:
+            self._signature = read_signature(response)
+        except SignatureError as error:
+            raise LoadFailed(f"what the server of {self.model} says of itself cannot be read: {error}") from None
+        return True
 
-    def _closed_error(self) -> ModelGone:
-        return ModelGone(f"the connection to {self.model} is closed: load it again")
+    def _reached(self) -> Transport | None:
+        """The way to whoever listens in the directory, opened once: what lies there later is not asked.
+
+        Our own server binds the lane before gRPC, so who sees gRPC and then no lane has another's.
+        """
+        foreign = _listens(self._sockets, files.SOCKET_NAME)
+        own = _listens(self._sockets, frames.SOCKET_NAME) if self._lane else None
+        if own is not None:
+            return Lane(own, self.model)
+        if foreign is not None:
+            from gpumodels.client.channel import Channel  # noqa: PLC0415 (gRPC, for those who need it)
+
+            return Channel(foreign, self._shm, self.model)
+        return None
+
+    def _plain(self, result: Result) -> Any:
+        return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
+
+
+#: Those that a forked child has to tell.
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for client in list(_clients):
+        client.forked()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def _listens(directory: Descriptor, name: str) -> Descriptor | None:
+    """The socket of that name, if somebody listens on it; raises BadFile (an OSError) for anything but a socket.
+
+    Asked first, because a channel that found no socket would wait a second before it tries again.
+    """
+    try:
+        found = descriptors.server_socket(directory, name)
+    except FileNotFoundError:  # not bound yet
+        return None
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # a server that accepts nobody would hold us up
+        return found if probe.connect_ex(files.descriptor_path(found.fd)) == 0 else None
 
 
 def _seconds(timeout: Any, model: str) -> float | None:
-    """The timeout of a call as gRPC takes it; raises InputError where it is none."""
+    """The timeout of a call in seconds; raises InputError where it is none."""
     if timeout is None:
         return None
     number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)

@@ -33,6 +33,6 @@ def directory(path: Path) -> Descriptor:
     return Descriptor(files.open_directory(path))
 
 
-def server_socket(within: Descriptor) -> Descriptor:
-    """Stands for the server's socket in the directory, as it is now; raises BadFile, or OSError where there is none."""
-    return Descriptor(files.open_socket(within.fd))
+def server_socket(within: Descriptor, name: str) -> Descriptor:
+    """Stands for the socket of that name, as it is now; raises BadFile, or OSError where there is none."""
+    return Descriptor(files.open_socket(within.fd, name))

@@ -1,27 +1,36 @@
-"""gRPC's errors become ours, here and nowhere else."""
+"""What the other side says went wrong, made ours here and nowhere else."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grpc
+from gpumodels.errors import CallError, InputError, ModelCallError, ModelGone
+from gpumodels.protocol import files, messages
 
-from gpumodels.errors import CallError, CallTimeout, InputError, ModelCallError, ModelGone
-from gpumodels.protocol import files
+if TYPE_CHECKING:
+    import grpc
 
 
-def translate(error: grpc.RpcError, model: str, timeout: float | None) -> CallError:
-    """The error to raise for a call on `model` that failed; `timeout` is what the call was given."""
-    code, details = error.code(), error.details() or ""
+def from_frame(body: bytes, model: str) -> CallError:
+    """The error that the lane's frame FAILED tells of."""
+    told = messages.parameters(messages.ModelInferResponse.FromString(body))
+    return _error(model, str(told.get("code")), str(told.get("message", "")), str(told.get("traceback", "")))
+
+
+def from_rpc(error: grpc.RpcError, model: str) -> CallError:
+    """The error to raise for a call by gRPC that failed."""
+    code, details = error.code().name, error.details() or ""
     metadata: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
-    if files.TRACEBACK_KEY in metadata:
-        return ModelCallError(f"{model}: {details}", metadata[files.TRACEBACK_KEY].decode(errors="replace"))
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout is not None:
-        return CallTimeout(f"{model} gave no answer within {timeout:g} s; the call was cancelled")
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return InputError(f"{model}: {details}")
-    if code is grpc.StatusCode.UNAVAILABLE:
+    return _error(model, code, details, metadata.get(files.TRACEBACK_KEY, b"").decode(errors="replace"))
+
+
+def _error(model: str, code: str, message: str, traceback: str) -> CallError:
+    if traceback:
+        return ModelCallError(f"{model}: {message}", traceback)
+    if code == "INVALID_ARGUMENT":
+        return InputError(f"{model}: {message}")
+    if code == "UNAVAILABLE":
         return ModelGone(f"the model server of {model} does not answer")
-    if code is grpc.StatusCode.CANCELLED:
+    if code == "CANCELLED":
         return ModelGone(f"the connection to {model} was closed during the call")
-    return CallError(f"the call on {model} failed ({code.name}): {details}")
+    return CallError(f"the call on {model} failed ({code}): {message}")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from gpumodels.client.failures import translate
 from gpumodels.protocol import files, messages
 
 if TYPE_CHECKING:
@@ -41,10 +40,9 @@ class Region:
 class Regions:
     """The pool; safe to use from many threads."""
 
-    def __init__(self, directory: Descriptor, stub: SimpleNamespace, model: str) -> None:
+    def __init__(self, directory: Descriptor, stub: SimpleNamespace) -> None:
         self._directory = directory
         self._stub = stub
-        self._model = model
         self._free: list[Region] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -53,7 +51,7 @@ class Regions:
     def lend(self, size: int, timeout: float | None = None) -> Iterator[Region | None]:
         """A region of at least `size` bytes for one call; None where there is no room or the server takes none.
 
-        Leaving the block by an exception discards the region. Raises CallTimeout where the server does not answer
+        Leaving the block by an exception discards the region. Raises TimeoutError where the server does not answer
         within the `timeout` of the call, in seconds.
         """
         region = self._take(size) or self._make(-(-size // _STEP) * _STEP, timeout)
@@ -95,7 +93,7 @@ class Regions:
             self._discard(region)
 
     def _make(self, size: int, timeout: float | None) -> Region | None:
-        name = files.new_name("in")
+        name = files.new_name()
         try:
             region = Region(name, files.create(self._directory.fd, name, size), size)
         except OSError:  # no room, or the directory is gone
@@ -109,7 +107,7 @@ class Regions:
             self._remove(region)
             late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if late and timeout is not None and timeout <= _CONTROL_TIMEOUT:
-                raise translate(error, self._model, timeout) from None
+                raise TimeoutError from None
             return None  # a server without the extension or sight of our files
         except ValueError:  # a closed channel
             self._remove(region)

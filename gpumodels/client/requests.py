@@ -23,14 +23,12 @@ def send_inputs(
 ) -> Iterator[None]:
     """Put the inputs into the request; a region among them is lent until the block ends.
 
-    Raises CallError where neither shared memory nor a message has room, and CallTimeout.
+    Raises CallError where neither shared memory nor a message has room, and TimeoutError.
     """
     for tensor in inputs:
         header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         if tensor.content_type:
             messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
-    if regions is not None:
-        messages.set_parameters(request, **{files.RESULTS: files.IN_FILES})
     places, size = files.offsets(tensor.nbytes for tensor in inputs)
     wanted = size if regions is not None and size > files.INLINE_LIMIT else 0
     with regions.lend(wanted, timeout) if regions is not None and wanted else contextlib.nullcontext() as region:

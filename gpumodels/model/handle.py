@@ -79,8 +79,8 @@ class Model:
         """Call the model and display the result, drawn where it can be drawn."""
         from IPython.display import display  # noqa: PLC0415
 
-        result = self._ask(self._client.result, inputs, named, timeout)
-        display(result)  # type: ignore[no-untyped-call]
+        results = self._ask(lambda *call: list(self._client.results(*call)), inputs, named, timeout)
+        display(*results)  # type: ignore[no-untyped-call]
 
     def _ask(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         if os.getpid() != self._pid:

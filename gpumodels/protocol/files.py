@@ -25,10 +25,6 @@ PEERS_SOCKET_NAME = "peers.sock"
 #: Up to so many bytes of tensors in total travel inside the message; more goes through shared memory.
 INLINE_LIMIT = 64 << 10
 
-#: The request parameter that asks the server for large results in a file of their own, and its value. The file bears
-#: the request's id where that is a `new_name("out")`, so that a client which stops waiting can remove it.
-RESULTS, IN_FILES = "gpumodels_results", "shm"
-
 #: The InferParameters of Triton's extension.
 REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 
@@ -41,21 +37,21 @@ ALIGNMENT = 64
 
 _CHUNK = 64 << 20  # bytes moved at once: between two chunks an interrupt is seen
 _NAME = re.compile(r"/?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-_OURS = re.compile(r"(in|out)-[0-9a-f]{32}")
+_OURS = re.compile(r"in-[0-9a-f]{32}")
 
 
 class BadFile(OSError):
     """A name or file that the other side gave is not one to open."""
 
 
-def new_name(prefix: str) -> str:
-    """A fresh name for an input region ("in") or a result ("out")."""
-    return f"{prefix}-{secrets.token_hex(16)}"
+def new_name() -> str:
+    """A fresh name for an input region."""
+    return f"in-{secrets.token_hex(16)}"
 
 
-def is_ours(name: str, prefix: str) -> bool:
-    """Is `name` one that `new_name(prefix)` makes?"""
-    return _OURS.fullmatch(name) is not None and name.startswith(f"{prefix}-")
+def is_ours(name: str) -> bool:
+    """Is `name` one that `new_name` makes?"""
+    return _OURS.fullmatch(name) is not None
 
 
 def open_directory(path: Path) -> int:
@@ -63,13 +59,13 @@ def open_directory(path: Path) -> int:
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def socket_path(directory: int, name: str = SOCKET_NAME) -> str:
-    """Where a server binds a socket, through a descriptor of the directory: short, however long the real one is."""
+def socket_path(directory: int, name: str) -> str:
+    """Where a server binds its socket, through a descriptor of the directory: short, however long the real one is."""
     return f"{descriptor_path(directory)}/{name}"
 
 
-def open_socket(directory: int, name: str = SOCKET_NAME) -> int:
-    """A descriptor that stands for a socket of the server's, for use in `descriptor_path`.
+def open_socket(directory: int, name: str) -> int:
+    """A descriptor that stands for the server's socket, for use in `descriptor_path`.
 
     What a server can write is not believed: with a link in its place we would talk to any other socket of the user.
     Raises BadFile where it is no socket, or neither ours nor the directory's owner's; OSError where there is none.
@@ -125,15 +121,6 @@ def write(fd: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(fd, data[:_CHUNK], offset)
         data, offset = data[written:], offset + written
-
-
-def read(fd: int, into: memoryview, offset: int) -> None:
-    """Fill `into` from `offset`; raises BadFile where the file ends before."""
-    while into:
-        count = os.preadv(fd, [into[:_CHUNK]], offset)
-        if count == 0:
-            raise BadFile("a shared memory file is shorter than its tensors")
-        into, offset = into[count:], offset + count
 
 
 def offsets(sizes: Iterable[int]) -> tuple[list[int], int]:

@@ -52,7 +52,7 @@ SystemSharedMemoryUnregisterRequest = message_class("SystemSharedMemoryUnregiste
 SystemSharedMemoryUnregisterResponse = message_class("SystemSharedMemoryUnregisterResponse")
 
 
-def set_parameters(message: Any, **values: bool | int | str) -> None:
+def set_parameters(message: Any, /, **values: bool | int | str) -> None:
     """Set InferParameters of a message that has some."""
     for name, value in values.items():
         field = {bool: "bool_param", int: "int64_param", str: "string_param"}[type(value)]

@@ -21,11 +21,14 @@ def write_signature(response: Any, signature: Signature) -> None:
     for specs, tensors in ((signature.inputs, response.inputs), (signature.outputs, response.outputs)):
         for spec in specs:
             _write(spec, tensors.add())
+    if signature.stream:
+        messages.set_parameters(response, stream=True)
 
 
 def read_signature(response: Any) -> Signature:
     """Read the signature in a ModelMetadataResponse of our own server or of anybody's; raises SignatureError."""
-    return Signature(tuple(map(_read, response.inputs)), tuple(map(_read, response.outputs)))
+    stream = messages.parameters(response).get("stream") is True
+    return Signature(tuple(map(_read, response.inputs)), tuple(map(_read, response.outputs)), stream)
 
 
 def _write(spec: TensorSpec, tensor: Any) -> None:

@@ -1,8 +1,8 @@
 """`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
 
-Binds the socket in the directory first (live), then imports the author's class and loads it (ready), then runs calls on
-this, the main thread. Shared memory lies in `GPUMODELS_SHM` (default /dev/shm; empty: there is none). With
-`GPUMODELS_TOKEN` a second socket is bound for those who show that token, and what they register as shared memory may
+Binds its sockets in the directory first (live), then imports the author's class and loads it (ready), then runs calls
+on this, the main thread. Shared memory that gRPC clients register lies in `GPUMODELS_SHM` (default /dev/shm; empty:
+there is none). With `GPUMODELS_TOKEN` another socket is bound for those who show that token, and what they register may
 also lie in `GPUMODELS_SHM_PEERS`. SIGTERM ends the process by its default action, so that code which holds the GIL ends
 as well. Exit code 3: the model's own code failed before it was ready.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import importlib
+import inspect
 import os
 import signal
 import sys
@@ -25,12 +26,14 @@ from typing import Any, NoReturn
 import grpc
 
 from gpumodels.protocol import files, methods
-from gpumodels.server.calls import CallQueue, log, summary
+from gpumodels.server.calls import Model, log, summary
 from gpumodels.server.contract import ContractError, check_takes, find_class, find_method
 from gpumodels.server.hints import infer_inputs, infer_outputs
+from gpumodels.server.lane import CallQueue, Lane
 from gpumodels.server.memory import SharedMemory
 from gpumodels.server.servicer import Servicer
 from gpumodels.server.source import import_from
+from gpumodels.server.statistics import Statistics
 from gpumodels.server.token import TokenRequired
 from gpumodels.signature import Signature
 
@@ -55,12 +58,14 @@ def main() -> NoReturn:
         os.environ.get("GPUMODELS_SHM_PEERS", ""),
     )
     servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
+    lane = Lane(files.open_directory(options.socket))  # first: who sees gRPC's socket and no other knows us for another
     server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
     if token:
         guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)
     try:
-        model = _load(options)
-        servicer.signature = _signature(options.folder, model)
+        loaded = _load(options)
+        signature = _signature(options.folder, loaded)
+        model = Model(servicer.name, loaded.predict, signature, Statistics())
     except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
         told = isinstance(error, ContractError)  # no traceback says more than its one sentence
         if not told:
@@ -68,8 +73,9 @@ def main() -> NoReturn:
         log(f"{servicer.name} failed to load: {error if told else summary(error)}")
         sys.stdout.flush()
         os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
-    log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {servicer.signature}")
-    calls.run_forever(model.predict)
+    log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
+    servicer.model = model
+    lane.run_forever(model, calls)
 
 
 def _interrupted(*_: object) -> NoReturn:
@@ -82,7 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="the model folder")
     parser.add_argument("--entry", default="model:Model", help="module:Class inside the folder")
     parser.add_argument("--device", default="cpu", help="what load() is given: cpu or cuda")
-    parser.add_argument("--socket", type=Path, required=True, help=f"directory in which {files.SOCKET_NAME} is bound")
+    parser.add_argument("--socket", type=Path, required=True, help="directory in which the sockets are bound")
     parser.add_argument("--name", default="", help="the model's name; default: the folder's")
     return parser.parse_args()
 
@@ -122,7 +128,8 @@ def _signature(folder: Path, model: Any) -> Signature:
     predict = find_method(model, "predict")
     if declared.inputs:
         check_takes(predict, declared.inputs)
-    return Signature(declared.inputs or infer_inputs(predict), declared.outputs or infer_outputs(predict))
+    stream = inspect.isgeneratorfunction(inspect.unwrap(predict))
+    return Signature(declared.inputs or infer_inputs(predict), declared.outputs or infer_outputs(predict), stream)
 
 
 if __name__ == "__main__":

@@ -1,95 +1,124 @@
-"""Calls wait in one queue for the model's thread, which runs them one at a time.
+"""One call at a time on the model's thread, whichever way it came.
 
 That thread is the main thread, the one that ran `load`: what frameworks keep per thread (torch's grad mode, CUDA's
-current device) stays as the author set it there, and an author may handle signals. gRPC's threads
-only wait, so that live, ready, metadata and cancel are answered while `predict` is busy.
+current device) stays as the author set it there, and an author may handle signals.
 """
 
 from __future__ import annotations
 
-import queue
+import abc
+import inspect
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.protocol.region import RegionError
+from gpumodels.protocol.tensors import TensorError
+from gpumodels.server.requests import Memory, RequestError, read_inputs
+from gpumodels.server.results import CallFailed, to_tensors
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.server.statistics import Statistics
+    from gpumodels.signature import Signature
+
 Predict = Callable[..., Any]
 
 
-class CallFailed(Exception):
-    """What the author's code did wrong, told to the client with the traceback of that code, where it has one."""
-
-    def __init__(self, message: str, remote_traceback: str = "") -> None:
-        super().__init__(message)
-        self.remote_traceback = remote_traceback
+class ClientGone(Exception):
+    """Nobody waits for the call any more."""
 
 
-class Call:
-    """One call: its inputs, how to turn the value into a reply, and in the end that reply or what went wrong.
+class Call(abc.ABC):
+    """A ModelInferRequest, the memory that it speaks of, and the way back to its client."""
 
-    `discard` undoes what `reply` made, for a reply that nobody waits for.
-    """
+    def __init__(self, request: Any, memory: Memory) -> None:
+        self.request = request
+        self.memory = memory
+        self.came = time.monotonic_ns()
+        self._cancelled = False
 
-    def __init__(self, inputs: dict[str, Any], reply: Callable[[Any], Any], discard: Callable[[], None]) -> None:
-        self._inputs = inputs
-        self._reply = reply
-        self._discard = discard
-        self._began = time.monotonic()
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self.cancelled = False
-        self.outcome: Any = None
+    @abc.abstractmethod
+    def gone(self) -> bool:
+        """Whether the client has left; asked from any thread."""
 
-    def run(self, predict: Predict) -> None:
-        """Run it on the calling thread, unless nobody waits any more."""
-        if self.cancelled:
-            return
-        try:
-            value = predict(**self._inputs)
-            outcome = None if self.cancelled else self._reply(value)
-        except BaseException as error:  # noqa: BLE001 (whatever the author raises goes to the caller, who waits)
-            outcome = error if isinstance(error, CallFailed) else _failure(error)
-        with self._lock:
-            self.outcome = outcome
-            self._over.set()
-            if self.cancelled:
-                self._discard()
+    @abc.abstractmethod
+    def answer(self, tensors: list[Tensor], *, last: bool) -> None:
+        """Send one answer; raises ClientGone, and CallFailed where it cannot be sent."""
 
-    def wait(self) -> None:
-        """Until it has run or was cancelled."""
-        self._over.wait()
-
+    @abc.abstractmethod
     def end(self) -> None:
-        """The client has its reply or does not wait any more; in the latter case note the cancel, once."""
-        with self._lock:
-            if self._over.is_set():
-                return
-            self.cancelled = True
-            self._over.set()
-        log(f"call cancelled by the client after {time.monotonic() - self._began:.1f} s")
+        """No more answers come, after those that were not the last; raises ClientGone."""
+
+    @abc.abstractmethod
+    def failed(self, failure: CallFailed) -> None:
+        """Send what went wrong; raises ClientGone."""
+
+    def cancelled(self) -> bool:
+        """Whether the client has left; the first time it is noticed the log says so."""
+        if not self._cancelled and self.gone():
+            self._cancelled = True
+            log(f"call cancelled by the client after {(time.monotonic_ns() - self.came) / 1e9:.1f} s")
+        return self._cancelled
 
 
-class CallQueue:
-    """The calls that wait for the model's thread."""
+class Model:
+    """The author's loaded model, as calls see it."""
 
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+    def __init__(self, name: str, predict: Predict, signature: Signature, statistics: Statistics) -> None:
+        self.name = name
+        self.signature = signature
+        self._predict = predict
+        self.statistics = statistics
 
-    def put(self, call: Call) -> None:
-        """Add a call; it runs after those before it."""
-        self._calls.put(call)
-
-    def run_forever(self, predict: Predict) -> NoReturn:
-        """Run the calls that come, on the calling thread."""
-        while True:
-            _Current.call = self._calls.get()
-            _Current.call.run(predict)
+    def run(self, call: Call) -> None:
+        """Run the call on this thread, unless nobody waits for it; nothing it does wrong is raised."""
+        _Current.call = call  # looked at by `gpumodels.server.cancelled`
+        try:
+            self._run(call)
+        except ClientGone:
+            call.cancelled()
+            self.statistics.failed(call.came, time.monotonic_ns())
+        finally:
             _Current.call = None  # so that inputs of gigabytes do not live until the next call
+
+    def _run(self, call: Call) -> None:
+        if call.cancelled():
+            raise ClientGone
+        began = time.monotonic_ns()
+        try:
+            sizes: dict[str, int] = {}
+            inputs = _inputs(call, self.signature, sizes)
+            read = time.monotonic_ns()
+            value = self._predict(**inputs)
+            del inputs
+            if inspect.isgenerator(value):
+                self._answer_each(call, value, sizes)
+                ended = time.monotonic_ns()
+                call.end()
+            else:
+                ended = time.monotonic_ns()
+                call.answer(to_tensors(value, self.signature.outputs, sizes), last=True)
+        except ClientGone:
+            raise
+        except BaseException as error:  # noqa: BLE001 (whatever the author raises goes to the caller, who waits)
+            self.statistics.failed(call.came, time.monotonic_ns())
+            call.failed(error if isinstance(error, CallFailed) else _failure(error))
+        else:
+            self.statistics.answered(call.came, began, read, ended, time.monotonic_ns())
+
+    def _answer_each(self, call: Call, values: Any, sizes: dict[str, int]) -> None:
+        try:
+            for value in values:
+                if call.cancelled():
+                    raise ClientGone
+                call.answer(to_tensors(value, self.signature.outputs, sizes), last=False)
+        finally:
+            values.close()
 
 
 class _Current:
@@ -99,7 +128,7 @@ class _Current:
 def current_call_is_cancelled() -> bool:
     """See `gpumodels.server.cancelled`."""
     call = _Current.call
-    return call is not None and call.cancelled
+    return call is not None and call.cancelled()
 
 
 def log(line: str) -> None:
@@ -113,8 +142,15 @@ def summary(error: BaseException) -> str:
     return "".join(traceback.format_exception_only(error)).strip()
 
 
+def _inputs(call: Call, signature: Signature, sizes: dict[str, int]) -> dict[str, Any]:
+    try:
+        return read_inputs(call.request, signature.inputs, call.memory, sizes)
+    except (RequestError, RegionError, TensorError) as error:
+        raise CallFailed(str(error), code="INVALID_ARGUMENT") from error
+
+
 def _failure(error: BaseException) -> CallFailed:
     frames: TracebackType | None = error.__traceback__
-    if frames is not None and frames.tb_next is not None:
-        frames = frames.tb_next  # ours, which says nothing to the author
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next  # ours say nothing to the author
     return CallFailed(summary(error), "".join(traceback.format_exception(type(error), error, frames)))

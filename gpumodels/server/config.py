@@ -1,21 +1,33 @@
-"""A signature as Triton's ModelConfig, which its clients read for names, types and whether a model streams."""
+"""What the server says of its model: ModelMetadata, and Triton's ModelConfig for its clients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.protocol import messages
+from gpumodels.protocol.metadata import write_signature
 from gpumodels.protocol.tensors import DATATYPES
+from gpumodels.server.replies import MODEL_VERSION
 
 if TYPE_CHECKING:
+    from gpumodels.server.calls import Model
     from gpumodels.signature import Signature, TensorSpec
 
 #: What stands in platform and backend, where Triton names the program that runs a model.
 PLATFORM = "gpumodels"
 
 
+def metadata(model: Model) -> Any:
+    """The model's ModelMetadataResponse."""
+    response = messages.ModelMetadataResponse(name=model.name, versions=[MODEL_VERSION], platform=PLATFORM)
+    write_signature(response, model.signature)
+    return response
+
+
 def write_config(config: Any, name: str, signature: Signature) -> None:
     """Fill a ModelConfig. There is no batch dimension (`max_batch_size` 0): `dims` are whole shapes, -1 where free."""
     config.name, config.platform, config.backend = name, PLATFORM, PLATFORM
+    config.model_transaction_policy.decoupled = signature.stream
     for spec in signature.inputs:
         config.input.add(name=spec.name, data_type=_data_type(spec), dims=_dims(spec), optional=spec.optional)
     for spec in signature.outputs:

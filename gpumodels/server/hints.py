@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from gpumodels.signature import DTYPES, RESERVED_INPUTS, TensorSpec
 
 _SCALARS: dict[Any, str] = {int: "int64", float: "float64", bool: "bool", str: "str", bytes: "bytes"}
 _ABSTRACT = (Any, np.generic, np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact, np.floating)
+_ITERATORS = (Iterator, Iterable, Generator)
 _JSON = (list, dict, tuple, Sequence, Mapping)
 
 
@@ -35,7 +36,10 @@ def infer_inputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
 
 def infer_outputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
     """Read the return hint of `predict`; nothing where only the call will tell. Raises HintError."""
-    return _outputs(typing.get_type_hints(predict).get("return", Any))
+    hint = typing.get_type_hints(predict).get("return", Any)
+    if typing.get_origin(hint) in _ITERATORS:  # of a predict that yields: each value is an answer
+        hint = typing.get_args(hint)[0]
+    return _outputs(hint)
 
 
 def _input(parameter: inspect.Parameter, hints: dict[str, Any]) -> TensorSpec:

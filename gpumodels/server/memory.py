@@ -1,31 +1,19 @@
-"""The server's side of the shared memory directory: regions that clients registered, and files for large results."""
+"""Regions in files of the shared memory directory, which gRPC clients register."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import fcntl
 import mmap
 import os
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gpumodels.protocol import files
-
-if TYPE_CHECKING:
-    from gpumodels.protocol.tensors import Tensor
+from gpumodels.protocol.region import RegionError
 
 _NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF, an OSError like no room
-
-#: Seconds after which a result that its client never opened is given up; the client unlinks those it reads.
-UNCLAIMED_AFTER = 60.0
-
-
-class RegionError(ValueError):
-    """A request speaks of a region that is not registered, or of bytes outside of it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,6 @@ class SharedMemory:
         self._directory = files.open_directory(Path(path)) if path else _NO_DIRECTORY
         self._peers = files.open_directory(Path(peers)) if peers else _NO_DIRECTORY
         self._regions: dict[str, Region] = {}
-        self._unclaimed: collections.deque[tuple[float, str]] = collections.deque()
         self._lock = threading.Lock()
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
@@ -104,43 +91,17 @@ class SharedMemory:
             raise RegionError(f"{size} bytes at {offset} lie outside of the shared memory region {name!r}")
         return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
 
-    def write_result(self, name: str, tensors: list[Tensor]) -> list[int]:
-        """Put the tensors into one new file; gives where each begins. Raises OSError without room."""
-        places, size = files.offsets(tensor.nbytes for tensor in tensors)
-        fd = files.create(self._directory, name, size)
-        try:
-            for tensor, place in zip(tensors, places, strict=True):
-                files.write(fd, tensor.data, place)
-        except BaseException:
-            self.discard(name)
-            raise
-        finally:
-            os.close(fd)
-        with self._lock:
-            self._unclaimed.append((time.monotonic(), name))
-        return places
-
-    def discard(self, name: str) -> None:
-        """Remove a result that nobody will read; one that its client has removed is no matter."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._directory)
-
-    def discard_unclaimed(self) -> None:
-        """Remove results that were sent long ago and never opened: their clients stopped waiting at that moment."""
-        with self._lock:
-            while self._unclaimed and self._unclaimed[0][0] < time.monotonic() - UNCLAIMED_AFTER:
-                self.discard(self._unclaimed.popleft()[1])
-
     def _drop_orphans(self) -> None:
         """Free the regions of clients that died: each holds a flock on its regions' files as long as it lives."""
         with self._lock:  # all the time: a descriptor closed meanwhile may stand for another file by then
             for name, region in list(self._regions.items()):
-                if not files.is_ours(region.key, "in"):
+                if not files.is_ours(region.key):
                     continue
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(region.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     self._forget(name)
-                    self.discard(region.key)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(region.key, dir_fd=self._directory)
 
     def _forget(self, name: str) -> None:
         """With the lock held."""

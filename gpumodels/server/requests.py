@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gpumodels.server.memory import SharedMemory
     from gpumodels.signature import TensorSpec
+
+
+class Memory(Protocol):
+    """The regions that a client made known."""
+
+    def view(self, name: str, offset: int, size: int) -> memoryview:
+        """Bytes of the region of that name; raises RegionError."""
 
 
 class RequestError(ValueError):
     """The request does not fit the signature or the protocol."""
 
 
-def read_inputs(
-    request: Any, specs: tuple[TensorSpec, ...], memory: SharedMemory, sizes: dict[str, int]
-) -> dict[str, Any]:
+def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, sizes: dict[str, int]) -> dict[str, Any]:
     """The keyword arguments of `predict`; `sizes` learns the named sizes.
 
     Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as
@@ -47,7 +51,7 @@ def read_inputs(
     return inputs
 
 
-def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: SharedMemory, sizes: dict[str, int]) -> Any:
+def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: Memory, sizes: dict[str, int]) -> Any:
     expected = DATATYPES.get(spec.dtype, tensor.datatype)
     if tensor.datatype != expected:
         raise RequestError(f"{spec.name} is {spec.dtype}, which is {expected} on the wire, not {tensor.datatype}")
@@ -61,7 +65,7 @@ def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: SharedMem
     return value.item() if spec.shape == () and isinstance(value, np.ndarray) else value
 
 
-def _array(tensor: Any, facts: dict[str, Any], raw: Iterator[bytes], memory: SharedMemory) -> NDArray[Any]:
+def _array(tensor: Any, facts: dict[str, Any], raw: Iterator[bytes], memory: Memory) -> NDArray[Any]:
     if files.REGION in facts:
         size, offset = _number(facts, files.BYTE_SIZE), _number(facts, files.OFFSET)
         return view(tensor.datatype, tensor.shape, memory.view(str(facts[files.REGION]), offset, size))

@@ -7,8 +7,16 @@ from typing import Any
 
 from gpumodels.protocol.shapes import misfit
 from gpumodels.protocol.tensors import DATATYPES, Tensor, TensorError, any_dtype, encode
-from gpumodels.server.calls import CallFailed
 from gpumodels.signature import TensorSpec
+
+
+class CallFailed(Exception):
+    """What went wrong, told to the client: `code` as gRPC names it, and the traceback of the author's code."""
+
+    def __init__(self, message: str, remote_traceback: str = "", code: str = "INTERNAL") -> None:
+        super().__init__(message)
+        self.remote_traceback = remote_traceback
+        self.code = code
 
 
 def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int]) -> list[Tensor]:

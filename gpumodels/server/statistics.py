@@ -17,18 +17,18 @@ class Statistics:
         self._input = self._queue = self._infer = self._output = self._wasted = 0
         self._last = 0
 
-    def answered(self, came: int, queued: int, began: int, ended: int, replied: int) -> None:
+    def answered(self, came: int, began: int, read: int, ended: int, replied: int) -> None:
         """One call that was answered; its moments by `time.monotonic_ns()`.
 
-        From `came` to `queued` its inputs were read, from then to `began` it waited for the model, which worked until
-        `ended`; at `replied` its outputs were written.
+        From `came` to `began` it waited for the model, at `read` its inputs were read, the model worked until `ended`;
+        at `replied` its outputs were sent.
         """
         now = time.time_ns()
         with self._lock:
             self._answered += 1
-            self._input += queued - came
-            self._queue += began - queued
-            self._infer += ended - began
+            self._queue += began - came
+            self._input += read - began
+            self._infer += ended - read
             self._output += replied - ended
             self._last = now
 

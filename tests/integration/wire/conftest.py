@@ -54,8 +54,8 @@ class Served:
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
 
-    def client(self, *, shm: bool = True) -> Client:
-        client = Client(self.sockets, self.shm if shm else None, self.name)
+    def client(self, *, shm: bool = True, lane: bool = True) -> Client:
+        client = Client(self.sockets, self.shm if shm else None, self.name, lane=lane)
         self._clients.append(client)
         client.wait_ready(time.monotonic() + 60, self.check_alive)
         return client

@@ -1,0 +1,171 @@
+"""`Line`: one connection of the lane and the memory that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from gpumodels.errors import CallError
+from gpumodels.protocol import files, frames, messages, region
+from gpumodels.protocol.tensors import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from gpumodels.client.descriptors import Descriptor
+    from gpumodels.client.shared import Shared
+    from gpumodels.protocol.region import Region
+    from gpumodels.protocol.tensors import Tensor
+
+_MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # bytes; protobuf ends at 2 GiB
+_MOST_KNOWN = 64  # regions of the caller's that the server maps at once, for one connection
+_TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than what was sent, so often in a row, is let go
+
+
+class Line:
+    """Used by one thread at a time; `cut` may be called from any.
+
+    Inputs go into a region of the line's own, kept for the next call; the server's results come in one of its own. What
+    is sent is out of the caller's hands when `request` returns.
+    """
+
+    def __init__(self, server: Descriptor) -> None:
+        """Connect; raises BlockingIOError where the server has not accepted those before yet, and OSError."""
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.setblocking(False)
+            connected.connect(files.descriptor_path(server.fd))
+            connected.setblocking(True)
+        except BaseException:
+            connected.close()
+            raise
+        self._socket = connected
+        self._frames = frames.Frames(connected)
+        self._pid = os.getpid()
+        self._names = itertools.count()
+        self._input: Region | None = None
+        self._result: Region | None = None
+        self._known: dict[str, None] = {}  # in the order of time
+        self._oversized = 0
+        self.ended = False
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the regions that wait with it for the next call."""
+        return sum(len(each) for each in (self._input, self._result) if each is not None)
+
+    def send(self, kind: int, body: bytes, deadline: float | None = None, fd: int = -1) -> None:
+        """Send one frame; raises BrokenPipeError, ConnectionResetError, and TimeoutError past the deadline."""
+        data = memoryview(frames.header(kind, len(body), fd >= 0) + body)
+        while data:
+            self._wait_until(deadline)
+            data = data[self._frames.send(data, () if fd < 0 else (fd,)) :]
+            fd = -1
+
+    def request(self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None) -> None:
+        """Send a ModelInferRequest with its inputs; raises CallError where there is no room for them."""
+        del request.inputs[:], request.raw_input_contents[:]
+        for name in [name for name in self._known if name not in shared]:
+            self._forget(name, deadline)
+        mine = []
+        for tensor in inputs:
+            header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+            if tensor.content_type:
+                messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
+            if (found := shared.find(tensor.data)) is None:
+                mine.append((header, tensor))
+                continue
+            memory, offset = found
+            if memory.name not in self._known:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._forget(next(iter(self._known)), deadline)
+                self._hand_over(memory, deadline)
+                self._known[memory.name] = None
+            _point(header, memory.name, tensor.nbytes, offset)
+        places, size = files.offsets(tensor.nbytes for _, tensor in mine)
+        room = self._room(size, deadline) if size > files.INLINE_LIMIT else None
+        if room is not None:
+            for (header, tensor), place in zip(mine, places, strict=True):
+                region.part(room, place, tensor.nbytes)[:] = tensor.data
+                _point(header, room.name, tensor.nbytes, place)
+        elif size > _MESSAGE_LIMIT:
+            raise CallError(
+                f"the inputs of {request.model_name} are {size / 2**30:.1f} GiB, this machine has no shared memory "
+                "for them and a message holds 2 GiB at most: send less at once"
+            )
+        else:
+            request.raw_input_contents.extend(bytes(tensor.data) for _, tensor in mine)
+        self.send(frames.INFER, request.SerializeToString(), deadline)
+
+    def answer(self, deadline: float | None) -> frames.Frame:
+        """The next frame that says something; raises EOFError, ConnectionResetError, TimeoutError, CallError."""
+        while True:
+            self._wait_until(deadline)
+            try:
+                frame = self._frames.receive()
+                if frame.kind != frames.REGION:
+                    return frame
+                told = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
+                self._result = region.adopt(told.name, frame.fd)
+            except (ValueError, DecodeError) as error:
+                raise CallError(f"the model server sent what cannot be read: {error}") from error
+
+    def view(self, name: str, offset: int, size: int) -> memoryview:
+        """Bytes of the server's region; raises RegionError."""
+        if self._result is None or self._result.name != name:
+            raise region.RegionError(f"no region {name!r} came")
+        return region.part(self._result, offset, size)
+
+    def cut(self) -> None:
+        """End the connection under whoever waits on it; in a forked child the parent's goes on."""
+        self.ended = True
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End it; called by the thread that uses it."""
+        self.cut()
+        self._frames.close()
+
+    def _wait_until(self, deadline: float | None) -> None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        if left is not None or self._socket.gettimeout() is not None:
+            self._socket.settimeout(left)
+
+    def _room(self, size: int, deadline: float | None) -> Region | None:
+        """The region for inputs, made anew where it is too small, or was too large for several calls."""
+        memory = self._input
+        self._oversized = self._oversized + 1 if memory is not None and len(memory) > _TOO_LARGE * size else 0
+        if memory is not None and len(memory) >= size and self._oversized < _OFTEN:
+            return memory
+        if memory is not None:
+            self._forget(memory.name, deadline)
+            self._input = memory = None
+        try:
+            memory = region.create(f"in-{next(self._names)}", size)
+        except OSError:
+            return None
+        self._hand_over(memory, deadline)
+        self._input = memory
+        return memory
+
+    def _hand_over(self, memory: Region, deadline: float | None) -> None:
+        told = messages.SystemSharedMemoryRegisterRequest(name=memory.name, byte_size=len(memory))
+        self.send(frames.REGION, told.SerializeToString(), deadline, memory.fd)
+
+    def _forget(self, name: str, deadline: float | None) -> None:
+        told = messages.SystemSharedMemoryUnregisterRequest(name=name)
+        self.send(frames.FORGET, told.SerializeToString(), deadline)
+        self._known.pop(name, None)
+
+
+def _point(header: Any, name: str, size: int, offset: int) -> None:
+    facts: dict[str, str | int] = {files.REGION: name, files.BYTE_SIZE: size, files.OFFSET: offset}
+    messages.set_parameters(header, **facts)

@@ -1,0 +1,54 @@
+"""Arrays of the user's that lie in memory which the model server maps too: a call sends them without a copy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpumodels.protocol import region
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gpumodels.protocol.region import Region
+
+_numbers = itertools.count()
+
+
+class Shared:
+    """The regions behind the arrays that `empty` gave, as long as somebody has the array or a view of it."""
+
+    def __init__(self) -> None:
+        self._regions: weakref.WeakValueDictionary[str, Region] = weakref.WeakValueDictionary()
+        self._addresses: dict[str, int] = {}
+
+    def empty(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of zeros in a region of its own; raises OSError where there is no memory for it."""
+        count = math.prod(shape)
+        # A forked child counts on from here too, and its regions are its own.
+        memory = region.create(f"own-{os.getpid()}-{next(_numbers)}", count * dtype.itemsize)
+        array = np.frombuffer(memory, dtype, count) if count else np.empty(0, dtype)
+        for gone in self._addresses.keys() - set(self._regions):
+            del self._addresses[gone]
+        self._addresses[memory.name] = np.frombuffer(memory, np.uint8).ctypes.data
+        self._regions[memory.name] = memory
+        return array.reshape(shape)
+
+    def find(self, data: memoryview) -> tuple[Region, int] | None:
+        """The region that the bytes lie in, and where; None for memory of anybody else's."""
+        if not self._regions or not data:
+            return None
+        address = np.frombuffer(data, np.uint8).ctypes.data
+        for name, memory in list(self._regions.items()):
+            offset = address - self._addresses[name]
+            if 0 <= offset <= len(memory) - len(data):
+                return memory, offset
+        return None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._regions

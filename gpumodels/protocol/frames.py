@@ -1,0 +1,125 @@
+"""The lane's framing: messages of the protocol, one after another, on a connected Unix stream socket.
+
+The lane is the shorter way to our own model server, beside gRPC and with its messages. A frame is 8 bytes of header
+(the body's length, the kind, how many descriptors come with it) and the body, a serialized message. One call at a time
+runs on a connection; shutting it down cancels that call. What a peer announces is never allocated ahead: the buffer
+grows by what really came.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import contextlib
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SOCKET_NAME = "lane.sock"
+
+#: Kinds from the client: a ModelMetadataRequest; a ModelInferRequest; a SystemSharedMemoryRegisterRequest with the
+#: region's descriptor, and a SystemSharedMemoryUnregisterRequest, which nothing answers.
+METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
+
+#: Kinds from the server, beside REGION: the one answer; one of several; the end of several (an empty body); what went
+#: wrong, as the parameters `code`, `message` and `traceback` of a ModelInferResponse.
+ANSWER, PART, END, FAILED = 17, 18, 19, 20
+
+_KINDS = frozenset({METADATA, INFER, REGION, FORGET, ANSWER, PART, END, FAILED})
+_HEADER = struct.Struct("<IBBxx")
+_LONGEST = (1 << 31) - 1  # bytes of a body: protobuf ends there
+_CHUNK, _BIG_CHUNK = 128 << 10, 4 << 20  # bytes read at once
+_MOST_DESCRIPTORS = 4  # in one read
+_ROOM = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
+
+
+class FrameError(ValueError):
+    """What came is no frame of the lane."""
+
+
+class Frame(NamedTuple):
+    """One frame; `fd` (-1: none) belongs to the receiver from here on."""
+
+    kind: int
+    body: bytes
+    fd: int
+
+
+def header(kind: int, length: int, descriptors: int = 0) -> bytes:
+    """The bytes before a body."""
+    return _HEADER.pack(length, kind, descriptors)
+
+
+class Frames:
+    """Reads and writes frames. Blocks, waits or refuses to wait as its socket is set."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.socket = connected
+        self._data: bytes | bytearray = b""
+        self._at = 0
+        self._wanted = 0
+        self._fds: collections.deque[int] = collections.deque()
+
+    def send(self, data: bytes | memoryview, fds: Sequence[int] = ()) -> int:
+        """One write of as much of `data` as the socket takes, descriptors with its first byte; gives the count."""
+        if not fds:
+            return self.socket.send(data, socket.MSG_NOSIGNAL)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        return self.socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+
+    def receive(self) -> Frame:
+        """The next frame, read as often as it takes; raises EOFError at the end, FrameError, OSError."""
+        while (frame := self.next()) is None:
+            self.fill()
+        return frame
+
+    def next(self) -> Frame | None:
+        """The next frame among what was read already; raises FrameError."""
+        have = len(self._data) - self._at
+        if have < _HEADER.size:
+            return None
+        length, kind, descriptors = _HEADER.unpack_from(self._data, self._at)
+        if kind not in _KINDS or length > _LONGEST or descriptors != (kind == REGION):
+            raise FrameError(f"no frame begins with {bytes(self._data[self._at : self._at + _HEADER.size])!r}")
+        end = self._at + _HEADER.size + length
+        if len(self._data) < end:
+            self._wanted = end - len(self._data)
+            return None
+        if descriptors > len(self._fds):
+            raise FrameError("a frame came without its descriptor")
+        body = bytes(self._data[self._at + _HEADER.size : end])
+        self._at = end
+        if end == len(self._data):
+            self._data, self._at = b"", 0
+        return Frame(kind, body, self._fds.popleft() if descriptors else -1)
+
+    def fill(self) -> None:
+        """Read once; raises EOFError at the end, and what the socket raises (BlockingIOError, TimeoutError)."""
+        chunk = _CHUNK if self._wanted <= _CHUNK else _BIG_CHUNK
+        data, ancillary, _, _ = self.socket.recvmsg(chunk, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        for level, what, content in ancillary:
+            if level == socket.SOL_SOCKET and what == socket.SCM_RIGHTS:
+                received = array.array("i")
+                received.frombytes(content[: len(content) - len(content) % received.itemsize])
+                self._fds.extend(received)
+        if not data:
+            raise EOFError
+        if not self._data:
+            self._data, self._at = data, 0
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data[self._at :])
+            self._at = 0
+        self._data += data
+
+    def close(self) -> None:
+        """End the connection; what came and was not taken is dropped."""
+        self.socket.close()
+        while self._fds:
+            with contextlib.suppress(OSError):
+                os.close(self._fds.popleft())
+        self._data, self._at = b"", 0

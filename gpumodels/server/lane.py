@@ -1,0 +1,241 @@
+"""The server's side of the lane: the model's thread itself waits for requests, runs them and sends the answers.
+
+No other thread takes part, so a call costs two wake-ups, the server's and the client's. While `predict` runs nobody
+reads: what comes meanwhile waits in the sockets. That a client has left is seen by looking at its socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from google.protobuf.message import DecodeError
+
+from gpumodels.protocol import files, frames, messages, region
+from gpumodels.server.calls import Call, ClientGone, log
+from gpumodels.server.config import metadata
+from gpumodels.server.replies import begin, point, put_inside
+
+if TYPE_CHECKING:
+    from gpumodels.protocol.region import Region
+    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.server.calls import Model
+    from gpumodels.server.results import CallFailed
+
+_BACKLOG = 128
+_MOST_CONNECTIONS = 200  # each takes a few descriptors; the one that was silent longest makes room
+_PATIENCE = 10.0  # seconds for which an answer that its client does not read may hold up other calls
+_LOOK = 0.1  # seconds between two looks at whether such a client has left
+_TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than the result, so often in a row, is let go
+
+
+class CallQueue:
+    """Calls that came another way, by gRPC's threads, and wait for the model's."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque()
+        self.fd = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def put(self, call: Call) -> None:
+        """Add a call; it runs after those before it."""
+        self._calls.append(call)
+        os.eventfd_write(self.fd, 1)
+
+    def take(self) -> Call:
+        """The next call, when `fd` is readable."""
+        os.eventfd_read(self.fd)
+        return self._calls.popleft()
+
+
+class Lane:
+    """Listens in the directory from the start, answers when there is a model."""
+
+    def __init__(self, directory: int) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        before = os.umask(0o177)
+        try:
+            self._listener.bind(files.socket_path(directory, frames.SOCKET_NAME))
+        finally:
+            os.umask(before)
+        self._listener.listen(_BACKLOG)
+        self._epoll = select.epoll()
+        self._connections: dict[int, Connection] = {}
+
+    def run_forever(self, model: Model, queue: CallQueue) -> NoReturn:
+        """Run the calls that come, over the lane and in the queue, on the calling thread."""
+        self._epoll.register(self._listener, select.EPOLLIN)
+        self._epoll.register(queue.fd, select.EPOLLIN)
+        while True:
+            for fd, _ in self._epoll.poll():
+                if (connection := self._connections.get(fd)) is not None:
+                    if not connection.serve(model):
+                        self._end(fd)
+                elif fd == queue.fd:
+                    model.run(queue.take())
+                elif fd == self._listener.fileno():
+                    self._accept()
+
+    def others_wait(self, connection: Connection) -> bool:
+        """Whether somebody else has sent something."""
+        return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # the client has left again; out of descriptors: those that leave free some
+            connected, _ = self._listener.accept()
+            if len(self._connections) >= _MOST_CONNECTIONS:
+                self._end(min(self._connections, key=lambda fd: self._connections[fd].last_used))
+            connected.setblocking(False)
+            connection = Connection(connected, self)
+            self._connections[connection.fd] = connection
+            self._epoll.register(connection.fd, select.EPOLLIN)
+
+    def _end(self, fd: int) -> None:
+        self._epoll.unregister(fd)
+        self._connections.pop(fd).close()
+
+
+class Connection:
+    """One client's connection, with the regions that it made known and the one for its results."""
+
+    def __init__(self, connected: socket.socket, lane: Lane) -> None:
+        self.fd = connected.fileno()
+        self.last_used = time.monotonic()
+        self._socket = connected
+        self._frames = frames.Frames(connected)
+        self._lane = lane
+        self._regions: dict[str, Region] = {}
+        self._result: Region | None = None
+        self._results = 0
+        self._oversized = 0
+        self._broken = False
+
+    def serve(self, model: Model) -> bool:
+        """Read what came and answer it; False when the connection is over."""
+        try:
+            self._frames.fill()
+            while (frame := self._frames.next()) is not None:
+                self.last_used = time.monotonic()
+                self._handle(frame, model)
+        except BlockingIOError:
+            return True
+        except (EOFError, OSError, ClientGone):
+            return False
+        except (ValueError, MemoryError, DecodeError) as error:  # no frame, no message, no region: not a client of ours
+            log(f"a connection was closed: {error}")
+            return False
+        return not self._broken
+
+    def close(self) -> None:
+        """End it; its memory goes with it when no array looks into it any more."""
+        self._frames.close()
+
+    def view(self, name: str, offset: int, size: int) -> memoryview:
+        """Bytes of a region that the client made known; raises RegionError."""
+        found = self._regions.get(name)
+        if found is None:
+            raise region.RegionError(f"no shared memory region {name!r} is registered")
+        return region.part(found, offset, size)
+
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def send(self, kind: int, body: bytes = b"", fd: int = -1) -> None:
+        """Send one frame; raises ClientGone, also for one who reads nothing while others wait."""
+        data = memoryview(frames.header(kind, len(body), fd >= 0) + body)
+        self._broken = True  # until the frame is out whole
+        while data:
+            try:
+                data = data[self._frames.send(data, () if fd < 0 else (fd,)) :]
+            except BlockingIOError:
+                self._wait_writable()
+                continue
+            except OSError:
+                raise ClientGone from None
+            fd = -1
+        self._broken = False
+
+    def room(self, size: int) -> Region | None:
+        """The region for results, which the client is told of when it is new; None where there is no memory."""
+        memory = self._result
+        self._oversized = self._oversized + 1 if memory is not None and len(memory) > _TOO_LARGE * size else 0
+        if memory is not None and len(memory) >= size and self._oversized < _OFTEN:
+            return memory
+        self._result = memory = None
+        self._results += 1
+        try:
+            memory = region.create(f"out-{self._results}", size)
+        except OSError:
+            return None
+        told = messages.SystemSharedMemoryRegisterRequest(name=memory.name, byte_size=len(memory))
+        self.send(frames.REGION, told.SerializeToString(), memory.fd)
+        self._result = memory
+        return memory
+
+    def _handle(self, frame: frames.Frame, model: Model) -> None:
+        if frame.kind == frames.INFER:
+            request = messages.ModelInferRequest.FromString(frame.body)
+            del frame
+            model.run(_LaneCall(request, self))
+        elif frame.kind == frames.REGION:
+            told = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
+            self._regions[told.name] = region.adopt(told.name, frame.fd)
+        elif frame.kind == frames.FORGET:
+            told = messages.SystemSharedMemoryUnregisterRequest.FromString(frame.body)
+            self._regions.pop(told.name, None)
+        elif frame.kind == frames.METADATA:
+            self.send(frames.ANSWER, metadata(model).SerializeToString())
+        else:
+            raise frames.FrameError(f"a client does not send frames of kind {frame.kind}")
+
+    def _wait_writable(self) -> None:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        deadline = time.monotonic() + _PATIENCE
+        while not poll.poll(_LOOK * 1000):
+            if self.gone():
+                raise ClientGone
+            if time.monotonic() > deadline and self._lane.others_wait(self):
+                log(f"an answer that was not read for {_PATIENCE:.0f} s held up other calls: it was given up")
+                raise ClientGone
+
+
+class _LaneCall(Call):
+    def __init__(self, request: Any, connection: Connection) -> None:
+        super().__init__(request, connection)
+        self._connection = connection
+
+    def gone(self) -> bool:
+        return self._connection.gone()
+
+    def answer(self, tensors: list[Tensor], *, last: bool) -> None:
+        response, chosen = begin(self.request, tensors)
+        places, size = files.offsets(tensor.nbytes for tensor in chosen)
+        # There is one region for results, which the client must have read before the next one: not so in a stream.
+        memory = self._connection.room(size) if last and size > files.INLINE_LIMIT else None
+        if memory is None:
+            put_inside(response, chosen)
+        else:
+            for output, tensor, place in zip(response.outputs, chosen, places, strict=True):
+                region.part(memory, place, tensor.nbytes)[:] = tensor.data
+                point(output, memory.name, tensor.nbytes, place)
+        self._connection.send(frames.ANSWER if last else frames.PART, response.SerializeToString())
+
+    def end(self) -> None:
+        self._connection.send(frames.END)
+
+    def failed(self, failure: CallFailed) -> None:
+        told = messages.ModelInferResponse(model_name=self.request.model_name, id=self.request.id)
+        messages.set_parameters(told, code=failure.code, message=str(failure), traceback=failure.remote_traceback)
+        self._connection.send(frames.FAILED, told.SerializeToString())
