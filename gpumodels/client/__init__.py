@@ -2,5 +2,6 @@
 
 from gpumodels.client.client import Client
 from gpumodels.client.result import Result
+from gpumodels.client.ticket import Ticket
 
-__all__ = ["Client", "Result"]
+__all__ = ["Client", "Result", "Ticket"]

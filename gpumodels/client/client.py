@@ -123,7 +123,12 @@ class Client:
         del inputs, args, kwargs
         try:
             for values in answers:
-                kinds = {spec.name: spec.kind for spec in signature.outputs if spec.name in values}
+                kinds = {}
+                for spec in signature.outputs:
+                    if spec.name in values:
+                        kinds[spec.name] = spec.kind
+                        if spec.shape == () and isinstance(values[spec.name], np.ndarray):
+                            values[spec.name] = values[spec.name].item()
                 yield Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
         except TimeoutError:
             raise CallTimeout(f"{self.model} gave no answer within {seconds:g} s; the call was cancelled") from None
