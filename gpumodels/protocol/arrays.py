@@ -30,6 +30,9 @@ _SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
     "bytes": ("bytes", (bytes,), "np.char.encode"),
 }
 
+_DATES = "dates and times cannot be sent: give numbers, as by .astype('int64'), or text, as by .astype(str)"
+_NEVER = {"c": "complex numbers cannot be sent: give .real and .imag", "m": _DATES, "M": _DATES}
+
 
 def is_array(value: Any) -> bool:
     """Is it an array or scalar of numpy, or something that numpy reads as one (torch, pandas, PIL, ...)?"""
@@ -58,17 +61,14 @@ def unsendable(array: NDArray[Any], wanted: str) -> str:
     dtype, way = array.dtype, _SORTS[wanted][2]
     if dtype.names:
         return f"structured arrays cannot be sent: give each field by itself, as by [{dtype.names[0]!r}]"
-    match dtype.kind:
-        case "O":
-            return _object(array, wanted)
-        case "c":
-            return "complex numbers cannot be sent: give .real and .imag"
-        case "m" | "M":
-            return "dates and times cannot be sent: give numbers, as by .astype('int64'), or text, as by .astype(str)"
-        case "f" | "V" if wanted == "numbers":
-            return f"{dtype} is not one of the protocol's dtypes: convert it first, as by {way}"
-        case "S" if wanted == "text":
-            way = "np.char.decode"
+    if dtype.kind in _NEVER:
+        return _NEVER[dtype.kind]
+    if dtype.kind == "O" or (dtype.kind == "T" and wanted == "text"):  # text, of which some is missing
+        return _object(array.astype(object, copy=False), wanted)
+    if dtype.kind in "fV" and wanted == "numbers":
+        return f"{dtype} is not one of the protocol's dtypes: convert it first, as by {way}"
+    if dtype.kind == "S" and wanted == "text":
+        way = "np.char.decode"
     held = {"U": "text", "T": "text", "S": "bytes"}.get(dtype.kind, str(dtype))
     return f"{held} cannot be sent as {wanted}: convert it first, as by {way}"
 

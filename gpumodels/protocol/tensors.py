@@ -33,8 +33,6 @@ __all__ = [
     "TensorError",
     "any_dtype",
     "blank",
-    "cast",
-    "checked_size",
     "decode",
     "encode",
     "raw_bytes",

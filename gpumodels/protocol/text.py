@@ -20,7 +20,7 @@ _BYTES = (bytes, bytearray, memoryview)
 
 #: A numpy text array gives every element the room of the longest. It may take so many bytes, or so many times the
 #: bytes that came, whichever is more: one long text among many short ones must not eat the memory.
-_TEXT_ROOM, _TEXT_TIMES = 1 << 20, 16
+_TEXT_ROOM, _TEXT_TIMES = 64 << 10, 16
 
 
 def write(value: Any, dtype: str) -> tuple[tuple[int, ...], bytearray]:
