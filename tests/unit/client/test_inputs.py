@@ -121,3 +121,58 @@ def test_an_image_input_takes_what_is_a_picture_and_keeps_it_for_drawing():
         bind(signature, ("nowhere.png",), {}, "m")
     floats = Signature((TensorSpec("image", "float32", ("H", "W", 3), "image"),), ())
     assert bind(floats, (Image.new("L", (4, 2), 7),), {}, "m")[0][0].datatype == "FP32"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.ones(2, complex), "an array of complex128[2]: complex numbers cannot be sent: give .real and .imag"),
+        (
+            np.array([1, None], object),
+            "an array of object[2]: its element [1] is None: fill in or drop what is missing first",
+        ),
+        (
+            np.ma.masked_equal([1, 2], 2),
+            "an array of int64[2]: a masked array cannot be sent: fill it first, as by .filled(0)",
+        ),
+        (
+            np.zeros(1, [("a", int)]),
+            "an array of [('a', '<i8')][1]: structured arrays cannot be sent: give each field by itself, as by ['a']",
+        ),
+        (np.ones((1,) * 40), f"an array of float64{[1] * 40}: it has 40 dimensions, 32 can be sent: reshape it first"),
+        (
+            {1: "a", "1": "b"},
+            "a dict: it cannot be written as JSON: two keys of a dict become one text, as 1 and '1' do",
+        ),
+    ],
+    ids=["complex", "objects", "masked", "structured", "dimensions", "keys"],
+)
+def test_what_cannot_be_sent_is_one_sentence_with_the_input_and_what_to_do(value, message):
+    with pytest.raises(InputError) as caught:
+        bind(Signature((TensorSpec("x", "any"),), ()), (value,), {}, "m")
+    assert str(caught.value) == f"m: x: any was given {message}"
+
+
+@pytest.mark.parametrize("kind", ["", "image"])
+def test_an_array_that_is_as_declared_is_sent_from_where_it_lies(kind):
+    signature = Signature((TensorSpec("x", "uint8", ("H", "W", 3), kind),), ())
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    (tensor,), picture = bind(signature, (pixels,), {}, "m")
+    assert np.shares_memory(np.frombuffer(tensor.data, np.uint8), pixels)
+    assert tensor.shape == (2, 4, 3)
+    assert picture is (pixels if kind else None)
+
+
+def test_a_picture_in_any_layout_is_sent_in_order():
+    signature = Signature((TensorSpec("x", "uint8", ("H", "W", 3), "image"),), ())
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    for given in (np.asfortranarray(pixels), pixels[::-1, :, ::-1]):
+        (tensor,), picture = bind(signature, (given,), {}, "m")
+        assert bytes(tensor.data) == given.tobytes()
+        np.testing.assert_array_equal(picture, given)
+
+
+def test_an_empty_picture_is_refused():
+    signature = Signature((TensorSpec("x", "uint8", ("H", "W", 3), "image"),), ())
+    with pytest.raises(InputError, match="m: x: the picture is empty"):
+        bind(signature, (np.zeros((0, 4, 3), np.uint8),), {}, "m")
