@@ -2,9 +2,8 @@
 TCP, which the instance itself has none of.
 
 It takes the connections of the listening socket that it inherits and copies bytes between each and the peers' socket in
-the directory. Once it serves it goes on as an orphan in a session of its own, prints its process id, and lives as long
-as the model server: it holds a connection that says nothing, whose end it hears of from the system, however the server
-ended.
+the directory. It says so when it is ready, and lives as long as the model server: it holds a connection on which nobody
+speaks, whose end it hears of from the system, however the server ended.
 """
 
 from __future__ import annotations
@@ -14,16 +13,56 @@ import contextlib
 import os
 import resource
 import socket
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from gpumodels.lease import processes
 from gpumodels.protocol import files
 
 if TYPE_CHECKING:
     from asyncio import Transport
 
-_AGAIN_AFTER = 0.1  # seconds until a server too busy to be connected to is tried again
+_READY = "ready"
+_PACKAGE_ROOT = str(Path(__file__).parents[2])
+
+_AGAIN_AFTER = 0.02  # seconds until a server that is too busy to be connected to is tried again
+
+
+class NotStarted(Exception):
+    """What the forwarder said instead of being ready."""
+
+
+def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
+    """Start the forwarder of an instance, wait until it serves, and give its process id; raises NotStarted."""
+    path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]))
+    reading, writing = os.pipe()
+    with open(reading) as heard:  # noqa: PTH123
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gpumodels.engines.forward", str(listener.fileno()), str(directory)],
+                env={**os.environ, "PYTHONPATH": path, processes.MARK: instance_id},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # so that interrupting the notebook's process group misses it
+            )
+        finally:
+            os.close(writing)
+        # Nobody else waits for it when it ends, and it would stay as a zombie.
+        threading.Thread(target=process.wait, name="gpumodels-forwarder", daemon=True).start()
+        try:
+            said = heard.read().strip()  # until it is ready, or has ended
+        except BaseException:
+            process.kill()
+            raise
+    if said != _READY:
+        raise NotStarted((said or "it said nothing").splitlines()[-1])
+    return process.pid
 
 
 class _Side(asyncio.Protocol):
@@ -79,7 +118,8 @@ class _Client(_Side):
         self.other = server = _Side()
         server.other = self
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: server, self._path)
+            connected = await _connect(self._path)
+            await asyncio.get_running_loop().create_unix_connection(lambda: server, sock=connected)
         except OSError:
             if self.transport is not None:
                 self.transport.abort()
@@ -103,16 +143,29 @@ async def _listens(path: str) -> bool:
     A server may end one that says nothing (gRPC's does so after two minutes).
     """
     try:
-        reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(sock=await _connect(path))
     except ConnectionRefusedError:
         return False
-    except OSError:
-        await asyncio.sleep(_AGAIN_AFTER)
-        return True
     with contextlib.suppress(OSError):
         await reader.read()
     writer.close()
     return True
+
+
+async def _connect(path: str) -> socket.socket:
+    """Connect to the socket; a Unix one refuses with EAGAIN, which asyncio takes for a beginning, while many wait."""
+    connected = socket.socket(socket.AF_UNIX)
+    connected.setblocking(False)
+    while True:
+        try:
+            connected.connect(path)
+        except BlockingIOError:
+            await asyncio.sleep(_AGAIN_AFTER)
+        except BaseException:
+            connected.close()
+            raise
+        else:
+            return connected
 
 
 def main() -> NoReturn:
@@ -123,10 +176,7 @@ def main() -> NoReturn:
         probe.connect(path)  # whose error is the starter's to tell
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for each connection
-    if forked := os.fork():
-        print(forked, flush=True)  # noqa: T201
-        os._exit(0)
-    os.setsid()
+    print(_READY, flush=True)  # noqa: T201
     with open(os.devnull, "r+b", buffering=0) as nothing:  # noqa: PTH123
         for standard in range(3):
             os.dup2(nothing.fileno(), standard)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import os
 import secrets
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import LoadFailed, LoadRefused
@@ -21,7 +17,6 @@ from gpumodels.model.endpoint import Endpoint
 if TYPE_CHECKING:
     from gpumodels.model import Hold
 
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
 _LAST_PORT = 65535
 _ASKED_EVERY = 0.01  # seconds
 _WHY = {
@@ -92,24 +87,15 @@ class Door:
         """Lead whoever comes to the instance, in a process that ends with it; raises LoadFailed where it cannot be."""
         if self._listener is None:
             return None
-        listener = self._listener.fileno()
-        path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]))
-        begun = subprocess.run(
-            [sys.executable, "-m", "gpumodels.engines.forward", str(listener), str(hold.directory.socket)],
-            env={**os.environ, "PYTHONPATH": path, processes.MARK: hold.record.id},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            pass_fds=[listener],
-            start_new_session=True,
-            check=False,
-        )
-        if begun.returncode:
-            why = (begun.stderr.strip() or "no reason was given").splitlines()[-1]
-            raise LoadFailed(f"{self.model} was loaded, but nobody could be led to it from {self.address}: {why}")
+        from gpumodels.engines import forward  # noqa: PLC0415 (its asyncio is only for those who serve)
+
+        try:
+            pid = forward.start(self._listener, hold.directory.socket, hold.record.id)
+        except forward.NotStarted as error:
+            raise LoadFailed(
+                f"{self.model} was loaded, but nobody can be led to it from {self.address}: {error}."
+            ) from None
         self.close()
-        pid = int(begun.stdout)
         return Endpoint(self.model, self.address, self.token, (pid, processes.start_time(pid)))
 
     def close(self) -> None:

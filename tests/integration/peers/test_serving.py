@@ -1,0 +1,200 @@
+"""`serve=`: which addresses are taken, and that nothing of it outlives the model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import docker
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+import gpumodels
+from gpumodels.errors import LoadFailed, LoadRefused
+from gpumodels.lease import processes
+from tests.integration.peers.conftest import forwarders, value
+from tests.leftovers import until
+
+
+def load(serve="127.0.0.1:0", engine="fake", **options):
+    return gpumodels.load("echo", gpu="none", engine=engine, serve=serve, **options)
+
+
+def answers(model):
+    """Whether tritonclient is answered."""
+    with triton.InferenceServerClient(model.endpoint.address) as client:
+        client.register_plugin(model.endpoint)
+        return client.infer("echo", [value(np.ones(1), "FP64")]).as_numpy("value").tolist() == [1]
+
+
+def container(model):
+    """What docker says of the model's container."""
+    with contextlib.closing(docker.from_env()) as client:
+        return client.containers.get(f"gpumodels-{model.record.id}").attrs
+
+
+@pytest.fixture
+def taken():
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8001", ":8001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", 8001, b"x"],
+)
+def test_what_is_no_address_is_told_what_one_looks_like(address, leftovers):
+    with pytest.raises(
+        LoadRefused, match=re.escape(f"echo: serve must be HOST:PORT such as '127.0.0.1:8001', not {address!r}.")
+    ):
+        load(address)
+    assert not leftovers()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "[::]", "[fe80::1]", "*", "localhost.evil"])
+def test_an_address_that_others_could_reach_is_refused_and_why(host, leftovers):
+    with pytest.raises(
+        LoadRefused, match=re.escape(f"echo: it cannot be served at {host}: calls and token would cross")
+    ):
+        load(f"{host}:8001")
+    assert not leftovers()
+
+
+def test_a_port_in_use_is_told_before_anything_starts(taken, leftovers):
+    with pytest.raises(LoadRefused, match=rf"echo cannot be served at 127.0.0.1:{taken}: it is in use already"):
+        load(f"127.0.0.1:{taken}")
+    assert not leftovers()
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("localhost", "127.0.0.1"), ("127.0.0.7", "127.0.0.7"), ("[::1]", "[::1]")]
+)
+def test_every_address_of_this_machine_alone_will_do(host, shown):
+    with load(f"{host}:0") as model:
+        assert model.endpoint.address.startswith(f"{shown}:")
+        assert answers(model)
+
+
+def test_the_same_request_is_the_same_model_and_another_address_another():
+    model = load()
+    assert load(in_place_of=model) is model
+    port = model.endpoint.address.rpartition(":")[2]
+    moved = load(f"127.0.0.1:{port}", in_place_of=model)  # at the address that the one before gives back
+    assert moved is not model
+    assert moved.endpoint.address == model.endpoint.address
+    assert moved.endpoint.token != model.endpoint.token
+    assert answers(moved)
+    alone = load(None, in_place_of=moved)
+    assert alone.endpoint is None
+    assert not moved.endpoint.alive
+    assert alone(3) == 3
+
+
+def test_stopping_frees_the_address_at_once():
+    model = load()
+    address = model.endpoint.address
+    for _ in range(5):
+        model.stop()
+        model = load(address)
+    assert answers(model)
+
+
+def test_a_load_that_fails_leaves_the_address_free():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(LoadFailed, match="told to fail"):
+        load(f"127.0.0.1:{port}", env={"ECHO_LOAD": "fail"})
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+@pytest.mark.parametrize("engine", ["docker", "process"])
+def test_nobody_forwards_any_more_when_the_model_server_is_killed(engine, runtime_path):
+    model = load(engine=engine)
+    assert answers(model)
+    assert len(forwarders(runtime_path)) == 1
+    (server,) = [
+        pid for pid in processes.marked(model.record.id)
+        if b"gpumodels.server" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:3]
+    ]  # fmt: skip
+    os.kill(server, signal.SIGKILL)
+    until(lambda: not forwarders(runtime_path))
+    assert not model.endpoint.alive
+
+
+@pytest.mark.parametrize("engine", ["docker", "process"])
+def test_nobody_forwards_any_more_when_the_notebook_is_killed(engine, runtime_path, puppet, leftovers):
+    notebook = puppet(env={"GPUMODELS_RUNTIME_DIR": str(runtime_path)})
+    notebook.do("import gpumodels")
+    notebook.do(f"model = gpumodels.load('echo', gpu='none', engine={engine!r}, serve='127.0.0.1:0')")
+    assert len(forwarders(runtime_path)) == 1
+    notebook.kill()
+    until(lambda: not forwarders(runtime_path))
+    leftovers.wait(within=20)
+
+
+@pytest.mark.parametrize("engine", ["docker", "process"])
+def test_a_forwarder_that_hangs_is_removed_with_the_model(engine, runtime_path):
+    model = load(engine=engine)
+    (forwarder,) = forwarders(runtime_path)
+    os.kill(forwarder, signal.SIGSTOP)
+    model.stop()
+    assert not forwarders(runtime_path)
+
+
+def test_a_model_whose_forwarder_was_killed_can_be_called_says_so_and_is_loaded_anew(runtime_path):
+    model = load()
+    assert "register_plugin(model.endpoint)" in repr(model.endpoint)
+    (forwarder,) = forwarders(runtime_path)
+    os.kill(forwarder, signal.SIGKILL)
+    until(lambda: not model.endpoint.alive)
+    assert model(3) == 3
+    assert "nobody answers there any more; load the model again" in repr(model.endpoint)
+    again = load(in_place_of=model)
+    assert answers(again)
+
+
+def test_a_forked_child_leaves_the_address_to_its_parent():
+    model = load()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if model.endpoint.alive else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert answers(model)
+
+
+def test_the_token_is_nowhere_but_in_the_endpoint(runtime_path):
+    model = load(engine="docker")
+    token = model.endpoint.token
+    assert len(token) >= 32
+    with pytest.raises(InferenceServerException, match="UNAUTHENTICATED"):
+        triton.InferenceServerClient(model.endpoint.address).is_server_live()
+    assert answers(model)
+    assert token not in repr(model.endpoint)
+    assert token not in repr(model)
+    assert token not in model.logs()
+    for file in runtime_path.rglob("*"):
+        if file.is_file() and file.name != "lease":
+            assert token not in file.read_text(errors="replace"), file
+    for pid in Path("/proc").iterdir():
+        if pid.name.isdigit() and (pid / "cmdline").exists():
+            assert token.encode() not in (pid / "cmdline").read_bytes()
+    described = container(model)
+    assert token not in str(described["Config"]["Labels"])
+    assert token not in str(described["Config"]["Cmd"])
+
+
+def test_a_model_that_is_not_served_sees_nothing_of_others():
+    model = gpumodels.load("echo", gpu="none", engine="docker")
+    assert model.endpoint is None
+    described = container(model)
+    assert "/dev/shm" not in [mount["Source"] for mount in described["Mounts"]]
+    assert not any("TOKEN" in each or "PEERS" in each for each in described["Config"]["Env"])
+    assert model(3) == 3
