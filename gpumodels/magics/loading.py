@@ -58,7 +58,8 @@ def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) 
     else:
         line = f"{model.name} ready {_place(model)} in {model.load_seconds:.1f} s{bindings}"
     if model.endpoint is not None:
-        line += f"\n{model.name} answers tritonclient at {model.endpoint.address}; model.endpoint has the token"
+        name = bound[-1] if bound else "its handle"
+        line += f"\n{model.name} answers tritonclient at {model.endpoint.address}; {name}.endpoint has the token"
     if left:
         line += f"\n{' and '.join(left)} left alone: not a model's variable (`--as NAME` binds another name)"
     return line
