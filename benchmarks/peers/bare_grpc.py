@@ -36,7 +36,7 @@ def _serve(address: str) -> None:
     server.add_insecure_port(address)
     server.start()
     obey()
-    server.stop(None)
+    server.stop(1).wait()
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def _die_with_parent() -> None:
 
 
 def _wait_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    import tritonclient.grpc as client  # type: ignore[import-not-found]  # noqa: PLC0415
-    from tritonclient.utils import InferenceServerException  # type: ignore[import-not-found]  # noqa: PLC0415
+    import tritonclient.grpc as client  # noqa: PLC0415
+    from tritonclient.utils import InferenceServerException  # noqa: PLC0415
 
     deadline = time.monotonic() + _STARTS_WITHIN
     with client.InferenceServerClient(address) as asking:
@@ -118,7 +118,7 @@ def _wait_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> Non
 def _calls(address: str) -> Iterator[dict[str, Callable[[NDArray[np.uint8]], float]]]:
     """The two ways of tritonclient to bring a tensor there: in the message, and in registered system shared memory."""
     import tritonclient.grpc as client  # noqa: PLC0415
-    from tritonclient.utils import shared_memory  # type: ignore[import-not-found]  # noqa: PLC0415
+    from tritonclient.utils import shared_memory  # noqa: PLC0415
 
     largest = max(payload(shape).nbytes for shape in SHAPES.values())
     region = shared_memory.create_shared_memory_region("x", f"/{_MEMORY}input", largest)
