@@ -6,6 +6,7 @@ import atexit
 from typing import TYPE_CHECKING
 
 from gpumodels.lease import held
+from gpumodels.magics import tracebacks
 from gpumodels.magics.commands import COMMANDS, ModelMagics
 from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
@@ -19,7 +20,7 @@ _PLACE = "_gpumodels"
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Bring the magics, their completion and the hint about CUDA_VISIBLE_DEVICES; doing it again does no harm."""
+    """Bring magics with their completion, short tracebacks and the hint about CUDA_VISIBLE_DEVICES; twice is no harm."""
     unload_ipython_extension(shell)
     hint = Hint(shell)
     shell.register_magics(ModelMagics(shell))
@@ -27,6 +28,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", hint.before_cell)
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
+    tracebacks.install(shell)
     setattr(shell, _PLACE, hint)
     import_ahead()
     hint.look_back()
@@ -43,4 +45,5 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "__module__", "") != complete.__module__]
     for name in COMMANDS:
         shell.magics_manager.magics["line"].pop(name, None)
+    tracebacks.uninstall()
     delattr(shell, _PLACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import threading
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST_THREADS = 32
+_TICK = 0.1  # seconds
 
 
 class CallFuture(Future[Any]):
@@ -44,6 +46,26 @@ class CallFuture(Future[Any]):
             raise error.with_traceback(None) from None
         except GpumodelsError as error:
             raise error.with_traceback(None) from None  # the way through the other thread says nothing here
+
+
+async def awaited(future: CallFuture) -> Any:
+    """The result of a call, for an event loop; cancelling the task that waits ends the call.
+
+    The loop ticks meanwhile. In a kernel the stop button's signal handler only tells the loop to cancel the cell, which
+    a loop that waits for nothing but files would hear when one of them has something to say.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.wrap_future(future)
+
+    def tick() -> None:
+        if not waiting.done():
+            loop.call_later(_TICK, tick)
+
+    tick()
+    try:
+        return await waiting
+    except GpumodelsError as error:
+        raise error.with_traceback(None) from None
 
 
 class Callers:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from gpumodels.errors import CallError, GpumodelsError, InputError, ModelGone, ModelStopped
+from gpumodels.errors import CallError, InputError, ModelGone, ModelStopped
 from gpumodels.model import description
-from gpumodels.model.futures import Callers
+from gpumodels.model.futures import Callers, awaited
 from gpumodels.model.progress import Bar
 from gpumodels.model.several import in_order, in_order_async
 from gpumodels.model.told import told, told_each
@@ -117,10 +116,7 @@ class Model:
 
     async def acall(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:  # noqa: ASYNC109 (as in a call)
         """`await` a call while the event loop goes on; cancelling the task ends the call in the model server."""
-        try:
-            return await asyncio.wrap_future(self.submit(*inputs, timeout=timeout, **named))
-        except GpumodelsError as error:
-            raise error.with_traceback(None) from None
+        return await awaited(self.submit(*inputs, timeout=timeout, **named))
 
     @told
     def map(

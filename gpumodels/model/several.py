@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from gpumodels.model.futures import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,11 +50,11 @@ async def in_order_async(
             async for item in _either(items):
                 running.append(submit(item))
                 if len(running) == concurrency:
-                    yield await asyncio.wrap_future(running[0])
+                    yield await awaited(running[0])
                     running.popleft()
                     bar.advance()
             while running:
-                yield await asyncio.wrap_future(running[0])
+                yield await awaited(running[0])
                 running.popleft()
                 bar.advance()
     finally:
