@@ -20,7 +20,7 @@ _PLACE = "_gpumodels"
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Bring magics with their completion, short tracebacks and the hint about CUDA_VISIBLE_DEVICES; twice is no harm."""
+    """Bring magics with completion, short tracebacks and the hint about CUDA_VISIBLE_DEVICES; twice does no harm."""
     unload_ipython_extension(shell)
     hint = Hint(shell)
     shell.register_magics(ModelMagics(shell))
