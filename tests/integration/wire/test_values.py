@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import resource
-import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from ml_dtypes import bfloat16 as bf16
+from PIL import Image
 
-from gpumodels.client import descriptors
-from gpumodels.errors import CallError
+from gpumodels.errors import CallError, InputError
+from gpumodels.protocol import bfloat16
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
 ]  # fmt: skip
+
+TRANSPORTS = {"lane": {}, "gRPC": {"lane": False}, "gRPC without shared memory": {"lane": False, "shm": False}}
+
+
+@pytest.fixture(params=TRANSPORTS)
+def client(request, echo):
+    """A client of the shared echo server, by each way there is."""
+    client = echo.client(**TRANSPORTS[request.param])
+    yield client
+    client.close()
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3), (7, 5), (300, 400)])
@@ -44,6 +56,8 @@ def test_every_dtype_and_shape_comes_back(client, dtype, shape):
         b"",
         b"bytes\0",
         "x" * 100_000,
+        [[1, [2.5, ["deep", {"a": None}]]]] * 3,
+        [float("inf"), 10**30],
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -59,15 +73,83 @@ def test_arrays_of_text_and_bytes_come_back(client):
     assert client.call((blobs,), {}).tolist() == [b"a\0", b""]
 
 
-def test_big_endian_and_strided_arrays_come_back_equal(client):
-    value = np.arange(24, dtype=">i4").reshape(4, 6)[::2, ::-3]
+def test_json_comes_back_as_json_has_it(client):
+    result = client.call(({1: (2, 3), None: np.float32(0.5), "array": np.arange(2), "nan": float("nan")},), {})
+    assert np.isnan(result.pop("nan"))
+    assert result == {"1": [2, 3], "null": 0.5, "array": [0, 1]}
+
+
+@pytest.mark.parametrize("size", [6, 300])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        np.asfortranarray,
+        np.transpose,
+        lambda array: array[::-1, ::-2],
+        lambda array: array[1:, ::3],
+        lambda array: np.broadcast_to(array[0], array.shape),
+        lambda array: array.astype(">i4"),
+        lambda array: array.astype(">f8")[::2],
+        lambda array: array.astype("<M8[s]").view(">i8"),
+        lambda array: array.view(type("Own", (np.ndarray,), {})),
+    ],
+    ids=["Fortran", "transposed", "backwards", "strided", "repeated", "big-endian", "both", "viewed", "subclass"],
+)
+def test_arrays_in_any_layout_come_back_equal(client, layout, size):
+    value = layout(np.arange(size * size).reshape(size, size))
+    value.flags.writeable = False
     result = client.call((value,), {})
-    assert result.dtype == np.int32
+    assert result.dtype == value.dtype.newbyteorder("=")
     np.testing.assert_array_equal(result, value)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float16(1.5), np.array(1.5, np.float16)),
+        (np.array(["a", "bcd"], np.dtypes.StringDType()), np.array(["a", "bcd"])),
+        (np.array(["a", "bcd"], object), np.array(["a", "bcd"])),
+        (np.array([b"a", b"bcd"]), np.array([b"a", b"bcd"], object)),
+        (pd.Series(["a", "b"]), np.array(["a", "b"])),
+        (pd.Series([1, 2], dtype="Int64"), np.array([1, 2])),
+        (pd.DataFrame({"a": [1.5], "b": [2]}), np.array([[1.5, 2]])),
+        (Image.new("RGB", (3, 2), "red"), np.full((2, 3, 3), [255, 0, 0], np.uint8)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_numpy_reads_as_an_array_comes_back_as_one(client, value, expected):
+    result = client.call((value,), {})
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (np.array([1, None], object), r"value: any was given an array of object\[2\]: its element \[1\] is None"),
+        (np.ones(1, complex), "complex numbers cannot be sent"),
+        (np.ma.masked_equal([1, 2], 2), "a masked array cannot be sent"),
+        (np.array(["2020"], "M8[Y]"), "dates and times cannot be sent"),
+        ({1: "a", "1": "b"}, "two keys of a dict become one text"),
+    ],
+    ids=["objects", "complex", "masked", "dates", "keys"],
+)
+def test_what_cannot_be_sent_is_refused_before_it_is(client, value, match):
+    with pytest.raises(InputError, match=f"^echo: .*{match}"):
+        client.call((value,), {})
+    assert client.call((1,), {}) == 1
+
+
+@pytest.mark.parametrize("size", [4, 100_000])
+def test_bfloat16_comes_back_as_such(client, size):
+    value = np.linspace(-1, 1, size).astype(bf16)
+    result = client.call((value,), {})
+    assert result.dtype == bf16
+    np.testing.assert_array_equal(result.view(np.uint16), value.view(np.uint16))
+
+
 def test_bfloat16_without_ml_dtypes_is_widened_exactly(serve, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # as if it were not installed
+    monkeypatch.setattr(bfloat16, "_known_to_numpy", lambda: None)  # as if it were not installed
     served = serve(
         "import numpy as np\nclass Model:\n def load(self, device): pass\n def predict(self, x): return x\n",
         toml='inputs = [{name="x", dtype="bfloat16"}]\noutputs = [{name="y", dtype="bfloat16"}]\n',
@@ -78,11 +160,30 @@ def test_bfloat16_without_ml_dtypes_is_widened_exactly(serve, monkeypatch):
     assert abs(result[2] / 1e30 - 1) < 2**-8
 
 
+def test_a_tensor_on_a_gpu_that_predict_returns_is_sent(serve):
+    served = serve(
+        "import numpy as np\n"
+        "class Tensor:\n"
+        "    dtype, where = 'torch.float32', 'cuda:0'\n"
+        "    def __array__(self, dtype=None, copy=None):\n"
+        "        if self.where != 'cpu': raise TypeError('it is on a GPU')\n"
+        "        return np.arange(3, dtype=np.float32)\n"
+        "    def detach(self): return self\n"
+        "    def cpu(self):\n"
+        "        self.where = 'cpu'\n"
+        "        return self\n"
+        "class Model:\n"
+        "    def load(self, device): pass\n"
+        "    def predict(self, x: int): return Tensor()\n"
+    )
+    np.testing.assert_array_equal(served.client().call((1,), {}), np.arange(3, dtype=np.float32))
+
+
 @pytest.mark.parametrize("size", [10, 100_000])
-@pytest.mark.parametrize("shm", [True, False])
-def test_results_are_writable_owned_and_outlive_the_next_call_and_the_server(serve, size, shm):
+@pytest.mark.parametrize("way", TRANSPORTS)
+def test_results_are_writable_owned_and_outlive_the_next_call_and_the_server(serve, size, way):
     served = serve()
-    client = served.client(shm=shm)
+    client = served.client(**TRANSPORTS[way])
     first = client.call((np.full(size, 7.0),), {})
     client.call((np.full(size, 8.0),), {})
     client.close()
@@ -93,19 +194,21 @@ def test_results_are_writable_owned_and_outlive_the_next_call_and_the_server(ser
     first += 1
 
 
-def test_a_result_leaves_no_file_behind(client, echo):
+def test_a_call_leaves_no_file_behind(client, echo):
     client.call((np.zeros(1_000_000),), {})
-    assert echo.shared_files("out-") == []
-
-
-def test_an_input_region_is_used_again_and_removed_at_the_end(echo):
-    client = echo.client()
-    client.call((np.zeros(100_000),), {})
-    before = echo.shared_files("in-")
-    client.call((np.zeros(90_000),), {})
-    assert echo.shared_files("in-") == before
     client.close()
-    assert echo.shared_files("in-") == []
+    assert echo.shared_files() == []
+
+
+def test_an_input_region_in_a_file_is_used_again_and_removed_at_the_end(echo):
+    client = echo.client(lane=False)
+    client.call((np.zeros(100_000),), {})
+    before = echo.shared_files()
+    client.call((np.zeros(90_000),), {})
+    assert len(before) == 1
+    assert echo.shared_files() == before
+    client.close()
+    assert echo.shared_files() == []
 
 
 @pytest.fixture
@@ -117,32 +220,30 @@ def no_room():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_for_an_input_falls_back_to_a_message(echo, no_room):
-    client = echo.client()
+def test_no_room_for_an_input_falls_back_to_a_message(client, echo, no_room):
     value = np.arange(100_000)
     np.testing.assert_array_equal(client.call((value,), {}), value)
     assert echo.shared_files() == []
 
 
-def test_no_room_for_a_result_falls_back_to_a_message(serve, no_room):
-    served = serve()
-    client = served.client(shm=False)
-    client._shm = client._replies._directory = descriptors.directory(served.shm)
+@pytest.mark.parametrize("way", TRANSPORTS)
+def test_no_room_for_a_result_falls_back_to_a_message(serve, no_room, way):
     value = np.arange(100_000)
-    np.testing.assert_array_equal(client.call((value,), {}), value)
-    assert served.shared_files() == []
+    np.testing.assert_array_equal(serve().client(**TRANSPORTS[way]).call((value,), {}), value)
 
 
-def test_a_server_without_shared_memory_is_called_by_messages(serve):
+@pytest.mark.parametrize("lane", [True, False])
+def test_a_server_without_a_shared_directory_is_called(serve, lane):
     served = serve(shm=False)
     value = np.arange(100_000)
-    np.testing.assert_array_equal(served.client().call((value,), {}), value)
+    np.testing.assert_array_equal(served.client(lane=lane).call((value,), {}), value)
     assert served.shared_files() == []
 
 
-def test_more_than_a_message_holds_without_shared_memory_is_a_clear_error(echo):
-    client = echo.client(shm=False)
-    with pytest.raises(CallError, match=r"the inputs of echo are 2\.0 GiB, /dev/shm has no room"):
+@pytest.mark.parametrize("lane", [True, False])
+def test_more_than_a_message_holds_without_shared_memory_is_a_clear_error(echo, no_room, lane):
+    client = echo.client(lane=lane)
+    with pytest.raises(CallError, match=r"the inputs of echo are 2\.0 GiB, .* and a message holds 2 GiB at most"):
         client.call((np.zeros(1 << 31, np.uint8),), {})
 
 
