@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import docker
@@ -16,10 +17,28 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 import gpumodels
-from gpumodels.errors import LoadFailed, LoadRefused
+from gpumodels.errors import LoadCancelled, LoadFailed, LoadRefused
 from gpumodels.lease import processes
+from gpumodels.manager.serving import Door
 from tests.integration.peers.conftest import forwarders, value
 from tests.leftovers import until
+
+THIEF = """
+import os, sys
+class Model:
+    def load(self, device):
+        path = sys.argv[sys.argv.index("--socket") + 1] + "/peers.sock"
+        os.unlink(path)
+        {deed}
+    def predict(self, value): return value
+"""
+THIEF_TOML = """
+name = "thief"
+summary = "Takes its own socket away"
+licence = "BSD-3-Clause"
+entry = "model:Model"
+requirements = ["numpy"]
+"""
 
 
 def load(serve="127.0.0.1:0", engine="fake", **options):
@@ -115,6 +134,57 @@ def test_a_load_that_fails_leaves_the_address_free():
         pass
 
 
+@pytest.mark.root
+def test_a_port_that_this_user_may_not_take_is_told_so():
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65532)
+        try:
+            Door("echo", "127.0.0.1:1").open()
+        except LoadRefused as error:
+            os.write(tell, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(tell)
+    with open(told, encoding="utf-8") as heard:  # noqa: PTH123
+        assert heard.read() == (
+            "echo cannot be served at 127.0.0.1:1: this user may not take that port; name one above 1023, or 0 for a "
+            "free one."
+        )
+
+
+def test_a_load_that_is_interrupted_leaves_the_address_free(runtime_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    interrupt = threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(LoadCancelled):
+        load(f"127.0.0.1:{port}", env={"ECHO_LOAD": "sleep:60"})
+    interrupt.join()
+    assert not forwarders(runtime_path)
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("deed", "told"),
+    [
+        ("", "FileNotFoundError"),
+        ("os.symlink('/run/docker.sock', path)", "peers.sock is not a socket of the model server"),
+    ],
+)
+def test_a_model_that_takes_the_peers_socket_away_is_not_served(deed, told, tmp_path, runtime_path):
+    (tmp_path / "thief").mkdir()
+    (tmp_path / "thief" / "model.py").write_text(THIEF.format(deed=deed))
+    (tmp_path / "thief" / "model.toml").write_text(THIEF_TOML)
+    with pytest.raises(LoadFailed, match=f"thief was loaded, but nobody can be led to it from 127.0.0.1:.*{told}"):
+        gpumodels.load(tmp_path / "thief", gpu="none", engine="fake", serve="127.0.0.1:0")
+    assert not gpumodels.running()
+    assert not forwarders(runtime_path)
+
+
 @pytest.mark.parametrize("engine", ["docker", "process"])
 def test_nobody_forwards_any_more_when_the_model_server_is_killed(engine, runtime_path):
     model = load(engine=engine)
@@ -126,7 +196,7 @@ def test_nobody_forwards_any_more_when_the_model_server_is_killed(engine, runtim
     ]  # fmt: skip
     os.kill(server, signal.SIGKILL)
     until(lambda: not forwarders(runtime_path))
-    assert not model.endpoint.alive
+    until(lambda: not model.endpoint.alive)
 
 
 @pytest.mark.parametrize("engine", ["docker", "process"])
