@@ -29,9 +29,9 @@ _WHY = {
 def normal(model: object, address: object) -> str:
     """The address as HOST:PORT with a numeric host; raises LoadRefused for what is none, or not of this machine alone.
 
-    "" for "" and None.
+    "" for None.
     """
-    if address is None or address == "":
+    if address is None:
         return ""
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
     if not host or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:

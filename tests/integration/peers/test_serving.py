@@ -67,7 +67,7 @@ def taken():
 
 @pytest.mark.parametrize(
     "address",
-    ["8001", ":8001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", 8001, b"x"],
+    ["", "8001", ":8001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", 8001, b"x"],
 )
 def test_what_is_no_address_is_told_what_one_looks_like(address, leftovers):
     with pytest.raises(
