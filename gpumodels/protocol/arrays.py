@@ -45,10 +45,12 @@ def as_array(value: Any) -> NDArray[Any]:
 
     Raises TensorError for what numpy cannot read, ragged lists and masked arrays.
     """
+    if type(value) is np.ndarray:
+        return value
     masked = sys.modules.get("numpy.ma")
     if masked is not None and isinstance(value, masked.MaskedArray):
         raise TensorError("a masked array cannot be sent: fill it first, as by .filled(0)")
-    if type(value) is not np.ndarray and hasattr(type(value), "detach") and hasattr(type(value), "cpu"):
+    if hasattr(type(value), "detach") and hasattr(type(value), "cpu"):
         return _read(value, _torch)
     array = _read(value, np.asarray)
     if array.dtype.kind == "O" and hasattr(type(value), "to_numpy"):

@@ -65,23 +65,24 @@ def encode(name: str, value: Any, dtype: str) -> Tensor:
     Numbers: whatever numpy reads as an array, in any memory layout and byte order, of numpy, torch, pandas, ...
     "str" and "bytes": one value, or an array or list of them. Raises TensorError where it cannot be written so.
     """
-    if type(value) is np.ndarray and value.flags.c_contiguous:  # what most calls give, and fast
-        datatype = _AS_IT_IS.get(value.dtype)
-        if datatype is not None and dtype in (DTYPES[datatype], "any") and value.ndim <= MAX_DIMENSIONS:
-            return Tensor(name, datatype, value.shape, "", raw_bytes(value))
     if dtype == "any":
         dtype, value = _told(value)
         if dtype not in DATATYPES:
             raise TensorError(unsendable(value, "numbers"))
-    if DATATYPES[dtype] == "BYTES":
+    datatype, content_type = DATATYPES[dtype], ""
+    if datatype == "BYTES":
         shape, packed = text.write(value, dtype)
-        tensor = Tensor(name, "BYTES", shape, "" if dtype == "bytes" else dtype, memoryview(packed))
+        data, content_type = memoryview(packed), "" if dtype == "bytes" else dtype
     else:
-        array = np.asarray(cast(as_array(value), dtype), storage(DATATYPES[dtype]), order="C")
-        tensor = Tensor(name, DATATYPES[dtype], array.shape, "", raw_bytes(array))
-    if len(tensor.shape) > MAX_DIMENSIONS:
-        raise TensorError(f"it has {len(tensor.shape)} dimensions, {MAX_DIMENSIONS} can be sent: reshape it first")
-    return tensor
+        array, stored = as_array(value), storage(datatype)
+        if array.dtype != stored or datatype == "BF16":  # whose storage, uint16, are numbers of their own
+            array = np.asarray(cast(array, dtype), stored)
+        if not array.flags.c_contiguous:
+            array = np.asarray(array, order="C")
+        shape, data = array.shape, raw_bytes(array)
+    if len(shape) > MAX_DIMENSIONS:
+        raise TensorError(f"it has {len(shape)} dimensions, {MAX_DIMENSIONS} can be sent: reshape it first")
+    return Tensor(name, datatype, shape, content_type, data)
 
 
 def any_dtype(value: Any) -> str:
@@ -101,6 +102,9 @@ def _told(value: Any) -> tuple[str, Any]:
     if not is_array(value):
         return "json", value
     array = as_array(value)
+    datatype = _AS_IT_IS.get(array.dtype)
+    if datatype is not None:
+        return DTYPES[datatype], array
     name = {"U": "str", "S": "bytes", "T": "str"}.get(array.dtype.kind, array.dtype.name)
     if name == "object" and array.size:
         first = array.flat[0]
