@@ -240,8 +240,9 @@ def test_a_forked_child_leaves_the_address_to_its_parent():
     assert answers(model)
 
 
-def test_the_token_is_nowhere_but_in_the_endpoint(runtime_path):
-    model = load(engine="docker")
+@pytest.mark.parametrize("engine", ["docker"])
+def test_the_token_is_nowhere_but_in_the_endpoint(engine, runtime_path):
+    model = load(engine=engine)
     token = model.endpoint.token
     assert len(token) >= 32
     with pytest.raises(InferenceServerException, match="UNAUTHENTICATED"):
@@ -261,8 +262,9 @@ def test_the_token_is_nowhere_but_in_the_endpoint(runtime_path):
     assert token not in str(described["Config"]["Cmd"])
 
 
-def test_a_model_that_is_not_served_sees_nothing_of_others():
-    model = gpumodels.load("echo", gpu="none", engine="docker")
+@pytest.mark.parametrize("engine", ["docker"])
+def test_a_model_that_is_not_served_sees_nothing_of_others(engine):
+    model = gpumodels.load("echo", gpu="none", engine=engine)
     assert model.endpoint is None
     described = container(model)
     assert "/dev/shm" not in [mount["Source"] for mount in described["Mounts"]]
