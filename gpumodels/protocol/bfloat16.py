@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 def to_bits(array: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Round float32 to the nearest bfloat16, ties to even; NaN stays NaN, what is too large becomes infinite."""
-    bits = np.asarray(array, np.float32, order="C").view(np.uint32)
+    flat = np.asarray(array, np.float32, order="C").reshape(-1)  # of no dimensions, numpy's rules were others
+    bits = flat.view(np.uint32)
     rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
-    return np.asarray(np.where(np.isnan(array), np.uint16(0x7FC0), rounded))
+    rounded[np.isnan(flat)] = 0x7FC0
+    return rounded.reshape(array.shape)
 
 
 def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
@@ -23,9 +25,8 @@ def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
     known = _known_to_numpy()
     if known is not None:
         return bits.view(known)
-    wide = bits.astype(np.uint32)
-    wide <<= 16
-    return wide.view(np.float32)
+    wide = bits.astype(np.uint32).reshape(-1) << 16
+    return wide.view(np.float32).reshape(bits.shape)
 
 
 @functools.cache  # looking for a package that is not there takes longer than a call

@@ -243,5 +243,7 @@ def test_bfloat16_of_any_shape_is_widened_to_an_array_of_that_shape(shape):
 @settings(deadline=None)
 @given(hnp.arrays(np.uint16, hnp.array_shapes(min_dims=0, min_side=0)))
 def test_every_bfloat16_comes_back_through_float32(bits):
-    wide = (bits.astype(np.uint32) << 16).view(np.float32) if bits.ndim else np.float32(1)
-    np.testing.assert_array_equal(bfloat16.from_bits(bfloat16.to_bits(np.asarray(wide))).astype(np.float32), wide)
+    wide = (bits.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(bits.shape)
+    result = bfloat16.from_bits(bfloat16.to_bits(wide))
+    assert result.shape == bits.shape
+    np.testing.assert_array_equal(result.astype(np.float32), wide)
