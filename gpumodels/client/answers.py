@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from gpumodels.errors import CallError
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.contents import from_message
@@ -11,6 +13,14 @@ from gpumodels.protocol.tensors import CONTENT_TYPE, TensorError, blank, decode,
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def read_message(kind: Any, body: bytes, model: str) -> Any:
+    """A message of that kind; raises CallError where the body is none."""
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise CallError(f"the model server of {model} sent what cannot be read: {error}") from error
 
 
 def read_answer(response: Any, view: Callable[[str, int, int], memoryview], model: str) -> dict[str, Any]:

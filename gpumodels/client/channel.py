@@ -20,7 +20,7 @@ from gpumodels.protocol import files, messages, methods
 from gpumodels.protocol.region import RegionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
@@ -66,7 +66,7 @@ class Channel:
 
     def infer(
         self, request: Any, inputs: list[Tensor], _shared: Shared, deadline: float | None, ticket: Ticket
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any], None, None]:
         """The values of the one answer by output name; leaving the iterator early cancels the call.
 
         `deadline` is in time.monotonic() seconds. Raises CallError and its kinds, CancelledError where the ticket was

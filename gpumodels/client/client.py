@@ -25,7 +25,7 @@ from gpumodels.protocol.tensors import DATATYPES, storage
 from gpumodels.signature import SignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Transport(Protocol):
 
     def infer(
         self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket, /
-    ) -> Iterator[dict[str, Any]]: ...
+    ) -> Generator[dict[str, Any], None, None]: ...
 
     def close(self) -> None: ...
 
@@ -121,17 +121,26 @@ class Client:
         request = messages.ModelInferRequest(model_name=self.model)
         answers = self._transport.infer(request, inputs, self._shared, deadline, ticket or Ticket())
         del inputs, args, kwargs
+        given = 0
         try:
             for values in answers:
+                given += 1
+                if given > 1 and not signature.stream:
+                    answers.close()
+                    break
                 kinds = {}
                 for spec in signature.outputs:
                     if spec.name in values:
                         kinds[spec.name] = spec.kind
-                        if spec.shape == () and isinstance(values[spec.name], np.ndarray):
-                            values[spec.name] = values[spec.name].item()
+                        value = values[spec.name]
+                        if spec.shape == () and isinstance(value, np.ndarray) and value.ndim == 0:
+                            values[spec.name] = value.item()
                 yield Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
         except TimeoutError:
             raise CallTimeout(f"{self.model} gave no answer within {seconds:g} s; the call was cancelled") from None
+        if given != 1 and not signature.stream:
+            told = "several answers" if given else "no answer"
+            raise CallError(f"the model server of {self.model} gave {told} to a call")
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
         """An array of zeros for the input `name`, in memory that the model server maps as well.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.client.answers import read_message
 from gpumodels.errors import CallError, InputError, ModelCallError, ModelGone
 from gpumodels.protocol import files, messages
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def from_frame(body: bytes, model: str) -> CallError:
-    """The error that the lane's frame FAILED tells of."""
-    told = messages.parameters(messages.ModelInferResponse.FromString(body))
+    """The error that the lane's frame FAILED tells of; raises CallError where it tells nothing."""
+    told = messages.parameters(read_message(messages.ModelInferResponse, body, model))
     return _error(model, str(told.get("code")), str(told.get("message", "")), str(told.get("traceback", "")))
 
 

@@ -7,18 +7,20 @@ makes connections of its own.
 
 from __future__ import annotations
 
+import errno
+import itertools
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.client.answers import read_answer
+from gpumodels.client.answers import read_answer, read_message
 from gpumodels.client.failures import from_frame
 from gpumodels.client.line import Line
 from gpumodels.errors import CallError, ModelGone
 from gpumodels.protocol import frames, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 _KEPT_LINES = 16
 _KEPT_MEMORY = 256 << 20  # bytes of regions on connections that wait
-_SMALL = 1 << 20  # bytes of regions that are not worth giving back
-_GIVEN_BACK_AFTER = 10.0  # seconds without a call
+_SMALL = 1 << 20  # bytes of memory that are not worth giving back
+_GIVEN_BACK_AFTER = 10.0  # seconds without a call on that connection
 
 
 class Lane:
@@ -40,8 +42,8 @@ class Lane:
         self._free: list[Line] = []
         self._busy: set[Line] = set()
         self._asked: Line | None = None
+        self._numbers = itertools.count()
         self._closed = False
-        self._last_used = 0.0
         self._timer: threading.Timer | None = None
 
     def metadata(self, timeout: float) -> Any | None:
@@ -61,25 +63,27 @@ class Lane:
             return None
         line, self._asked = self._asked, None
         self._give(line)
-        if frame.kind == frames.FAILED:
-            raise from_frame(frame.body, self._model)
-        return messages.ModelMetadataResponse.FromString(frame.body)
+        self._expect(frame, frames.ANSWER)
+        return read_message(messages.ModelMetadataResponse, frame.body, self._model)
 
     def infer(
         self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any], None, None]:
         """The values of each answer by output name; leaving the iterator early cancels the call.
 
         `deadline` is in time.monotonic() seconds. Raises CallError and its kinds, CancelledError where the ticket was
         ended, and TimeoutError past the deadline.
         """
+        request.id = str(next(self._numbers))
         line, frame = self._begin(request, inputs, shared, deadline, ticket)
         try:
             while frame.kind in {frames.ANSWER, frames.PART}:
-                yield read_answer(messages.ModelInferResponse.FromString(frame.body), line.view, self._model)
+                yield self._values(frame, line, request.id)
                 if frame.kind == frames.ANSWER:
                     break
                 frame = line.answer(deadline)
+            else:
+                self._expect(frame, frames.END, frames.FAILED)
         except BaseException as error:  # noqa: BLE001 (raised again, as what it is for the caller)
             self._drop(line)
             raise self._said(error, ticket) from None
@@ -105,6 +109,16 @@ class Lane:
         self._stop_asking()
         self._free, self._busy, self._timer = [], set(), None
 
+    def _values(self, frame: frames.Frame, line: Line, asked: str) -> dict[str, Any]:
+        response = read_message(messages.ModelInferResponse, frame.body, self._model)
+        if response.id != asked:
+            raise CallError(f"the model server of {self._model} sent the answer of another call")
+        return read_answer(response, line.view, self._model)
+
+    def _expect(self, frame: frames.Frame, *kinds: int) -> None:
+        if frame.kind not in kinds:
+            raise CallError(f"the model server of {self._model} sent a frame of kind {frame.kind}, which is no answer")
+
     def _stop_asking(self) -> None:
         if self._asked is not None:
             self._asked.close()
@@ -119,9 +133,9 @@ class Lane:
         call may have begun. One that had not is sent once more, on a connection of its own.
         """
         for again in (True, False):
-            line = self._take(deadline)
+            line = self._take(deadline) if again else self._connect(deadline)
             try:
-                ticket.take(line.cut)
+                self._use(line, ticket)
                 line.request(request, inputs, shared, deadline)
                 return line, line.answer(deadline)
             except (BrokenPipeError, ConnectionResetError) as error:
@@ -135,22 +149,24 @@ class Lane:
 
     def _said(self, error: BaseException, ticket: Ticket) -> BaseException:
         """What the caller is told of an error on the way."""
-        ticket.check()
         if isinstance(error, MemoryError):
             return CallError(f"the answer of {self._model} does not fit into the memory of this process")
-        lost = isinstance(error, (EOFError, OSError)) and not isinstance(error, TimeoutError)
-        return self._lost() if lost else error
+        if not isinstance(error, (EOFError, OSError)) or isinstance(error, TimeoutError):
+            return error
+        ticket.check()
+        return self._lost()
+
+    def _use(self, line: Line, ticket: Ticket) -> None:
+        self._busy.add(line)
+        if self._closed:
+            raise self._lost()
+        ticket.take(line.cut)
 
     def _take(self, deadline: float | None) -> Line:
         try:
-            line = self._free.pop()
+            return self._free.pop()
         except IndexError:
-            line = self._connect(deadline)
-        self._busy.add(line)
-        if self._closed:
-            self._drop(line)
-            raise self._lost()
-        return line
+            return self._connect(deadline)
 
     def _connect(self, deadline: float | None) -> Line:
         pause = 0.001
@@ -162,7 +178,9 @@ class Lane:
                     raise TimeoutError from None
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
-            except OSError:
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    raise CallError(f"{self._model} cannot be called: {error.strerror} in this process") from None
                 raise self._lost() from None
 
     def _give(self, line: Line) -> None:
@@ -170,8 +188,8 @@ class Lane:
         self._free.append(line)
         if len(self._free) > 1 and self._kept_too_much():
             self._end_free(line)
-        if line.memory > _SMALL:
-            self._last_used = time.monotonic()
+        if line.held > _SMALL:
+            line.last_used = time.monotonic()
             if self._timer is None:
                 self._watch(_GIVEN_BACK_AFTER)
         if self._closed or line.ended:
@@ -202,12 +220,15 @@ class Lane:
         self._timer.start()
 
     def _give_back(self) -> None:
-        """On a timer: memory that nobody called with for a while is given back."""
-        left = self._last_used + _GIVEN_BACK_AFTER - time.monotonic()
-        if left > 0:
-            self._watch(left)
-            return
+        """On a timer: the memory of connections on which nobody called for a while is given back."""
         self._timer = None
+        now, left = time.monotonic(), []
         for line in list(self._free):
-            if line.memory > _SMALL:
-                self._end_free(line)
+            if line.held > _SMALL:
+                wait = line.last_used + _GIVEN_BACK_AFTER - now
+                if wait <= 0:
+                    self._end_free(line)
+                else:
+                    left.append(wait)
+        if left and not self._closed:
+            self._watch(min(left))

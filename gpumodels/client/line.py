@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import socket
 import time
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from gpumodels.protocol.tensors import Tensor
 
 _MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # bytes; protobuf ends at 2 GiB
-_MOST_KNOWN = 64  # regions of the caller's that the server maps at once, for one connection
-_TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than what was sent, so often in a row, is let go
+_MOST_KNOWN = frames.MOST_REGIONS - 1  # regions of the caller's beside our own
 
 
 class Line:
@@ -46,17 +44,21 @@ class Line:
         self._socket = connected
         self._frames = frames.Frames(connected)
         self._pid = os.getpid()
-        self._names = itertools.count()
-        self._input: Region | None = None
+        self._own = region.Own("in")
         self._result: Region | None = None
-        self._known: dict[str, None] = {}  # in the order of time
-        self._oversized = 0
+        self._known: dict[str, int] = {}  # regions of the caller's and their sizes; the one used last is the last
+        self.last_used = 0.0
         self.ended = False
 
     @property
     def memory(self) -> int:
         """Bytes of the regions that wait with it for the next call."""
-        return sum(len(each) for each in (self._input, self._result) if each is not None)
+        return sum(len(each) for each in (self._own.region, self._result) if each is not None)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that live on with it: those, and what the caller may have let go since."""
+        return self.memory + sum(self._known.values())
 
     def send(self, kind: int, body: bytes, deadline: float | None = None, fd: int = -1) -> None:
         """Send one frame; raises BrokenPipeError, ConnectionResetError, and TimeoutError past the deadline."""
@@ -80,14 +82,10 @@ class Line:
                 mine.append((header, tensor))
                 continue
             memory, offset = found
-            if memory.name not in self._known:
-                if len(self._known) >= _MOST_KNOWN:
-                    self._forget(next(iter(self._known)), deadline)
-                self._hand_over(memory, deadline)
-                self._known[memory.name] = None
+            self._make_known(memory, deadline)
             _point(header, memory.name, tensor.nbytes, offset)
         places, size = files.offsets(tensor.nbytes for _, tensor in mine)
-        room = self._room(size, deadline) if size > files.INLINE_LIMIT else None
+        room = self._room(size, deadline)
         if room is not None:
             for (header, tensor), place in zip(mine, places, strict=True):
                 region.part(room, place, tensor.nbytes)[:] = tensor.data
@@ -104,13 +102,17 @@ class Line:
     def answer(self, deadline: float | None) -> frames.Frame:
         """The next frame that says something; raises EOFError, ConnectionResetError, TimeoutError, CallError."""
         while True:
-            self._wait_until(deadline)
             try:
-                frame = self._frames.receive()
-                if frame.kind != frames.REGION:
+                if (frame := self._frames.next()) is None:
+                    self._wait_until(deadline)
+                    self._frames.fill()
+                elif frame.kind == frames.REGION:
+                    self._result = region.adopt(frame.fd)
+                    self._result.name = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body).name
+                elif frame.kind == frames.FORGET:
+                    self._result = None
+                else:
                     return frame
-                told = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
-                self._result = region.adopt(told.name, frame.fd)
             except (ValueError, DecodeError) as error:
                 raise CallError(f"the model server sent what cannot be read: {error}") from error
 
@@ -139,22 +141,22 @@ class Line:
         if left is not None or self._socket.gettimeout() is not None:
             self._socket.settimeout(left)
 
+    def _make_known(self, memory: Region, deadline: float | None) -> None:
+        if self._known.pop(memory.name, None) is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._forget(next(iter(self._known)), deadline)
+            self._hand_over(memory, deadline)
+        self._known[memory.name] = len(memory)
+
     def _room(self, size: int, deadline: float | None) -> Region | None:
-        """The region for inputs, made anew where it is too small, or was too large for several calls."""
-        memory = self._input
-        self._oversized = self._oversized + 1 if memory is not None and len(memory) > _TOO_LARGE * size else 0
-        if memory is not None and len(memory) >= size and self._oversized < _OFTEN:
-            return memory
-        if memory is not None:
-            self._forget(memory.name, deadline)
-            self._input = memory = None
-        try:
-            memory = region.create(f"in-{next(self._names)}", size)
-        except OSError:
+        """The region for so many bytes of inputs; None where they go inside the message."""
+        if outgrown := self._own.outgrown(size):
+            self._forget(outgrown, deadline)
+        if size <= files.INLINE_LIMIT:
             return None
-        self._hand_over(memory, deadline)
-        self._input = memory
-        return memory
+        if self._own.region is None and (memory := self._own.make(size)) is not None:
+            self._hand_over(memory, deadline)
+        return self._own.region
 
     def _hand_over(self, memory: Region, deadline: float | None) -> None:
         told = messages.SystemSharedMemoryRegisterRequest(name=memory.name, byte_size=len(memory))

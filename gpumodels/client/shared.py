@@ -25,7 +25,6 @@ class Shared:
 
     def __init__(self) -> None:
         self._regions: weakref.WeakValueDictionary[str, Region] = weakref.WeakValueDictionary()
-        self._addresses: dict[str, int] = {}
 
     def empty(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """An array of zeros in a region of its own; raises OSError where there is no memory for it."""
@@ -33,9 +32,7 @@ class Shared:
         # A forked child counts on from here too, and its regions are its own.
         memory = region.create(f"own-{os.getpid()}-{next(_numbers)}", count * dtype.itemsize)
         array = np.frombuffer(memory, dtype, count) if count else np.empty(0, dtype)
-        for gone in self._addresses.keys() - set(self._regions):
-            del self._addresses[gone]
-        self._addresses[memory.name] = np.frombuffer(memory, np.uint8).ctypes.data
+        memory.address = np.frombuffer(memory, np.uint8).ctypes.data
         self._regions[memory.name] = memory
         return array.reshape(shape)
 
@@ -44,8 +41,8 @@ class Shared:
         if not self._regions or not data:
             return None
         address = np.frombuffer(data, np.uint8).ctypes.data
-        for name, memory in list(self._regions.items()):
-            offset = address - self._addresses[name]
+        for memory in list(self._regions.values()):
+            offset = address - memory.address
             if 0 <= offset <= len(memory) - len(data):
                 return memory, offset
         return None

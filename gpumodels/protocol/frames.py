@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 SOCKET_NAME = "lane.sock"
 
-#: Kinds from the client: a ModelMetadataRequest; a ModelInferRequest; a SystemSharedMemoryRegisterRequest with the
-#: region's descriptor, and a SystemSharedMemoryUnregisterRequest, which nothing answers.
+#: Kinds from the client: a ModelMetadataRequest; a ModelInferRequest. From both sides, and not answered: a
+#: SystemSharedMemoryRegisterRequest with the region's descriptor; a SystemSharedMemoryUnregisterRequest.
 METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 
-#: Kinds from the server, beside REGION: the one answer; one of several; the end of several (an empty body); what went
-#: wrong, as the parameters `code`, `message` and `traceback` of a ModelInferResponse.
+#: Kinds from the server: the one answer; one of several; the end of several (an empty body); what went wrong, as the
+#: parameters `code`, `message` and `traceback` of a ModelInferResponse.
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
+
+#: Regions of a client's that the server maps at once for one connection: each takes a descriptor.
+MOST_REGIONS = 64
 
 _KINDS = frozenset({METADATA, INFER, REGION, FORGET, ANSWER, PART, END, FAILED})
 _HEADER = struct.Struct("<IBBxx")
@@ -71,12 +74,6 @@ class Frames:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         return self.socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
 
-    def receive(self) -> Frame:
-        """The next frame, read as often as it takes; raises EOFError at the end, FrameError, OSError."""
-        while (frame := self.next()) is None:
-            self.fill()
-        return frame
-
     def next(self) -> Frame | None:
         """The next frame among what was read already; raises FrameError."""
         have = len(self._data) - self._at
@@ -93,14 +90,17 @@ class Frames:
             raise FrameError("a frame came without its descriptor")
         body = bytes(self._data[self._at + _HEADER.size : end])
         self._at = end
+        if len(self._fds) > descriptors and end == len(self._data):
+            raise FrameError("a descriptor came that no frame speaks of")
+        fd = self._fds.popleft() if descriptors else -1
         if end == len(self._data):
-            self._data, self._at = b"", 0
-        return Frame(kind, body, self._fds.popleft() if descriptors else -1)
+            self._data, self._at, self._wanted = b"", 0, 0
+        return Frame(kind, body, fd)
 
     def fill(self) -> None:
-        """Read once; raises EOFError at the end, and what the socket raises (BlockingIOError, TimeoutError)."""
+        """Read once; raises EOFError at the end, FrameError, and what the socket raises (BlockingIOError, ...)."""
         chunk = _CHUNK if self._wanted <= _CHUNK else _BIG_CHUNK
-        data, ancillary, _, _ = self.socket.recvmsg(chunk, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, flags, _ = self.socket.recvmsg(chunk, _ROOM, socket.MSG_CMSG_CLOEXEC)
         for level, what, content in ancillary:
             if level == socket.SOL_SOCKET and what == socket.SCM_RIGHTS:
                 received = array.array("i")
@@ -108,13 +108,19 @@ class Frames:
                 self._fds.extend(received)
         if not data:
             raise EOFError
+        if flags & socket.MSG_CTRUNC:
+            raise FrameError("descriptors were lost on the way: too many came, or too many files are open here")
+        if len(self._fds) > _MOST_DESCRIPTORS:
+            raise FrameError("more descriptors came than frames speak of")
         if not self._data:
             self._data, self._at = data, 0
             return
         if isinstance(self._data, bytes):
             self._data = bytearray(self._data[self._at :])
-            self._at = 0
+        else:
+            del self._data[: self._at]  # what was taken; the rest of a bytearray is not moved for it
         self._data += data
+        self._at = 0
 
     def close(self) -> None:
         """End the connection; what came and was not taken is dropped."""

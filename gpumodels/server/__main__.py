@@ -14,6 +14,7 @@ import faulthandler
 import importlib
 import inspect
 import os
+import resource
 import signal
 import sys
 import time
@@ -42,6 +43,8 @@ LOAD_FAILED = 3
 #: Each waiting call keeps one of gRPC's threads.
 _THREADS = 128
 
+_MOST_FILES = 1 << 14  # descriptors; each region that is mapped takes one
+
 
 def main() -> NoReturn:
     """Serve until ended."""
@@ -51,6 +54,7 @@ def main() -> NoReturn:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
+    _raise_limits()
     calls = CallQueue()
     token = os.environ.pop("GPUMODELS_TOKEN", "")  # not for what the author's code starts or prints
     memory = SharedMemory(
@@ -81,6 +85,14 @@ def main() -> NoReturn:
 def _interrupted(*_: object) -> NoReturn:
     """Ctrl-C ends the server, here and not by KeyboardInterrupt: one that `predict` raises is its caller's to see."""
     os._exit(128 + signal.SIGINT)  # threads that wait for calls which nobody runs now must not hold this up
+
+
+def _raise_limits() -> None:
+    """Have as many files open as we may: the customary 1024 are too few for many clients with many regions."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY:
+        wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, wanted), most))
 
 
 def _options() -> argparse.Namespace:

@@ -96,7 +96,7 @@ class Model:
             read = time.monotonic_ns()
             value = self._predict(**inputs)
             del inputs
-            if inspect.isgenerator(value):
+            if self.signature.stream and inspect.isgenerator(value):
                 self._answer_each(call, value, sizes)
                 ended = time.monotonic_ns()
                 call.end()

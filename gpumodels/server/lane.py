@@ -6,7 +6,7 @@ reads: what comes meanwhile waits in the sockets. That a client has left is seen
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import select
 import socket
@@ -31,7 +31,6 @@ _BACKLOG = 128
 _MOST_CONNECTIONS = 200  # each takes a few descriptors; the one that was silent longest makes room
 _PATIENCE = 10.0  # seconds for which an answer that its client does not read may hold up other calls
 _LOOK = 0.1  # seconds between two looks at whether such a client has left
-_TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than the result, so often in a row, is let go
 
 
 class CallQueue:
@@ -66,6 +65,7 @@ class Lane:
         self._listener.listen(_BACKLOG)
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
+        os.register_at_fork(after_in_child=self._forked)
 
     def run_forever(self, model: Model, queue: CallQueue) -> NoReturn:
         """Run the calls that come, over the lane and in the queue, on the calling thread."""
@@ -86,18 +86,37 @@ class Lane:
         return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # the client has left again; out of descriptors: those that leave free some
+        try:
             connected, _ = self._listener.accept()
-            if len(self._connections) >= _MOST_CONNECTIONS:
-                self._end(min(self._connections, key=lambda fd: self._connections[fd].last_used))
-            connected.setblocking(False)
-            connection = Connection(connected, self)
-            self._connections[connection.fd] = connection
-            self._epoll.register(connection.fd, select.EPOLLIN)
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                log(f"a client cannot connect: {error.strerror}")
+                self._make_room()
+            return  # else it has left again
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            self._make_room()
+        connected.setblocking(False)
+        connection = Connection(connected, self)
+        self._connections[connection.fd] = connection
+        self._epoll.register(connection.fd, select.EPOLLIN)
+
+    def _make_room(self) -> None:
+        """End the connection that was silent longest; its client connects anew when it calls."""
+        if self._connections:
+            self._end(min(self._connections, key=lambda fd: self._connections[fd].last_used))
+        else:
+            time.sleep(_LOOK)  # the descriptors are not ours to give
 
     def _end(self, fd: int) -> None:
         self._epoll.unregister(fd)
         self._connections.pop(fd).close()
+
+    def _forked(self) -> None:
+        """In a child that the author's code forks: a connection must end with the server, whatever lives on."""
+        self._listener.close()
+        self._epoll.close()
+        for connection in self._connections.values():
+            connection.close()
 
 
 class Connection:
@@ -110,9 +129,7 @@ class Connection:
         self._frames = frames.Frames(connected)
         self._lane = lane
         self._regions: dict[str, Region] = {}
-        self._result: Region | None = None
-        self._results = 0
-        self._oversized = 0
+        self._results = region.Own("out")
         self._broken = False
 
     def serve(self, model: Model) -> bool:
@@ -134,6 +151,8 @@ class Connection:
     def close(self) -> None:
         """End it; its memory goes with it when no array looks into it any more."""
         self._frames.close()
+        self._regions.clear()
+        self._results.region = None
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
         """Bytes of a region that the client made known; raises RegionError."""
@@ -149,17 +168,19 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            return self._socket.fileno() >= 0  # a child that the author's code forked cannot tell
 
     def send(self, kind: int, body: bytes = b"", fd: int = -1) -> None:
         """Send one frame; raises ClientGone, also for one who reads nothing while others wait."""
         data = memoryview(frames.header(kind, len(body), fd >= 0) + body)
+        waits_since = 0.0
         self._broken = True  # until the frame is out whole
         while data:
             try:
                 data = data[self._frames.send(data, () if fd < 0 else (fd,)) :]
             except BlockingIOError:
-                self._wait_writable()
+                waits_since = waits_since or time.monotonic()
+                self._wait_writable(waits_since + _PATIENCE)
                 continue
             except OSError:
                 raise ClientGone from None
@@ -167,21 +188,15 @@ class Connection:
         self._broken = False
 
     def room(self, size: int) -> Region | None:
-        """The region for results, which the client is told of when it is new; None where there is no memory."""
-        memory = self._result
-        self._oversized = self._oversized + 1 if memory is not None and len(memory) > _TOO_LARGE * size else 0
-        if memory is not None and len(memory) >= size and self._oversized < _OFTEN:
-            return memory
-        self._result = memory = None
-        self._results += 1
-        try:
-            memory = region.create(f"out-{self._results}", size)
-        except OSError:
+        """The region for so many bytes of results, which the client knows; None where they go inside the message."""
+        if outgrown := self._results.outgrown(size):
+            self.send(frames.FORGET, messages.SystemSharedMemoryUnregisterRequest(name=outgrown).SerializeToString())
+        if size <= files.INLINE_LIMIT:
             return None
-        told = messages.SystemSharedMemoryRegisterRequest(name=memory.name, byte_size=len(memory))
-        self.send(frames.REGION, told.SerializeToString(), memory.fd)
-        self._result = memory
-        return memory
+        if self._results.region is None and (memory := self._results.make(size)) is not None:
+            told = messages.SystemSharedMemoryRegisterRequest(name=memory.name, byte_size=len(memory))
+            self.send(frames.REGION, told.SerializeToString(), memory.fd)
+        return self._results.region
 
     def _handle(self, frame: frames.Frame, model: Model) -> None:
         if frame.kind == frames.INFER:
@@ -189,8 +204,11 @@ class Connection:
             del frame
             model.run(_LaneCall(request, self))
         elif frame.kind == frames.REGION:
+            memory = region.adopt(frame.fd)
             told = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
-            self._regions[told.name] = region.adopt(told.name, frame.fd)
+            self._regions[told.name] = memory
+            if len(self._regions) > frames.MOST_REGIONS:
+                raise frames.FrameError(f"more than {frames.MOST_REGIONS} regions are too many")
         elif frame.kind == frames.FORGET:
             told = messages.SystemSharedMemoryUnregisterRequest.FromString(frame.body)
             self._regions.pop(told.name, None)
@@ -199,15 +217,17 @@ class Connection:
         else:
             raise frames.FrameError(f"a client does not send frames of kind {frame.kind}")
 
-    def _wait_writable(self) -> None:
+    def _wait_writable(self, deadline: float) -> None:
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
-        deadline = time.monotonic() + _PATIENCE
-        while not poll.poll(_LOOK * 1000):
-            if self.gone():
-                raise ClientGone
+        while True:
+            writable = poll.poll(_LOOK * 1000)
             if time.monotonic() > deadline and self._lane.others_wait(self):
-                log(f"an answer that was not read for {_PATIENCE:.0f} s held up other calls: it was given up")
+                log(f"an answer that was not read within {_PATIENCE:.0f} s held up other calls: it was given up")
+                raise ClientGone
+            if writable:
+                return
+            if self.gone():
                 raise ClientGone
 
 
@@ -223,7 +243,7 @@ class _LaneCall(Call):
         response, chosen = begin(self.request, tensors)
         places, size = files.offsets(tensor.nbytes for tensor in chosen)
         # There is one region for results, which the client must have read before the next one: not so in a stream.
-        memory = self._connection.room(size) if last and size > files.INLINE_LIMIT else None
+        memory = self._connection.room(size) if last else None
         if memory is None:
             put_inside(response, chosen)
         else:

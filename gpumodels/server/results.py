@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 from gpumodels.protocol.shapes import misfit
@@ -24,6 +25,8 @@ def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int
 
     `sizes` are the named sizes of the inputs, which the outputs must agree with.
     """
+    if inspect.isgenerator(value):
+        raise CallFailed("predict returned a generator: to give several answers, let predict itself yield them")
     named = _by_name(value, outputs)
     specs = {spec.name: spec for spec in outputs}
     return [_encode(specs.get(name, TensorSpec(name, "any")), item, sizes) for name, item in named.items()]

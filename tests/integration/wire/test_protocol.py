@@ -98,7 +98,7 @@ def _bad(change):
 
 
 BAD = {
-    "too few bytes": (_bad(lambda r: r.raw_input_contents.__setitem__(0, b"\0" * 7)), "is 8 bytes, 7 came"),
+    "too few bytes": (_bad(lambda r: r.raw_input_contents.__setitem__(0, b"\0" * 7)), "needs 8 bytes, 7 came"),
     "negative size": (_bad(lambda r: r.inputs[0].shape.__setitem__(0, -1)), "cannot have the shape"),
     "product overflows": (_bad(lambda r: r.inputs[0].shape.__setitem__(0, 1 << 62)), "bytes, 8 came"),
     "other datatype": (_bad(lambda r: setattr(r.inputs[0], "datatype", "FP64")), "FP32 on the wire, not FP64"),
