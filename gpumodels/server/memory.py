@@ -13,7 +13,7 @@ from pathlib import Path
 from gpumodels.protocol import files
 from gpumodels.protocol.region import RegionError
 
-_NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF, an OSError like no room
+_NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Region:
 
 
 class SharedMemory:
-    """Registered regions by name and unclaimed result files; safe to use from gRPC's threads.
+    """Registered regions by name; safe to use from gRPC's threads.
 
-    Without a directory ("") nothing can be registered and no result written: clients send and get messages. `peers` is
-    where files of others' clients lie, "" where there are none to be seen.
+    Without a directory ("") nothing can be registered: clients send and get messages. `peers` is where files of others'
+    clients lie, "" where there are none to be seen.
     """
 
     def __init__(self, path: str, peers: str = "") -> None:

@@ -3,35 +3,10 @@ from __future__ import annotations
 import fcntl
 import threading
 
-import numpy as np
 import pytest
 
 from gpumodels.protocol import files
-from gpumodels.protocol.tensors import encode
-from gpumodels.server import memory
 from gpumodels.server.memory import RegionError, SharedMemory
-
-TENSORS = [encode("a", np.arange(3), "int64"), encode("b", np.ones(70, np.uint8), "uint8"), encode("c", 1.0, "float64")]
-
-
-def test_a_result_file_holds_its_tensors_at_aligned_places(tmp_path):
-    name = files.new_name("out")
-    places = SharedMemory(str(tmp_path)).write_result(name, TENSORS)
-    data = (tmp_path / name).read_bytes()
-    assert places == [0, 64, 192]
-    assert [data[place : place + tensor.nbytes] for place, tensor in zip(places, TENSORS, strict=True)] == [
-        bytes(tensor.data) for tensor in TENSORS
-    ]
-
-
-def test_a_result_that_was_never_opened_is_removed_after_a_while(tmp_path, monkeypatch):
-    shared = SharedMemory(str(tmp_path))
-    shared.write_result(files.new_name("out"), TENSORS)
-    shared.discard_unclaimed()
-    assert len(list(tmp_path.iterdir())) == 1
-    monkeypatch.setattr(memory, "UNCLAIMED_AFTER", -1.0)
-    shared.discard_unclaimed()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_view_outlives_the_region_that_was_unregistered_under_it(tmp_path):
@@ -58,12 +33,10 @@ def test_without_a_directory_nothing_is_shared():
     shared = SharedMemory("")
     with pytest.raises(RegionError):
         shared.register("r", "mine", 0, 1)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        shared.write_result(files.new_name("out"), TENSORS)
 
 
 def test_a_region_that_is_unregistered_while_orphans_are_looked_for_is_no_matter(tmp_path, monkeypatch):
-    names = [files.new_name("in"), files.new_name("in")]
+    names = [files.new_name(), files.new_name()]
     shared = SharedMemory(str(tmp_path))
     owners = []
     for name in names:
