@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -34,6 +35,40 @@ def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
     assert figures["engine"] == engine
     executed = nbformat.read(tmp_path / "01-quickstart.ipynb", as_version=4)
     assert any("image/" in mime for cell in executed.cells for mime in mimes(cell)), "the boxes are drawn"
+    assert not list(runtime.glob("*-*"))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["process", "docker"])
+def test_every_way_to_call_is_shown_and_leaves_nothing(tmp_path, monkeypatch, engine):
+    runtime = tmp_path / "runtime"
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("ENGINE", engine)
+    notebook = nbformat.read(NOTEBOOKS / "02-calling.ipynb", as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": NOTEBOOKS}},
+        extra_arguments=["--log-level=ERROR"],
+    ).execute()
+    outputs = {
+        cell.source: "".join(
+            output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs
+        )
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    said = "\n".join(outputs.values())
+    assert "29 strips" in said
+    assert "2 16 shades" in said
+    assert "one word after another" in said
+    assert "which has no 'shade'" in said
+    assert "typist gave no answer within 0.5 s" in said
+    assert f"'engine': '{engine}'" in said
+    assert "image/png" in [mime for cell in notebook.cells for mime in mimes(cell)], "the picture is drawn"
+    failed = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"]
+    assert [error.ename for error in failed] == ["ModelCallError"]
     assert not list(runtime.glob("*-*"))
 
 
