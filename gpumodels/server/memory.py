@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+import reprlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,9 @@ class SharedMemory:
         with self._lock:
             region = self._regions.get(name)
         if region is None:
-            raise RegionError(f"no shared memory region {name!r} is registered")
+            raise RegionError(f"no shared memory region {reprlib.repr(name)} is registered")
         if offset < 0 or size < 0 or offset + size > region.byte_size:
-            raise RegionError(f"{size} bytes at {offset} lie outside of the shared memory region {name!r}")
+            raise RegionError(f"{size} bytes at {offset} lie outside of the shared memory region {reprlib.repr(name)}")
         return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
 
     def _drop_orphans(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from gpumodels.protocol import files, messages
 from gpumodels.protocol.contents import from_message
 from gpumodels.protocol.shapes import misfit
-from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, decode, view
+from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, TensorError, decode, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, siz
     """The keyword arguments of `predict`; `sizes` learns the named sizes.
 
     Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as
-    a Python value. Raises RequestError, TensorError or RegionError.
+    a Python value. Raises RequestError or RegionError.
     """
     declared = {spec.name: spec for spec in specs}
     raw = iter(request.raw_input_contents)
@@ -43,7 +44,7 @@ def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, siz
         spec = declared.get(tensor.name)
         if spec is None or tensor.name in inputs:
             known = ", ".join(declared) or "none"
-            raise RequestError(f"input {tensor.name!r} is unknown or came twice; the inputs are {known}")
+            raise RequestError(f"input {reprlib.repr(tensor.name)} is unknown or came twice; the inputs are {known}")
         inputs[tensor.name] = _read(tensor, spec, raw, memory, sizes)
     missing = [spec.name for spec in specs if not spec.optional and spec.name not in inputs]
     if missing:
@@ -54,14 +55,17 @@ def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, siz
 def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: Memory, sizes: dict[str, int]) -> Any:
     expected = DATATYPES.get(spec.dtype, tensor.datatype)
     if tensor.datatype != expected:
-        raise RequestError(f"{spec.name} is {spec.dtype}, which is {expected} on the wire, not {tensor.datatype}")
+        raise RequestError(f"{spec.name} is {spec.dtype}, which is {expected} on the wire, not {tensor.datatype[:20]}")
     problem = "" if spec.dtype == "json" else misfit(spec, tensor.shape, sizes)
     if problem:
         raise RequestError(problem)
     facts = messages.parameters(tensor)
-    content_type = str(facts.get(CONTENT_TYPE, spec.dtype if spec.dtype in {"str", "json"} else ""))
-    array = _array(tensor, facts, raw, memory)
-    value = decode(tensor.datatype, tensor.shape, content_type, array)
+    told = str(facts.get(CONTENT_TYPE, ""))
+    content_type = {"bytes": "", "str": "str", "json": "json"}.get(spec.dtype, told)
+    try:
+        value = decode(tensor.datatype, tensor.shape, content_type, _array(tensor, facts, raw, memory))
+    except TensorError as error:
+        raise RequestError(f"{spec.name}: {error}") from None
     return value.item() if spec.shape == () and isinstance(value, np.ndarray) else value
 
 
@@ -75,5 +79,5 @@ def _array(tensor: Any, facts: dict[str, Any], raw: Iterator[bytes], memory: Mem
 def _number(facts: dict[str, Any], key: str) -> int:
     value = facts.get(key, 0)
     if not isinstance(value, int):
-        raise RequestError(f"{key} must be a whole number, not {value!r}")
+        raise RequestError(f"{key} must be a whole number, not {reprlib.repr(value)}")
     return value
