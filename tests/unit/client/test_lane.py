@@ -103,8 +103,10 @@ def a_stray_descriptor(peer, request):
 @contextmanager
 def memory():
     fd = memfd(1 << 16)
-    yield fd
-    os.close(fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def with_another_header(**changes):
