@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-
 from tests.fuzz.decoder import fuzz
 
 
 def test_nearly_right_requests_are_accepted_or_refused_and_nothing_else():
-    tally = fuzz(20_000, seed=secrets.randbits(32))
+    tally = fuzz(20_000, seed=1)
     assert tally.outcomes[""] > 1000
     assert {"RequestError", "RegionError", "DecodeError"} <= tally.outcomes.keys()
