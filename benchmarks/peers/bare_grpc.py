@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -21,23 +20,23 @@ _METHOD = ("benchmark.Bare", "Call")
 @contextlib.contextmanager
 def empty_call() -> Iterator[Callable[[], bytes]]:
     """A call that brings an empty message there and one back."""
-    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place:
-        address = f"unix:{place}/socket"
-        with Child("-m", "peers.bare_grpc", address), grpc.insecure_channel(address) as channel:
-            method: Any = channel.unary_unary("/" + "/".join(_METHOD))
-            yield lambda: method(b"")
+    with Child("-m", "peers.bare_grpc") as server, grpc.insecure_channel(server.ready) as channel:
+        method: Any = channel.unary_unary("/" + "/".join(_METHOD))
+        yield lambda: method(b"")
 
 
-def _serve(address: str) -> None:
+def _serve() -> None:
     service, name = _METHOD
     handler = grpc.unary_unary_rpc_method_handler(lambda request, _context: request)
     server = grpc.server(ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
-    server.add_insecure_port(address)
-    server.start()
-    obey()
-    server.stop(1).wait()
+    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place:
+        address = f"unix:{place}/socket"
+        server.add_insecure_port(address)
+        server.start()
+        obey(ready=address)
+        server.stop(1).wait()
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve()

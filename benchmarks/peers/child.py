@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -25,7 +26,8 @@ class Child:
             text=True,
             start_new_session=True,  # Ctrl-C is for the parent, whose end is its own
         )
-        self.ask()
+        #: What it said when it was ready.
+        self.ready: str = self.ask()
 
     def ask(self, *words: object) -> Any:
         """Its answer to one line of words; raises SystemExit if it died."""
@@ -47,9 +49,14 @@ class Child:
         self._process.communicate()
 
 
-def obey(answer: Callable[..., Any] | None = None) -> None:
-    """Be the child: say that it is ready, then answer each line's words until the input ends."""
-    print("null", flush=True)
-    for line in sys.stdin:
-        assert answer is not None, line
-        print(json.dumps(answer(*line.split())), flush=True)
+def obey(answer: Callable[..., Any] | None = None, ready: str = "") -> None:
+    """Be the child: say that it is `ready`, then answer each line's words until the input ends."""
+    with contextlib.suppress(BrokenPipeError):  # who asked was killed
+        _say(ready)
+        for line in sys.stdin:
+            assert answer is not None, line
+            _say(answer(*line.split()))
+
+
+def _say(value: object) -> None:
+    os.write(1, f"{json.dumps(value)}\n".encode())
