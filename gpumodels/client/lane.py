@@ -7,7 +7,6 @@ makes connections of its own.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import threading
 import time
@@ -154,7 +153,7 @@ class Lane:
         if not isinstance(error, (EOFError, OSError)) or isinstance(error, TimeoutError):
             return error
         ticket.check()
-        return self._lost()
+        return self._lost(error)
 
     def _use(self, line: Line, ticket: Ticket) -> None:
         self._busy.add(line)
@@ -179,9 +178,7 @@ class Lane:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
             except OSError as error:
-                if error.errno in {errno.EMFILE, errno.ENFILE}:
-                    raise CallError(f"{self._model} cannot be called: {error.strerror} in this process") from None
-                raise self._lost() from None
+                raise self._lost(error) from None
 
     def _give(self, line: Line) -> None:
         self._busy.discard(line)
@@ -202,7 +199,9 @@ class Lane:
         self._busy.discard(line)
         line.close()
 
-    def _lost(self) -> ModelGone:
+    def _lost(self, error: BaseException | None = None) -> CallError:
+        if isinstance(error, OSError) and error.errno in frames.TOO_MANY_FILES:
+            return CallError(f"{self._model} cannot be called: {error.strerror} in this process")
         if self._closed:
             return ModelGone(f"the connection to {self._model} is closed: load it again")
         return ModelGone(f"the model server of {self._model} does not answer")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import collections
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -28,6 +29,9 @@ METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 #: Kinds from the server: the one answer; one of several; the end of several (an empty body); what went wrong, as the
 #: parameters `code`, `message` and `traceback` of a ModelInferResponse.
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
+
+#: Of an OSError: it is this process, or the system, that has too many files open.
+TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 #: Regions of a client's that the server maps at once for one connection: each takes a descriptor.
 MOST_REGIONS = 64
@@ -98,7 +102,10 @@ class Frames:
         return Frame(kind, body, fd)
 
     def fill(self) -> None:
-        """Read once; raises EOFError at the end, FrameError, and what the socket raises (BlockingIOError, ...)."""
+        """Read once; raises EOFError at the end, FrameError, and what the socket raises (BlockingIOError, ...).
+
+        A descriptor that came and is lost, since this process has too many files open, is an OSError too (EMFILE).
+        """
         chunk = _CHUNK if self._wanted <= _CHUNK else _BIG_CHUNK
         data, ancillary, flags, _ = self.socket.recvmsg(chunk, _ROOM, socket.MSG_CMSG_CLOEXEC)
         for level, what, content in ancillary:
@@ -108,10 +115,10 @@ class Frames:
                 self._fds.extend(received)
         if not data:
             raise EOFError
-        if flags & socket.MSG_CTRUNC:
-            raise FrameError("descriptors were lost on the way: too many came, or too many files are open here")
-        if len(self._fds) > _MOST_DESCRIPTORS:
+        if len(self._fds) > _MOST_DESCRIPTORS or (flags & socket.MSG_CTRUNC and len(self._fds) == _MOST_DESCRIPTORS):
             raise FrameError("more descriptors came than frames speak of")
+        if flags & socket.MSG_CTRUNC:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if not self._data:
             self._data, self._at = data, 0
             return

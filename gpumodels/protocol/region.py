@@ -62,8 +62,8 @@ def adopt(fd: int) -> Region:
     """Map a region of the other side's, which the caller names; the descriptor is closed.
 
     Raises RegionError unless it is sealed, whole (a file without its blocks would take memory of ours that the other
-    side never had) and of ordinary pages (of huge ones there may be none left when they are touched: SIGBUS), and
-    MemoryError.
+    side never had) and of ordinary pages (of huge ones there may be none left when they are touched: SIGBUS),
+    MemoryError, and OSError where this process has too many files open.
     """
     try:
         found = os.fstat(fd)
@@ -77,6 +77,8 @@ def adopt(fd: int) -> Region:
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
+        if error.errno == errno.EMFILE:
+            raise
         raise RegionError(f"a region cannot be mapped: {error.strerror or error}") from error
     finally:
         os.close(fd)

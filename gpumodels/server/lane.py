@@ -6,8 +6,8 @@ reads: what comes meanwhile waits in the sockets. That a client has left is seen
 
 from __future__ import annotations
 
-import errno
 import os
+import resource
 import select
 import socket
 import time
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 128
 _MOST_CONNECTIONS = 200  # each takes a few descriptors; the one that was silent longest makes room
+_SPARE = 16  # descriptors for the regions of calls, which connections do not get
 _PATIENCE = 10.0  # seconds for which an answer that its client does not read may hold up other calls
 _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # an `int`: adding up flags anew takes longer than the call
 _LOOK = 0.1  # seconds between two looks at whether such a client has left
@@ -90,23 +91,29 @@ class Lane:
         try:
             connected, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:
-                log(f"a client cannot connect: {error.strerror}")
-                self._make_room()
+            if error.errno in frames.TOO_MANY_FILES:
+                self.out_of_files()
             return  # else it has left again
         if len(self._connections) >= _MOST_CONNECTIONS:
-            self._make_room()
+            self._end(min(self._connections, key=self._used))
+        if connected.fileno() > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:  # the lowest that is free
+            self.out_of_files()
         connected.setblocking(False)
         connection = Connection(connected, self)
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN)
 
-    def _make_room(self) -> None:
-        """End the connection that was silent longest; its client connects anew when it calls."""
-        if self._connections:
-            self._end(min(self._connections, key=lambda fd: self._connections[fd].last_used))
-        else:
-            time.sleep(_LOOK)  # the descriptors are not ours to give
+    def out_of_files(self) -> None:
+        """End the half of the connections that was silent longest: who calls there again connects anew."""
+        silent = sorted(self._connections, key=self._used)[: len(self._connections) // 2]
+        log(f"too many files are open: {len(silent)} connections that were silent were closed")
+        for fd in silent:
+            self._end(fd)
+        if not silent:
+            time.sleep(_LOOK)  # the files are not ours to close
+
+    def _used(self, fd: int) -> float:
+        return self._connections[fd].last_used
 
     def _end(self, fd: int) -> None:
         self._epoll.unregister(fd)
@@ -142,7 +149,10 @@ class Connection:
                 self._handle(frame, model)
         except BlockingIOError:
             return True
-        except (EOFError, OSError, ClientGone):
+        except (EOFError, OSError, ClientGone) as error:
+            if isinstance(error, OSError) and error.errno in frames.TOO_MANY_FILES:
+                self.last_used = time.monotonic()
+                self._lane.out_of_files()
             return False
         except (ValueError, MemoryError, DecodeError) as error:  # no frame, no message, no region: not a client of ours
             log(f"a connection was closed: {error}")

@@ -59,7 +59,8 @@ class Peer:
         data = frames.header(kind, len(body) if length is None else length, count) + body
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         sent = self.socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
-        self.socket.sendall(data[sent:])
+        if sent < len(data):
+            self.socket.sendall(data[sent:])
 
     def answer(self, request, kind: int = frames.ANSWER, data: bytes = b"12345678", **point) -> None:
         """An INT64 in the message, or where `point` (shared_memory_...=) says."""
