@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from gpumodels.catalog import Progress
@@ -70,6 +70,10 @@ class Instance(ABC):
         """The last lines of what it printed."""
 
     @abstractmethod
+    def follow(self, lines: int = 40) -> Iterator[str]:
+        """The last lines of what it printed, then each that it prints, until it has ended."""
+
+    @abstractmethod
     def stop(self, grace: float) -> None:
         """Ask it to end, kill it after `grace` seconds, and return when it is dead. Silent if it is gone."""
 
@@ -109,5 +113,8 @@ class Engine(ABC):
         """The handle of an instance that another process may have started."""
 
     @abstractmethod
-    def sweep(self, runtime: Path, identity: str) -> None:
-        """Remove what is left of instances that have no directory in that runtime directory, and do not run."""
+    def sweep(self, runtime: Path, identity: str) -> list[str]:
+        """Remove what is left of instances that have no directory in that runtime directory, and do not run.
+
+        Returns what was removed, by names that the engine's own tools know.
+        """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
-from gpumodels.engines import environment, payload
+from gpumodels.engines import environment, following, payload
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.errors import EngineUnavailable
 from gpumodels.lease import processes
@@ -19,7 +20,7 @@ from gpumodels.lease.log import older
 from gpumodels.lease.runtime import SHARED_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gpumodels.catalog import Progress
@@ -71,11 +72,21 @@ class ProcessInstance(Instance):
         return None if processes.same_process(self.pid, self.started) else Ending(None)
 
     def logs(self, lines: int = 40) -> str:
+        return "\n".join(self._last(lines, _size(self._log)).decode(errors="replace").splitlines())
+
+    def follow(self, lines: int = 40) -> Iterator[str]:
+        end = _size(self._log)
+        added = following.chunks(self._log, end, lambda: self.ending() is not None)
+        return following.lines(itertools.chain([self._last(lines, end)], added))
+
+    def _last(self, lines: int, end: int) -> bytes:
+        """The last lines before byte `end` of the log; the lines before those of the log are in an older one."""
         wanted = 400 * lines
-        found = _tail(self._log, wanted)
+        found = _tail(self._log, wanted, end)
         if len(found) < wanted:
-            found = _tail(older(self._log), wanted - len(found)) + found
-        return "\n".join(found.decode(errors="replace").splitlines()[-lines:])
+            before = older(self._log)
+            found = _tail(before, wanted - len(found), _size(before)) + found
+        return b"".join(found.splitlines(keepends=True)[-lines:])
 
     def stop(self, grace: float) -> None:
         with suppress(OSError):
@@ -133,16 +144,25 @@ class ProcessEngine(Engine):
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
         return ProcessInstance(record, directory)
 
-    def sweep(self, runtime: Path, identity: str) -> None:
+    def sweep(self, runtime: Path, identity: str) -> list[str]:  # noqa: ARG002
         """Nothing is left to find: a process without a directory still has its leash, or was its directory's to
         sweep.
         """
+        return []
 
 
-def _tail(file: Path, size: int) -> bytes:
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _tail(file: Path, size: int, end: int) -> bytes:
     with suppress(OSError), file.open("rb") as opened:
-        opened.seek(max(0, opened.seek(0, os.SEEK_END) - size))
-        return opened.read(size)
+        start = max(0, end - size)
+        opened.seek(start)
+        return opened.read(end - start)
     return b""
 
 

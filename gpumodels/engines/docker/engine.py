@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from docker.types import DeviceRequest, LogConfig, Mount
 
 from gpumodels import devices
-from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
+from gpumodels.engines.base import Engine, Instance, LaunchPlan
 from gpumodels.engines.docker import base_image, daemon, image, labels
+from gpumodels.engines.docker.instance import DockerInstance, remove
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
 from gpumodels.lease import processes
 from gpumodels.lease.runtime import SHARED_MEMORY
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from docker import DockerClient
-    from docker.models.containers import Container
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
@@ -43,62 +43,8 @@ _PIDS = 4096
 _LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
 #: How daemons say that they do not know a path: Linux, then Docker Desktop.
 _FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
-_MARGIN = 2.0  # seconds that the daemon may need beyond the grace
-#: Seconds that a busy daemon may take to make an image or a container, and to remove one.
+#: Seconds that a busy daemon may take to make an image or a container.
 _MADE_WITHIN = 60
-_REMOVED_WITHIN = 15
-
-
-class DockerInstance(Instance):
-    """A container, found by its name, so that one can be removed whose creation was never answered."""
-
-    def __init__(self, engine: DockerEngine, instance_id: str) -> None:
-        self._engine = engine
-        self.name = f"gpumodels-{instance_id}"
-        self.id = instance_id
-
-    def _container(self) -> Container | None:
-        try:
-            found = self._engine.client.containers.get(self.name)
-        except NotFound:
-            return None
-        except (DockerException, requests.RequestException) as error:
-            raise EngineUnavailable(f"Docker does not answer, so {self.id} cannot be reached: {error}.") from error
-        return found if found.labels.get(labels.INSTANCE) == self.id else None
-
-    def ending(self) -> Ending | None:
-        container = self._container()
-        if container is None:
-            return Ending(None)
-        state = container.attrs["State"]
-        if state["Status"] in ("exited", "dead"):
-            return Ending(state["ExitCode"], bool(state.get("OOMKilled")))
-        return None
-
-    def logs(self, lines: int = 40) -> str:
-        try:
-            container = self._container()
-            return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
-        except (EngineUnavailable, DockerException, requests.RequestException):
-            return ""
-
-    def stop(self, grace: float) -> None:
-        container = self._container()
-        if container is None:
-            return
-        try:
-            # The leash then gives the server its whole grace; SIGTERM is for a daemon in a hurry.
-            container.kill("SIGINT")
-            container.wait(timeout=grace + _MARGIN)
-        except (DockerException, requests.RequestException):
-            pass  # not running, paused, or too slow: removing it by force is next
-        self.remove()
-
-    def remove(self) -> None:
-        container = self._container()
-        if container is not None:
-            _remove(self._engine.client, self.name)
-        processes.kill_marked(self.id)  # what of it runs outside: whoever leads others' clients to it
 
 
 class DockerEngine(Engine):
@@ -209,7 +155,8 @@ class DockerEngine(Engine):
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:  # noqa: ARG002
         return DockerInstance(self, record.id)
 
-    def sweep(self, runtime: Path, identity: str) -> None:
+    def sweep(self, runtime: Path, identity: str) -> list[str]:
+        removed = []
         place = labels.of_place(runtime, identity)
         boot = place.pop(labels.BOOT)
         here: dict[str, Any] = {
@@ -218,9 +165,11 @@ class DockerEngine(Engine):
         try:
             for found in self.client.api.containers(all=True, filters=here):
                 if found["State"] != "running" and _is_left(found, runtime, place, boot):
-                    _remove(self.client, found["Id"])
+                    remove(self.client, found["Id"])
+                    removed.append(str(found["Names"][0]).lstrip("/"))
         except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
+        return removed
 
 
 def _is_left(listed: dict[str, Any], runtime: Path, place: dict[str, str], boot: str) -> bool:
@@ -240,18 +189,6 @@ def _booted() -> int:
     """When the machine started, in seconds since the epoch (proc(5), btime of stat)."""
     lines = Path("/proc/stat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("btime "))
-
-
-def _remove(client: DockerClient, container: str) -> None:
-    """Remove a container, by name or id, whatever state it is in; silent if it is gone or going."""
-    try:
-        with daemon.waiting(client, _REMOVED_WITHIN):
-            client.api.remove_container(container, force=True, v=True)
-    except APIError as error:
-        if error.status_code not in (requests.codes.not_found, requests.codes.conflict):
-            raise EngineError(f"Docker could not remove {container}: {error.explanation or error}.") from error
-    except (DockerException, requests.RequestException) as error:
-        raise EngineUnavailable(f"Docker does not answer, so {container} could not be removed: {error}.") from error
 
 
 def _command(plan: LaunchPlan) -> list[str]:
