@@ -3,6 +3,7 @@
 GpumodelsError
 ├── ModelNotFound            no model of that name, or a path that is no model folder
 ├── ModelFolderError         a model.toml with a mistake: file, line, field
+├── SettingsError            settings.toml or a GPUMODELS_ variable with a mistake: file, line, key
 ├── WeightsError             weights cannot be fetched, or are not the ones that were pinned
 ├── DeviceError              an unknown GPU, one outside the allow-list, or one that is full
 ├── RuntimeDirectoryError    the runtime directory cannot be used
@@ -40,6 +41,10 @@ class ModelNotFound(GpumodelsError):
 
 class ModelFolderError(GpumodelsError):
     """A model folder's `model.toml` has a mistake; the message names file, line and field."""
+
+
+class SettingsError(GpumodelsError):
+    """A `settings.toml` or a GPUMODELS_ variable has a mistake; the message names file, line and key."""
 
 
 class WeightsError(GpumodelsError):

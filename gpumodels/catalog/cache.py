@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import EngineError, GpumodelsError
+from gpumodels.settings import xdg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def cache_dir() -> Path:
@@ -18,12 +18,12 @@ def cache_dir() -> Path:
 
     Raises GpumodelsError where the user has no home directory and XDG_CACHE_HOME names no other place.
     """
-    return _xdg("XDG_CACHE_HOME", ".cache")
+    return xdg.directory("XDG_CACHE_HOME", ".cache")
 
 
 def data_dir() -> Path:
     """What is the user's own, such as model folders. Not created here. Raises GpumodelsError like `cache_dir`."""
-    return _xdg("XDG_DATA_HOME", ".local/share")
+    return xdg.directory("XDG_DATA_HOME", ".local/share")
 
 
 @contextmanager
@@ -38,13 +38,3 @@ def making(what: str) -> Iterator[None]:
             f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that place writable and see that "
             "it has room, or set XDG_CACHE_HOME to another place."
         ) from error
-
-
-def _xdg(variable: str, default: str) -> Path:
-    base = Path(os.environ.get(variable, ""))
-    if not base.is_absolute():  # which the specification says is to be ignored
-        try:
-            base = Path.home() / default
-        except RuntimeError:
-            raise GpumodelsError(f"your home directory is not known; set HOME or {variable}") from None
-    return base / "gpumodels"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gpumodels.catalog.cache import data_dir
 from gpumodels.catalog.folder import TOML, read_folder
 from gpumodels.errors import GpumodelsError, ModelNotFound
+from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +86,8 @@ def _sources() -> Iterator[Path]:
 
 
 def _own_source() -> Iterator[Path]:
-    if own := os.environ.get("GPUMODELS_MODELS"):
-        try:
-            yield Path(own).expanduser()
-        except RuntimeError:
-            raise GpumodelsError(f"GPUMODELS_MODELS names {own}, and that home directory is not known") from None
+    if own := settings().models:
+        yield own
         return
     with suppress(GpumodelsError):  # nobody's home, so there are no models in it
         yield data_dir() / "models"

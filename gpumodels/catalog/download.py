@@ -12,8 +12,9 @@ import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 
 from gpumodels.catalog.digest import check_sha256, copy
-from gpumodels.catalog.network import CA_SETTINGS, INDEX_SETTINGS, ca_bundle, index_url
+from gpumodels.catalog.network import INDEX_SETTINGS, ca_bundle, index_url
 from gpumodels.errors import WeightsError
+from gpumodels.settings import variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def _session() -> Iterator[requests.Session]:
             session.verify = ca_bundle().value or True
             yield session
     except requests.exceptions.SSLError:
-        advice = f"name the CA bundle to trust by {CA_SETTINGS[0]}"
+        advice = f"name the CA bundle to trust by {variable('ca_bundle')}"
         raise WeightsError(f"the server's certificate is not trusted; {advice}") from None
     except requests.exceptions.Timeout:
         raise WeightsError("the server did not answer in time; try again") from None

@@ -8,8 +8,8 @@ import stat
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 
-from gpumodels.catalog.document import Document, shown
 from gpumodels.catalog.spec import ModelSpec, Weights
+from gpumodels.document import Document, shown
 from gpumodels.errors import ModelFolderError, ModelNotFound
 from gpumodels.signature import Signature, SignatureError, TensorSpec
 
@@ -35,7 +35,7 @@ def read_folder(folder: Path) -> ModelSpec:
     Raises ModelNotFound where it is no model folder, ModelFolderError (file, line, field) where `model.toml` is wrong.
     """
     folder = _checked(folder)
-    document = Document(folder / TOML)
+    document = Document(folder / TOML, ModelFolderError)
     document.check_keys((), FIELDS)
     cpu, gpu = _requirements(document)
     return ModelSpec(

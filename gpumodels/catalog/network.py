@@ -5,26 +5,32 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-#: Settings that name a package index, and those that name a CA bundle; the first that is set counts.
-INDEX_SETTINGS = ("GPUMODELS_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-CA_SETTINGS = ("GPUMODELS_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+from gpumodels import settings
+
+#: Where our own setting says nothing, these name a package index and a CA bundle; the first that is set counts.
+_OTHER_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+_OTHER_BUNDLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+#: All that name an index.
+INDEX_SETTINGS = (settings.variable("index_url"), *_OTHER_INDEXES)
 
 
 class Setting(NamedTuple):
-    """An environment setting, both "" where none is set."""
+    """A setting, both "" where none is set."""
 
+    #: What sets it: a variable, or file, line and key.
     name: str
     value: str
 
 
 def index_url() -> str:
-    """The package index (simple API) that the environment names, "" for the public one. May hold a password."""
-    return _first(INDEX_SETTINGS).value
+    """The package index (simple API) that the settings name, "" for the public one. May hold a password."""
+    return settings.settings().index_url or _first(_OTHER_INDEXES).value
 
 
 def ca_bundle() -> Setting:
     """Where the certificates lie that are to be trusted; unchecked."""
-    return _first(CA_SETTINGS)
+    own = settings.settings().ca_bundle
+    return Setting(settings.origin("ca_bundle"), str(own)) if own else _first(_OTHER_BUNDLES)
 
 
 def _first(names: tuple[str, ...]) -> Setting:

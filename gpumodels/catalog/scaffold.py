@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from gpumodels.catalog.document import shown
 from gpumodels.catalog.folder import NAME, NAME_RULE
+from gpumodels.document import shown
 from gpumodels.errors import ModelFolderError
 
 _TEMPLATE = Path(__file__).parent / "template"

@@ -84,7 +84,7 @@ def _uv() -> str:
 def _run(command: list[str], model: str, progress: Progress) -> None:
     """Run uv, showing its lines as they come; it and what it started are gone when this ends, also by an interrupt."""
     inherited = {name: value for name, value in os.environ.items() if name not in COLOURING}
-    environment = {**inherited, **Mirrors.from_environment().for_uv(), "NO_COLOR": "1"}
+    environment = {**inherited, **Mirrors.of_user().for_uv(), "NO_COLOR": "1"}
     code, lines = program.run(
         [*command, "--color", "never"],
         lambda line: progress(f"installing for {model}: {line}", None),

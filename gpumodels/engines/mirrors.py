@@ -21,8 +21,8 @@ class Mirrors:
     proxies: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def from_environment(cls) -> Mirrors:
-        """GPUMODELS_INDEX_URL and GPUMODELS_CA_BUNDLE, else what pip, uv and requests are told. Raises BuildFailed."""
+    def of_user(cls) -> Mirrors:
+        """What the settings say, else what pip, uv and requests are told. Raises SettingsError, BuildFailed."""
         name, bundle = catalog.ca_bundle()
         if bundle and not Path(bundle).is_file():
             raise BuildFailed(f"{name} names {bundle}, which is not a file. Point it to a CA bundle or unset it.")

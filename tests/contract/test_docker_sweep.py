@@ -28,7 +28,7 @@ def container(client, runtime):
 
     def make(*command, started=True, **changed):
         given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_place(runtime.path, runtime.identity)}
-        found = client.containers.create(base_image.MADE, [*command] or ["true"], labels={**given, **changed})
+        found = client.containers.create(base_image.made(), [*command] or ["true"], labels={**given, **changed})
         made.append(found)
         if started:
             found.start()
@@ -83,7 +83,7 @@ def test_one_of_another_is_left(container, client, runtime, changed):
 
 
 def test_one_without_our_labels_is_left(client, runtime):
-    made = client.containers.create(base_image.MADE, ["true"])
+    made = client.containers.create(base_image.made(), ["true"])
     try:
         sweep(runtime)
         assert _exists(client, made)

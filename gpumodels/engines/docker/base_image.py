@@ -20,14 +20,13 @@ from gpumodels.engines import program
 from gpumodels.engines.docker import daemon
 from gpumodels.engines.docker.layers import Layers
 from gpumodels.errors import BaseImageUnavailable
+from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
     from gpumodels.catalog import Progress
 
-#: What `gpumodels base-image` makes, and what is used before anything is pulled.
-MADE = "gpumodels/base:bookworm"
 PULLED = "python:3.11-slim-bookworm"
 
 _SUITE = "bookworm"
@@ -35,13 +34,13 @@ _PACKAGES = ("python3", "python3-venv", "ca-certificates")
 
 
 def find(client: DockerClient, progress: Progress) -> str:
-    """The name of a base image that is here, pulling it if need be; GPUMODELS_BASE_IMAGE names another one.
+    """The name of a base image that is here, pulling it if need be; the setting `base_image` names another one.
 
     Raises BaseImageUnavailable, saying how to make one.
     """
-    configured = os.environ.get("GPUMODELS_BASE_IMAGE")
+    configured = settings().base_image
     with daemon.answering("a base image was looked for"):
-        for name in [configured] if configured else [MADE, PULLED]:
+        for name in [configured] if configured else [made(), PULLED]:
             with suppress(ImageNotFound):
                 client.images.get(name)
                 return name
@@ -54,6 +53,11 @@ def find(client: DockerClient, progress: Progress) -> str:
                 "one with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
             ) from error
     return wanted
+
+
+def made() -> str:
+    """What `gpumodels base-image` makes, and what is used before anything is pulled."""
+    return f"{settings().image_prefix}/base:{_SUITE}"
 
 
 def _pull(client: DockerClient, name: str, progress: Progress) -> None:
@@ -71,7 +75,7 @@ def _pull(client: DockerClient, name: str, progress: Progress) -> None:
 def make(progress: Progress) -> str:
     """Make the base image without a registry and return its name. Needs root and debootstrap.
 
-    `GPUMODELS_DEBIAN_MIRROR` names a mirror other than debootstrap's own choice.
+    The setting `debian_mirror` names a mirror other than debootstrap's own choice.
     Raises EngineUnavailable without Docker, BaseImageUnavailable with the last lines of what failed.
     """
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
@@ -79,10 +83,10 @@ def make(progress: Progress) -> str:
             "Making a base image needs root and debootstrap: `sudo apt-get install debootstrap`, then run "
             "`gpumodels base-image` as root."
         )
-    client = daemon.connect()
+    client, name = daemon.connect(), made()
     with tempfile.TemporaryDirectory(prefix="gpumodels-base-") as work:
         root = Path(work) / "root"
-        mirror = os.environ.get("GPUMODELS_DEBIAN_MIRROR")
+        mirror = settings().debian_mirror
         _run(
             ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(root)]
             + ([mirror] if mirror else []),
@@ -90,15 +94,15 @@ def make(progress: Progress) -> str:
         )
         for unneeded in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
             shutil.rmtree(root / unneeded, ignore_errors=True)
-        progress(f"importing {MADE}", None)
+        progress(f"importing {name}", None)
         archive = Path(work) / "root.tar"
         _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], progress)
-        repository, tag = parse_repository_tag(MADE)
+        repository, tag = parse_repository_tag(name)
         with daemon.answering("the base image was imported"):
             said = client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
     if '"error"' in said:
         raise BaseImageUnavailable(f"The base image could not be made: Docker would not import it. It said:\n{said}")
-    return MADE
+    return name
 
 
 def _run(command: list[str], progress: Progress) -> None:

@@ -18,6 +18,7 @@ from gpumodels.engines.docker import context, daemon, labels
 from gpumodels.engines.docker.layers import Layers
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
+from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ def build(
     build arguments BASE and FLAVOUR); the model server and the folder are laid on top of it, so the same model server
     answers for every model, and what is installed in its `python3` can be imported.
     """
-    mirrors = Mirrors.from_environment()
+    mirrors = Mirrors.of_user()
     building = _Building(client, spec, mirrors, progress, fresh)
     with daemon.answering(f"the image of {spec.name!r} was looked for"):
         if spec.dockerfile is not None:
@@ -96,11 +97,12 @@ class _Building:
         `index` is the build argument that names the package index, if there is one; it makes no other image of it.
         """
         repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows less than we do
+        prefix = settings().image_prefix
         origin = f"{arguments} {_image_id(self.client, base) or base}"
 
         def tag_of(fingerprint: str) -> str:
             content = hashlib.sha256(f"{origin} {fingerprint}".encode()).hexdigest()[:12]
-            return f"gpumodels/{repository}{suffix}:{content}"
+            return f"{prefix}/{repository}{suffix}:{content}"
 
         tag = tag_of(context.fingerprint(files))
         if _image_id(self.client, tag) is None or self.fresh:

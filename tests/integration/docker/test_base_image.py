@@ -92,7 +92,7 @@ def test_base_image_is_pulled_with_progress_over_its_layers(
 
 
 def test_base_image_that_is_here_is_not_pulled(client: DockerClient, report: Recorded) -> None:
-    assert base_image.find(client, report.progress) == base_image.MADE
+    assert base_image.find(client, report.progress) == base_image.made()
     assert report.progressed == []
 
 

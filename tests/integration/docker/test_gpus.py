@@ -61,7 +61,7 @@ def path(
     path = folder("gpus", INSIDE)
     tag = engine("docker").prepare(catalog.find(path), "cpu", report.progress)
     if tag not in [name for image in other.client.images.list() for name in image.tags]:
-        other.copy(client, base_image.MADE, tag)
+        other.copy(client, base_image.made(), tag)
     preload()
     machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB), gpu("NVIDIA A100", 40 * GB))
     monkeypatch.setenv("FAKE_NVML_MACHINE", str(tmp_path / "machine.json"))

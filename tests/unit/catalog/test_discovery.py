@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.catalog import find, names
-from gpumodels.errors import GpumodelsError, ModelFolderError, ModelNotFound
+from gpumodels.errors import ModelFolderError, ModelNotFound, SettingsError
 
 ROOT = Path(__file__).parents[3]
 
@@ -127,7 +127,7 @@ def test_importing_and_listing_import_nothing_dear():
 
 def test_models_in_the_home_of_nobody_are_a_clear_error(monkeypatch):
     monkeypatch.setenv("GPUMODELS_MODELS", "~nosuch/models")
-    with pytest.raises(GpumodelsError, match="GPUMODELS_MODELS names ~nosuch/models, and that home directory is not"):
+    with pytest.raises(SettingsError, match=r"GPUMODELS_MODELS must be an absolute path.*, not '~nosuch/models'"):
         names()
 
 

@@ -1,4 +1,4 @@
-"""A `model.toml` that can say where it is wrong: every mistake is one sentence with file, line and field."""
+"""A TOML file that can say where it is wrong: every mistake is one sentence with file, line and field."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.errors import ModelFolderError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from gpumodels.errors import GpumodelsError
 
 #: The way to a value: `("weights", 0, "sha256")` is `weights[0].sha256`.
 Field = tuple[str | int, ...]
@@ -20,10 +20,11 @@ _MISSING = object()
 
 
 class Document:
-    """A parsed `model.toml`. Reading a field checks its type; all that is wrong raises ModelFolderError."""
+    """A parsed TOML file. Reading a field checks its type; all that is wrong raises `mistake`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mistake: type[GpumodelsError]) -> None:
         self.path = path
+        self._mistake = mistake
         self._text = self._decode()
         try:
             self.data: Mapping[str, Any] = tomllib.loads(self._text)
@@ -76,10 +77,14 @@ class Document:
                 hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
                 raise self.error((*field, key), f"unknown field; {hint}")
 
-    def error(self, field: Field, reason: str) -> ModelFolderError:
+    def error(self, field: Field, reason: str) -> GpumodelsError:
         """The error to raise about a field."""
+        return self._mistake(f"{self.where(*field)}: {reason}")
+
+    def where(self, *field: str | int) -> str:
+        """File, line and name of a field, to begin a message with."""
         dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in field).lstrip(".")
-        return self._error(self._line(field), f"{dotted}: {reason}")
+        return f"{shown(self.path)}, line {self._line(field)}: {dotted}"
 
     def _line(self, field: Field) -> int:
         """The line on which a field starts, or its nearest parent where the field is missing.
@@ -103,19 +108,19 @@ class Document:
         try:
             raw = self.path.read_bytes()
         except OSError as error:
-            raise ModelFolderError(f"{shown(self.path)} cannot be read: {error.strerror}") from None
+            raise self._mistake(f"{shown(self.path)} cannot be read: {error.strerror}") from None
         try:
             return raw.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             raise self._error(raw.count(b"\n", 0, error.start) + 1, "not UTF-8; save the file as UTF-8") from None
 
-    def _syntax_error(self, message: str) -> ModelFolderError:
+    def _syntax_error(self, message: str) -> GpumodelsError:
         position = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
         line = int(position[1]) if position and position[1] else self._text.rstrip("\n").count("\n") + 1
         return self._error(line, f"not valid TOML: {message[: position.start()] if position else message}")
 
-    def _error(self, line: int, reason: str) -> ModelFolderError:
-        return ModelFolderError(f"{shown(self.path)}, line {line}: {reason}")
+    def _error(self, line: int, reason: str) -> GpumodelsError:
+        return self._mistake(f"{shown(self.path)}, line {line}: {reason}")
 
 
 def shown(path: Path) -> str:

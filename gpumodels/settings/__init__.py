@@ -1,0 +1,9 @@
+"""What holds for every load of this user: one `settings.toml`, and environment variables of the same names."""
+
+from __future__ import annotations
+
+from gpumodels.settings.definitions import KEYS, Settings
+from gpumodels.settings.durations import duration
+from gpumodels.settings.reading import origin, runtime_dir, settings, variable
+
+__all__ = ["KEYS", "Settings", "duration", "origin", "runtime_dir", "settings", "variable"]

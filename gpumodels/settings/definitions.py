@@ -1,0 +1,92 @@
+"""The settings: their names, types and defaults. `docs/settings.md` says what each is for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gpumodels.settings.durations import EXAMPLES, duration
+
+
+class Seconds(float):
+    """A duration in seconds, written as text: "10m"."""
+
+
+#: A part of an image's name, as Docker allows it.
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+
+# A description completes "... must be".
+Text = Annotated[str, Meta(description="text")]
+Place = Annotated[Path, Meta(description="an absolute path, or one that starts with ~/")]
+Duration = Annotated[Seconds, Meta(description=EXAMPLES)]
+Engine = Annotated[str, Meta(description='the name of an engine, or "auto"')]
+Prefix = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A(?:[a-z0-9.-]+(?::[0-9]+)?/)?{_PART}(?:/{_PART})*\Z",
+        max_length=128,
+        description='the beginning of an image\'s name, such as "gpumodels" or "registry.lab:5000/vision"',
+    ),
+]
+Placement = Annotated[Literal["most-free", "first-fit", "pack"], Meta(description='"most-free", "first-fit" or "pack"')]
+
+
+def _runtime_dir() -> Path:
+    # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree whatever their TMPDIR.
+    return Path(f"/tmp/gpumodels-{os.getuid()}")  # noqa: S108
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for every load of this user, unless the load itself says otherwise. Durations are in seconds."""
+
+    runtime_dir: Place = msgspec.field(default_factory=_runtime_dir)
+    engine: Engine = "auto"
+    idle: Duration = Seconds(3600)
+    timeout: Duration = Seconds(600)
+    placement: Placement = "most-free"
+    #: None: below the user's data directory.
+    models: Place | None = None
+    image_prefix: Prefix = "gpumodels"
+    #: Of this and the following, "" and None leave the choice to gpumodels or to other tools' settings.
+    base_image: Text = ""
+    index_url: Text = ""
+    ca_bundle: Place | None = None
+    debian_mirror: Text = ""
+
+
+KEYS: tuple[str, ...] = Settings.__struct_fields__
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+
+
+def read(key: str, value: object) -> Any:
+    """The value of a setting from what a file or the environment says; raises ValueError, saying what is allowed.
+
+    "" stands for the default.
+    """
+    if value == "":
+        return getattr(Settings(), key)
+    kind = _FIELDS[key].type
+    try:
+        return msgspec.convert(value, kind, dec_hook=_made)
+    except msgspec.ValidationError:
+        raise ValueError(f"must be {_allowed(kind)}, not {value!r}") from None
+
+
+def _made(kind: type, value: object) -> object:
+    """Of msgspec's own types none is a duration or a path."""
+    if kind is Seconds:
+        return Seconds(duration(value))
+    path = Path(os.path.expanduser(value) if isinstance(value, str) else "")  # noqa: PTH111 - leaves ~nobody as it is
+    if not path.is_absolute() or "\0" in str(path):
+        raise ValueError(value)
+    return path
+
+
+def _allowed(kind: Any) -> str:
+    """The description of a type, or of the first of a union."""
+    described: Any = next((each for each in getattr(kind, "__args__", ()) if hasattr(each, "__metadata__")), kind)
+    return str(described.__metadata__[0].description)
