@@ -3,5 +3,6 @@
 from gpumodels.client.client import Client
 from gpumodels.client.result import Result
 from gpumodels.client.ticket import Ticket
+from gpumodels.client.watch import Watch
 
-__all__ = ["Client", "Result", "Ticket"]
+__all__ = ["Client", "Result", "Ticket", "Watch"]

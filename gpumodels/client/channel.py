@@ -77,6 +77,9 @@ class Channel:
             response = self._blocking(request, deadline, ticket)
         yield read_answer(response, _no_region, self._model)
 
+    def watch(self) -> None:
+        """Other servers do not fall asleep by themselves."""
+
     def close(self) -> None:
         """End it; running calls end with ModelGone."""
         if self._channel is not None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpumodels.client.descriptors import Descriptor
+    from gpumodels.client.watch import Watch
     from gpumodels.protocol.tensors import Tensor
     from gpumodels.signature import Signature
 
@@ -47,6 +48,8 @@ class Transport(Protocol):
     def infer(
         self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket, /
     ) -> Generator[dict[str, Any], None, None]: ...
+
+    def watch(self) -> Watch | None: ...
 
     def close(self) -> None: ...
 
@@ -159,6 +162,10 @@ class Client:
             return self._shared.empty(storage(datatype), tuple(shape))
         except OSError as error:
             raise CallError(f"{self.model}: no memory for {list(shape)} of {datatype}: {error.strerror}") from None
+
+    def watch(self) -> Watch | None:
+        """A connection that tells when the model server falls asleep; None where it does not do that."""
+        return None if self._transport is None else self._transport.watch()
 
     def close(self) -> None:
         """End the connection; nothing the second time, and in a forked child the parent's goes on.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpumodels.client.answers import read_answer, read_message
 from gpumodels.client.failures import from_frame
 from gpumodels.client.line import Line
+from gpumodels.client.watch import Watch
 from gpumodels.errors import CallError, ModelGone
 from gpumodels.protocol import frames, messages
 
@@ -89,6 +90,13 @@ class Lane:
         self._give(line)
         if frame.kind == frames.FAILED:
             raise from_frame(frame.body, self._model)
+
+    def watch(self) -> Watch | None:
+        """A connection that tells when the server falls asleep; None where it has ended already."""
+        try:
+            return Watch(self._server)
+        except OSError:
+            return None
 
     def close(self) -> None:
         """End all connections; calls that run end with ModelGone."""

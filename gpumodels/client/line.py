@@ -15,6 +15,8 @@ from gpumodels.protocol import files, frames, messages, region
 from gpumodels.protocol.tensors import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
     from gpumodels.protocol.region import Region
@@ -115,6 +117,15 @@ class Line:
                     return frame
             except (ValueError, DecodeError) as error:
                 raise CallError(f"the model server sent what cannot be read: {error}") from error
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def heard(self) -> Iterator[frames.Frame]:
+        """Frames that came unasked, after one read that may wait; raises EOFError, OSError, FrameError."""
+        self._frames.fill()
+        while (frame := self._frames.next()) is not None:
+            yield frame
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
         """Bytes of the server's region; raises RegionError."""

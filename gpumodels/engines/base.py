@@ -45,9 +45,11 @@ class LaunchPlan:
         """What `load(device)` is told: "cuda" or "cpu"."""
         return "cuda" if self.devices else "cpu"
 
-    def serving(self, shared_memory: str) -> dict[str, str]:
-        """The settings that make the model server answer others' clients, whose shared memory it sees there."""
-        return {"GPUMODELS_TOKEN": self.token, "GPUMODELS_SHM_PEERS": shared_memory} if self.token else {}
+    def settings(self, shared_memory: str) -> dict[str, str]:
+        """What the model server is told: when to sleep; whom to answer, whose shared memory it sees there."""
+        sleep = {} if self.record.idle is None else {"GPUMODELS_IDLE": str(self.record.idle)}
+        peers = {"GPUMODELS_TOKEN": self.token, "GPUMODELS_SHM_PEERS": shared_memory} if self.token else {}
+        return {**sleep, **peers}
 
 
 @dataclass(frozen=True)

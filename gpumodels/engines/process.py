@@ -190,6 +190,6 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "GPUMODELS_SHM": plan.record.shared_memory,
         "GPUMODELS_WEIGHTS": str(plan.weights or ""),
-        **plan.serving(str(SHARED_MEMORY)),
+        **plan.settings(str(SHARED_MEMORY)),
         processes.MARK: plan.record.id,
     }

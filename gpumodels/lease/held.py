@@ -66,6 +66,13 @@ class Lease:
             entry = _held_here(self.key)
             return entry is not None and _leash_lives(entry[0][0])
 
+    @property
+    def others_hold(self) -> bool:
+        """Whether another process holds it as well."""
+        with _TABLE_LOCK:
+            entry = _held_here(self.key)
+            return entry is not None and _lease_state(entry[0][0], self.path.parent.name) is LeaseState.HELD
+
     def release(self) -> None:
         """Let go; with the last hold in this process the lock goes too. A forked child holds, and drops, nothing."""
         with _TABLE_LOCK:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 #: The format of instance.json; a reader leaves records of another version alone.
-VERSION = 1
+VERSION = 2
 
 #: "stopping" is never written: it is what a reader says of an instance that somebody is ending.
 State = Literal["loading", "ready", "stopping"]
@@ -49,6 +49,12 @@ class InstanceRecord:
     memory: int = 0
     #: Proof, for the leash, that it sees this machine's files.
     nonce: str = ""
+    #: What was asked for, but for device and engine, in a form to compare: an instance of the same may be shared.
+    fingerprint: str = ""
+    #: Seconds without a call after which it gives its memory back; None for never.
+    idle: float | None = None
+    #: Seconds for which it outlives those who use it, math.inf for ever; None where it does not.
+    keep: float | None = None
     gpumodels: str = ""
     version: int = VERSION
 

@@ -124,6 +124,14 @@ class InstanceDirectory:
             self.path.rename(claimed)
         return InstanceDirectory(claimed)
 
+    def claim_unless_held(self) -> InstanceDirectory | None:
+        """Claim it where nobody holds it any more; alone in the gate, so that nobody joins meanwhile."""
+        try:
+            with locks.flocked(self.path.parent / ".gate", exclusive=True):
+                return None if self.lease_state is held.LeaseState.HELD else self.claim()
+        except OSError:  # the runtime directory has vanished
+            return self.claim()
+
     def claimed_for(self) -> float:
         """Seconds since it was claimed; 0.0 if it is gone."""
         with suppress(OSError):
@@ -194,6 +202,12 @@ class RuntimeDirectory:
                     raise
                 raise self._unwritable(error) from error
         return directory, lease
+
+    def join(self, instance_id: str) -> tuple[InstanceDirectory, held.Lease]:
+        """Hold an instance that runs already; raises held.LeaseRefusedError where it is ending or gone."""
+        directory = self.directory(instance_id)
+        with self.gate():
+            return directory, held.join(directory.lease_file)
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
         """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""

@@ -9,6 +9,7 @@ from gpumodels import catalog, devices, manager
 from gpumodels.errors import LoadCancelled
 from gpumodels.magics.binding import LATEST, bind, handle, identifier
 from gpumodels.magics.progress import view
+from gpumodels.model.nap import memory_held
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -68,7 +69,7 @@ def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) 
 def _place(model: Model) -> str:
     if not model.record.devices:
         return f"on CPU, {model.record.engine} engine,"
-    held = manager.memory_held(model.record)
+    held = memory_held(model.record)
     return f"on {model.record.device}" + (f" ({devices.size(held)})" if held else "")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpumodels.manager.ahead import import_ahead
-    from gpumodels.manager.holdings import memory_held
     from gpumodels.manager.instances import handles, models, running, stop, stop_instance
     from gpumodels.manager.loading import load
     from gpumodels.manager.reporting import Report, SilentReport
@@ -19,7 +18,6 @@ _HOMES = {
     "handles": "instances",
     "import_ahead": "ahead",
     "load": "loading",
-    "memory_held": "holdings",
     "models": "instances",
     "running": "instances",
     "stop": "instances",
@@ -33,7 +31,6 @@ __all__ = [
     "handles",
     "import_ahead",
     "load",
-    "memory_held",
     "models",
     "running",
     "stop",

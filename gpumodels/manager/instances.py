@@ -23,23 +23,27 @@ _models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 def remember(model: Model) -> None:
     """Keep a handle; those of dead models of the same name, kept for their logs, are dropped."""
-    for instance_id in [known for known, old in _models.items() if old.name == model.name and not old.alive]:
+    for instance_id in [known for known, old in _models.items() if old is model or _is_over(old, model.name)]:
         del _models[instance_id]
     _models[model.record.id] = model
+
+
+def _is_over(model: Model, name: str) -> bool:
+    return model.name == name and not model.alive and not model.asleep
 
 
 def handles() -> list[Model]:
     """The models that this process loaded, dead ones too, oldest first. What is left of dead ones is removed."""
     found = [model for model in list(_models.values()) if model.mine]
     for model in found:
-        if not model.alive:
+        if not model.alive and not model.asleep:
             model.let_go()
     return found
 
 
 def models() -> list[Model]:
-    """The models that this process loaded and that can be called, oldest first."""
-    return [model for model in handles() if model.alive]
+    """The models that this process loaded and that can be called, those that sleep too, oldest first."""
+    return [model for model in handles() if model.alive or model.asleep]
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:

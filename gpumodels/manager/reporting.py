@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Report(Protocol):
@@ -15,6 +18,9 @@ class Report(Protocol):
     def notice(self, text: str) -> None:
         """One line that the user should know and that stays."""
 
+    def end(self, text: str) -> None:
+        """The last line: what became of the load."""
+
 
 class SilentReport:
     """For programs: no progress, and notices on standard error."""
@@ -24,3 +30,20 @@ class SilentReport:
 
     def notice(self, text: str) -> None:
         print(f"gpumodels: {text}", file=sys.stderr)  # noqa: T201
+
+    def end(self, text: str) -> None:
+        """Say nothing."""
+
+
+#: Makes the report of a load that nobody asked for in a cell of its own: that of a model which a call wakes.
+_current: list[Callable[[], Report]] = [SilentReport]
+
+
+def current() -> Report:
+    """The report of such a load."""
+    return _current[-1]()
+
+
+def show_by(make: Callable[[], Report]) -> None:
+    """From here on such loads are shown so; SilentReport says nothing."""
+    _current[:] = [make]

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from gpumodels.model.handle import Model
 from gpumodels.model.hold import Hold
+from gpumodels.model.stay import Stay
 
-__all__ = ["Hold", "Model"]
+__all__ = ["Hold", "Model", "Stay"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from gpumodels.errors import CallError, InputError, ModelGone, ModelStopped
+from gpumodels.errors import CallError, InputError, ModelGone
 from gpumodels.model import description
 from gpumodels.model.futures import Callers, awaited
 from gpumodels.model.progress import Bar
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gpumodels.client import Client
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.model.endpoint import Endpoint
     from gpumodels.model.futures import CallFuture
-    from gpumodels.model.hold import Hold
+    from gpumodels.model.nap import Nap
+    from gpumodels.model.stay import Stay
     from gpumodels.signature import Signature
 
 #: How many calls of a `map` are under way at once.
@@ -35,32 +34,41 @@ CONCURRENCY = 4
 class Model:
     """A loaded model. Call it with its inputs; `stop()` ends it; as a context manager it stops at the end.
 
-    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends.
+    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends. One that
+    nobody called for long may sleep: its GPU memory is free, and the next call wakes it.
     """
 
-    def __init__(self, hold: Hold, client: Client, signature: Signature, seconds: float) -> None:
-        self._hold = hold
-        self._client = client
+    def __init__(self, stay: Stay, again: Callable[[Model], None]) -> None:
+        """`again` loads the model once more when it slept, and has it `continue_on` that."""
+        self._stay = stay
+        self._again = again
         self._pid = os.getpid()
-        self._gone: ModelGone | None = None
-        self._last_lines = ""
         self._callers = Callers()
-        self._letting_go = threading.Lock()
+        self._waking = threading.Lock()
         #: What was asked for, to compare with what is asked for next.
         self.request: object = None
-        #: Where it answers others' clients; None where it was not asked to.
-        self.endpoint: Endpoint | None = None
-        #: What the model takes and gives.
-        self.signature = signature
-        #: How long the load took, in seconds.
-        self.load_seconds = seconds
-        self.__doc__ = description.docstring(self.record.model, self.record.device, signature)
-        self.__signature__: inspect.Signature = description.call_signature(signature)
+        self.__doc__ = description.docstring(self.record.model, self.record.device, self.signature)
+        self.__signature__: inspect.Signature = description.call_signature(self.signature)
 
     @property
     def record(self) -> InstanceRecord:
         """What is known of the instance: id, engine, devices, owner."""
-        return self._hold.record
+        return self._stay.record
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return self._stay.signature
+
+    @property
+    def load_seconds(self) -> float:
+        """How long the load took, in seconds."""
+        return self._stay.seconds
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it answers others' clients; None where it was not asked to."""
+        return self._stay.endpoint
 
     @property
     def name(self) -> str:
@@ -72,8 +80,18 @@ class Model:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be called."""
-        return self._gone is None and self._hold.alive
+        """Whether it runs and can be called."""
+        return self._stay.alive
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it gave its memory back and wakes with the next call."""
+        return self._stay.gone is None and self._stay.nap is not None
+
+    @property
+    def nap(self) -> Nap | None:
+        """Since when it sleeps or last slept on this instance, and what that freed."""
+        return self._stay.nap
 
     @property
     def mine(self) -> bool:
@@ -88,21 +106,21 @@ class Model:
         the list of all its answers. Arrays are the caller's own. `timeout` is in seconds. Raises InputError,
         ModelCallError (with the remote traceback), CallTimeout, ModelStopped, ModelGone.
         """
-        return self._ask(self._client.call, inputs, named, timeout)
+        return self._ask("call", inputs, named, timeout)
 
     @told
     def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
         """Call the model and display the result, drawn where it can be drawn."""
         from IPython.display import display  # noqa: PLC0415
 
-        display(*self._ask(self._client.results, inputs, named, timeout))  # type: ignore[no-untyped-call]
+        display(*self._each("results", inputs, named, timeout))  # type: ignore[no-untyped-call]
 
     def stream(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Iterator[Any]:
         """Call a model whose `predict` yields: each answer as it comes. Of any other model it is the one answer.
 
         `timeout` is for all of them together. Leaving the iterator early ends the call in the model server.
         """
-        return told_each(self._each(self._client.stream, inputs, named, timeout))
+        return told_each(self._each("stream", inputs, named, timeout))
 
     def submit(self, *inputs: Any, timeout: float | None = None, **named: Any) -> CallFuture:
         """Begin a call and return at once, with a `concurrent.futures.Future`.
@@ -110,9 +128,7 @@ class Model:
         `cancel()` ends the call also while it runs; so does the stop button while `result()` waits. Inputs are not
         copied: leave arrays as they are until the call is over.
         """
-        return self._callers.submit(
-            lambda ticket: self._ask(functools.partial(self._client.call, ticket=ticket), inputs, named, timeout)
-        )
+        return self._callers.submit(lambda ticket: self._ask("call", inputs, named, timeout, ticket=ticket))
 
     async def acall(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:  # noqa: ASYNC109 (as in a call)
         """`await` a call while the event loop goes on; cancelling the task ends the call in the model server."""
@@ -159,77 +175,102 @@ class Model:
         Fill it and call with it, or with a contiguous part of it: nothing is copied. `dtype` is needed where the model
         declares none. Do not change it while a call runs. Raises InputError, and CallError where there is no memory.
         """
-        return self._client.empty(name, shape, dtype)
+        self._wake_up()
+        return self._stay.client.empty(name, shape, dtype)
 
     def _concurrency(self, number: int) -> int:
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise InputError(f"{self.name}: concurrency must be a whole number above 0, not {number!r}")
         return number
 
-    def _ask(self, ask: Callable[..., Any], *arguments: Any) -> Any:
-        if self._gone is None:
+    def _ask(self, way: str, *arguments: Any, **options: Any) -> Any:
+        while True:
+            self._wake_up()
+            stay = self._stay
             try:
-                return ask(*arguments)
+                return getattr(stay.client, way)(*arguments, **options)
             except ModelGone:
                 self.let_go()
-        raise self._why_gone()
+            if stay.nap is None or stay.gone is not None:  # else it fell asleep before the call began
+                raise self._why_gone()
 
-    def _each(self, ask: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-        if self._gone is None:
+    def _each(self, way: str, *arguments: Any) -> Iterator[Any]:
+        answered = False
+        while True:
+            self._wake_up()
+            stay = self._stay
             try:
-                yield from ask(*arguments)
+                for answer in getattr(stay.client, way)(*arguments):
+                    answered = True
+                    yield answer
             except ModelGone:
                 self.let_go()
-                if self._gone is None and self.mine:
-                    raise CallError(
-                        f"{self.name} gave this stream up: it was not read for a while and other calls waited. Read it "
-                        "as it comes, or collect it with list()."
-                    ) from None
             else:
                 return
-        raise self._why_gone()
+            if answered and self.mine and stay.alive:
+                raise CallError(
+                    f"{self.name} gave this stream up: it was not read for a while and other calls waited. Read it "
+                    "as it comes, or collect it with list()."
+                )
+            if answered or stay.nap is None or stay.gone is not None:
+                raise self._why_gone()
 
     def _why_gone(self) -> ModelGone:
-        if self._gone is not None:
-            return type(self._gone)(*self._gone.args)  # anew: raising one error twice would grow its traceback
+        gone = self._stay.gone
+        if gone is not None:
+            return type(gone)(*gone.args)  # anew: raising one error twice would grow its traceback
         if not self.mine:
             return ModelGone(f"The model server of {self.name} is gone: it ended with the process that loaded it.")
         return ModelGone(f"The model server of {self.name} lives but does not answer. `%stop_model` ends it.")
 
     def let_go(self) -> None:
         """Remove what is left of a model that died or was stopped elsewhere; a living one is not touched."""
-        if not self.mine:
+        if self.mine:
+            self._stay.let_go()
+
+    @told
+    def sleep(self) -> Nap | None:
+        """Give the GPU's memory back now, when no call runs any more; the next call wakes the model.
+
+        Returns what was freed. One that another notebook uses as well goes on there.
+        """
+        if self.mine and self._stay.gone is None and self._stay.nap is None:
+            self._stay.sleep()
+        return self.nap
+
+    @told
+    def wake(self) -> None:
+        """Load it again now, if it sleeps: as it was asked for at first. Raises what a load raises; it then sleeps on.
+
+        Whoever calls meanwhile waits for this one start.
+        """
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        if self._stay.gone is not None:
+            raise self._why_gone()
+        if not self.asleep or not self.mine:
             return
-        with self._letting_go:
-            if self._gone is None and (found := self._hold.gone()) is not None:
-                self._gone, self._last_lines = found
-                self._close()
+        with self._waking:
+            if self.asleep:
+                self._again(self)
+
+    def continue_on(self, stay: Stay) -> None:
+        """Be what was loaded again."""
+        self._stay = stay
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of what the model server printed; of a dead one, those that were there when it was met."""
-        if self._gone is None:
-            return self._hold.instance.logs(lines)
-        return "\n".join(self._last_lines.splitlines()[-lines:])
+        return self._stay.logs(lines)
 
     def stop(self, by: str = "") -> None:
         """End the model and free its memory. Stopping twice, or in a forked child, does nothing.
 
-        `by` says who does, by default this notebook or program.
+        `by` says who does, by default this notebook or program. One that another notebook uses as well goes on there.
         """
-        by = by or ("this notebook" if self.record.owner.kernel_id else "this program")
-        if not self.mine or self._gone is not None:
-            return
-        self._last_lines = self._hold.instance.logs()
-        self._gone = ModelStopped(
-            f"{self.name} was stopped from {by} at {time.strftime('%H:%M')}. "
-            f"Load it again with {self.record.load_line}."
-        )
-        self._close()
-        self._hold.end(by)
-
-    def _close(self) -> None:
-        self._client.close()
-        self._callers.close()
+        if self.mine and self._stay.gone is None:
+            self._stay.stop(by or ("this notebook" if self.record.owner.kernel_id else "this program"))
+            self._callers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -244,7 +285,7 @@ class Model:
         )
 
     def __repr__(self) -> str:
-        state = "ready" if self.alive else "stopped"
+        state = str(self.nap) if self.asleep else "ready" if self.alive else "stopped"
         return f"<Model {self.name} on {self.record.device}, {self.record.engine}, {state}>"
 
 

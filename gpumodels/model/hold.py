@@ -32,7 +32,7 @@ _LAST_LINES = 40
 
 @dataclass(frozen=True)
 class Hold:
-    """An instance that this process loaded: where it is, how to end it, and the lease that keeps it."""
+    """An instance that this process uses: where it is, how to end it, and the lease that keeps it."""
 
     record: InstanceRecord
     directory: InstanceDirectory
@@ -44,8 +44,14 @@ class Hold:
         """Whether the model server still lives, told by the leash's lock: no engine is asked."""
         return self.lease.leash_lives
 
+    @property
+    def shared(self) -> bool:
+        """Whether another process holds the instance as well."""
+        return self.lease.others_hold
+
     def end(self, by: str = "") -> None:
-        """End the instance and leave nothing of it: no process or container, no memory, no directory, no lease.
+        """Let go of the instance and, unless others hold it, leave nothing of it: no process or container, no memory,
+        no directory.
 
         It goes the way of a kernel that dies: the lease is released, and the leash ends the server within its grace.
         What is left is removed then, or by force when that takes too long, or at once on an interrupt. `by` says who
@@ -53,10 +59,12 @@ class Hold:
         down) is left to the guard and to the next load.
         """
         with uninterrupted():
-            if by:
+            if by and not self.shared:
                 self.directory.mark_ended(by)
             self.lease.release()
-            claimed = self.directory.claim()
+            claimed = self.directory.claim_unless_held()
+        if claimed is None:
+            return
         try:
             deadline = time.monotonic() + self.record.grace + _LEASH_MARGIN
             while claimed.leash_lives and time.monotonic() < deadline:

@@ -79,7 +79,7 @@ def main() -> NoReturn:
         os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
     log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
     servicer.model = model
-    lane.run_forever(model, calls)
+    lane.run_forever(model, calls, float(os.environ.get("GPUMODELS_IDLE") or "inf"))
 
 
 def _interrupted(*_: object) -> NoReturn:

@@ -74,6 +74,8 @@ class Model:
         self.signature = signature
         self._predict = predict
         self.statistics = statistics
+        #: When the last call ended, in time.monotonic() seconds.
+        self.last_called = time.monotonic()
 
     def run(self, call: Call) -> None:
         """Run the call on this thread, unless nobody waits for it; nothing it does wrong is raised."""
@@ -84,6 +86,7 @@ class Model:
             call.cancelled()
             self.statistics.failed(call.came, time.monotonic_ns())
         finally:
+            self.last_called = time.monotonic()
             _Current.call = None  # so that inputs of gigabytes do not live until the next call
 
     def _run(self, call: Call) -> None:

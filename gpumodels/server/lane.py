@@ -20,6 +20,7 @@ from gpumodels.protocol import files, frames, messages, region
 from gpumodels.server.calls import Call, ClientGone, log
 from gpumodels.server.config import metadata
 from gpumodels.server.replies import begin, point, put_inside
+from gpumodels.server.sleep import Sleep
 
 if TYPE_CHECKING:
     from gpumodels.protocol.region import Region
@@ -69,12 +70,17 @@ class Lane:
         self._connections: dict[int, Connection] = {}
         os.register_at_fork(after_in_child=self._forked)
 
-    def run_forever(self, model: Model, queue: CallQueue) -> NoReturn:
-        """Run the calls that come, over the lane and in the queue, on the calling thread."""
+    def run_forever(self, model: Model, queue: CallQueue, idle: float) -> NoReturn:
+        """Run the calls that come, over the lane and in the queue, on the calling thread.
+
+        After `idle` seconds without a call (math.inf: never), or when a holder asks for it, the process ends.
+        """
         self._epoll.register(self._listener, select.EPOLLIN)
         self._epoll.register(queue.fd, select.EPOLLIN)
+        sleep = Sleep(model, idle)
         while True:
-            for fd, _ in self._epoll.poll():
+            ready = self._epoll.poll(sleep.next_look(self._connections.values()))
+            for fd, _ in ready:
                 if (connection := self._connections.get(fd)) is not None:
                     if not connection.serve(model):
                         self._end(fd)
@@ -82,6 +88,8 @@ class Lane:
                     model.run(queue.take())
                 elif fd == self._listener.fileno():
                     self._accept()
+            if not ready:
+                sleep.fall(self._connections.values())
 
     def others_wait(self, connection: Connection) -> bool:
         """Whether somebody else has sent something."""
@@ -139,6 +147,8 @@ class Connection:
         self._regions: dict[str, Region] = {}
         self._results = region.Own("out")
         self._broken = False
+        #: Whether a holder of the instance watches here, whether it asked for sleep, and whether it knows of it.
+        self.watches = self.wants_sleep = self.knows = False
 
     def serve(self, model: Model) -> bool:
         """Read what came and answer it; False when the connection is over."""
@@ -223,6 +233,11 @@ class Connection:
         elif frame.kind == frames.FORGET:
             told = messages.SystemSharedMemoryUnregisterRequest.FromString(frame.body)
             self._regions.pop(told.name, None)
+        elif frame.kind == frames.WATCH:
+            self.knows = self.watches
+            self.watches = True
+        elif frame.kind == frames.SLEEP:
+            self.wants_sleep = True
         elif frame.kind == frames.METADATA:
             self.send(frames.ANSWER, metadata(model).SerializeToString())
         else:

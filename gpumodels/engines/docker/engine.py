@@ -213,7 +213,7 @@ def _environment(plan: LaunchPlan) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108
         "GPUMODELS_SHM": "/dev/shm" if plan.record.shared_memory else "",  # noqa: S108
         "GPUMODELS_WEIGHTS": "/weights" if plan.weights else "",
-        **plan.serving(_PEERS),
+        **plan.settings(_PEERS),
         processes.MARK: plan.record.id,  # tells who holds GPU memory, of the process ids that NVML gives
     }
 

@@ -1,0 +1,54 @@
+"""`Watch`: the connection on which a holder hears that its model server falls asleep, before it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpumodels.client.line import Line
+from gpumodels.protocol import frames
+
+if TYPE_CHECKING:
+    from gpumodels.client.descriptors import Descriptor
+
+
+class Watch:
+    """Read by one thread, when `fileno` is readable."""
+
+    def __init__(self, server: Descriptor) -> None:
+        """Connect; raises OSError."""
+        self._line = Line(server)
+        self._line.send(frames.WATCH, b"")
+        #: Whether the server said that it is about to end itself.
+        self.drowsy = False
+
+    def fileno(self) -> int:
+        return self._line.fileno()
+
+    def hear(self) -> bool:
+        """Read what came; whether the server has just said that it is about to end. Raises EOFError when it has."""
+        said = False
+        try:
+            for frame in self._line.heard():
+                said = said or frame.kind == frames.DROWSY
+        except (OSError, ValueError):
+            raise EOFError from None
+        self.drowsy = self.drowsy or said
+        return said
+
+    def answer(self) -> None:
+        """Tell the server that it may end now, as far as we are concerned."""
+        self._send(frames.WATCH)
+
+    def ask_for_sleep(self) -> None:
+        """Ask the server to end itself as soon as no call runs."""
+        self._send(frames.SLEEP)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._line.close()
+
+    def _send(self, kind: int) -> None:
+        try:
+            self._line.send(kind, b"")
+        except OSError:  # it has ended, which will be heard
+            return

@@ -1,0 +1,45 @@
+"""`Asked`: all that one load was asked for, kept so that a model which slept can be loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import LoadRefused
+
+Gpu = int | str | Sequence[int | str] | None
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Asked:
+    """See `loading.load`; times are in seconds, None for never."""
+
+    model: str | Path
+    gpu: Gpu = "auto"
+    engine: str = "auto"
+    timeout: float = 600.0
+    env: Mapping[str, str] = field(default_factory=dict)
+    serve: str = ""
+    share: bool = False
+    keep: float | None = None
+    idle: float | None = None
+    fresh: bool = False
+
+
+def seconds(model: object, option: str, given: object, never: str) -> float | None:
+    """The seconds of `keep` or `idle`; None where not given, math.inf for `never`. Raises LoadRefused."""
+    if given is None:
+        return None
+    from gpumodels.settings import duration  # noqa: PLC0415
+
+    try:
+        return duration(given)
+    except ValueError:
+        raise LoadRefused(
+            f"{model}: {option} must be a time such as '90s', '10m' or '2h', or '{never}', not {given!r}."
+        ) from None

@@ -1,0 +1,97 @@
+"""The keeper of a kept model: `python -m gpumodels.manager.keeper ID`, one more holder of its instance.
+
+It lets go when nobody else has held the instance for as long as its record says, and removes what is then left. It is
+detached, so that the end of the notebook does not end it; if it is killed, the instance ends with its notebooks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.lease.held import LeaseRefusedError
+from gpumodels.lease.places import write_atomically
+from gpumodels.lease.record import UnknownRecordError
+from gpumodels.lease.runtime import RuntimeDirectory
+
+if TYPE_CHECKING:
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
+
+KEPT = "kept.json"
+_LOOK = 0.5  # seconds between two looks at who else holds the instance
+_SWEEP_AGAIN = 1.0  # seconds
+
+
+def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
+    """Start the keeper of an instance, and wait until it holds it."""
+    package_root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+    read, write = os.pipe()
+    try:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "gpumodels.manager.keeper", record.id, str(write)],
+            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[write],
+            start_new_session=True,
+        )
+        os.close(write)
+        write = -1
+        os.read(read, 1)  # when it holds the lease, or has ended
+        keeper.returncode = 0  # it outlives this process on purpose; Popen would warn of that
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)
+
+
+def kept_since(directory: InstanceDirectory) -> float | None:
+    """Since when only its keeper holds the instance, in seconds since the epoch; None where others do."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads((directory.path / KEPT).read_text())["since"])
+    return None
+
+
+def _keep(instance_id: str, held: int) -> None:
+    runtime = RuntimeDirectory()
+    try:
+        record = runtime.directory(instance_id).record()
+        directory, lease = runtime.join(instance_id)
+    except (UnknownRecordError, LeaseRefusedError):
+        return
+    os.close(held)
+    alone_since: float | None = None
+    while lease.leash_lives and directory.ended is None:
+        if lease.others_hold:
+            if alone_since is not None:
+                (directory.path / KEPT).unlink(missing_ok=True)
+            alone_since = None
+        elif alone_since is None:
+            alone_since = time.monotonic()
+            with suppress(OSError):
+                write_atomically(directory.path / KEPT, json.dumps({"since": time.time()}))
+        elif time.monotonic() - alone_since >= (record.keep or 0):
+            break
+        time.sleep(_LOOK)
+    lease.release()
+    from gpumodels.manager.sweeping import sweep  # noqa: PLC0415  the keeper stays small until it has work
+
+    while not sweep(runtime):
+        time.sleep(_SWEEP_AGAIN)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _keep(sys.argv[1], int(sys.argv[2]))

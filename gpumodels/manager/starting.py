@@ -1,0 +1,268 @@
+"""A load, end to end: find, place, prepare, take the lease, start, wait; on any failure all is undone."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpumodels import catalog, devices, engines
+from gpumodels.engines.base import LaunchPlan
+from gpumodels.errors import (
+    BaseImageUnavailable,
+    DeviceError,
+    EngineError,
+    EngineUnavailable,
+    LeaseUnseen,
+    LoadTimeout,
+)
+from gpumodels.lease import guard
+from gpumodels.lease.locks import flocked
+from gpumodels.lease.record import InstanceRecord
+from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.manager import holders, instances, keeper, owner, sharing
+from gpumodels.manager.holdings import holder, promised
+from gpumodels.manager.request import Request
+from gpumodels.manager.serving import Door
+from gpumodels.manager.sweeping import wait_for_endings
+from gpumodels.manager.watch import Watch
+from gpumodels.model import Hold, Stay
+from gpumodels.model.hold import uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.devices import Device
+    from gpumodels.engines.base import Engine, Instance
+    from gpumodels.manager.asked import Asked
+    from gpumodels.manager.reporting import Report
+    from gpumodels.model import Model
+
+#: How long a load waits, in seconds, for the memory of instances that are ending.
+_ENDINGS_WITHIN = 10.0
+_MEMORY_ASKED_EVERY = 0.1  # seconds
+#: How long, in seconds, the address of a model that was just stopped may still be taken.
+_FREED_WITHIN = 1.0
+
+
+class Starting:
+    """One load under way."""
+
+    def __init__(self, asked: Asked, report: Report) -> None:
+        self.asked = asked
+        self.report = report
+        self.began = time.monotonic()
+        #: Until when memory that is lacking may still be on its way back from an instance that is ending.
+        self.memory_deadline = self.began
+
+    def run(self, made: Callable[[Request, Stay], Model], replaced: Model | None) -> Model:
+        """Load, in place of `replaced`; `made` gets what was loaded while all can still be undone."""
+        asked = self.asked
+        spec = catalog.find(asked.model)
+        self.request = Request.of(spec, str(asked.gpu), asked.engine, asked.env, asked.serve)
+        self.made: Callable[[Stay], Model] = lambda stay: made(self.request, stay)
+        if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
+            replaced.wake()
+            return replaced
+        with contextlib.closing(Door(spec.name, asked.serve)) as self.door:
+            return self._load(spec, replaced)
+
+    def _load(self, spec: ModelSpec, replaced: Model | None) -> Model:
+        if replaced is None or not _is_at(replaced, self.door):
+            self.door.open()
+        self.runtime = RuntimeDirectory()
+        guard.ensure("gpumodels.manager.guard", self.runtime.path)
+        instances.handles()  # lets go of those that died or were stopped elsewhere
+        freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
+        chosen = self._select(spec)
+        if (joined := self._joined(chosen, replaced)) is not None:
+            return joined
+        if not chosen and str(self.asked.gpu).startswith("auto"):
+            self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
+        prepared = self._prepare(spec, self.asked.engine, gpu=bool(chosen))
+        weights = self._weights(spec, prepared.engine)
+        if replaced is not None and replaced.alive:
+            freeing = True
+            replaced.stop()
+        self.door.open(within=_FREED_WITHIN)
+        try:
+            self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
+            return self._start(spec, prepared, weights)
+        except LeaseUnseen as error:
+            if self.asked.engine != "auto" or prepared.engine.name == "process":
+                raise
+            self.report.notice(f"{spec.name} runs in a local process. {error}")
+            prepared = self._prepared_by("process", spec, gpu=bool(chosen))
+            return self._start(spec, prepared, weights)
+
+    def _joined(self, chosen: tuple[Device, ...], replaced: Model | None) -> Model | None:
+        """The model on an instance that runs already: one that was kept, or any where sharing was asked for."""
+        if self.asked.fresh:
+            return None
+        record = sharing.find(self.runtime, sharing.fingerprint(self.request), self.asked, chosen)
+        if record is None or (replaced is not None and record.id == replaced.record.id):
+            return None
+        if not self.asked.share and record.keep is None:
+            self.report.notice(sharing.advice(record))
+            return None
+        if replaced is not None and replaced.alive:
+            replaced.stop()
+        return sharing.join(self.runtime, record, self.asked.timeout, self.report, self.made)
+
+    def _weights(self, spec: ModelSpec, engine: Engine) -> Path | None:
+        return catalog.fetch_weights(spec, self.report.progress) if engine.needs_weights(spec) else None
+
+    def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
+        """Choose the engine and let it build what the model needs; "auto" goes from docker to process, saying why."""
+        if engine_name != "auto":
+            return self._prepared_by(engine_name, spec, gpu=gpu)
+        try:
+            return self._prepared_by("docker", spec, gpu=gpu)
+        except (EngineUnavailable, BaseImageUnavailable) as error:
+            self.report.notice(f"{spec.name} runs in a local process. {error}")
+            return self._prepared_by("process", spec, gpu=gpu)
+
+    def _prepared_by(self, name: str, spec: ModelSpec, *, gpu: bool) -> _Prepared:
+        engine = engines.engine(name)
+        engine.check()
+        with contextlib.suppress(EngineError):  # what cannot be swept now is swept another time
+            engine.sweep(self.runtime.path, self.runtime.identity)
+        return _Prepared(
+            engine, engine.prepare(spec, "gpu" if gpu else "cpu", self.report.progress, fresh=self.asked.fresh)
+        )
+
+    def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+        hold = None
+        began = time.monotonic()
+        self.report.progress(f"starting {spec.name}", None)
+        try:
+            while hold is None:
+                with uninterrupted():  # so that an instance that is made is known here, and can be undone
+                    chosen, hold = self._place(spec, prepared.engine)
+                time.sleep(0 if hold else _MEMORY_ASKED_EVERY)
+            # An interrupt up to here undoes all; from here on somebody is able to stop it.
+            return self.made(self._run_to_ready(spec, prepared, weights, chosen, hold, began))
+        except BaseException:
+            if hold is not None:
+                hold.end()
+            raise
+
+    def _place(self, spec: ModelSpec, engine: Engine) -> tuple[tuple[Device, ...], Hold | None]:
+        """Choose the devices and record the choice in one step, so that two loads cannot take the same free memory.
+
+        No hold is returned where memory is lacking that an ending instance may yet give back: ask again.
+        """
+        with flocked(self.runtime.path / ".placement", exclusive=True):
+            try:
+                chosen = self._select(spec, needed=spec.memory)
+            except DeviceError as error:
+                if time.monotonic() < self.memory_deadline:
+                    return (), None
+                advice = "Stop what is no longer needed (`%models` lists your models), or name another GPU."
+                raise DeviceError(f"{error} {advice}") from None
+            record = self._record(spec, engine, chosen)
+            directory, lease = self.runtime.create(record, engine.instance_user)
+            shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
+        holders.sign(directory)
+        record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
+        return chosen, Hold(record, directory, lease, engine.attach(record, directory))
+
+    def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
+        running = instances.running(self.runtime)
+        try:
+            return devices.select(self.asked.gpu, needed=needed, promised=promised(running), holder=holder(running))
+        except DeviceError as error:
+            raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
+
+    def _run_to_ready(
+        self,
+        spec: ModelSpec,
+        prepared: _Prepared,
+        weights: Path | None,
+        chosen: tuple[Device, ...],
+        hold: Hold,
+        began: float,
+    ) -> Stay:
+        current = hold.record
+        hold.directory.write(current)
+        plan = LaunchPlan(
+            spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.asked.env,
+            self.door.token,
+        )  # fmt: skip
+
+        def note(reference: dict[str, Any]) -> None:
+            nonlocal current
+            current = current.with_(engine_ref=reference)
+            hold.directory.write(current)
+
+        instance = prepared.engine.start(plan, note)
+        from gpumodels.client import Client  # noqa: PLC0415
+
+        client = Client(
+            hold.directory.socket, Path(current.shared_memory) if current.shared_memory else None, spec.name
+        )
+        try:
+            client.wait_ready(began + self.asked.timeout, Watch(self.report, spec.name, instance, began).check)
+            signature = client.signature()
+            endpoint = self.door.serve(hold)
+        except BaseException as error:
+            client.close()
+            if isinstance(error, TimeoutError):
+                raise LoadTimeout(self._too_slow(spec.name, instance)) from None
+            raise
+        if current.keep is not None:
+            keeper.start(self.runtime, current)
+        hold.directory.write(current.with_(state="ready"))
+        ready = Hold(current.with_(state="ready"), hold.directory, hold.lease, instance)
+        return Stay(ready, client, signature, time.monotonic() - self.began, endpoint)
+
+    def _record(self, spec: ModelSpec, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
+        from gpumodels import __version__  # noqa: PLC0415
+
+        return InstanceRecord(
+            id=f"{re.sub(r'[^a-z0-9]+', '-', spec.name)}-{secrets.token_hex(5)}",
+            model=spec.name,
+            engine=engine.name,
+            owner=owner.current(),
+            created=time.time(),
+            asked=str(self.asked.model),
+            fingerprint=sharing.fingerprint(self.request),
+            idle=self.asked.idle,
+            keep=self.asked.keep,
+            devices=tuple(
+                {"uuid": each.uuid, "index": each.index, "name": each.name, "label": each.label} for each in chosen
+            ),
+            grace=spec.grace,
+            memory=spec.memory,
+            nonce=secrets.token_hex(16),
+            gpumodels=__version__,
+        )
+
+    def _too_slow(self, name: str, instance: Instance) -> str:
+        return (
+            f"{name} was not ready within {self.asked.timeout:g} s, so it was stopped. Give it more time with "
+            f"`--timeout`. Its last lines:\n{instance.logs()}"
+        )
+
+
+def _is_what_is_asked_for(model: Model, request: Request) -> bool:
+    answers = model.endpoint is None or model.endpoint.alive
+    return (model.alive or model.asleep) and model.request == request and answers
+
+
+def _is_at(model: Model, door: Door) -> bool:
+    """Whether the model answers at that address, which will be free when it is stopped."""
+    return model.alive and model.endpoint is not None and model.endpoint.address == door.address
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An engine and what it prepared."""
+
+    engine: Engine
+    name: str

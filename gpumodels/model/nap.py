@@ -1,0 +1,81 @@
+"""`Nap`: what a model that fell asleep gave back, measured."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels import devices
+from gpumodels.lease.processes import MARK
+
+if TYPE_CHECKING:
+    from gpumodels.lease.record import InstanceRecord
+
+#: The driver may take a while to give back what a process had: this share of it is waited for, so many seconds.
+_RETURNED, _WITHIN = 0.75, 5.0
+_ASKED_EVERY = 0.1
+
+
+@dataclass(frozen=True)
+class Nap:
+    """Since when (seconds since the epoch) a model sleeps, and its GPU memory in bytes before and after.
+
+    None where the driver showed none: a model on the CPU, a driver that does not say, a kernel too busy to look.
+    """
+
+    since: float
+    device: str
+    before: int | None = None
+    after: int | None = None
+
+    @property
+    def freed(self) -> int | None:
+        """Bytes of GPU memory that came back."""
+        return None if self.before is None or self.after is None else self.before - self.after
+
+    def __str__(self) -> str:
+        text = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
+        if self.freed is None or self.before is None:
+            return text
+        text += f", {devices.size(self.freed)} on {self.device} freed"
+        return text if self.freed >= _RETURNED * self.before else f"{text} of {devices.size(self.before)} so far"
+
+
+def measured(record: InstanceRecord, before: int | None, since: float) -> Nap:
+    """Wait until the memory is back, five seconds at most, and say how much came."""
+    nap = Nap(since, record.device, before)
+    deadline = time.monotonic() + _WITHIN
+    while before is not None:
+        nap = Nap(since, record.device, before, memory_held(record) or 0)
+        if (nap.freed or 0) >= _RETURNED * before or time.monotonic() > deadline:
+            break
+        time.sleep(_ASKED_EVERY)
+    return nap
+
+
+def memory_held(record: InstanceRecord) -> int | None:
+    """Bytes of GPU memory that an instance holds; None where the driver shows no process of it."""
+    uuids = {device["uuid"] for device in record.devices}
+    if not uuids:
+        return None
+    snapshots = [devices.snapshot(device) for device in devices.devices() if device.uuid in uuids]
+    held = [
+        holding.memory
+        for seen in snapshots
+        for holding in seen.processes or ()
+        if holding.memory is not None and instance_of(holding.pid) == record.id
+    ]
+    return sum(held) if held else None
+
+
+def instance_of(pid: int) -> str:
+    """The id of the instance that a process belongs to, which its environment tells, in containers too; "" if none."""
+    with suppress(OSError):
+        for setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = setting.partition(b"=")
+            if name == MARK.encode():
+                return value.decode(errors="replace")
+    return ""

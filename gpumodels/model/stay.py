@@ -1,0 +1,145 @@
+"""`Stay`: a model's time on one instance, from ready until it is stopped, dies or falls asleep."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import ModelStopped
+from gpumodels.lease import events
+from gpumodels.model.nap import Nap, measured, memory_held
+from gpumodels.model.watcher import WATCHER
+
+if TYPE_CHECKING:
+    from gpumodels.client import Client
+    from gpumodels.errors import ModelGone
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.model.endpoint import Endpoint
+    from gpumodels.model.hold import Hold
+    from gpumodels.signature import Signature
+
+_SAID_WITHIN = 1.0  # seconds in which a server's last word is heard, when its connection has broken
+_MEASURED_WITHIN = 6.0  # seconds in which the memory of one that fell asleep is measured
+
+
+class Stay:
+    """What this process has of the instance; `gone` or `nap` tell why it has it no more. Safe to use from threads."""
+
+    def __init__(
+        self, hold: Hold, client: Client, signature: Signature, seconds: float, endpoint: Endpoint | None = None
+    ) -> None:
+        self.hold = hold
+        self.client = client
+        self.signature = signature
+        self.seconds = seconds
+        self.endpoint = endpoint
+        self.gone: ModelGone | None = None
+        self.nap: Nap | None = None
+        self.last_lines = ""
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._measured = threading.Event()
+        self._asleep = False
+        self._before: int | None = None
+        self._watch = client.watch()
+        if self._watch is not None:
+            WATCHER.add(self._watch, self)
+
+    @property
+    def record(self) -> InstanceRecord:
+        return self.hold.record
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be called."""
+        return self.gone is None and self.nap is None and self.hold.alive
+
+    def drowsy(self) -> None:
+        """See `watcher.Listener`: the last moment in which the memory that will be freed can be seen."""
+        with suppress(Exception):  # whatever the driver says, a model may sleep
+            self._before = memory_held(self.record)
+
+    def over(self, *, asleep: bool) -> None:
+        """See `watcher.Listener`."""
+        self._asleep = asleep
+        self._over.set()
+        if asleep:
+            threading.Thread(target=self.let_go, name="gpumodels sleep", daemon=True).start()
+
+    def let_go(self) -> None:
+        """Remove what is left of an instance that ended, and note why; a living one is not touched."""
+        with self._lock:
+            if self.gone is not None or self.nap is not None:
+                return
+            if self._watch is not None and self._over.wait(_SAID_WITHIN) and self._asleep:
+                self._lie_down()
+            elif (found := self.hold.gone()) is not None:
+                self.gone, self.last_lines = found
+                self._close()
+
+    def sleep(self) -> None:
+        """Give the memory back when no call runs any more. One that others use as well is left to them."""
+        if self._watch is None or self.hold.shared:
+            with self._lock:
+                self._before = None if self.hold.shared else memory_held(self.record)
+                self._lie_down()
+        else:
+            self._watch.ask_for_sleep()
+            while not self._over.wait(0.1) and self.hold.alive:
+                pass
+            self.let_go()
+        if self.nap is not None:
+            self._measured.wait(_MEASURED_WITHIN)
+
+    def stop(self, by: str) -> None:
+        """End the instance, unless others use it."""
+        with self._lock:
+            if self.gone is not None:
+                return
+            text = f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}."
+            if self.nap is not None:
+                text += f" It was {self.nap}."
+            else:
+                self.last_lines = self.hold.instance.logs()
+            self.gone = ModelStopped(f"{text} Load it again with {self.record.load_line}.")
+            if self.nap is None:
+                self._close()
+                self.hold.end(by)
+
+    def logs(self, lines: int) -> str:
+        """The last lines that the model server printed, also of one that has ended."""
+        if self.gone is None and self.nap is None:
+            return self.hold.instance.logs(lines)
+        return "\n".join(self.last_lines.splitlines()[-lines:])
+
+    def _lie_down(self) -> None:
+        """With the lock held, when the server has ended itself to sleep, or is left to others."""
+        since = time.time()
+        self.last_lines = self.hold.instance.logs() or self.hold.directory.kept_log()
+        self._close()
+        self.hold.end()
+        self.nap = Nap(since, self.record.device, self._before)
+        threading.Thread(target=self._measure, args=(self.nap,), name="gpumodels sleep", daemon=True).start()
+
+    def _measure(self, nap: Nap) -> None:
+        with suppress(Exception):
+            nap = measured(self.record, nap.before, nap.since)
+        self.nap = nap
+        self.last_lines += f"\ngpumodels: {self.record.model} is {nap}"
+        events.tell(
+            self.hold.directory.path.parent,
+            "asleep",
+            instance=self.record.id,
+            model=self.record.model,
+            text=f"{self.record.model} is {nap}",
+            before=nap.before,
+            after=nap.after,
+        )
+        self._measured.set()
+
+    def _close(self) -> None:
+        if self._watch is not None:
+            WATCHER.remove(self._watch)
+        self.client.close()
