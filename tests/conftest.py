@@ -37,6 +37,8 @@ def runtime_path(tmp_path):
     path = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:  # one of its own, which outlasts what the test patches
         patch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # nor do the settings of this user count
+        patch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "config" / "machine"))
         yield path
         if path.is_dir():
             _clear(path)

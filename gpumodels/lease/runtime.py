@@ -1,6 +1,6 @@
 """The runtime directory: one directory an instance, read by everybody, so that there is no registry to lose.
 
-    /tmp/gpumodels-UID/           0700; another place by GPUMODELS_RUNTIME_DIR
+    /tmp/gpumodels-UID/           0700; another place by the setting `runtime_dir`
         .gate                     creating and joining hold it shared, sweeping exclusively
         .identity                 which runtime directory this is, for labels and names in shared memory
         ctpn-3f9ac1d20b/
@@ -145,10 +145,8 @@ class RuntimeDirectory:
     Raises RuntimeDirectoryError if it is somebody else's, open to others, no directory, or on a network filesystem.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        configured = os.environ.get("GPUMODELS_RUNTIME_DIR")
-        # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree whatever their TMPDIR.
-        self.path = Path(path or configured or f"/tmp/gpumodels-{os.getuid()}").absolute()  # noqa: S108
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
         places.make_private(self.path)
         places.refuse_network_filesystem(self.path)
         self.identity = self._identity()

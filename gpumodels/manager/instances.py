@@ -9,11 +9,12 @@ from gpumodels import engines
 from gpumodels.errors import ModelNotFound
 from gpumodels.lease import held
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
+from gpumodels.lease.runtime import remove_shared_memory
+from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
+    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
     from gpumodels.model import Model
 
 #: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to. They lie on `sys`,
@@ -49,7 +50,7 @@ def models() -> list[Model]:
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
     """Every running or loading model of this user, of all notebooks and programs, oldest first."""
     found = []
-    for directory in (runtime or RuntimeDirectory()).instances():
+    for directory in (runtime or runtime_directory()).instances():
         try:
             record = directory.record()
         except UnknownRecordError:
@@ -74,7 +75,7 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
     if instance_id in _models and _models[instance_id].mine:
         _models[instance_id].stop(by)
         return
-    directory = RuntimeDirectory().directory(instance_id)
+    directory = runtime_directory().directory(instance_id)
     try:
         record = directory.record()
     except UnknownRecordError:

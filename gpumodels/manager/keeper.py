@@ -64,7 +64,7 @@ def kept_since(directory: InstanceDirectory) -> float | None:
 
 
 def _keep(instance_id: str, held: int) -> None:
-    runtime = RuntimeDirectory()
+    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
     try:
         record = runtime.directory(instance_id).record()
         directory, lease = runtime.join(instance_id)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.lease import events, guard
-from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances, reporting, serving, sharing
 from gpumodels.manager.ahead import import_ahead
 from gpumodels.manager.asked import Asked, seconds
+from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.reporting import SilentReport
 from gpumodels.manager.request import check
 from gpumodels.manager.starting import Starting
@@ -103,7 +103,7 @@ def attach(wanted: str, *, timeout: float = 600.0) -> Model:
     The instance then ends with the last process that holds it. `timeout`, in seconds, is for one that still loads.
     Raises ModelNotFound where there is none or several, and what waiting for it raises.
     """
-    runtime = RuntimeDirectory()
+    runtime = runtime_directory()
     record = sharing.named(runtime, wanted)
     for handle in instances.models():
         if handle.record.id == record.id:
@@ -142,7 +142,7 @@ def _again(asked: Asked, before: Request | None, handle: Model) -> None:
         raise LoadCancelled(f"{handle.name}: cancelled, it sleeps on") from None
     text = f"{handle.name} is awake again on {handle.record.device}, in {handle.load_seconds:.1f} s"
     report.end(text)
-    events.tell(RuntimeDirectory().path, "awake", instance=handle.record.id, model=handle.name, text=text)
+    events.tell(runtime_directory().path, "awake", instance=handle.record.id, model=handle.name, text=text)
 
 
 def _idle(model: object, idle: float | str | None, keep: float | None) -> float | None:

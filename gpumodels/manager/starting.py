@@ -23,9 +23,9 @@ from gpumodels.errors import (
 from gpumodels.lease import guard
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
-from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import holders, instances, keeper, owner, sharing
 from gpumodels.manager.holdings import holder, promised
+from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.request import Request
 from gpumodels.manager.serving import Door
 from gpumodels.manager.sweeping import wait_for_endings
@@ -75,7 +75,7 @@ class Starting:
     def _load(self, spec: ModelSpec, replaced: Model | None) -> Model:
         if replaced is None or not _is_at(replaced, self.door):
             self.door.open()
-        self.runtime = RuntimeDirectory()
+        self.runtime = runtime_directory()
         guard.ensure("gpumodels.manager.guard", self.runtime.path)
         instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)

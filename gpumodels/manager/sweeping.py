@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from gpumodels import engines
 from gpumodels.errors import EngineError
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
+from gpumodels.lease.runtime import remove_shared_memory
+from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from gpumodels.engines.base import Engine
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
+    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
 
 #: How long a leash may take, beyond the model's grace, before it counts as stuck (paused, or stopped).
 _LEASH_PATIENCE = 1.0
@@ -27,7 +28,7 @@ def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None
     means that an engine did not answer, or that a leash is still ending its instance: sweep again. With `of_process`
     only instances that this process loaded count for the answer.
     """
-    runtime = runtime or RuntimeDirectory()
+    runtime = runtime or runtime_directory()
     left = sweep_directories(runtime)
     with suppress(EngineError, ImportError):  # nobody may ever have used it here
         engines.engine("docker").sweep(runtime.path, runtime.identity)

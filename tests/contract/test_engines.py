@@ -157,8 +157,8 @@ def test_another_process_can_stop_it(start, puppet, leftovers):
     started.call(1)
     other = puppet()
     other.do(
-        "from gpumodels import engines; from gpumodels.lease.runtime import RuntimeDirectory\n"
-        f"directory = RuntimeDirectory().directory({started.directory.id!r}); record = directory.record()\n"
+        "from gpumodels import engines; from gpumodels.manager.place import runtime_directory\n"
+        f"directory = runtime_directory().directory({started.directory.id!r}); record = directory.record()\n"
         "instance = engines.engine(record.engine).attach(record, directory)"
     )
     assert other.do("instance.ending()") is None

@@ -10,13 +10,13 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.manager.place import runtime_directory
 
 
 @pytest.fixture
 def runtime(tmp_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "models"))
-    return RuntimeDirectory()
+    return runtime_directory()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from gpumodels.engines import engine
 from gpumodels.errors import EngineUnavailable
-from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import load, sweep
+from gpumodels.manager.place import runtime_directory
 from tests.integration.docker.relay import relayed
 
 if TYPE_CHECKING:
@@ -100,5 +100,5 @@ def test_stop_and_sweep_do_not_wait_long_for_a_daemon_that_hangs(
 
 def stop_instance_of(model: Model) -> None:
     """As another notebook stops it: by the engine."""
-    directory = RuntimeDirectory().directory(model.record.id)
+    directory = runtime_directory().directory(model.record.id)
     engine("docker").attach(model.record, directory).stop(model.record.grace)

@@ -17,8 +17,8 @@ from uv import find_uv_bin
 
 from gpumodels.engines import environment, payload
 from gpumodels.errors import BuildFailed, EngineError, LoadCancelled
-from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import load
+from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypat
     for name, value in kernels.items():
         monkeypatch.setenv(name, value)
     with load(folder, gpu="none", engine="process", env={"MINE": "yes"}) as model:
-        told, place = model({}), RuntimeDirectory().directory(model.record.id).path
+        told, place = model({}), runtime_directory().directory(model.record.id).path
     assert told["cwd"] == str(place / "work")
     assert told["found"] == ["numpy"]
     assert told["environment"]["MINE"] == "yes"

@@ -15,8 +15,8 @@ from tests.leftovers import Puppet, until
 _ENSURE = (
     "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from gpumodels.lease import guard; from pathlib import Path\n"
-    "from gpumodels.lease.runtime import RuntimeDirectory\n"
-    "runtime = RuntimeDirectory()\n"
+    "from gpumodels.manager.place import runtime_directory\n"
+    "runtime = runtime_directory()\n"
     "guard.ensure('gpumodels.manager.guard', runtime.path)"
 )
 

@@ -71,8 +71,8 @@ def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime)
         "shell = InteractiveShell.instance()\n"
         "shell.run_line_magic('load_ext', 'autoreload'); shell.run_line_magic('autoreload', '2')\n"
         "shell.run_cell('''from gpumodels.lease import held; from gpumodels.lease.runtime import RuntimeDirectory\n"
-        "from gpumodels.lease.record import InstanceRecord, Owner\n"
-        "runtime = RuntimeDirectory()\n"
+        "from gpumodels.lease.record import InstanceRecord, Owner; import os, pathlib\n"
+        "runtime = RuntimeDirectory(pathlib.Path(os.environ['GPUMODELS_RUNTIME_DIR']))\n"
         "_, lease = runtime.create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0))\n''')"
     )
     for name in ("locks", "held", "record", "runtime"):
@@ -151,9 +151,9 @@ def test_a_forked_child_drops_nothing(create, seen):
 def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, seen):
     kernel = puppet()
     kernel.do(
-        "import os, time; from gpumodels.lease.runtime import RuntimeDirectory\n"
+        "import os, time; from gpumodels.manager.place import runtime_directory\n"
         "from gpumodels.lease.record import InstanceRecord, Owner\n"
-        "RuntimeDirectory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0))\n"
+        "runtime_directory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0))\n"
         "child = os.fork()\n"
         "if child == 0:\n    os.closerange(0, 3); time.sleep(60); os._exit(0)"
     )

@@ -75,9 +75,9 @@ def test_the_server_ends_when_the_lease_is_let_go(running):
 def test_the_server_ends_when_its_holder_is_killed(puppet, runtime, leash, kind):
     kernel = puppet()
     kernel.do(
-        "from gpumodels.lease.runtime import RuntimeDirectory\n"
+        "from gpumodels.manager.place import runtime_directory\n"
         "from gpumodels.lease.record import InstanceRecord, Owner\n"
-        "RuntimeDirectory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0, nonce='proof'))"
+        "runtime_directory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0, nonce='proof'))"
     )
     process = leash(runtime.path / "a-0123456789" / "lease", _POLITE, *kind)
     assert process.line() == "up"

@@ -9,7 +9,6 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -25,18 +24,6 @@ from tests.leftovers import descriptors, until
 
 def test_it_is_made_private(runtime):
     assert stat.S_IMODE(runtime.path.stat().st_mode) == 0o700
-
-
-def test_it_is_chosen_by_uid_alone(monkeypatch):
-    """Kernel, Jupyter server and command line must meet, whatever the TMPDIR of each."""
-    asked = []
-    monkeypatch.delenv("GPUMODELS_RUNTIME_DIR")
-    monkeypatch.setenv("TMPDIR", "/var/tmp")
-    monkeypatch.setattr(tempfile, "tempdir", None)  # what it found out before
-    monkeypatch.setattr(places, "make_private", lambda path: asked.append(path) or 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        RuntimeDirectory()
-    assert asked == [Path(f"/tmp/gpumodels-{os.getuid()}")]
 
 
 def test_one_that_is_open_to_others_is_refused(tmp_path):
@@ -88,7 +75,7 @@ def test_filesystems_are_told_apart():
 def test_everybody_agrees_on_its_identity(runtime, puppet):
     others = [puppet() for _ in range(3)]
     for other in others:
-        other.tell("__import__('gpumodels.lease.runtime').lease.runtime.RuntimeDirectory().identity")
+        other.tell("__import__('gpumodels.manager.place').manager.place.runtime_directory().identity")
     assert {other.answer() for other in others} == {runtime.identity}
 
 
@@ -331,8 +318,8 @@ def test_creations_wait_for_a_sweep_and_not_for_each_other(runtime, record):
 _CREATE = """
 import os, time
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.lease.runtime import RuntimeDirectory
-runtime, lost = RuntimeDirectory(), 0
+from gpumodels.manager.place import runtime_directory
+runtime, lost = runtime_directory(), 0
 for number in range({count}):
     record = InstanceRecord(f"p{{os.getpid()}}-{{number:010x}}", "echo", "process", Owner(0), 0.0)
     directory, lease = runtime.create(record)
@@ -341,8 +328,8 @@ for number in range({count}):
     directory.remove()
 """
 _SWEEP = """
-from gpumodels.lease.runtime import RuntimeDirectory
-runtime, found = RuntimeDirectory(), 0
+from gpumodels.manager.place import runtime_directory
+runtime, found = runtime_directory(), 0
 while not stop.is_set():
     for directory in runtime.claim_stale():
         found += 1
@@ -371,7 +358,7 @@ def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
 def test_a_sweep_waits_for_a_creation_under_way(runtime, record, monkeypatch, puppet):
     """The same, made to happen: the directory is there and its lease is not."""
     sweeper = puppet()
-    sweeper.do("from gpumodels.lease.runtime import RuntimeDirectory; runtime = RuntimeDirectory()")
+    sweeper.do("from gpumodels.manager.place import runtime_directory; runtime = runtime_directory()")
     create = held.create
 
     def slowly(*arguments):
