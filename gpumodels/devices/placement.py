@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.device import Device, Holding, Snapshot, size
 from gpumodels.devices.inventory import devices, driver_trouble, snapshot
 from gpumodels.devices.naming import Asked, at_index, parse, with_prefix
 from gpumodels.errors import DeviceError
+
+if TYPE_CHECKING:
+    from gpumodels.settings import Policy
 
 #: Names whoever holds memory: "ctpn in demo.ipynb" for a process id, or None where it cannot.
 Holder = Callable[[int], str | None]
@@ -26,12 +30,14 @@ def select(
     needed: int = 0,
     promised: Mapping[str, int] = MappingProxyType({}),
     holder: Holder = lambda _pid: None,
+    policy: Policy = "most-free",
 ) -> tuple[Device, ...]:
     """The devices that `asked` means, in the order asked; () for no GPU.
 
     "auto" takes the device with the most free memory (the lowest index among equals) and is () where there is
-    none: `why_none` says why. `allowed` are those to choose from, by default what the administrator's allow-list
-    leaves. `needed` is the free memory, in bytes, that the chosen devices must have together. `promised` are bytes by
+    none: `why_none` says why. Of the devices on which `needed` has room, the policy "first-fit" takes the one of the
+    lowest index, "pack" the fullest, which leaves others whole. `allowed` are those to choose from, by default what the
+    administrator's allow-list leaves. `needed` is the free memory, in bytes, that the chosen devices must have together. `promised` are bytes by
     device UUID that instances under way have not yet taken; they count as held. Nothing is locked here.
 
     Raises DeviceError, saying which devices exist, for one that is unknown, ambiguous, named twice, outside
@@ -45,7 +51,7 @@ def select(
     if request.automatic:
         if not usable and not request.counted:
             return ()
-        chosen = _emptiest(request.automatic, usable, promised)
+        chosen = _best(request.automatic, usable, needed, promised, policy)
         rivals = usable
     else:
         chosen = tuple(_named(name, known, usable) for name in request.names)
@@ -85,7 +91,9 @@ def _named(name: str, known: Sequence[Device], usable: Sequence[Device]) -> Devi
     return device
 
 
-def _emptiest(count: int, usable: Sequence[Device], promised: Mapping[str, int]) -> tuple[Device, ...]:
+def _best(
+    count: int, usable: Sequence[Device], needed: int, promised: Mapping[str, int], policy: Policy
+) -> tuple[Device, ...]:
     # CUDA gives a process one slice at most, so slices are no choice for more than one device.
     candidates = [d for d in usable if count == 1 or not d.is_mig]
     if len(candidates) < count:
@@ -93,8 +101,13 @@ def _emptiest(count: int, usable: Sequence[Device], promised: Mapping[str, int])
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
     # A device that does not say how much is free is taken only where no other has any. Sorting keeps ties in order.
     free = {d.uuid: _free(snapshot(d), promised) or 0 for d in candidates}
-    emptiest = sorted(candidates, key=lambda d: -free[d.uuid])[:count]
-    return tuple(d for d in candidates if d in emptiest)
+    by_room = sorted(candidates, key=lambda d: -free[d.uuid])
+    # A need that is not declared may fit anywhere or nowhere: then most room is best, whatever the policy.
+    fitting = [d for d in candidates if needed and free[d.uuid] * count >= needed]
+    if policy == "pack":
+        fitting.sort(key=lambda d: free[d.uuid])
+    best = by_room if policy == "most-free" or len(fitting) < count else fitting
+    return tuple(d for d in candidates if d in best[:count])
 
 
 def _check_combination(chosen: Sequence[Device]) -> None:

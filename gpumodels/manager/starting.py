@@ -32,6 +32,7 @@ from gpumodels.manager.sweeping import wait_for_endings
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
 from gpumodels.model.hold import uninterrupted
+from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +176,13 @@ class Starting:
     def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
         running = instances.running(self.runtime)
         try:
-            return devices.select(self.asked.gpu, needed=needed, promised=promised(running), holder=holder(running))
+            return devices.select(
+                self.asked.gpu,
+                needed=needed,
+                promised=promised(running),
+                holder=holder(running),
+                policy=settings().placement,
+            )
         except DeviceError as error:
             raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
 

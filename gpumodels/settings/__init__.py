@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpumodels.settings.definitions import KEYS, Settings
+from gpumodels.settings.definitions import KEYS, Policy, Settings
 from gpumodels.settings.durations import duration
 from gpumodels.settings.reading import origin, runtime_dir, settings, variable
 
-__all__ = ["KEYS", "Settings", "duration", "origin", "runtime_dir", "settings", "variable"]
+__all__ = ["KEYS", "Policy", "Settings", "duration", "origin", "runtime_dir", "settings", "variable"]

@@ -16,6 +16,9 @@ class Seconds(float):
     """A duration in seconds, written as text: "10m"."""
 
 
+#: Which of several devices "auto" takes.
+Policy = Literal["most-free", "first-fit", "pack"]
+
 #: A part of an image's name, as Docker allows it.
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 
@@ -32,7 +35,7 @@ Prefix = Annotated[
         description='the beginning of an image\'s name, such as "gpumodels" or "registry.lab:5000/vision"',
     ),
 ]
-Placement = Annotated[Literal["most-free", "first-fit", "pack"], Meta(description='"most-free", "first-fit" or "pack"')]
+Placement = Annotated[Policy, Meta(description='"most-free", "first-fit" or "pack"')]
 
 
 def _runtime_dir() -> Path:

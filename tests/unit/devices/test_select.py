@@ -94,6 +94,42 @@ def test_auto_prefers_a_gpu_that_says_what_is_free(build):
     assert uuids("auto") == [L4]
 
 
+@pytest.mark.parametrize(
+    ("policy", "needed", "expected"),
+    [
+        ("first-fit", 10 * GB, [H100]),
+        ("first-fit", 30 * GB, [A100]),
+        ("pack", 10 * GB, [L4]),
+        ("pack", 30 * GB, [A100]),
+        ("most-free", 10 * GB, [A100]),
+        ("pack", 0, [A100]),  # what is not declared has most room where most is free
+        ("first-fit", 0, [A100]),
+    ],
+)
+def test_auto_follows_the_policy(three, policy, needed, expected):
+    promised = {H100: 55 * GB}
+    assert uuids("auto", needed=needed, promised=promised, policy=policy) == expected
+
+
+def test_a_policy_takes_several_that_have_room_for_their_share(three):
+    assert uuids("auto:2", needed=50 * GB, policy="pack") == [H100, A100]
+    assert uuids("auto:2", needed=40 * GB, policy="pack") == [A100, L4]
+    assert uuids("auto:2", needed=40 * GB, policy="first-fit") == [H100, A100]
+
+
+def test_a_policy_takes_together_what_has_no_room_by_shares(three):
+    """60 GB on the one and 23 GB on the other: `needed` is what they must have together."""
+    assert uuids("auto:2", needed=110 * GB, policy="pack") == [H100, A100]
+
+
+def test_a_policy_changes_nothing_for_a_gpu_that_is_named(three):
+    assert uuids("0", needed=10 * GB, policy="pack") == [H100]
+
+
+def test_a_policy_refuses_what_fits_nowhere_as_ever(three):
+    assert "90.0 GB of free GPU memory are needed" in refusal("auto", needed=90 * GB, policy="pack")
+
+
 def test_memory_that_is_not_told_refuses_nobody(build):
     build(gpu(uuid=H100, errors={"nvmlDeviceGetMemoryInfo": 3}))
     assert uuids("auto", needed=GB) == uuids(0, needed=GB) == [H100]

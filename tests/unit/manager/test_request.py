@@ -26,7 +26,7 @@ from gpumodels.manager import owner
         ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "env: CUDA_VISIBLE_DEVICES is set by gpumodels itself"),
         ({"env": {"GPUMODELS_SHM": ""}}, "env: GPUMODELS_SHM is set by gpumodels itself"),
         ({"env": ["A"]}, "env must be a dict of text to text"),
-        ({"engine": None}, "engine must be text"),
+        ({"engine": 5}, "engine must be text"),
     ],
 )
 def test_options_that_mean_nothing(options, words, runtime_path):
