@@ -32,13 +32,14 @@ if TYPE_CHECKING:
         ModelNotFound,
         ModelStopped,
     )
-    from gpumodels.manager import load, running, stop
+    from gpumodels.manager import attach, load, running, stop
     from gpumodels.model import Model
 
 _HOMES = {
     "__version__": "gpumodels._version",
     "Model": "gpumodels.model",
     "Result": "gpumodels.client.result",
+    "attach": "gpumodels.manager",
     "load": "gpumodels.manager",
     "running": "gpumodels.manager",
     "stop": "gpumodels.manager",
@@ -69,6 +70,7 @@ __all__ = [
     "ModelStopped",
     "Result",
     "__version__",
+    "attach",
     "load",
     "load_ipython_extension",
     "running",

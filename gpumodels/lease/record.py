@@ -10,8 +10,8 @@ from typing import Any, Literal
 #: The format of instance.json; a reader leaves records of another version alone.
 VERSION = 2
 
-#: "stopping" is never written: it is what a reader says of an instance that somebody is ending.
-State = Literal["loading", "ready", "stopping"]
+#: The last two are never written: a reader says so of what somebody is ending, and of what only its keeper holds.
+State = Literal["loading", "ready", "stopping", "kept"]
 
 
 class UnknownRecordError(ValueError):
@@ -55,6 +55,8 @@ class InstanceRecord:
     idle: float | None = None
     #: Seconds for which it outlives those who use it, math.inf for ever; None where it does not.
     keep: float | None = None
+    #: Since when it is in the state "kept", in seconds since the epoch; never written.
+    kept_since: float | None = None
     gpumodels: str = ""
     version: int = VERSION
 

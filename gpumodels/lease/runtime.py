@@ -7,6 +7,8 @@
             instance.json         never shown to the instance: what a server can write is not believed
             lease                 lock, see `locks`
             ended.json            by whom and when it was stopped on purpose
+            kept.json             since when only its keeper holds it
+            holders/PID           what the processes are that hold it, for display
             log, log.1            the model server's output, newest and before, where the engine keeps none
             socket/               grpc.sock
         .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
@@ -90,6 +92,23 @@ class InstanceDirectory:
         """Take the word back: the stop failed, and the instance runs on."""
         with suppress(OSError):
             (self.path / "ended.json").unlink()
+
+    @property
+    def kept_since(self) -> float | None:
+        """Since when only its keeper holds the instance, in seconds since the epoch; None where others do."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return float(json.loads((self.path / "kept.json").read_text())["since"])
+        return None
+
+    def mark_kept(self) -> None:
+        """Say that from now on only its keeper holds it."""
+        with suppress(OSError):
+            places.write_atomically(self.path / "kept.json", json.dumps({"since": time.time()}))
+
+    def unmark_kept(self) -> None:
+        """Others hold it again."""
+        with suppress(OSError):
+            (self.path / "kept.json").unlink()
 
     def keep_log(self, text: str) -> None:
         """Keep what an engine that has no `log` file of ours would forget with the instance."""

@@ -10,7 +10,8 @@ from gpumodels.magics import tracebacks
 from gpumodels.magics.commands import COMMANDS, ModelMagics
 from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
-from gpumodels.manager import import_ahead
+from gpumodels.magics.progress import view
+from gpumodels.manager import import_ahead, reporting
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -29,6 +30,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
     tracebacks.install(shell)
+    reporting.show_by(lambda: view(shell, silent=False))
     setattr(shell, _PLACE, hint)
     import_ahead()
     hint.look_back()
@@ -46,4 +48,5 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     for name in COMMANDS:
         shell.magics_manager.magics["line"].pop(name, None)
     tracebacks.uninstall()
+    reporting.show_by(reporting.SilentReport)
     delattr(shell, _PLACE)

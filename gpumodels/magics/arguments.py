@@ -101,16 +101,19 @@ def _load() -> Arguments:
     add("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
     add("--gpu", default="auto", help="0, 0,1, the start of a UUID, auto, auto:2 or none (default: auto)")
     add("--as", dest="variable", metavar="VAR", type=_variable, help="bind this variable only")
-    add("--engine", default="auto", help="docker, process or auto (default: auto)")
-    add("--timeout", type=_seconds, default=600.0, metavar="SECONDS", help="for starting and loading (default: 600)")
+    add("--engine", help="docker, process or auto (default: as in settings.toml, else auto)")
+    add("--timeout", type=_seconds, metavar="SECONDS", help="for starting and loading (default: 600)")
     add("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="set it for the model server")
     add("--serve", metavar="HOST:PORT", help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)")
+    add("--share", action="store_true", help="use what another notebook has loaded, if it is the same")
+    add("--keep", metavar="TIME", help="5m, 2h, forever: for how long it outlives its notebooks")
+    add("--idle", metavar="TIME", help="10m, never: after how long without a call it sleeps (default: 1h)")
     add("--no-cache", dest="cache", action="store_false", help="build the image or environment anew")
     return parser
 
 
-def _stop() -> Arguments:
-    parser = Arguments("stop_model", "Stop a model of this notebook and free its memory; alone, the only one.")
+def _of_models(magic: str, summary: str) -> Arguments:
+    parser = Arguments(magic, summary)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("model", metavar="NAME", nargs="?", help="a model's name or the variable that holds it")
     which.add_argument("--all", dest="everything", action="store_true", help="every model of this notebook")
@@ -125,6 +128,7 @@ def _logs() -> Arguments:
 
 LOAD = _load()
 MODELS = Arguments("models", "List your running models, those of this notebook first.")
-STOP = _stop()
+STOP = _of_models("stop_model", "Stop a model of this notebook and free its memory; alone, the only one.")
+SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again; alone, the only one.")
 LOGS = _logs()
 GPUS = Arguments("gpus", "List the GPUs of this machine.")

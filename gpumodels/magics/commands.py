@@ -8,7 +8,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.display import display
 
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, STOP, Arguments, HelpShown
+from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, SLEEP, STOP, Arguments, HelpShown
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpumodels.model import Model
 
-COMMANDS = ("load_model", "models", "stop_model", "model_logs", "gpus")
+COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus")
 
 
 @magics_class
@@ -49,6 +49,11 @@ class ModelMagics(Magics):
         _run(STOP, line, self._stop)
 
     @line_magic
+    def sleep_model(self, line: str) -> None:
+        """`%sleep_model ctpn`: free a model's memory until it is called again; `--all` for all of this notebook."""
+        _run(SLEEP, line, self._sleep)
+
+    @line_magic
     def model_logs(self, line: str) -> None:
         """`%model_logs ctpn`: the last lines that a model of this notebook printed."""
         _run(LOGS, line, self._logs)
@@ -65,19 +70,31 @@ class ModelMagics(Magics):
 
     def _list(self, asked: Namespace) -> None:
         from gpumodels.magics.listing import Listing  # noqa: PLC0415
-        from gpumodels.manager import owner, running  # noqa: PLC0415
+        from gpumodels.manager import models, owner, running  # noqa: PLC0415
 
         if not asked.silent:
-            display(Listing(running(), owner.current()))  # type: ignore[no-untyped-call]
+            asleep = [(model.record, str(model.nap)) for model in models() if model.asleep]
+            display(Listing(running(), owner.current(), asleep))  # type: ignore[no-untyped-call]
 
     def _stop(self, asked: Namespace) -> None:
-        from gpumodels.manager import stop  # noqa: PLC0415
-
-        chosen = self._instance(asked.model, alive=True)
-        stopped = stop(chosen, everything=asked.everything, by="this notebook")
+        chosen = self._chosen(asked)
+        for model in chosen:
+            model.stop("this notebook")
         if not asked.silent:
-            names = ", ".join(record.model for record in stopped)
+            names = ", ".join(f"{model.name} ({_gain(model)})" if _gain(model) else model.name for model in chosen)
             print(f"stopped {names}" if names else "nothing was running")  # noqa: T201
+
+    def _sleep(self, asked: Namespace) -> None:
+        chosen = self._chosen(asked)
+        for model in chosen:
+            model.sleep()
+        if not asked.silent:
+            print("\n".join(f"{model.name} is {model.nap}" for model in chosen) or "nothing was running")  # noqa: T201
+
+    def _chosen(self, asked: Namespace) -> list[Model]:
+        from gpumodels.manager import choose  # noqa: PLC0415
+
+        return choose(self._instance(asked.model, alive=True), everything=asked.everything)
 
     def _logs(self, asked: Namespace) -> None:
         from gpumodels.manager import handles  # noqa: PLC0415
@@ -105,7 +122,11 @@ class ModelMagics(Magics):
         from gpumodels.magics.binding import handle  # noqa: PLC0415
 
         held = handle(self.shell, name) if name else None
-        return name if held is None or (alive and not held.alive) else held.record.id
+        return name if held is None or (alive and not held.alive and not held.asleep) else held.record.id
+
+
+def _gain(model: Model) -> str:
+    return "" if model.nap is None else model.nap.gain
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, STOP
+from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, SLEEP, STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
 
-_PARSERS = {"load_model": LOAD, "models": MODELS, "stop_model": STOP, "model_logs": LOGS, "gpus": GPUS}
+_PARSERS = {
+    "load_model": LOAD,
+    "models": MODELS,
+    "stop_model": STOP,
+    "sleep_model": SLEEP,
+    "model_logs": LOGS,
+    "gpus": GPUS,
+}
+_WITH_VALUE = ("--gpu", "--engine", "--as", "--timeout", "--env", "--serve", "--keep", "--idle")
 #: `%load_model ct`, `load_model ct` (automagic) and `m = %load_model ct`, up to the cursor.
 _LINE = re.compile(rf"(?:^\s*%?|=\s*%)(?P<magic>{'|'.join(_PARSERS)})\s+(?:(?P<before>.*)\s)?(?P<word>\S*)$")
 
@@ -38,13 +46,13 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
 
 def _candidates(magic: str, before: list[str], word: str) -> Iterable[str]:
     previous = before[-1] if before else ""
-    if magic == "load_model" and previous in ("--gpu", "--engine", "--as", "--timeout", "--env", "--serve"):
+    if magic == "load_model" and previous in _WITH_VALUE:
         return _values(previous)
     if word.startswith("-"):
         return [option for option in _PARSERS[magic].options() if option not in before or option == "--env"]
     if magic == "load_model":
         return _folders(word) if word.startswith((".", "/", "~")) else _names()
-    return _loaded() if magic in ("stop_model", "model_logs") else []
+    return _loaded() if magic in ("stop_model", "sleep_model", "model_logs") else []
 
 
 def _values(option: str) -> list[str]:
@@ -52,6 +60,10 @@ def _values(option: str) -> list[str]:
         from gpumodels import engines  # noqa: PLC0415
 
         return ["auto", *engines.names()]
+    if option == "--keep":
+        return ["5m", "2h", "forever"]
+    if option == "--idle":
+        return ["10m", "1h", "never"]
     if option == "--serve":
         return ["127.0.0.1:8001", "127.0.0.1:0"]
     if option == "--gpu":

@@ -19,10 +19,13 @@ _DAY = 86400  # seconds
 class Listing:
     """A table that a notebook shows as HTML and a terminal as text."""
 
-    def __init__(self, records: Iterable[InstanceRecord], here: Owner) -> None:
-        """`here` is who asks: its models come first."""
-        ordered = sorted(records, key=lambda record: not _same(record.owner, here))
-        self._rows = [_row(record, here) for record in ordered]
+    def __init__(
+        self, records: Iterable[InstanceRecord], here: Owner, asleep: Iterable[tuple[InstanceRecord, str]] = ()
+    ) -> None:
+        """`here` is who asks: its models come first; those of it that sleep come with what is said of that."""
+        seen = [*asleep, *((record, _state(record)) for record in records)]
+        ordered = sorted(seen, key=lambda each: not _same(each[0].owner, here))
+        self._rows = [_row(record, state, here) for record, state in ordered]
 
     def __repr__(self) -> str:
         if not self._rows:
@@ -42,10 +45,14 @@ def _html_row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align: left">{escape(cell)}</{tag}>' for cell in cells) + "</tr>"
 
 
-def _row(record: InstanceRecord, here: Owner) -> tuple[str, ...]:
+def _state(record: InstanceRecord) -> str:
+    return record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
+
+
+def _row(record: InstanceRecord, state: str, here: Owner) -> tuple[str, ...]:
     owner = record.owner
     notebook = "this notebook" if _same(owner, here) else owner.notebook or f"process {owner.pid}"
-    return record.model, record.device, record.engine, record.state, notebook, _since(record.created)
+    return record.model, record.device, record.engine, state, notebook, _since(record.created)
 
 
 def _same(owner: Owner, here: Owner) -> bool:

@@ -36,6 +36,9 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
             env=dict(asked.env),
             cache=asked.cache,
             serve=asked.serve,
+            share=asked.share,
+            keep=asked.keep,
+            idle=asked.idle,
             in_place_of=before,
             report=shown,
         )

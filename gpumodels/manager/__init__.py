@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpumodels.manager.ahead import import_ahead
-    from gpumodels.manager.instances import handles, models, running, stop, stop_instance
-    from gpumodels.manager.loading import load
-    from gpumodels.manager.reporting import Report, SilentReport
+    from gpumodels.manager.instances import choose, handles, models, running, stop, stop_instance
+    from gpumodels.manager.loading import attach, load
+    from gpumodels.manager.reporting import Report, SilentReport, show_by
     from gpumodels.manager.sweeping import sweep
 
 _HOMES = {
     "Report": "reporting",
     "SilentReport": "reporting",
+    "attach": "loading",
+    "choose": "instances",
     "handles": "instances",
     "import_ahead": "ahead",
     "load": "loading",
     "models": "instances",
     "running": "instances",
+    "show_by": "reporting",
     "stop": "instances",
     "stop_instance": "instances",
     "sweep": "sweeping",
@@ -28,11 +31,14 @@ _HOMES = {
 __all__ = [
     "Report",
     "SilentReport",
+    "attach",
+    "choose",
     "handles",
     "import_ahead",
     "load",
     "models",
     "running",
+    "show_by",
     "stop",
     "stop_instance",
     "sweep",

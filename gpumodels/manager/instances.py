@@ -56,8 +56,15 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
         except UnknownRecordError:
             continue
         if _is_running(directory, record):
-            found.append(record if directory.ended is None else record.with_(state="stopping"))
+            found.append(_as_seen(directory, record))
     return sorted(found, key=lambda record: record.created)
+
+
+def _as_seen(directory: InstanceDirectory, record: InstanceRecord) -> InstanceRecord:
+    if directory.ended is not None:
+        return record.with_(state="stopping")
+    since = directory.kept_since
+    return record if since is None else record.with_(state="kept", kept_since=since)
 
 
 def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
@@ -97,13 +104,19 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
     `by` says who does, by default this notebook or program. Returns what was stopped. Raises ModelNotFound if that is
     none, or not clear.
     """
+    chosen = choose(name, everything=everything)
+    for model in chosen:
+        model.stop(by)
+    return [model.record for model in chosen]
+
+
+def choose(name: str | None, *, everything: bool = False) -> list[Model]:
+    """The models of this process that are meant, as for `stop`; raises ModelNotFound."""
     mine = models()
     chosen = [model for model in mine if everything or name is None or model.is_called(name)]
     if not everything:
         _check_choice(chosen, mine, name)
-    for model in chosen:
-        model.stop(by)
-    return [model.record for model in chosen]
+    return chosen
 
 
 def _check_choice(chosen: list[Model], mine: list[Model], name: str | None) -> None:

@@ -6,26 +6,21 @@ detached, so that the end of the notebook does not end it; if it is killed, the 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.lease.held import LeaseRefusedError
-from gpumodels.lease.places import write_atomically
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import RuntimeDirectory
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
-KEPT = "kept.json"
 _LOOK = 0.5  # seconds between two looks at who else holds the instance
 _SWEEP_AGAIN = 1.0  # seconds
 
@@ -56,13 +51,6 @@ def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
             os.close(write)
 
 
-def kept_since(directory: InstanceDirectory) -> float | None:
-    """Since when only its keeper holds the instance, in seconds since the epoch; None where others do."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return float(json.loads((directory.path / KEPT).read_text())["since"])
-    return None
-
-
 def _keep(instance_id: str, held: int) -> None:
     runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
     try:
@@ -75,12 +63,11 @@ def _keep(instance_id: str, held: int) -> None:
     while lease.leash_lives and directory.ended is None:
         if lease.others_hold:
             if alone_since is not None:
-                (directory.path / KEPT).unlink(missing_ok=True)
+                directory.unmark_kept()
             alone_since = None
         elif alone_since is None:
             alone_since = time.monotonic()
-            with suppress(OSError):
-                write_atomically(directory.path / KEPT, json.dumps({"since": time.time()}))
+            directory.mark_kept()
         elif time.monotonic() - alone_since >= (record.keep or 0):
             break
         time.sleep(_LOOK)

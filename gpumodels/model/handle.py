@@ -90,7 +90,7 @@ class Model:
 
     @property
     def nap(self) -> Nap | None:
-        """Since when it sleeps or last slept on this instance, and what that freed."""
+        """Since when it sleeps, or is stopped, and what that freed; None while it runs."""
         return self._stay.nap
 
     @property

@@ -1,4 +1,4 @@
-"""`Nap`: what a model that fell asleep gave back, measured."""
+"""`Nap`: what a model that fell asleep, or was stopped, gave back, measured."""
 
 from __future__ import annotations
 
@@ -36,12 +36,17 @@ class Nap:
         """Bytes of GPU memory that came back."""
         return None if self.before is None or self.after is None else self.before - self.after
 
-    def __str__(self) -> str:
-        text = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
+    @property
+    def gain(self) -> str:
+        """What came back, for display; "" where that is not known."""
         if self.freed is None or self.before is None:
-            return text
-        text += f", {devices.size(self.freed)} on {self.device} freed"
-        return text if self.freed >= _RETURNED * self.before else f"{text} of {devices.size(self.before)} so far"
+            return ""
+        of = "" if self.freed >= _RETURNED * self.before else f" of {devices.size(self.before)}, so far,"
+        return f"{devices.size(self.freed)}{of} on {self.device} freed"
+
+    def __str__(self) -> str:
+        since = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
+        return f"{since}, {self.gain}" if self.gain else since
 
 
 def measured(record: InstanceRecord, before: int | None, since: float) -> Nap:

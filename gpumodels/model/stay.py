@@ -58,8 +58,7 @@ class Stay:
 
     def drowsy(self) -> None:
         """See `watcher.Listener`: the last moment in which the memory that will be freed can be seen."""
-        with suppress(Exception):  # whatever the driver says, a model may sleep
-            self._before = memory_held(self.record)
+        self._before = self._memory()
 
     def over(self, *, asleep: bool) -> None:
         """See `watcher.Listener`."""
@@ -83,7 +82,7 @@ class Stay:
         """Give the memory back when no call runs any more. One that others use as well is left to them."""
         if self._watch is None or self.hold.shared:
             with self._lock:
-                self._before = None if self.hold.shared else memory_held(self.record)
+                self._before = self._memory()
                 self._lie_down()
         else:
             self._watch.ask_for_sleep()
@@ -98,21 +97,30 @@ class Stay:
         with self._lock:
             if self.gone is not None:
                 return
-            text = f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}."
+            slept = "" if self.nap is None else f" It was {self.nap}."
+            self.gone = ModelStopped(
+                f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}.{slept} "
+                f"Load it again with {self.record.load_line}."
+            )
             if self.nap is not None:
-                text += f" It was {self.nap}."
-            else:
-                self.last_lines = self.hold.instance.logs()
-            self.gone = ModelStopped(f"{text} Load it again with {self.record.load_line}.")
-            if self.nap is None:
-                self._close()
-                self.hold.end(by)
+                return
+            self.last_lines = self.hold.instance.logs()
+            before = self._memory()
+            self._close()
+            self.hold.end(by)
+            self.nap = measured(self.record, before, time.time())
 
     def logs(self, lines: int) -> str:
         """The last lines that the model server printed, also of one that has ended."""
         if self.gone is None and self.nap is None:
             return self.hold.instance.logs(lines)
         return "\n".join(self.last_lines.splitlines()[-lines:])
+
+    def _memory(self) -> int | None:
+        """What would be freed; None where others go on using it, or the driver cannot tell."""
+        with suppress(Exception):  # whatever the driver says, a model may end
+            return None if self.hold.shared else memory_held(self.record)
+        return None
 
     def _lie_down(self) -> None:
         """With the lock held, when the server has ended itself to sleep, or is left to others."""

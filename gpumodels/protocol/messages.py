@@ -54,14 +54,22 @@ SystemSharedMemoryUnregisterResponse = message_class("SystemSharedMemoryUnregist
 
 def set_parameters(message: Any, /, **values: bool | int | str) -> None:
     """Set InferParameters of a message that has some."""
+    parameters = message.parameters
     for name, value in values.items():
-        field = {bool: "bool_param", int: "int64_param", str: "string_param"}[type(value)]
-        setattr(message.parameters[name], field, value)
+        parameter = parameters[name]
+        if isinstance(value, str):
+            parameter.string_param = value
+        elif isinstance(value, bool):
+            parameter.bool_param = value
+        else:
+            parameter.int64_param = value
 
 
 def parameters(message: Any) -> dict[str, bool | int | float | str]:
     """Read the InferParameters of a message; those without a value are left out."""
-    found = {}
+    found: dict[str, bool | int | float | str] = {}
+    if not message.parameters:  # the most frequent case
+        return found
     for name, parameter in message.parameters.items():
         field = parameter.WhichOneof("parameter_choice")
         if field is not None:

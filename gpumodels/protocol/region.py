@@ -18,7 +18,7 @@ _STEP, _BIG_STEP = 64 << 10, 1 << 20  # sizes are rounded up to these, so that r
 
 
 _TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than what is sent, so often in a row, is let go
-_SMALL = 1 << 20  # bytes; one that is no larger never is
+_SMALL = 64 << 20  # bytes; one that is no larger waits for idle seconds, as a new one takes longer than a call
 
 
 class RegionError(ValueError):

@@ -13,7 +13,7 @@ export interface IRunningModel {
   readonly engine: string;
   /** ISO 8601. */
   readonly since: string;
-  readonly state: 'loading' | 'ready' | 'stopping';
+  readonly state: 'loading' | 'ready' | 'stopping' | 'kept';
 }
 
 /** Why a request failed, in the kinds that a user can do something about. */

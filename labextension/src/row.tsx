@@ -19,7 +19,9 @@ export function Row({ model, stopping, trouble, onStop, trans }: IRowProps): JSX
     ? trans.__('stopping…')
     : model.state === 'loading'
       ? trans.__('loading…')
-      : '';
+      : model.state === 'kept'
+        ? trans.__('kept')
+        : '';
   return (
     <li className="gpumodels-Row" data-model-id={model.id} aria-busy={stopping}>
       <div className="gpumodels-Row-head">
