@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ModelGone,
         ModelNotFound,
         ModelStopped,
+        SettingsError,
     )
     from gpumodels.manager import attach, load, running, stop
     from gpumodels.model import Model
@@ -69,6 +70,7 @@ __all__ = [
     "ModelNotFound",
     "ModelStopped",
     "Result",
+    "SettingsError",
     "__version__",
     "attach",
     "load",

@@ -36,9 +36,10 @@ def select(
 
     "auto" takes the device with the most free memory (the lowest index among equals) and is () where there is
     none: `why_none` says why. Of the devices on which `needed` has room, the policy "first-fit" takes the one of the
-    lowest index, "pack" the fullest, which leaves others whole. `allowed` are those to choose from, by default what the
-    administrator's allow-list leaves. `needed` is the free memory, in bytes, that the chosen devices must have together. `promised` are bytes by
-    device UUID that instances under way have not yet taken; they count as held. Nothing is locked here.
+    lowest index, "pack" the fullest, which leaves others whole. `allowed` are those to choose from, by default what
+    the administrator's allow-list leaves. `needed` is the free memory, in bytes, that the chosen devices must have
+    together. `promised` are bytes by device UUID that instances under way have not yet taken; they count as held.
+    Nothing is locked here.
 
     Raises DeviceError, saying which devices exist, for one that is unknown, ambiguous, named twice, outside
     `allowed`, in MIG mode or without the memory (naming with `holder` who has it).

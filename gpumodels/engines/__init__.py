@@ -7,7 +7,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from gpumodels.errors import EngineUnavailable
+from gpumodels import settings
+from gpumodels.errors import EngineUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from gpumodels.engines.base import Engine
@@ -29,11 +30,23 @@ def engine(name: str) -> Engine:
     for found in entry_points(group="gpumodels.engines", name=name):
         added: Engine = found.load()()
         return added
-    near = difflib.get_close_matches(name, names(), 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise EngineUnavailable(f"There is no engine {name!r}; {hint}There are: auto, {', '.join(names())}.")
+    raise EngineUnavailable(_unknown(name))
+
+
+def configured() -> str:
+    """The name of the engine that the settings say, or "auto"; raises SettingsError where there is none of that name."""
+    name = settings.settings().engine
+    if name != "auto" and name not in _BUILT_IN and name not in names():
+        raise SettingsError(f"{settings.origin('engine')}: {_unknown(name)}")
+    return name
 
 
 def names() -> list[str]:
     """The names of all engines, built-in ones first."""
     return [*_BUILT_IN, *sorted(found.name for found in entry_points(group="gpumodels.engines"))]
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, names(), 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"There is no engine {name!r}; {hint}There are: auto, {', '.join(names())}."

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpumodels import engines
 from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.lease import events, guard
 from gpumodels.manager import instances, reporting, serving, sharing
@@ -17,6 +18,7 @@ from gpumodels.manager.reporting import SilentReport
 from gpumodels.manager.request import check
 from gpumodels.manager.starting import Starting
 from gpumodels.model import Model
+from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,12 +62,10 @@ def load(
     `in_place_of`: a model that this one replaces; it is returned as it is if it already is what is asked for, and
     stopped before the new one starts if not.
 
-    Raises ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadRefused, LoadFailed,
-    LoadTimeout or LoadCancelled; nothing of the load is then left.
+    Raises SettingsError, ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadRefused,
+    LoadFailed, LoadTimeout or LoadCancelled; nothing of the load is then left.
     """
-    from gpumodels.settings import settings  # noqa: PLC0415  its library is for those who load
-
-    engine = settings().engine if engine is None else engine
+    engine = engines.configured() if engine is None else engine
     timeout = settings().timeout if timeout is None else timeout
     check(model, engine, timeout, {} if env is None else env)
     kept = seconds(model, "keep", keep, "forever")
@@ -97,12 +97,13 @@ def load(
         raise LoadCancelled(f"{model}: cancelled, nothing left") from None
 
 
-def attach(wanted: str, *, timeout: float = 600.0) -> Model:
+def attach(wanted: str, *, timeout: float | None = None) -> Model:
     """A handle on a model of this user that runs already: by its id, the start of one, or its name.
 
     The instance then ends with the last process that holds it. `timeout`, in seconds, is for one that still loads.
     Raises ModelNotFound where there is none or several, and what waiting for it raises.
     """
+    timeout = settings().timeout if timeout is None else timeout
     runtime = runtime_directory()
     record = sharing.named(runtime, wanted)
     for handle in instances.models():
@@ -146,8 +147,6 @@ def _again(asked: Asked, before: Request | None, handle: Model) -> None:
 
 
 def _idle(model: object, idle: float | str | None, keep: float | None) -> float | None:
-    from gpumodels.settings import settings  # noqa: PLC0415  its library is for those who load
-
     forever = keep is not None and math.isinf(keep)
     given = seconds(model, "idle", settings().idle if idle is None and not forever else idle, "never")
     return None if given is None or math.isinf(given) else given
