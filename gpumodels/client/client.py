@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 import os
 import socket
 import sys
@@ -20,6 +21,7 @@ from gpumodels.client.shared import Shared
 from gpumodels.client.ticket import Ticket
 from gpumodels.errors import CallError, CallTimeout, InputError, LoadFailed, LoadTimeout, ModelGone
 from gpumodels.protocol import files, frames, messages
+from gpumodels.protocol.bfloat16 import from_bits
 from gpumodels.protocol.metadata import read_signature
 from gpumodels.protocol.tensors import DATATYPES, storage
 from gpumodels.signature import SignatureError
@@ -72,7 +74,6 @@ class Client:
         self._lane = lane
         self._transport: Transport | None = None
         self._signature: Signature | None = None
-        self._shared = Shared()
         self._closed = False
         _clients.add(self)
 
@@ -122,7 +123,7 @@ class Client:
             raise ModelGone(f"the connection to {self.model} is closed: load it again")
         inputs, image = bind(signature, args, kwargs, self.model)
         request = messages.ModelInferRequest(model_name=self.model)
-        answers = self._transport.infer(request, inputs, self._shared, deadline, ticket or Ticket())
+        answers = self._transport.infer(request, inputs, _shared, deadline, ticket or Ticket())
         del inputs, args, kwargs
         given = 0
         try:
@@ -155,13 +156,22 @@ class Client:
         if spec is None:
             known = ", ".join(spec.name for spec in self.signature().inputs)
             raise InputError(f"{self.model} has no input {name!r}; its inputs are {known}")
-        datatype = DATATYPES.get(spec.dtype, "BYTES") if dtype is None else DATATYPES.get(np.dtype(dtype).name, "BYTES")
-        if datatype == "BYTES":
-            raise InputError(f"{self.model}: {spec} needs dtype=, the name of a number's type, for an array of its own")
         try:
-            return self._shared.empty(storage(datatype), tuple(shape))
+            given = spec.dtype if dtype is None else dtype
+            datatype = DATATYPES.get(given if isinstance(given, str) else np.dtype(given).name, "BYTES")
+            sizes = tuple(map(operator.index, shape))
+        except TypeError as error:
+            raise InputError(f"{self.model}: no array of {dtype} and the shape {shape} can be made: {error}") from None
+        if datatype == "BYTES" or min(sizes, default=0) < 0:
+            raise InputError(f"{self.model}: {spec} needs a shape of sizes and, if it declares none, a number's dtype=")
+        try:
+            array = _shared.empty(storage(datatype), sizes)
         except OSError as error:
-            raise CallError(f"{self.model}: no memory for {list(shape)} of {datatype}: {error.strerror}") from None
+            raise CallError(f"{self.model}: no memory for {list(sizes)} of {datatype}: {error.strerror}") from None
+        found = from_bits(array) if datatype == "BF16" else array
+        if not np.may_share_memory(found, array):
+            raise InputError(f"{self.model}: {spec}: numpy knows bfloat16 where the package ml_dtypes is installed")
+        return found
 
     def watch(self) -> Watch | None:
         """A connection that tells when the model server falls asleep; None where it does not do that."""
@@ -221,6 +231,9 @@ class Client:
     def _plain(self, result: Result) -> Any:
         return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
 
+
+#: One for all models, and whoever wakes: an array made for one may be given to another.
+_shared = Shared()
 
 #: Those that a forked child has to tell.
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
