@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpumodels import cli
+from gpumodels import catalog, cli
 from gpumodels.catalog import find, new
 from gpumodels.errors import ModelFolderError
 
@@ -33,7 +33,7 @@ def test_a_new_folder_is_a_model_that_draws_edges(tmp_path):
 
 
 def test_the_template_itself_is_a_model_folder():
-    assert find(Path(cli.catalog.__file__).parent / "template").name == "my-model"
+    assert find(Path(catalog.__file__).parent / "template").name == "my-model"
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path):

@@ -1,0 +1,82 @@
+"""Which commands there are, in the order of their help, and what becomes of errors in them.
+
+Commands import what they need when they run: `gpumodels --help` and completion must be quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gpumodels.cli import catalog, holding, instances, upkeep
+from gpumodels.errors import GpumodelsError
+
+_INTERRUPTED = 130  # as shells count: 128 + SIGINT
+
+
+class Commands(TyperGroup):
+    """All commands: a user's mistake in one is one line on stderr."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run the command; errors of ours become an exit status."""
+        try:
+            return super().invoke(ctx)
+        except GpumodelsError as error:
+            sys.stderr.write(f"gpumodels: {error}\n")
+            raise typer.Exit(_INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="GPU models in containers, for notebooks.",
+    rich_markup_mode=None,  # plain help: quick, and the same in a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from gpumodels import __version__  # noqa: PLC0415
+
+        typer.echo(f"gpumodels {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    context: typer.Context,
+    *,
+    version: Annotated[  # noqa: ARG001  (its callback answers)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+for _command in (
+    instances.ps,
+    instances.stop,
+    instances.logs,
+    holding.run,
+    holding.call,
+    catalog.models,
+    catalog.gpus,
+    catalog.new,
+    catalog.base_image,
+    upkeep.reap,
+    upkeep.prune,
+    upkeep.doctor,
+):
+    app.command()(_command)
+
+
+def command() -> Any:
+    """The whole command line as one command object."""
+    return typer.main.get_command(app)

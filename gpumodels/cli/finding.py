@@ -1,0 +1,39 @@
+"""Which instance somebody means who types an id, the beginning of one, or a model's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpumodels.lease.record import InstanceRecord, Owner
+
+
+def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
+    """The one of `known` that is meant; raises ModelNotFound where that is none, or not clear."""
+    found = meant(wanted, known)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelNotFound(f"{wanted!r} may be {_listed(found)}: give the id of one, or the beginning of it.")
+    running = f"Running: {_listed(known)}." if known else "Nothing runs."
+    raise ModelNotFound(f"No model {wanted!r} runs. {running}")
+
+
+def meant(wanted: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
+    """Those of `known` that may be meant: by id, else by name, else by how the id begins."""
+    by_id = [record for record in known if record.id == wanted]
+    by_name = [record for record in known if record.model == wanted]
+    return by_id or by_name or [record for record in known if wanted and record.id.startswith(wanted)]
+
+
+def whose(owner: Owner) -> str:
+    """The owner's notebook, or the process where there is none."""
+    return owner.notebook or f"process {owner.pid}"
+
+
+def _listed(records: Sequence[InstanceRecord]) -> str:
+    return ", ".join(f"{record.id} ({whose(record.owner)})" for record in records)

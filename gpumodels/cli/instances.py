@@ -1,0 +1,97 @@
+"""`ps`, `stop` and `logs`: what runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gpumodels.lease.record import InstanceRecord
+
+_BY = "the command line"
+
+
+def _ids(incomplete: str) -> list[str]:
+    """What a shell may complete an instance's id or name to."""
+    from gpumodels.manager import running  # noqa: PLC0415
+
+    words = {word for record in running() for word in (record.model, record.id)}
+    return sorted(word for word in words if word.startswith(incomplete))
+
+
+_WHICH = typer.Argument(
+    metavar="ID|NAME", help="An instance's id, the beginning of one, or a model's name.", autocompletion=_ids
+)
+
+
+def ps(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
+    """List your running models, of all notebooks and programs."""
+    from gpumodels.cli.listing import HEADINGS, described, row  # noqa: PLC0415
+    from gpumodels.manager import running  # noqa: PLC0415
+
+    told = described(running())
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    elif not told:
+        typer.echo("No model is running.")
+    else:
+        from gpumodels.cli.tables import show  # noqa: PLC0415
+
+        show(HEADINGS, map(row, told))
+
+
+def stop(
+    which: Annotated[list[str] | None, _WHICH] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every model of yours.")] = False,
+) -> None:
+    """Stop models and free their memory.
+
+    It does not matter which notebook or program loaded them; its next call says who stopped them.
+    """
+    if everything == bool(which):
+        raise typer.BadParameter("name what is to be stopped, or give --all", param_hint="ID|NAME")
+    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.manager import running  # noqa: PLC0415
+
+    known = running()
+    chosen = known if everything else list({(found := one(each, known)).id: found for each in which or ()}.values())
+    if not chosen:
+        typer.echo("nothing was running")
+    failed = [record for record in chosen if not _stopped(record)]
+    raise typer.Exit(1 if failed else 0)
+
+
+def _stopped(record: InstanceRecord) -> bool:
+    """Stop one; what cannot be stopped is told, and does not keep the others from it."""
+    from gpumodels.errors import EngineError  # noqa: PLC0415
+    from gpumodels.manager import stop_instance  # noqa: PLC0415
+
+    try:
+        stop_instance(record.id, by=_BY)
+    except KeyError:
+        typer.echo(f"{record.model} ({record.id}) had ended already")
+    except EngineError as error:
+        sys.stderr.write(f"gpumodels: {record.model} ({record.id}) was not stopped. {error}\n")
+        return False
+    else:
+        typer.echo(f"stopped {record.model} ({record.id}), {record.device}")
+    return True
+
+
+def logs(
+    which: Annotated[str, _WHICH],
+    *,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the model ends, or Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="How many lines of the past.")] = 40,
+) -> None:
+    """Show what a model server printed."""
+    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.manager.printed import follow_log, last_lines, with_logs  # noqa: PLC0415
+
+    record = one(which, with_logs())
+    for line in follow_log(record, lines) if follow else last_lines(record, lines):
+        typer.echo(line)

@@ -1,0 +1,37 @@
+"""Tables: drawn in a terminal, plain columns of text where the output is read by something else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def show(headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
+    """Print rows of text under headings. `styles` colours the columns, in a terminal that wants colours."""
+    printed = [[_printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        sys.stdout.write(_plain([list(headings), *printed]))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, style=styles[index] if index < len(styles) else "", overflow="fold")
+    for row in printed:
+        table.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def _plain(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in table)
+
+
+def _printable(text: str) -> str:
+    """What a name on somebody's disk may hold must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

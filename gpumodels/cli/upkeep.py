@@ -1,0 +1,121 @@
+"""`reap`, `prune` and `doctor`: the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpumodels.manager.prune import Prunable
+
+_REAPED_WITHIN = 15.0  # seconds
+
+
+def reap() -> None:
+    """Remove what nobody holds any more.
+
+    That is what a crash left: containers, processes, directories, shared memory. Loads do the same by themselves.
+    """
+    from gpumodels.manager.reaping import reap as reap_now  # noqa: PLC0415
+
+    found = reap_now(_REAPED_WITHIN)
+    for text in found.removed:
+        typer.echo(f"removed {text}")
+    for text in found.left:
+        typer.echo(f"not removed yet: {text}")
+    if found.trouble:
+        sys.stderr.write(f"gpumodels: containers were not looked at. {found.trouble}\n")
+    if not found.removed and not found.left:
+        typer.echo("nothing was left over")
+    raise typer.Exit(1 if found.left else 0)
+
+
+class Kind(Enum):
+    """What prune can be restricted to."""
+
+    IMAGES = "images"
+    ENVIRONMENTS = "environments"
+    WEIGHTS = "weights"
+
+
+def prune(
+    kinds: Annotated[list[Kind] | None, typer.Argument(help="What to look at.", show_default="all")] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove images, environments and weights.
+
+    What a running model uses stays. All of it is made, or fetched, again when it is needed.
+    """
+    from gpumodels.manager import prune as pruning  # noqa: PLC0415
+
+    with pruning.alone():
+        found = pruning.survey(kind.value for kind in kinds or Kind)
+        _show(found.items)
+        for text in found.troubles:
+            sys.stderr.write(f"gpumodels: {text}\n")
+        wanted = [item for item in found.items if not item.used_by]
+        if not wanted:
+            typer.echo("nothing to remove")
+        elif not dry_run and (yes or _agreed(wanted)):
+            _remove(wanted)
+
+
+def _show(items: Sequence[Prunable]) -> None:
+    from gpumodels.cli.tables import show  # noqa: PLC0415
+    from gpumodels.devices import size  # noqa: PLC0415
+
+    if items:
+        show(
+            ("kind", "name", "size", ""),
+            [
+                (item.kind, item.name, size(item.size), f"stays: {item.used_by}" if item.used_by else "")
+                for item in items
+            ],
+        )
+
+
+def _agreed(wanted: Sequence[Prunable]) -> bool:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is no terminal to ask on; give --yes, or --dry-run to look", param_hint="--yes")
+    return typer.confirm(f"Remove {len(wanted)} of these?")
+
+
+def _remove(wanted: Sequence[Prunable]) -> None:
+    from gpumodels.devices import size  # noqa: PLC0415
+    from gpumodels.manager import prune as pruning  # noqa: PLC0415
+
+    done = pruning.remove(wanted)
+    typer.echo(f"removed {done.removed}, {size(done.freed)} freed")
+    for text in done.troubles:
+        sys.stderr.write(f"gpumodels: {text}\n")
+    if done.troubles:
+        raise typer.Exit(1)
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
+    """Check this machine, and say how to mend it.
+
+    The status is 1 if something fails; a warning means that models run, with less.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from gpumodels.manager.doctor import checks  # noqa: PLC0415
+
+    findings = []
+    for finding in checks():
+        findings.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.status:4}  {finding.check}: {finding.text}")
+            if finding.mend:
+                typer.echo(f"      {finding.mend}")
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    raise typer.Exit(1 if any(finding.status == "fail" for finding in findings) else 0)
