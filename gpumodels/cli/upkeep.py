@@ -74,7 +74,7 @@ def _show(items: Sequence[Prunable]) -> None:
 
     if items:
         show(
-            ("kind", "name", "size", ""),
+            ("kind", "name", "frees", ""),
             [
                 (item.kind, item.name, size(item.size), f"stays: {item.used_by}" if item.used_by else "")
                 for item in items

@@ -1,0 +1,102 @@
+"""The images that we made, what they take and who uses them."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from docker.errors import APIError, ImageNotFound
+
+from gpumodels.engines.docker import daemon, labels
+from gpumodels.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Adding up what all images and containers take is slow where there are many.
+_COUNTED_WITHIN = 120
+_REMOVED_WITHIN = 60
+_NO_NAME = "<none>:<none>"
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image: its names, the bytes that no other image shares with it, and who uses it ("" for nobody)."""
+
+    id: str
+    names: tuple[str, ...]
+    model: str
+    size: int
+    used_by: str
+
+
+class Storage:
+    """What one daemon stores; raises EngineUnavailable where it does not answer."""
+
+    def __init__(self) -> None:
+        self._client = daemon.connect()
+        weakref.finalize(self, self._client.close)
+
+    def images(self) -> list[StoredImage]:
+        """Every image that we made for models, the largest first.
+
+        One that somebody built on ours bears our label as well, but not a name of ours: it is left out.
+        """
+        usage = self._usage()
+        users = self._users(usage["Containers"] or ())
+        found = []
+        for image in usage["Images"] or ():
+            model = (image.get("Labels") or {}).get(labels.MODEL)
+            names = tuple(name for name in image.get("RepoTags") or () if name != _NO_NAME)
+            if model is not None and all(_is_ours(name, model) for name in names):
+                size = max(0, image["Size"] - max(0, image["SharedSize"]))
+                found.append(StoredImage(image["Id"], names, model, size, users.get(image["Id"], "")))
+        return sorted(found, key=lambda image: -image.size)
+
+    def total(self) -> int:
+        """Bytes of all layers together."""
+        return int(self._usage()["LayersSize"])
+
+    def remove(self, image: StoredImage) -> None:
+        """Remove an image, silently if it is gone. Raises EngineError, also as long as something is made of it."""
+        with daemon.answering("an image was removed"), daemon.waiting(self._client, _REMOVED_WITHIN):
+            for name in image.names or (image.id,):
+                try:
+                    self._client.api.remove_image(name)
+                except ImageNotFound:
+                    continue
+                except APIError as error:
+                    if error.status_code == requests.codes.conflict:
+                        raise EngineError(f"Docker keeps it: {error.explanation}.") from None
+                    raise
+
+    def _usage(self) -> dict[str, Any]:
+        with daemon.answering("its images were counted"), daemon.waiting(self._client, _COUNTED_WITHIN):
+            usage: dict[str, Any] = self._client.df()
+            return usage
+
+    def _users(self, containers: Iterable[dict[str, Any]]) -> dict[str, str]:
+        """Who uses an image, by its id: containers in whatever state, and images that those are made of."""
+        found: dict[str, str] = {}
+        for container in containers:
+            name = str((container.get("Names") or [container["Id"][:12]])[0]).lstrip("/")
+            for image in (container["ImageID"], *self._ancestors(container["ImageID"])):
+                found.setdefault(image, f"container {name}")
+        return found
+
+    def _ancestors(self, image: str) -> list[str]:
+        with daemon.answering("an image was looked at"):
+            try:
+                steps: list[dict[str, Any]] = self._client.api.history(image)  # type: ignore[no-untyped-call]
+                return [step["Id"] for step in steps]
+            except ImageNotFound:  # somebody forced it away from under its container
+                return []
+
+
+def _is_ours(name: str, model: str) -> bool:
+    """Whether we gave that name: PREFIX/MODEL:HASH, whatever the prefix was."""
+    repository = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
+    return re.fullmatch(rf"(?:.*/)?{re.escape(repository)}(?:-environment)?:[0-9a-f]{{12}}", name) is not None

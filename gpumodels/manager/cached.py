@@ -1,0 +1,190 @@
+"""What lies in the cache (see `catalog.cache_dir`), how large it is, and who uses it.
+
+- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and half-made ones
+- `server/KEY`, `server/tmp*`: copies of the model server, and half-made ones
+- `weights/files/SHA256`, `weights/sets/HASH`: see `catalog.weights`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.catalog import cache_dir
+from gpumodels.lease.processes import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_UNFINISHED = ".making-"
+_DISTRIBUTION = re.compile(r"(.+?)-[^-]+\.dist-info")
+#: What every environment holds tells nothing of it.
+_EVERYWHERE = ("grpcio", "numpy", "protobuf", "typing_extensions")
+_NAMED = 4
+_BLOCK = 512  # bytes; the unit of st_blocks
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the cache: the bytes that its removal frees, and who uses it ("" for nobody)."""
+
+    kind: str
+    name: str
+    size: int
+    used_by: str
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+class Cached:
+    """The cache as it is now."""
+
+    def __init__(self) -> None:
+        self._top = cache_dir()
+        self._users = _users(self._top)
+
+    def environments(self) -> list[Part]:
+        """Environments, copies of the model server, and what was left half-made of them."""
+        found = []
+        for path in _directories(self._top / "environments"):
+            kind = "half-made" if _UNFINISHED in path.name else "environment"
+            name = f"environment {path.name}" if kind == "half-made" else f"{path.name} ({_contents(path)})"
+            found.append(self._part(kind, name, [path], path.with_suffix(".lock")))
+        idle: list[Path] = []
+        used: list[Path] = []
+        for path in _directories(self._top / "server"):
+            (used if self._user(path) else idle).append(path)
+        found += [self._part("model server", f"copy {path.name}", [path]) for path in used]
+        if idle:
+            found.append(self._part("model server", f"{len(idle)} copies" if len(idle) > 1 else "1 copy", idle))
+        return found
+
+    def weights(self) -> list[Part]:
+        """Files of weights, with the names that models know them by, and downloads that were broken off."""
+        top = self._top / "weights"
+        links = defaultdict[tuple[int, int], list[Path]](list)
+        for link in (top / "sets").rglob("*"):
+            if link.is_file() and not link.is_symlink():
+                links[_inode(link)].append(link)
+        found = []
+        for home in _directories(top / "files"):
+            data = home / "data"
+            if not data.is_file():
+                found.append(self._part("half-made", f"weights {home.name[:12]}", [home]))
+                continue
+            known = links.pop(_inode(data), [])
+            found.append(self._weights(", ".join(sorted({link.name for link in known})) or home.name[:12], home, known))
+        found += [self._weights(paths[0].name, None, paths) for paths in links.values()]
+        return found
+
+    def _weights(self, name: str, home: Path | None, links: list[Path]) -> Part:
+        sets = {self._top / "weights" / "sets" / _set_of(link): link for link in links}
+        used_by = next((user for each in sets if (user := self._user(each))), "")
+        where = [home] if home is not None else []
+        return Part("weights", name, _frees([*where, *links]), used_by, partial(_remove_weights, where, links))
+
+    def _part(self, kind: str, name: str, paths: list[Path], lock: Path | None = None) -> Part:
+        used_by = next((user for path in paths if (user := self._user(path))), "")
+        return Part(kind, name, _frees(paths), used_by, partial(_remove, paths, lock))
+
+    def _user(self, path: Path) -> str:
+        return self._users.get(str(path.relative_to(self._top)), "")
+
+
+def _directories(place: Path) -> list[Path]:
+    with suppress(FileNotFoundError):
+        return sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink())
+    return []
+
+
+def _contents(environment: Path) -> str:
+    """The distributions that set an environment apart, for people."""
+    names = {
+        match[1]
+        for path in environment.glob("lib/python*/site-packages/*.dist-info")
+        if (match := _DISTRIBUTION.fullmatch(path.name))
+    }
+    telling = sorted(names - set(_EVERYWHERE), key=str.lower)
+    if not telling:
+        return "numpy only"
+    return ", ".join(telling[:_NAMED]) + (f" and {len(telling) - _NAMED} more" if len(telling) > _NAMED else "")
+
+
+def _users(cache: Path) -> dict[str, str]:
+    """Who uses what of the cache, by its path inside: every running process names it.
+
+    A leash or model server in its command line or settings, a container among its mounts.
+    """
+    place = re.compile(re.escape(os.fsencode(cache)) + rb"/((?:environments|server|weights/sets)/[^/\0:\s]+)")
+    mounted = re.compile(rb"/(weights/sets/[0-9a-f]{64})\s")
+    found: dict[str, str] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        settings = _read(process / "environ")
+        names = place.findall(_read(process / "cmdline") + b"\0" + settings)
+        instance = re.search(rb"(?:^|\0)" + MARK.encode() + rb"=([^\0]+)", settings)
+        if instance:
+            names += mounted.findall(_read(process / "mountinfo"))
+        user = instance[1].decode(errors="replace") if instance else f"process {process.name}"
+        for name in names:
+            if instance or os.fsdecode(name) not in found:
+                found[os.fsdecode(name)] = user
+    return found
+
+
+def _read(file: Path) -> bytes:
+    with suppress(OSError):
+        return file.read_bytes()
+    return b""
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _set_of(link: Path) -> str:
+    """Which set a link lies in: its files may lie in directories of their own."""
+    return link.parts[link.parts.index("sets") + 1]
+
+
+def _frees(paths: Iterable[Path]) -> int:
+    """Bytes on the disk that the removal of all `paths` frees: of files that are linked elsewhere too, none."""
+    seen: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for top in paths:
+        for path in [top, *top.rglob("*")]:
+            with suppress(OSError):
+                status = path.lstat()
+                links = 1 if path.is_dir() and not path.is_symlink() else status.st_nlink
+                count = seen.get((status.st_dev, status.st_ino), (0, 0, 0))[0]
+                seen[status.st_dev, status.st_ino] = (count + 1, links, status.st_blocks * _BLOCK)
+    return sum(size for count, links, size in seen.values() if count >= links)
+
+
+def _remove(paths: Iterable[Path], lock: Path | None) -> None:
+    """Out of the way first, in one step, so that nobody meets half of it."""
+    for path in paths:
+        away = path if _UNFINISHED in path.name else path.with_name(f"{path.name}{_UNFINISHED}pruned")
+        if away != path:
+            path.rename(away)
+        shutil.rmtree(away)
+    if lock is not None:
+        lock.unlink(missing_ok=True)
+
+
+def _remove_weights(homes: Iterable[Path], links: Iterable[Path]) -> None:
+    for link in links:
+        link.unlink(missing_ok=True)
+        for parent in link.parents:  # what is empty now
+            if parent.name == "sets":
+                break
+            with suppress(OSError):
+                parent.rmdir()
+    _remove(homes, None)
