@@ -49,7 +49,7 @@ _PEER = "Triton, shared memory"
 _JUDGED = ("[224,224,3]", "[1080,1920,3]")
 _READY_WITHIN = 10.0  # seconds
 _AT_A_TIME = 50  # calls of one before the next has its turn
-_MODEL = Path(__file__).parent / "models" / "first"
+_MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
 
 ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}
 _LARGEST = max(array.nbytes for array in ARRAYS.values())
@@ -73,14 +73,14 @@ def memcpy() -> Callable[[Array], float]:
 
 def in_place(model: Model) -> Contestant:
     """Timed with arrays that lie where the model server sees them."""
-    arrays = {name: model.empty("x", shape) for name, shape in SHAPES.items()}
+    arrays = {name: model.empty("image", shape) for name, shape in SHAPES.items()}
     return lambda name, calls: times(model, arrays[name], calls)
 
 
 @contextlib.contextmanager
 def by_grpc(model: Model) -> Iterator[Callable[[Array], float]]:
     """The same model, called without the lane."""
-    directory = model._hold.directory.socket  # noqa: SLF001  what a load gives its client
+    directory = model._stay.hold.directory.socket  # noqa: SLF001  what a load gives its client
     client = Client(directory, Path(model.record.shared_memory), model.name, lane=False)
     with contextlib.closing(client):
         client.wait_ready(time.monotonic() + _READY_WITHIN, lambda: None)
