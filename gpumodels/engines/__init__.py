@@ -34,7 +34,7 @@ def engine(name: str) -> Engine:
 
 
 def configured() -> str:
-    """The name of the engine that the settings say, or "auto"; raises SettingsError where there is none of that name."""
+    """The name of the engine that the settings say; raises SettingsError where there is none of that name."""
     name = settings.settings().engine
     if name != "auto" and name not in _BUILT_IN and name not in names():
         raise SettingsError(f"{settings.origin('engine')}: {_unknown(name)}")
