@@ -38,13 +38,10 @@ def find(client: DockerClient, progress: Progress) -> str:
 
     Raises BaseImageUnavailable, saying how to make one.
     """
-    configured = settings().base_image
+    if here := present(client):
+        return here
+    wanted = settings().base_image or PULLED
     with daemon.answering("a base image was looked for"):
-        for name in [configured] if configured else [made(), PULLED]:
-            with suppress(ImageNotFound):
-                client.images.get(name)
-                return name
-        wanted = configured or PULLED
         try:
             _pull(client, wanted, progress)
         except APIError as error:
@@ -53,6 +50,17 @@ def find(client: DockerClient, progress: Progress) -> str:
                 "one with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
             ) from error
     return wanted
+
+
+def present(client: DockerClient) -> str:
+    """The name of the base image that is here and would be used; "" where none is."""
+    configured = settings().base_image
+    with daemon.answering("a base image was looked for"):
+        for name in [configured] if configured else [made(), PULLED]:
+            with suppress(ImageNotFound):
+                client.images.get(name)
+                return name
+    return ""
 
 
 def made() -> str:

@@ -63,6 +63,11 @@ def connect() -> DockerClient:
     return client
 
 
+def address() -> str:
+    """Where the daemon is reached; raises EngineUnavailable where that cannot be found out."""
+    return str(_settings()["base_url"])
+
+
 def _settings() -> dict[str, Any]:
     """Address and TLS of the daemon, found as the CLI finds them: DOCKER_HOST, DOCKER_CONTEXT, the current context."""
     if os.environ.get("DOCKER_HOST"):

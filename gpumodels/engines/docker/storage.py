@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from docker.errors import APIError, ImageNotFound
 
-from gpumodels.engines.docker import daemon, labels
+from gpumodels.engines.docker import base_image, daemon, labels
 from gpumodels.errors import EngineError
 
 if TYPE_CHECKING:
@@ -100,3 +100,36 @@ def _is_ours(name: str, model: str) -> bool:
     """Whether we gave that name: PREFIX/MODEL:HASH, whatever the prefix was."""
     repository = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
     return re.fullmatch(rf"(?:.*/)?{re.escape(repository)}(?:-environment)?:[0-9a-f]{{12}}", name) is not None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to know of a daemon that answers."""
+
+    version: str
+    address: str
+    daemon: daemon.Daemon
+    #: Where it keeps images and containers, on its machine.
+    root: str
+    #: The base image that models would be built on; "" where none is here.
+    base_image: str
+    #: Whether it runs where this machine's files are not.
+    elsewhere: bool
+
+
+def report() -> Report:
+    """Ask the daemon; raises EngineUnavailable."""
+    client = daemon.connect()
+    try:
+        with daemon.answering("it was asked what it is"):
+            info: dict[str, Any] = client.info()
+        return Report(
+            version=str(info.get("ServerVersion", "unknown")),
+            address=daemon.address(),
+            daemon=daemon.inspect(client),
+            root=str(info.get("DockerRootDir", "")),
+            base_image=base_image.present(client),
+            elsewhere="Docker Desktop" in str(info.get("OperatingSystem", "")),
+        )
+    finally:
+        client.close()

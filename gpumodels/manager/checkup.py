@@ -1,0 +1,90 @@
+"""The doctor's checks of Docker and of Jupyter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels import devices
+from gpumodels.errors import GpumodelsError
+from gpumodels.manager.doctor import Finding, Status, guarded, in_two
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpumodels.engines.docker.storage import Report
+
+_SOCKET = Path("/var/run/docker.sock")
+_ROOM_FOR_IMAGES = 5 * 10**9  # bytes
+_TOOLKIT = (
+    "Install the NVIDIA container toolkit, then `nvidia-ctk runtime configure --runtime=docker` and restart Docker; "
+    "or use `--engine process`."
+)
+
+
+def docker() -> Iterator[Finding]:
+    """Reaching it, GPUs in containers, the base image, its disk. Without Docker models run in local processes."""
+    from gpumodels.engines.docker import storage  # noqa: PLC0415
+
+    try:
+        found = storage.report()
+    except GpumodelsError as error:
+        wanted = bool(os.environ.get("DOCKER_HOST")) or _SOCKET.exists() or shutil.which("docker") is not None
+        yield Finding("Docker", "fail" if wanted else "warn", *in_two(str(error)))
+        return
+    yield from guarded("Docker", lambda: _engine(found))
+    yield from guarded("GPUs in containers", lambda: _gpus(found))
+    yield from guarded("base image", lambda: _base_image(found))
+    yield from guarded("Docker's disk", lambda: _disk(found))
+
+
+def _engine(found: Report) -> tuple[Status, str, str]:
+    text = f"Engine {found.version} at {found.address}" + (", rootless" if found.daemon.rootless else "")
+    if found.elsewhere:
+        return "warn", f"{text} does not see this machine's files", "Models run in local processes: `--engine process`."
+    return "ok", text, ""
+
+
+def _gpus(found: Report) -> tuple[Status, str, str]:
+    if not devices.devices():
+        return "ok", f"no GPU to give (by {found.daemon.gpu_access})", ""
+    if found.daemon.gpu_access == "none":
+        return "fail", "Docker knows neither CDI devices nor the nvidia runtime", _TOOLKIT
+    return "ok", f"by {found.daemon.gpu_access}", ""
+
+
+def _base_image(found: Report) -> tuple[Status, str, str]:
+    if found.base_image:
+        return "ok", f"{found.base_image} is here", ""
+    mend = "The first load pulls it. Without a registry: `gpumodels base-image`, as root."
+    return "warn", "none is here yet", mend
+
+
+def _disk(found: Report) -> tuple[Status, str, str]:
+    try:
+        free = shutil.disk_usage(found.root).free
+    except OSError:  # not for this user to see
+        return "ok", f"{found.root} cannot be seen from here", ""
+    if free < _ROOM_FOR_IMAGES:
+        return "warn", f"{found.root}: only {devices.size(free)} free", "`gpumodels prune images` removes unused ones."
+    return "ok", f"{found.root}, {devices.size(free)} free", ""
+
+
+def jupyter() -> tuple[Status, str, str]:
+    """Whether the Jupyter of this Python shows the sidebar."""
+    from jupyter_core.paths import jupyter_config_path, jupyter_path  # noqa: PLC0415
+    from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415
+
+    configured = ExtensionConfigManager(read_config_path=jupyter_config_path())
+    enabled = configured.get_jpserver_extensions()  # type: ignore[no-untyped-call]
+    lab = [place for place in jupyter_path("labextensions") if Path(place, "gpumodels", "package.json").is_file()]
+    where = f"the Jupyter of {sys.prefix}"
+    if not enabled.get("gpumodels"):
+        mend = "`jupyter server extension enable gpumodels`, in the environment that Jupyter runs in."
+        return "warn", f"{where} does not load gpumodels' server extension, so it has no sidebar", mend
+    if not lab:
+        return "warn", f"{where} has no gpumodels sidebar", "Install gpumodels there with Node 20, which builds it."
+    return "ok", f"{where} loads gpumodels", ""

@@ -1,0 +1,204 @@
+"""What gpumodels needs of this machine, checked one by one, each with how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gpumodels import catalog, devices
+from gpumodels.devices.allowlist import admitted
+from gpumodels.devices.inventory import driver_trouble
+from gpumodels.devices.nvml import NotAvailable, read
+from gpumodels.errors import GpumodelsError, SettingsError
+from gpumodels.lease.places import filesystem
+from gpumodels.lease.runtime import SHARED_MEMORY
+from gpumodels.manager.place import runtime_directory
+from gpumodels.settings import KEYS, origin, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: "fail": models cannot run, or not as was asked for; "warn": they run, with less.
+Status = Literal["ok", "warn", "fail"]
+
+_MB, _GB = 10**6, 10**9
+#: Bytes that should be free: a log and a few files, an environment or two, a picture or two on their way.
+_ROOM_FOR_LOGS, _ROOM_FOR_ENVIRONMENTS, _ROOM_FOR_TENSORS = 50 * _MB, 2 * _GB, 64 * _MB
+_ENDS_WITHIN = 10  # seconds, for a Python that only enters a namespace
+_NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI's number of the vendor, and the first byte of the class
+
+_ENTER = "import os; from gpumodels.lease import namespace; namespace.enter(); print(os.getpid())"
+_NAMESPACES = (
+    "As root: `sysctl kernel.unprivileged_userns_clone=1`, `sysctl user.max_user_namespaces=10000`, or, on Ubuntu, "
+    "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`."
+)
+_LARGE_TENSORS_AS_COPIES = "Models run; large inputs and outputs are copied once more."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `mend` says what to do where there is something to do."""
+
+    check: str
+    status: Status
+    text: str
+    mend: str = ""
+
+
+def checks() -> Iterator[Finding]:
+    """Every check, as it is made; none raises."""
+    from gpumodels.manager import checkup  # noqa: PLC0415  Docker and Jupyter, which take a while to import
+
+    for check, look in (
+        ("versions", _versions),
+        ("settings", _settings),
+        ("runtime directory", _runtime_directory),
+        ("cache", _cache),
+        ("shared memory", _shared_memory),
+        ("sealed memory", _sealed_memory),
+        ("process engine", _process_engine),
+        ("namespaces", _namespaces),
+        ("GPU driver", _gpu_driver),
+    ):
+        yield from guarded(check, look)
+    yield from checkup.docker()
+    yield from guarded("Jupyter", checkup.jupyter)
+
+
+def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:
+    """The finding of one check; an error of ours is what it found, and any other must not hide the other checks."""
+    try:
+        status, text, mend = look()
+    except GpumodelsError as error:
+        status, (text, mend) = "fail", in_two(str(error))
+    except Exception as error:  # noqa: BLE001
+        status, text, mend = "fail", f"could not be checked ({type(error).__name__}: {error})", ""
+    yield Finding(check, status, text, mend)
+
+
+def in_two(message: str) -> tuple[str, str]:
+    """Our messages say what is wrong first, then what to do."""
+    text, _, mend = message.partition(". ")
+    return text.rstrip("."), mend
+
+
+def _versions() -> tuple[Status, str, str]:
+    from gpumodels import __version__  # noqa: PLC0415
+
+    return "ok", f"gpumodels {__version__}, Python {platform.python_version()}, Linux {platform.release()}", ""
+
+
+def _settings() -> tuple[Status, str, str]:
+    try:
+        settings()
+    except SettingsError as error:
+        return "fail", str(error).rstrip("."), "Mend that line, or remove it; docs/settings.md lists all settings."
+    given = [f"{key} by {where.partition(': ')[0]}" for key in KEYS if (where := origin(key))]
+    return "ok", "; ".join(given) or "all are the defaults", ""
+
+
+def _runtime_directory() -> tuple[Status, str, str]:
+    path = runtime_directory().path
+    free = shutil.disk_usage(path).free
+    text = f"{path}, mode {path.stat().st_mode & 0o777:o}, {filesystem(path) or 'unknown filesystem'}"
+    if free < _ROOM_FOR_LOGS:
+        return "fail", f"{text}: only {devices.size(free)} free", "Free some space there, or set runtime_dir."
+    return "ok", f"{text}, {devices.size(free)} free", ""
+
+
+def _cache() -> tuple[Status, str, str]:
+    path = catalog.cache_dir()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return "fail", f"{there} cannot be written", "Make it writable, or set XDG_CACHE_HOME to another place."
+    free = shutil.disk_usage(there).free
+    if free < _ROOM_FOR_ENVIRONMENTS:
+        mend = "Free some space (`gpumodels prune` removes what no model uses), or set XDG_CACHE_HOME."
+        return "warn", f"{path}: only {devices.size(free)} free", mend
+    return "ok", f"{path}, {devices.size(free)} free", ""
+
+
+def _shared_memory() -> tuple[Status, str, str]:
+    if not os.access(SHARED_MEMORY, os.W_OK):
+        return "warn", f"{SHARED_MEMORY} cannot be written", _LARGE_TENSORS_AS_COPIES
+    usage = shutil.disk_usage(SHARED_MEMORY)
+    text = f"{SHARED_MEMORY} has {devices.size(usage.total)}, {devices.size(usage.free)} free"
+    if usage.total <= _ROOM_FOR_TENSORS:
+        mend = f"`mount -o remount,size=8g {SHARED_MEMORY}` as root; in a container, start it with `--shm-size 8g`."
+        return "warn", text, mend
+    if usage.free < _ROOM_FOR_TENSORS:
+        return "warn", text, f"`ls -l {SHARED_MEMORY}` shows what takes it."
+    return "ok", text, ""
+
+
+def _sealed_memory() -> tuple[Status, str, str]:
+    from gpumodels.protocol import region  # noqa: PLC0415
+
+    try:
+        region.create("doctor", 1)
+    except (OSError, AttributeError) as error:
+        return "warn", f"memfd_create with seals does not work ({error})", _LARGE_TENSORS_AS_COPIES
+    return "ok", "memfd_create with seals works", ""
+
+
+def _process_engine() -> tuple[Status, str, str]:
+    from gpumodels import engines  # noqa: PLC0415
+
+    engines.engine("process").check()
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415
+
+        return "ok", f"uv at {find_uv_bin()}", ""
+    except (ImportError, FileNotFoundError):
+        return "fail", "uv, which came with gpumodels, is gone", "`pip install uv`"
+
+
+def _namespaces() -> tuple[Status, str, str]:
+    package_root = str(Path(__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", _ENTER], env={**os.environ, "PYTHONPATH": package_root}, capture_output=True, text=True,
+        timeout=_ENDS_WITHIN, check=False,
+    )  # fmt: skip
+    if ran.stdout.strip() == "1":
+        return "ok", "a local model runs in a PID namespace of its own", ""
+    return "warn", "this user may make no PID namespace: a local model's processes are ended one by one", _NAMESPACES
+
+
+def _gpu_driver() -> tuple[Status, str, str]:
+    if trouble := driver_trouble():
+        if not _nvidia_hardware():
+            return "ok", f"no NVIDIA GPU here: models run on the CPU ({trouble})", ""
+        return (
+            "fail",
+            f"there is an NVIDIA GPU, but {trouble}",
+            "Install NVIDIA's driver, and see that nvidia-smi works.",
+        )
+    known = devices.devices()
+    text = f"driver {_driver_version()}, {', '.join(f'{device.label} {device.name}' for device in known)}"
+    if not admitted(known):
+        return "warn", f"{text}: none is allowed, {devices.why_none()}", "Ask whoever set CUDA_VISIBLE_DEVICES."
+    return "ok", text, ""
+
+
+def _driver_version() -> str:
+    try:
+        return str(read(lambda ask: ask("nvmlSystemGetDriverVersion")))
+    except NotAvailable:
+        return "unknown"
+
+
+def _nvidia_hardware() -> bool:
+    def says(device: Path, file: str, begins: str) -> bool:
+        try:
+            return (device / file).read_text().startswith(begins)
+        except OSError:
+            return False
+
+    found = Path("/sys/bus/pci/devices").glob("*")
+    return any(says(device, "vendor", _NVIDIA) and says(device, "class", _DISPLAY) for device in found)
