@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from gpumodels.errors import GpumodelsError
 from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, SLEEP, STOP
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
     line = _LINE.search(context.text_until_cursor)
     if line is None:
         return {"completions": []}
-    words = _candidates(line["magic"], (line["before"] or "").split(), line["word"])
+    words: Iterable[str] = ()
+    with suppress(GpumodelsError):  # such as wrong settings, which the magic itself will tell
+        words = _candidates(line["magic"], (line["before"] or "").split(), line["word"])
     return {
         "completions": [SimpleCompletion(text) for text in words if text.startswith(line["word"])],
         "matched_fragment": line["word"],
