@@ -79,13 +79,12 @@ def _variable(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
+    from gpumodels.settings import duration  # noqa: PLC0415  its library is for those who load
+
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -96,13 +95,13 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _load() -> Arguments:
-    parser = Arguments("load_model", "Load a model and bind it to its name and to `model`.")
+    parser = Arguments("load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may say other defaults.")
     add: Callable[..., object] = parser.add_argument
     add("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
     add("--gpu", default="auto", help="0, 0,1, the start of a UUID, auto, auto:2 or none (default: auto)")
     add("--as", dest="variable", metavar="VAR", type=_variable, help="bind this variable only")
-    add("--engine", help="docker, process or auto (default: as in settings.toml, else auto)")
-    add("--timeout", type=_seconds, metavar="SECONDS", help="for starting and loading (default: 600)")
+    add("--engine", help="docker, process or auto (default: auto)")
+    add("--timeout", type=_seconds, metavar="TIME", help="90s, 10m: for starting and loading (default: 10m)")
     add("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="set it for the model server")
     add("--serve", metavar="HOST:PORT", help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)")
     add("--share", action="store_true", help="use what another notebook has loaded, if it is the same")
