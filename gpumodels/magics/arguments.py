@@ -95,7 +95,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _load() -> Arguments:
-    parser = Arguments("load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may say other defaults.")
+    parser = Arguments(
+        "load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may say other defaults."
+    )
     add: Callable[..., object] = parser.add_argument
     add("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
     add("--gpu", default="auto", help="0, 0,1, the start of a UUID, auto, auto:2 or none (default: auto)")

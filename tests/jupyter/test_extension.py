@@ -59,3 +59,11 @@ async def test_an_unusable_runtime_directory_keeps_no_jupyter_from_starting(unus
         await jp_fetch("gpumodels", "api", "models")
     assert refused.value.code == 500
     assert "GPUMODELS_RUNTIME_DIR" in json.loads(refused.value.response.body)["message"]
+
+
+async def test_wrong_settings_keep_nobody_from_seeing_what_runs(runtime, jp_fetch, tmp_path):
+    place = tmp_path / "config" / "gpumodels"
+    place.mkdir(parents=True)
+    (place / "settings.toml").write_text('engin = "docker"\nidle = ')
+    answer = await jp_fetch("gpumodels", "api", "models")
+    assert json.loads(answer.body) == {"models": []}

@@ -69,6 +69,13 @@ def test_nothing_where_anything_goes(tab):
     assert tab.complete("%load_model ctpn --as ec") == []
 
 
+def test_nothing_while_settings_are_wrong(tab):
+    tab.ok("import os; os.environ['GPUMODELS_IDLE'] = 'soon'")
+    assert tab.complete("%load_model ec") == []
+    tab.ok("del os.environ['GPUMODELS_IDLE']")
+    assert tab.complete("%load_model ec") == ["%load_model echo"]
+
+
 def test_running_models_behind_stop_model(tab):
     tab.ok(f"{ECHO};")
     assert tab.complete("%stop_model ") == ["%stop_model echo"]

@@ -13,6 +13,7 @@ import pytest
 
 from gpumodels import catalog
 from gpumodels.engines import engine
+from gpumodels.engines.docker import base_image
 from gpumodels.errors import BuildFailed, LoadCancelled
 from gpumodels.manager import load
 from tests.integration.docker.conftest import PREFIX
@@ -72,6 +73,15 @@ def test_no_cache_builds_anew_with_progress_and_leaves_no_old_image(
 
 def test_name_that_docker_would_not_take_is_built(folder: MakeFolder, report: Recorded) -> None:
     assert build(folder("odd._name-"), report).startswith(f"gpumodels/{PREFIX}odd-name:")
+
+
+def test_images_are_named_as_the_settings_say(
+    folder: MakeFolder, report: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPUMODELS_BASE_IMAGE", base_image.made())
+    monkeypatch.setenv("GPUMODELS_IMAGE_PREFIX", "registry.lab:5000/vision/own")
+    assert build(folder("prefixed"), report).startswith(f"registry.lab:5000/vision/own/{PREFIX}prefixed:")
+    assert base_image.made() == "registry.lab:5000/vision/own/base:bookworm"
 
 
 def test_failed_build_shows_the_steps_last_lines_and_leaves_nothing(
