@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -52,7 +53,7 @@ def _clear(path):
     held.release_all()
     for key in [key for key in guard._guards if key[1] == path]:
         with guard._guards.pop(key) as process:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
     until(lambda: sweep(RuntimeDirectory(path)), within=30)
 
 

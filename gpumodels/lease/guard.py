@@ -2,8 +2,8 @@
 
 The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a
 paused one, directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so
-that killing the kernel's whole process group misses it, and it waits out an engine that is down. If it is killed as
-well, the next load sweeps.
+that killing the kernel's whole process group misses it, and it waits out an engine that is down. A second one stands
+behind it and takes over when it is killed; if both are, the next load sweeps.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ from gpumodels.lease.processes import wait_for_death
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gpumodels.lease.runtime import RuntimeDirectory
+
 _ensuring = threading.Lock()  # threads that load at once need one guard
 #: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
 
 
-def ensure(module: str, runtime_directory: Path) -> None:
+def ensure(module: str, runtime: RuntimeDirectory) -> None:
     """Start this process's guard, `python -m MODULE`, unless it runs; `module` calls `watch`.
 
     It inherits a descriptor of this process, so that a reused process id can never be taken for it.
     """
-    key = (os.getpid(), runtime_directory)
+    key = (os.getpid(), runtime.path)
     with _ensuring:
         running = _guards.get(key)
         if running is None or running.poll() is not None:
-            _guards[key] = _start(module, runtime_directory)
+            _guards[key] = _start(module, runtime)
 
 
-def _start(module: str, runtime_directory: Path) -> subprocess.Popen[bytes]:
+def _start(module: str, runtime: RuntimeDirectory) -> subprocess.Popen[bytes]:
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
     pidfd = os.pidfd_open(os.getpid())
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", module, str(pidfd), str(os.getpid())],
-            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime_directory)},
+            [sys.executable, "-m", module, str(pidfd), str(os.getpid()), runtime.identity],
+            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -72,10 +74,33 @@ def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     wait_for_death(pidfd)
+    until_done(sweep)
+
+
+def until_done(sweep: Callable[[], bool]) -> None:
+    """Call `sweep`, at longer and longer pauses, until it says that all is swept."""
     pause = 0.05
     while not _swept(sweep):
         time.sleep(pause)
         pause = min(1.3 * pause, 2.0)
+
+
+def fork_second(*only_first: int) -> int:
+    """Fork one that takes over when this process dies: there 0 is returned, then, and here its process id, at once.
+
+    Who has done its work kills its second. This process must be without threads; the descriptors `only_first` are
+    not the second's.
+    """
+    first = os.pidfd_open(os.getpid())
+    second = os.fork()
+    if second == 0:
+        for descriptor in only_first:
+            os.close(descriptor)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        wait_for_death(first)
+    os.close(first)
+    return second
 
 
 def _swept(sweep: Callable[[], bool]) -> bool:

@@ -67,11 +67,14 @@ class Lease:
             return entry is not None and _leash_lives(entry[0][0])
 
     @property
-    def others_hold(self) -> bool:
-        """Whether another process holds it as well."""
+    def others_use(self) -> bool:
+        """Whether somebody else holds it as well, and does not only keep it for others."""
         with _TABLE_LOCK:
             entry = _held_here(self.key)
-            return entry is not None and _lease_state(entry[0][0], self.path.parent.name) is LeaseState.HELD
+            if entry is None:
+                return False
+            descriptors, names = entry
+            return bool(names - {self.name}) or _used(descriptors[0], self.path.parent.name)
 
     def release(self) -> None:
         """Let go; with the last hold in this process the lock goes too. A forked child holds, and drops, nothing."""
@@ -110,16 +113,17 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
             if owner is not None:
                 os.fchown(fd, *owner)
             locks.take_record_lock(fd)
+            locks.take_record_lock(fd, locks.USE)
             return _enter(path, fd)
         except BaseException:
             os.close(fd)
             raise
 
 
-def join(path: Path) -> Lease:
-    """Hold an instance that already runs. The caller holds the gate; raises LeaseRefusedError, never waits.
+def join(path: Path, *, use: bool = True) -> Lease:
+    """Hold an instance that already runs, to `use` it or to keep it for others.
 
-    The leash may be about to wake: the lock must be granted at once, on the file that `path` still names, with the
+    The caller holds the gate; raises LeaseRefusedError, never waits. The leash may be about to wake: the lock must be granted at once, on the file that `path` still names, with the
     leash alive.
     """
     with _TABLE_LOCK:
@@ -135,6 +139,8 @@ def join(path: Path) -> Lease:
             raise LeaseRefusedError(f"{path} is gone") from None
         try:
             _verify(fd, path, key)
+            if use:
+                locks.take_record_lock(fd, locks.USE)
             return _enter(path, fd)
         except BaseException:
             os.close(fd)
@@ -178,21 +184,27 @@ def leash_lives(path: Path) -> bool:
     return _probe(path)[1]
 
 
-def _probe(path: Path) -> tuple[LeaseState, bool]:
+def in_use(path: Path) -> bool:
+    """Whether anybody uses the instance, and not only keeps it for others."""
+    return _probe(path)[2]
+
+
+def _probe(path: Path) -> tuple[LeaseState, bool, bool]:
     with _TABLE_LOCK:  # nobody may come to hold what is being probed: closing the probe would drop the new lock
         try:
             found = os.stat(path, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            return LeaseState.FREE, False
+            return LeaseState.FREE, False, False
         entry = _held_here((found.st_dev, found.st_ino))
         if entry is not None:
-            return LeaseState.HELD, _leash_lives(entry[0][0])
+            return LeaseState.HELD, _leash_lives(entry[0][0]), True
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            return LeaseState.FREE, False
+            return LeaseState.FREE, False, False
         try:
-            return _lease_state(fd, path.parent.name), _leash_lives(fd)
+            name = path.parent.name
+            return _lease_state(fd, name), _leash_lives(fd), _used(fd, name)
         finally:
             os.close(fd)
 
@@ -203,6 +215,11 @@ def _lease_state(fd: int, directory: str) -> LeaseState:
     if found is None or processes.belongs(found.pid, directory.removeprefix(SWEPT)):
         return LeaseState.FREE
     return LeaseState.HELD if found.kind == fcntl.F_RDLCK else LeaseState.ENDING
+
+
+def _used(fd: int, directory: str) -> bool:
+    found = locks.conflicting_lock(fd, locks.USE)
+    return found is not None and not processes.belongs(found.pid, directory.removeprefix(SWEPT))
 
 
 def _leash_lives(fd: int) -> bool:

@@ -1,8 +1,9 @@
 """The three kinds of file lock that leases are made of, as thin wrappers over fcntl(2) and flock(2).
 
-Two bytes of a lease file are lockable. Byte `LEASE` is held shared by every process that wants the instance,
+Three bytes of a lease file are lockable. Byte `LEASE` is held shared by every process that wants the instance,
 as a *record* lock: it dies with the process and forked children do not inherit it. Byte `LEASH` is held by the
-leash, as an *open file description* lock, for as long as the leash lives.
+leash, as an *open file description* lock, for as long as the leash lives. Byte `USE` is held as `LEASE` is, by
+those who use the instance and do not only keep it for others.
 
 Source: fcntl(2), "Advisory record locking" and "Open file description locks".
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEASE, LEASH = 0, 1
+LEASE, LEASH, USE = 0, 1, 2
 
 # struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid, padded to 32 bytes.
 _FLOCK = "hhqqi4x"
@@ -30,10 +31,10 @@ def _request(kind: int, byte: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
 
 
-def take_record_lock(fd: int) -> bool:
-    """Hold the lease byte shared with a record lock; False where somebody has it exclusively."""
+def take_record_lock(fd: int, byte: int = LEASE) -> bool:
+    """Hold the byte shared with a record lock; False where somebody has it exclusively."""
     try:
-        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, LEASE, os.SEEK_SET)
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte, os.SEEK_SET)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False

@@ -88,6 +88,20 @@ class InstanceDirectory:
             if self.ended is None:
                 places.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
+    def mark_ended_unless_used(self, by: str, lease: held.Lease) -> bool:
+        """The same, where nobody but this process uses the instance; whether it was said.
+
+        Alone in the gate, so that nobody joins what is about to be stopped.
+        """
+        try:
+            with locks.flocked(self.path.parent / ".gate", exclusive=True):
+                if lease.others_use:
+                    return False
+                self.mark_ended(by)
+        except OSError:  # the runtime directory has vanished
+            return not lease.others_use
+        return True
+
     def unmark_ended(self) -> None:
         """Take the word back: the stop failed, and the instance runs on."""
         with suppress(OSError):
@@ -110,6 +124,12 @@ class InstanceDirectory:
         with suppress(OSError):
             (self.path / "kept.json").unlink()
 
+    def was_held_by(self, pid: int) -> bool:
+        """Whether that process loaded the instance or came to share it."""
+        with suppress(UnknownRecordError):
+            return self.record().owner.pid == pid or (self.path / "holders" / str(pid)).exists()
+        return False
+
     def keep_log(self, text: str) -> None:
         """Keep what an engine that has no `log` file of ours would forget with the instance."""
         with suppress(OSError):
@@ -128,6 +148,10 @@ class InstanceDirectory:
     @property
     def leash_lives(self) -> bool:
         return held.leash_lives(self.lease_file)
+
+    @property
+    def in_use(self) -> bool:
+        return held.in_use(self.lease_file)
 
     def remove(self) -> None:
         """Remove the directory and all in it; silent about what is gone already."""
@@ -161,11 +185,16 @@ class InstanceDirectory:
 class RuntimeDirectory:
     """The place of all instances of one user on one machine; made and checked on construction.
 
+    With `identity` it is the one that was made with that identity, nothing is made or checked, and it may be gone.
+
     Raises RuntimeDirectoryError if it is somebody else's, open to others, no directory, or on a network filesystem.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, identity: str = "") -> None:
         self.path = path.absolute()
+        if identity:
+            self.identity = identity
+            return
         places.make_private(self.path)
         places.refuse_network_filesystem(self.path)
         self.identity = self._identity()
@@ -182,6 +211,14 @@ class RuntimeDirectory:
                 return made
         except OSError as error:
             raise self._unwritable(error) from error
+
+    @property
+    def exists(self) -> bool:
+        """Whether it still is the directory that it was: somebody may have removed it, or made another in its place."""
+        try:
+            return (self.path / ".identity").read_text() == self.identity
+        except OSError:
+            return False
 
     def _unwritable(self, error: OSError) -> RuntimeDirectoryError:
         return RuntimeDirectoryError(
@@ -220,11 +257,21 @@ class RuntimeDirectory:
                 raise self._unwritable(error) from error
         return directory, lease
 
-    def join(self, instance_id: str) -> tuple[InstanceDirectory, held.Lease]:
-        """Hold an instance that runs already; raises held.LeaseRefusedError where it is ending or gone."""
-        directory = self.directory(instance_id)
+    def join(self, instance_id: str, *, use: bool = True) -> tuple[InstanceDirectory, held.Lease]:
+        """Hold an instance that runs already, to `use` it or to keep it for others.
+
+        Raises held.LeaseRefusedError where it is ending or gone.
+        """
+        try:
+            directory = self.directory(instance_id)
+        except KeyError:
+            raise held.LeaseRefusedError(f"{instance_id} is gone") from None
         with self.gate():
-            return directory, held.join(directory.lease_file)
+            lease = held.join(directory.lease_file, use=use)
+            if directory.ended is not None:
+                lease.release()
+                raise held.LeaseRefusedError(f"{instance_id} is being stopped")
+        return directory, lease
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
         """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""
@@ -277,9 +324,14 @@ class RuntimeDirectory:
         """Remove shared memory of instances of this runtime directory that have no directory any more."""
         with self.gate(exclusive=True):
             known = {name.removeprefix(held.SWEPT) for name in self._names()}
-            for path in self._shared_memory_root.glob(f"{self.identity}-*"):
-                if path.name.removeprefix(f"{self.identity}-") not in known:
+            for instance_id, path in self.shared_memory():
+                if instance_id not in known:
                     shutil.rmtree(path, ignore_errors=True)
+
+    def shared_memory(self) -> list[tuple[str, Path]]:
+        """The directories on /dev/shm that belong to this one, each with the id of its instance."""
+        mark = f"{self.identity}-"
+        return [(path.name.removeprefix(mark), path) for path in self._shared_memory_root.glob(f"{mark}*")]
 
 
 def remove_shared_memory(path: str) -> None:

@@ -1,7 +1,8 @@
 """The keeper of a kept model: `python -m gpumodels.manager.keeper ID`, one more holder of its instance.
 
 It lets go when nobody else has held the instance for as long as its record says, and removes what is then left. It is
-detached, so that the end of the notebook does not end it; if it is killed, the instance ends with its notebooks.
+detached, so that the end of the notebook does not end it; if it is killed, the instance ends with its notebooks, and a
+second one behind it sweeps.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpumodels.lease import guard
 from gpumodels.lease.held import LeaseRefusedError
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import RuntimeDirectory
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
 
 _LOOK = 0.5  # seconds between two looks at who else holds the instance
-_SWEEP_AGAIN = 1.0  # seconds
 
 
 def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
@@ -51,17 +52,16 @@ def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
             os.close(write)
 
 
-def _keep(instance_id: str, held: int) -> None:
-    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
+def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
     try:
         record = runtime.directory(instance_id).record()
-        directory, lease = runtime.join(instance_id)
-    except (UnknownRecordError, LeaseRefusedError):
+        directory, lease = runtime.join(instance_id, use=False)
+    except (KeyError, UnknownRecordError, LeaseRefusedError):
         return
     os.close(held)
     alone_since: float | None = None
     while lease.leash_lives and directory.ended is None:
-        if lease.others_hold:
+        if lease.others_use:
             if alone_since is not None:
                 directory.unmark_kept()
             alone_since = None
@@ -72,13 +72,25 @@ def _keep(instance_id: str, held: int) -> None:
             break
         time.sleep(_LOOK)
     lease.release()
-    from gpumodels.manager.sweeping import sweep  # noqa: PLC0415  the keeper stays small until it has work
 
-    while not sweep(runtime):
-        time.sleep(_SWEEP_AGAIN)
+
+def _run(instance_id: str, held: int) -> None:
+    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
+    second = guard.fork_second(held)
+    if second:
+        _keep(runtime, instance_id, held)
+
+    def sweep() -> bool:
+        from gpumodels.manager import sweeping  # noqa: PLC0415  the keeper stays small until it has work
+
+        return sweeping.sweep(runtime)
+
+    guard.until_done(sweep)
+    if second:
+        os.kill(second, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _keep(sys.argv[1], int(sys.argv[2]))
+    _run(sys.argv[1], int(sys.argv[2]))

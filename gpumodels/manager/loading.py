@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
+from concurrent.futures import CancelledError
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gpumodels import engines
 from gpumodels.errors import LoadCancelled, ModelNotFound
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from gpumodels.client import Ticket
     from gpumodels.manager.asked import Gpu
     from gpumodels.manager.reporting import Report
     from gpumodels.manager.request import Request
@@ -84,8 +85,8 @@ def load(
     import_ahead()
 
     def made(request: Request, stay: Stay) -> Model:
-        handle = Model(stay, functools.partial(_again, asked, request))
-        handle.request = request
+        handle = Model(stay, _again)
+        handle.asked, handle.request = asked, request
         instances.remember(handle)
         return handle
 
@@ -109,14 +110,15 @@ def attach(wanted: str, *, timeout: float | None = None) -> Model:
     for handle in instances.models():
         if handle.record.id == record.id:
             return handle
-    guard.ensure("gpumodels.manager.guard", runtime.path)
+    guard.ensure("gpumodels.manager.guard", runtime)
     asked = Asked(
         record.asked or record.model, engine=record.engine, timeout=timeout, share=True, keep=record.keep,
         idle=record.idle, gpu=",".join(device["uuid"] for device in record.devices) or "none",
     )  # fmt: skip
 
     def made(stay: Stay) -> Model:
-        handle = Model(stay, functools.partial(_again, asked, None))
+        handle = Model(stay, _again)
+        handle.asked = asked
         instances.remember(handle)
         return handle
 
@@ -126,23 +128,34 @@ def attach(wanted: str, *, timeout: float | None = None) -> Model:
     return joined
 
 
-def _again(asked: Asked, before: Request | None, handle: Model) -> None:
-    """Load again what slept: the same, by the same words; `before` is what it was then."""
-    report = reporting.current()
-    starting = Starting(replace(asked, fresh=False), report)
+def _again(handle: Model, ticket: Ticket, report: Report | None) -> None:
+    """Load again what slept: the same, by the same words.
+
+    Without a `report` it has a line of its own where the call is. It is given up when the ticket of the call is.
+    """
+    shown = report or reporting.current()
+    asked = cast("Asked", handle.asked)
+    again = replace(asked, fresh=False, share=asked.share or handle.was_shared)
 
     def made(request: Request, stay: Stay) -> Model:
         handle.continue_on(stay)
-        handle.request = before if before is None else request
+        handle.request = request
         instances.remember(handle)
         return handle
 
     try:
-        starting.run(made, None)
-    except KeyboardInterrupt:
+        Starting(again, reporting.GivenUp(shown, ticket)).run(made, None)
+    except (KeyboardInterrupt, CancelledError) as error:
+        shown.end(f"{handle.name}: cancelled, it sleeps on")
+        if isinstance(error, CancelledError):
+            raise
         raise LoadCancelled(f"{handle.name}: cancelled, it sleeps on") from None
+    except Exception:
+        shown.end(f"{handle.name} was not woken, it sleeps on")
+        raise
     text = f"{handle.name} is awake again on {handle.record.device}, in {handle.load_seconds:.1f} s"
-    report.end(text)
+    if report is None:
+        shown.end(text)
     events.tell(runtime_directory().path, "awake", instance=handle.record.id, model=handle.name, text=text)
 
 

@@ -68,7 +68,10 @@ class Starting:
         self.request = Request.of(spec, str(asked.gpu), asked.engine, asked.env, asked.serve)
         self.made: Callable[[Stay], Model] = lambda stay: made(self.request, stay)
         if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
-            replaced.wake()
+            replaced.asked = asked
+            if asked.keep is not None:
+                sharing.keep(runtime_directory(), replaced.record, asked.keep)
+            replaced.wake(self.report)
             return replaced
         with contextlib.closing(Door(spec.name, asked.serve)) as self.door:
             return self._load(spec, replaced)
@@ -77,7 +80,7 @@ class Starting:
         if replaced is None or not _is_at(replaced, self.door):
             self.door.open()
         self.runtime = runtime_directory()
-        guard.ensure("gpumodels.manager.guard", self.runtime.path)
+        guard.ensure("gpumodels.manager.guard", self.runtime)
         instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
         chosen = self._select(spec)
@@ -87,33 +90,54 @@ class Starting:
             self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
         prepared = self._prepare(spec, self.asked.engine, gpu=bool(chosen))
         weights = self._weights(spec, prepared.engine)
-        if replaced is not None and replaced.alive:
-            freeing = True
+        if replaced is not None:
+            freeing = freeing or replaced.alive
             replaced.stop()
         self.door.open(within=_FREED_WITHIN)
         try:
             self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
-            return self._start(spec, prepared, weights)
+            return self._start_or_join(spec, prepared, weights)
         except LeaseUnseen as error:
             if self.asked.engine != "auto" or prepared.engine.name == "process":
                 raise
             self.report.notice(f"{spec.name} runs in a local process. {error}")
             prepared = self._prepared_by("process", spec, gpu=bool(chosen))
-            return self._start(spec, prepared, weights)
+            return self._start_or_join(spec, prepared, weights)
 
     def _joined(self, chosen: tuple[Device, ...], replaced: Model | None) -> Model | None:
         """The model on an instance that runs already: one that was kept, or any where sharing was asked for."""
-        if self.asked.fresh:
-            return None
-        record = sharing.find(self.runtime, sharing.fingerprint(self.request), self.asked, chosen)
+        record = self._running_already(chosen)
         if record is None or (replaced is not None and record.id == replaced.record.id):
             return None
         if not self.asked.share and record.keep is None:
             self.report.notice(sharing.advice(record))
             return None
-        if replaced is not None and replaced.alive:
+        if replaced is not None:
             replaced.stop()
-        return sharing.join(self.runtime, record, self.asked.timeout, self.report, self.made)
+        return self._join(record)
+
+    def _running_already(self, chosen: tuple[Device, ...]) -> InstanceRecord | None:
+        if self.asked.fresh:
+            return None
+        return sharing.find(self.runtime, sharing.fingerprint(self.request), self.asked, chosen)
+
+    def _join(self, record: InstanceRecord) -> Model | None:
+        """None where it has just ended."""
+        mine = next((model for model in instances.models() if model.alive and model.record.id == record.id), None)
+        if mine is not None:
+            return mine
+        joined = sharing.join(self.runtime, record, self.asked.timeout, self.report, self.made)
+        if joined is not None and self.asked.keep is not None:
+            sharing.keep(self.runtime, joined.record, self.asked.keep)
+        return joined
+
+    def _start_or_join(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+        while True:
+            try:
+                return self._start(spec, prepared, weights)
+            except _Overtaken as other:
+                if (joined := self._join(other.record)) is not None:
+                    return joined
 
     def _weights(self, spec: ModelSpec, engine: Engine) -> Path | None:
         return catalog.fetch_weights(spec, self.report.progress) if engine.needs_weights(spec) else None
@@ -166,6 +190,9 @@ class Starting:
                     return (), None
                 advice = "Stop what is no longer needed (`%models` lists your models), or name another GPU."
                 raise DeviceError(f"{error} {advice}") from None
+            other = self._running_already(chosen)
+            if other is not None and (self.asked.share or other.keep is not None):
+                raise _Overtaken(other)
             record = self._record(spec, engine, chosen)
             directory, lease = self.runtime.create(record, engine.instance_user)
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
@@ -265,6 +292,14 @@ def _is_what_is_asked_for(model: Model, request: Request) -> bool:
 def _is_at(model: Model, door: Door) -> bool:
     """Whether the model answers at that address, which will be free when it is stopped."""
     return model.alive and model.endpoint is not None and model.endpoint.address == door.address
+
+
+class _Overtaken(Exception):
+    """Another notebook, which loads the same and lets others use it, was placed first."""
+
+    def __init__(self, record: InstanceRecord) -> None:
+        super().__init__(record.id)
+        self.record = record
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import EngineError
-from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import remove_shared_memory
+from gpumodels.lease.processes import marked
+from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
+from gpumodels.lease.runtime import InstanceDirectory, remove_shared_memory
 from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from gpumodels.engines.base import Engine
-    from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
+    from gpumodels.lease.runtime import RuntimeDirectory
 
 #: How long a leash may take, beyond the model's grace, before it counts as stuck (paused, or stopped).
 _LEASH_PATIENCE = 1.0
@@ -26,17 +26,19 @@ def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None
 
     Never touches what somebody holds or is just making, nor instances of another version, user or machine. False
     means that an engine did not answer, or that a leash is still ending its instance: sweep again. With `of_process`
-    only instances that this process loaded count for the answer.
+    only instances that this process held count for the answer.
     """
     runtime = runtime or runtime_directory()
+    if not runtime.exists:
+        return _sweep_without_directories(runtime)
     left = sweep_directories(runtime)
     with suppress(EngineError, ImportError):  # nobody may ever have used it here
         engines.engine("docker").sweep(runtime.path, runtime.identity)
-    return not any(of_process in (None, record.owner.pid) for record in left)
+    return not [directory for directory in left if of_process is None or directory.was_held_by(of_process)]
 
 
-def sweep_directories(runtime: RuntimeDirectory) -> list[InstanceRecord]:
-    """Remove what the directories tell of; the records of what could not be removed yet."""
+def sweep_directories(runtime: RuntimeDirectory) -> list[InstanceDirectory]:
+    """Remove what the directories tell of; those of what could not be removed yet."""
     left = []
     used: dict[str, Engine] = {}
     for directory in runtime.claim_stale():
@@ -48,7 +50,7 @@ def sweep_directories(runtime: RuntimeDirectory) -> list[InstanceRecord]:
         with suppress(EngineError):
             _remove(directory, record, used)
         if directory.path.exists():
-            left.append(record)
+            left.append(directory)
     runtime.sweep_shared_memory()
     return left
 
@@ -61,6 +63,23 @@ def _remove(directory: InstanceDirectory, record: InstanceRecord, used: dict[str
     engine.attach(record, directory).remove()
     remove_shared_memory(record.shared_memory)
     directory.remove()
+
+
+def _sweep_without_directories(runtime: RuntimeDirectory) -> bool:
+    """Sweep what a runtime directory that somebody removed leaves elsewhere; True when none of it runs any more.
+
+    Whether somebody wants an instance cannot be seen then: what runs is left, and ends with its holders all the same.
+    """
+    running = False
+    for instance_id, shared_memory in runtime.shared_memory():
+        if marked(instance_id):
+            running = True
+            continue
+        record = InstanceRecord(instance_id, "", "docker", Owner(0), 0.0)  # of which a container needs no more
+        with suppress(EngineError, ImportError):
+            engines.engine("docker").attach(record, InstanceDirectory(runtime.path / instance_id)).remove()
+        remove_shared_memory(str(shared_memory))
+    return not running
 
 
 def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _KNOWN_WITHIN = 2.0
 #: What a leash may need beyond the grace, in seconds, before it counts as stuck.
 _LEASH_MARGIN = 1.0
+#: After so many seconds what an engine could not remove is tried again.
+_REMOVED_AGAIN = 1.0
 #: How many lines a model that died leaves behind, for `%model_logs`.
 _LAST_LINES = 40
 
@@ -46,8 +48,8 @@ class Hold:
 
     @property
     def shared(self) -> bool:
-        """Whether another process holds the instance as well."""
-        return self.lease.others_hold
+        """Whether another process uses the instance as well; its keeper does not."""
+        return self.lease.others_use
 
     def end(self, by: str = "") -> None:
         """Let go of the instance and, unless others hold it, leave nothing of it: no process or container, no memory,
@@ -56,24 +58,38 @@ class Hold:
         It goes the way of a kernel that dies: the lease is released, and the leash ends the server within its grace.
         What is left is removed then, or by force when that takes too long, or at once on an interrupt. `by` says who
         wanted it, for whoever else looks; "" where it ended by itself. What cannot be removed now (the engine is
-        down) is left to the guard and to the next load.
+        down) is tried again until it can, by the guard where this process has ended.
         """
         with uninterrupted():
-            if by and not self.shared:
-                self.directory.mark_ended(by)
+            stopped = by != "" and self.directory.mark_ended_unless_used(by, self.lease)
             self.lease.release()
             claimed = self.directory.claim_unless_held()
         if claimed is None:
+            if stopped:  # only its keeper holds it, which removes the rest
+                self.instance.stop(self.record.grace)
             return
         try:
             deadline = time.monotonic() + self.record.grace + _LEASH_MARGIN
             while claimed.leash_lives and time.monotonic() < deadline:
                 time.sleep(0.01)
         finally:
-            with uninterrupted(), suppress(EngineError):
-                self.instance.remove()
-                remove_shared_memory(self.record.shared_memory)
-                claimed.remove()
+            with uninterrupted():
+                if not self._removed(claimed):
+                    later = threading.Thread(target=self._remove_later, args=(claimed,), daemon=True)
+                    later.start()
+
+    def _removed(self, claimed: InstanceDirectory) -> bool:
+        try:
+            self.instance.remove()
+        except EngineError:
+            return False
+        remove_shared_memory(self.record.shared_memory)
+        claimed.remove()
+        return True
+
+    def _remove_later(self, claimed: InstanceDirectory) -> None:
+        while not self._removed(claimed):
+            time.sleep(_REMOVED_AGAIN)
 
     def gone(self) -> tuple[ModelGone, str] | None:
         """Why the model server is gone, and its last lines; what is left of it is removed. None while it lives."""

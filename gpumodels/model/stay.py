@@ -42,7 +42,9 @@ class Stay:
         self._over = threading.Event()
         self._measured = threading.Event()
         self._asleep = False
-        self._before: int | None = None
+        self._before = self._memory()  # of a model that a kernel was too busy to look at later, this is known
+        #: Whether others used it as well, when it was last seen awake.
+        self.was_shared = False
         self._watch = client.watch()
         if self._watch is not None:
             WATCHER.add(self._watch, self)
@@ -58,14 +60,14 @@ class Stay:
 
     def drowsy(self) -> None:
         """See `watcher.Listener`: the last moment in which the memory that will be freed can be seen."""
-        self._before = self._memory()
+        self._before = self._memory() or self._before
+        self.was_shared = self.hold.shared
 
     def over(self, *, asleep: bool) -> None:
         """See `watcher.Listener`."""
         self._asleep = asleep
         self._over.set()
-        if asleep:
-            threading.Thread(target=self.let_go, name="gpumodels sleep", daemon=True).start()
+        threading.Thread(target=self.let_go, name="gpumodels end", daemon=True).start()
 
     def let_go(self) -> None:
         """Remove what is left of an instance that ended, and note why; a living one is not touched."""
@@ -81,9 +83,7 @@ class Stay:
     def sleep(self) -> None:
         """Give the memory back when no call runs any more. One that others use as well is left to them."""
         if self._watch is None or self.hold.shared:
-            with self._lock:
-                self._before = self._memory()
-                self._lie_down()
+            self._leave()
         else:
             self._watch.ask_for_sleep()
             while not self._over.wait(0.1) and self.hold.alive:
@@ -91,6 +91,17 @@ class Stay:
             self.let_go()
         if self.nap is not None:
             self._measured.wait(_MEASURED_WITHIN)
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self.gone is not None or self.nap is not None:
+                return
+            try:
+                self.client.finish()  # whoever calls now waits for the lock, and wakes it
+            finally:
+                self.was_shared = self.hold.shared
+                self._before = None if self.was_shared else self._memory()
+                self._lie_down()
 
     def stop(self, by: str) -> None:
         """End the instance, unless others use it."""
@@ -105,7 +116,7 @@ class Stay:
             if self.nap is not None:
                 return
             self.last_lines = self.hold.instance.logs()
-            before = self._memory()
+            before = None if self.hold.shared else self._memory()
             self._close()
             self.hold.end(by)
             self.nap = measured(self.record, before, time.time())
@@ -117,9 +128,8 @@ class Stay:
         return "\n".join(self.last_lines.splitlines()[-lines:])
 
     def _memory(self) -> int | None:
-        """What would be freed; None where others go on using it, or the driver cannot tell."""
         with suppress(Exception):  # whatever the driver says, a model may end
-            return None if self.hold.shared else memory_held(self.record)
+            return memory_held(self.record)
         return None
 
     def _lie_down(self) -> None:

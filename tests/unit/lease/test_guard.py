@@ -17,7 +17,7 @@ _ENSURE = (
     "from gpumodels.lease import guard; from pathlib import Path\n"
     "from gpumodels.manager.place import runtime_directory\n"
     "runtime = runtime_directory()\n"
-    "guard.ensure('gpumodels.manager.guard', runtime.path)"
+    "guard.ensure('gpumodels.manager.guard', runtime)"
 )
 
 
@@ -72,7 +72,7 @@ def test_a_forked_child_gets_one_of_its_own(kernel, its_guard):
     kernel.do(
         "read, write = os.pipe()\n"
         "if os.fork() == 0:\n"
-        "    guard.ensure('gpumodels.manager.guard', runtime.path)\n"
+        "    guard.ensure('gpumodels.manager.guard', runtime)\n"
         "    os.write(write, str(guard._guards[os.getpid(), runtime.path].pid).encode()); os._exit(0)\n"
         "os.wait()"
     )
