@@ -80,6 +80,9 @@ class Channel:
     def watch(self) -> None:
         """Other servers do not fall asleep by themselves."""
 
+    def finish(self) -> None:
+        """There is no waiting for calls here: gRPC ends those that run."""
+
     def close(self) -> None:
         """End it; running calls end with ModelGone."""
         if self._channel is not None:

@@ -53,6 +53,8 @@ class Transport(Protocol):
 
     def watch(self) -> Watch | None: ...
 
+    def finish(self) -> None: ...
+
     def close(self) -> None: ...
 
     def forked(self) -> None: ...
@@ -177,12 +179,18 @@ class Client:
         """A connection that tells when the model server falls asleep; None where it does not do that."""
         return None if self._transport is None else self._transport.watch()
 
+    def finish(self) -> None:
+        """Begin no more calls, which raise ModelGone, and wait for those that run."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.finish()
+
     def close(self) -> None:
         """End the connection; nothing the second time, and in a forked child the parent's goes on.
 
         Calls that run in other threads end with ModelGone.
         """
-        if not self._closed and self._transport is not None and os.getpid() == self._pid:
+        if self._transport is not None and os.getpid() == self._pid:
             self._transport.close()
         self._closed = True
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _KEPT_LINES = 16
 _KEPT_MEMORY = 256 << 20  # bytes of regions on connections that wait
 _SMALL = 1 << 20  # bytes of memory that are not worth giving back
+_LOOK = 0.01  # seconds between two looks at whether calls still run
 _GIVEN_BACK_AFTER = 10.0  # seconds without a call on that connection
 
 
@@ -97,6 +98,12 @@ class Lane:
             return Watch(self._server)
         except OSError:
             return None
+
+    def finish(self) -> None:
+        """Begin no more calls, and wait for those that run."""
+        self._closed = True
+        while self._busy:
+            time.sleep(_LOOK)
 
     def close(self) -> None:
         """End all connections; calls that run end with ModelGone."""

@@ -18,22 +18,20 @@ class Watch:
         """Connect; raises OSError."""
         self._line = Line(server)
         self._line.send(frames.WATCH, b"")
-        #: Whether the server said that it is about to end itself.
-        self.drowsy = False
+        #: Whether the server's last word was that it ended itself to sleep.
+        self.asleep = False
 
     def fileno(self) -> int:
         return self._line.fileno()
 
     def hear(self) -> bool:
         """Read what came; whether the server has just said that it is about to end. Raises EOFError when it has."""
-        said = False
         try:
-            for frame in self._line.heard():
-                said = said or frame.kind == frames.DROWSY
+            said = [frame.kind for frame in self._line.heard()]
         except (OSError, ValueError):
             raise EOFError from None
-        self.drowsy = self.drowsy or said
-        return said
+        self.asleep = self.asleep or frames.ASLEEP in said
+        return frames.DROWSY in said
 
     def answer(self) -> None:
         """Tell the server that it may end now, as far as we are concerned."""

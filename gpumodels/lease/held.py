@@ -123,8 +123,8 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
 def join(path: Path, *, use: bool = True) -> Lease:
     """Hold an instance that already runs, to `use` it or to keep it for others.
 
-    The caller holds the gate; raises LeaseRefusedError, never waits. The leash may be about to wake: the lock must be granted at once, on the file that `path` still names, with the
-    leash alive.
+    The caller holds the gate; raises LeaseRefusedError, never waits. The leash may be about to wake: the lock must be
+    granted at once, on the file that `path` still names, with the leash alive.
     """
     with _TABLE_LOCK:
         try:

@@ -7,6 +7,8 @@ second one behind it sweeps.
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import os
 import signal
 import subprocess
@@ -22,8 +24,20 @@ from gpumodels.lease.runtime import RuntimeDirectory
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import InstanceDirectory
 
 _LOOK = 0.5  # seconds between two looks at who else holds the instance
+
+
+#: Keepers that this process started, to be reaped; on `sys`, so that reloading forgets none.
+_started: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_keepers", [])
+
+
+@atexit.register
+def _disown() -> None:
+    """A keeper outlives its kernel on purpose; Popen would warn of that."""
+    for keeper in _started:
+        keeper.returncode = 0
 
 
 def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
@@ -45,7 +59,7 @@ def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
         os.close(write)
         write = -1
         os.read(read, 1)  # when it holds the lease, or has ended
-        keeper.returncode = 0  # it outlives this process on purpose; Popen would warn of that
+        _started[:] = [each for each in [*_started, keeper] if each.poll() is None]
     finally:
         os.close(read)
         if write >= 0:
@@ -54,11 +68,13 @@ def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
 
 def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
     try:
-        record = runtime.directory(instance_id).record()
         directory, lease = runtime.join(instance_id, use=False)
-    except (KeyError, UnknownRecordError, LeaseRefusedError):
+        fd = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends: one keeper is enough
+    except (OSError, LeaseRefusedError):
         return
-    os.close(held)
+    finally:
+        os.close(held)
     alone_since: float | None = None
     while lease.leash_lives and directory.ended is None:
         if lease.others_use:
@@ -68,10 +84,18 @@ def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
         elif alone_since is None:
             alone_since = time.monotonic()
             directory.mark_kept()
-        elif time.monotonic() - alone_since >= (record.keep or 0):
+        elif time.monotonic() - alone_since >= _keep_for(directory):
             break
         time.sleep(_LOOK)
     lease.release()
+
+
+def _keep_for(directory: InstanceDirectory) -> float:
+    """As it is now: a load that takes the instance up may ask for longer."""
+    try:
+        return directory.record().keep or 0.0
+    except UnknownRecordError:
+        return 0.0
 
 
 def _run(instance_id: str, held: int) -> None:

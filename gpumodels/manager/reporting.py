@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gpumodels.client import Ticket
+
 
 class Report(Protocol):
     """What a view of a load implements."""
@@ -33,6 +35,20 @@ class SilentReport:
 
     def end(self, text: str) -> None:
         """Say nothing."""
+
+
+class GivenUp:
+    """A report to which somebody listens who may end it: at the next step that is told it raises CancelledError."""
+
+    def __init__(self, report: Report, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self._progress = report.progress
+        self.notice = report.notice
+        self.end = report.end
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        self._ticket.check()
+        self._progress(text, fraction)
 
 
 #: Makes the report of a load that nobody asked for in a cell of its own: that of a model which a call wakes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from gpumodels import devices, engines
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.lease.held import LeaseRefusedError
-from gpumodels.manager import holders, instances
+from gpumodels.lease.held import LeaseRefusedError, LeaseState
+from gpumodels.lease.record import UnknownRecordError
+from gpumodels.manager import holders, instances, keeper
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
 from gpumodels.model.hold import uninterrupted
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpumodels.devices import Device
+    from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
     from gpumodels.manager.asked import Asked
     from gpumodels.manager.reporting import Report
     from gpumodels.manager.request import Request
     from gpumodels.model import Model
+
+_LOOK = 0.05  # seconds between two looks at one that is being started
 
 
 def fingerprint(request: Request) -> str:
@@ -39,6 +44,8 @@ def find(runtime: RuntimeDirectory, mark: str, asked: Asked, chosen: Sequence[De
     """The oldest running instance that is what is asked for, on the device that is asked for."""
     named = {device.uuid for device in chosen}
     for record in instances.running(runtime):
+        if record.state == "stopping":
+            continue
         there = {device["uuid"] for device in record.devices}
         same_device = there == named or (str(asked.gpu) == "auto" and bool(there) == bool(named))
         if record.fingerprint == mark and asked.engine in {"auto", record.engine} and same_device:
@@ -48,10 +55,11 @@ def find(runtime: RuntimeDirectory, mark: str, asked: Asked, chosen: Sequence[De
 
 def advice(record: InstanceRecord) -> str:
     """What a load says that starts the same once more."""
+    who = "this notebook" if record.owner.pid == os.getpid() else "another notebook"
     with suppress(GpumodelsError):
         if held := memory_held(record):
-            return f"another notebook runs this model; --share saves {devices.size(held)}"
-    return "another notebook runs this model; --share would use that one"
+            return f"{who} runs this model; --share saves {devices.size(held)}"
+    return f"{who} runs this model; --share would use that one"
 
 
 def join(
@@ -62,25 +70,59 @@ def join(
 
     began = time.monotonic()
     client = None
-    with uninterrupted():
-        try:
-            directory, lease = runtime.join(record.id)
-        except LeaseRefusedError:
+    report.progress(f"joining {record.model}", None)
+    while (joined := _held(runtime, record)) is None:
+        if time.monotonic() > began + timeout or not _is_starting(runtime, record):
             return None
-    instance = engines.engine(record.engine).attach(record, directory)
+        time.sleep(_LOOK)
+    directory, lease = joined
+    try:
+        record = directory.record()  # by now it says where the engine runs it
+        instance = engines.engine(record.engine).attach(record, directory)
+    except (UnknownRecordError, GpumodelsError):
+        lease.release()
+        return None
     try:
         holders.sign(directory)
-        report.progress(f"joining {record.model}", None)
         shared = Path(record.shared_memory) if record.shared_memory else None
         client = Client(directory.socket, shared, record.model)
         client.wait_ready(began + timeout, Watch(report, record.model, instance, began).check)
-        hold = Hold(directory.record(), directory, lease, instance)  # it may have become ready since
+        if record.state == "loading":  # whoever began this load may have given up since
+            record = record.with_(state="ready")
+            directory.write(record)
+        hold = Hold(record, directory, lease, instance)
         return made(Stay(hold, client, client.signature(), time.monotonic() - began))
     except BaseException:
         if client is not None:
             client.close()
         Hold(record, directory, lease, instance).end()
         raise
+
+
+def _held(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDirectory, Lease] | None:
+    """The hold on it, where it can be had."""
+    with suppress(LeaseRefusedError), uninterrupted():
+        return runtime.join(record.id)
+    return None
+
+
+def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
+    """Whether its leash is not there yet: whoever loads it still makes things ready."""
+    with suppress(KeyError, UnknownRecordError):
+        directory = runtime.directory(record.id)
+        wanted = directory.ended is None and directory.lease_state is LeaseState.HELD
+        return wanted and directory.record().state == "loading"
+    return False
+
+
+def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> None:
+    """Have a running instance outlive those who use it for so long, at least."""
+    with suppress(KeyError, UnknownRecordError):
+        directory = runtime.directory(record.id)
+        now = directory.record()
+        if now.keep is None or now.keep < seconds:
+            directory.write(now.with_(keep=seconds))
+            keeper.start(runtime, now)
 
 
 def named(runtime: RuntimeDirectory, wanted: str) -> InstanceRecord:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from gpumodels.client import Ticket
 from gpumodels.errors import CallError, InputError, ModelGone
 from gpumodels.model import description
 from gpumodels.model.futures import Callers, awaited
 from gpumodels.model.progress import Bar
 from gpumodels.model.several import in_order, in_order_async
 from gpumodels.model.told import told, told_each
+from gpumodels.model.waking import Waking
 
 if TYPE_CHECKING:
     import inspect
@@ -38,15 +39,22 @@ class Model:
     nobody called for long may sleep: its GPU memory is free, and the next call wakes it.
     """
 
-    def __init__(self, stay: Stay, again: Callable[[Model], None]) -> None:
-        """`again` loads the model once more when it slept, and has it `continue_on` that."""
-        self._stay = stay
+    def __init__(self, stay: Stay, again: Callable[[Model, Ticket, Any], None]) -> None:
+        """`again` loads the model once more when it slept, and has it `continue_on` that.
+
+        It is given the ticket of the call that wakes the model, and where to report, or None.
+        """
         self._again = again
         self._pid = os.getpid()
         self._callers = Callers()
-        self._waking = threading.Lock()
-        #: What was asked for, to compare with what is asked for next.
+        self._waking = Waking()
+        #: What was asked for, to compare with what is asked for next, and by which words, to ask for it again.
         self.request: object = None
+        self.asked: object = None
+        self._begin(stay)
+
+    def _begin(self, stay: Stay) -> None:
+        self._stay = stay
         self.__doc__ = description.docstring(self.record.model, self.record.device, self.signature)
         self.__signature__: inspect.Signature = description.call_signature(self.signature)
 
@@ -87,6 +95,11 @@ class Model:
     def asleep(self) -> bool:
         """Whether it gave its memory back and wakes with the next call."""
         return self._stay.gone is None and self._stay.nap is not None
+
+    @property
+    def was_shared(self) -> bool:
+        """Whether another notebook used it as well when it fell asleep."""
+        return self._stay.was_shared
 
     @property
     def nap(self) -> Nap | None:
@@ -173,7 +186,8 @@ class Model:
         """An array of zeros for the input `name`, in memory that the model server sees too.
 
         Fill it and call with it, or with a contiguous part of it: nothing is copied. `dtype` is needed where the model
-        declares none. Do not change it while a call runs. Raises InputError, and CallError where there is no memory.
+        declares none. Do not change it while a call runs; a forked child shares it. Raises InputError, and CallError
+        where there is no memory for it.
         """
         self._wake_up()
         return self._stay.client.empty(name, shape, dtype)
@@ -185,7 +199,7 @@ class Model:
 
     def _ask(self, way: str, *arguments: Any, **options: Any) -> Any:
         while True:
-            self._wake_up()
+            self._wake_up(options.get("ticket"))
             stay = self._stay
             try:
                 return getattr(stay.client, way)(*arguments, **options)
@@ -220,7 +234,10 @@ class Model:
         if gone is not None:
             return type(gone)(*gone.args)  # anew: raising one error twice would grow its traceback
         if not self.mine:
-            return ModelGone(f"The model server of {self.name} is gone: it ended with the process that loaded it.")
+            return ModelGone(
+                f"The model server of {self.name} is gone: it ended with the process that loaded it, or sleeps until "
+                "that one calls it."
+            )
         return ModelGone(f"The model server of {self.name} lives but does not answer. `%stop_model` ends it.")
 
     def let_go(self) -> None:
@@ -239,25 +256,25 @@ class Model:
         return self.nap
 
     @told
-    def wake(self) -> None:
+    def wake(self, report: Any = None) -> None:
         """Load it again now, if it sleeps: as it was asked for at first. Raises what a load raises; it then sleeps on.
 
-        Whoever calls meanwhile waits for this one start.
+        Whoever calls meanwhile waits for this one start. `report`: where to show it, by default where calls do.
         """
-        self._wake_up()
+        self._wake_up(report=report)
 
-    def _wake_up(self) -> None:
+    def _wake_up(self, ticket: Ticket | None = None, report: Any = None) -> None:
         if self._stay.gone is not None:
             raise self._why_gone()
-        if not self.asleep or not self.mine:
-            return
-        with self._waking:
-            if self.asleep:
-                self._again(self)
+        if self.asleep and self.mine:
+            ticket = ticket or Ticket()
+            self._waking.once(lambda: self.asleep, functools.partial(self._again, self, ticket, report), ticket)
 
     def continue_on(self, stay: Stay) -> None:
-        """Be what was loaded again."""
-        self._stay = stay
+        """Be what was loaded again; raises ModelStopped where it was stopped meanwhile."""
+        if self._stay.gone is not None:
+            raise self._why_gone()
+        self._begin(stay)
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of what the model server printed; of a dead one, those that were there when it was met."""
@@ -285,6 +302,8 @@ class Model:
         )
 
     def __repr__(self) -> str:
+        if not self.alive and not self.asleep:
+            self.let_go()  # it may have fallen asleep just now
         state = str(self.nap) if self.asleep else "ready" if self.alive else "stopped"
         return f"<Model {self.name} on {self.record.device}, {self.record.engine}, {state}>"
 

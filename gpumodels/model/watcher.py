@@ -61,7 +61,7 @@ class Watcher:
                         watch.answer()
                 except EOFError:
                     self.remove(watch)
-                    key.data.over(asleep=watch.drowsy)
+                    key.data.over(asleep=watch.asleep)
 
 
 WATCHER = Watcher()

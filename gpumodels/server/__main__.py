@@ -57,6 +57,7 @@ def main() -> NoReturn:
     _raise_limits()
     calls = CallQueue()
     token = os.environ.pop("GPUMODELS_TOKEN", "")  # not for what the author's code starts or prints
+    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # as a setting of the author's own loads it would mislead
     memory = SharedMemory(
         os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
         os.environ.get("GPUMODELS_SHM_PEERS", ""),
@@ -79,7 +80,7 @@ def main() -> NoReturn:
         os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
     log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
     servicer.model = model
-    lane.run_forever(model, calls, float(os.environ.get("GPUMODELS_IDLE") or "inf"))
+    lane.run_forever(model, calls, idle)
 
 
 def _interrupted(*_: object) -> NoReturn:

@@ -103,7 +103,7 @@ class Lane:
                 self.out_of_files()
             return  # else it has left again
         if len(self._connections) >= _MOST_CONNECTIONS:
-            self._end(min(self._connections, key=self._used))
+            self._end(min(self._connections, key=self._use))
         if connected.fileno() > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:  # the lowest that is free
             self.out_of_files()
         connected.setblocking(False)
@@ -113,15 +113,17 @@ class Lane:
 
     def out_of_files(self) -> None:
         """End the half of the connections that was silent longest: who calls there again connects anew."""
-        silent = sorted(self._connections, key=self._used)[: len(self._connections) // 2]
+        silent = sorted(self._connections, key=self._use)[: len(self._connections) // 2]
         log(f"too many files are open: {len(silent)} connections that were silent were closed")
         for fd in silent:
             self._end(fd)
         if not silent:
             time.sleep(_LOOK)  # the files are not ours to close
 
-    def _used(self, fd: int) -> float:
-        return self._connections[fd].last_used
+    def _use(self, fd: int) -> tuple[bool, float]:
+        """What is of the least use has the lowest; who watches is silent by nature."""
+        connection = self._connections[fd]
+        return connection.watches, connection.last_used
 
     def _end(self, fd: int) -> None:
         self._epoll.unregister(fd)
@@ -148,7 +150,8 @@ class Connection:
         self._results = region.Own("out")
         self._broken = False
         #: Whether a holder of the instance watches here, whether it asked for sleep, and whether it knows of it.
-        self.watches = self.wants_sleep = self.knows = False
+        self.watches = self.wants_sleep = False
+        self.knows = True
 
     def serve(self, model: Model) -> bool:
         """Read what came and answer it; False when the connection is over."""
@@ -234,8 +237,7 @@ class Connection:
             told = messages.SystemSharedMemoryUnregisterRequest.FromString(frame.body)
             self._regions.pop(told.name, None)
         elif frame.kind == frames.WATCH:
-            self.knows = self.watches
-            self.watches = True
+            self.watches = self.knows = True
         elif frame.kind == frames.SLEEP:
             self.wants_sleep = True
         elif frame.kind == frames.METADATA:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from gpumodels.protocol import frames
 from gpumodels.server.calls import ClientGone, log
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpumodels.server.calls import Model
 
 #: The exit code of a server that ended itself to sleep.
-ASLEEP = 96
+EXIT_CODE = 96
 
 _ANSWERED_WITHIN = 2.0  # seconds for the holders to look at the memory; one whose kernel is busy misses it
 _LOOK = 0.02  # seconds between two looks at whether they did
@@ -31,6 +31,7 @@ class Watcher(Protocol):
 
     watches: bool
     wants_sleep: bool
+    #: Whether it has nothing more to say to what it was told.
     knows: bool
 
     def send(self, kind: int, /) -> None:
@@ -48,7 +49,7 @@ class Sleep:
     def next_look(self, connections: Iterable[Watcher]) -> float | None:
         """Seconds to wait for events; None for as long as it takes."""
         if self._told_at > self._model.last_called:
-            return _LOOK
+            return _LOOK if _await_answers(connections) else 0.0
         if any(each.wants_sleep for each in connections):
             return 0.0
         left = self._model.last_called + self._idle - time.monotonic()
@@ -60,18 +61,31 @@ class Sleep:
         The clock starts again with a call that was run since they were told.
         """
         now = time.monotonic()
-        watching = [each for each in connections if each.watches]
         if self._told_at <= self._model.last_called:
             self._told_at = now
-            for each in watching:
-                each.knows = False
-                try:
-                    each.send(frames.DROWSY)
-                except ClientGone:
-                    each.knows = True
-        elif all(each.knows for each in watching) or now > self._told_at + _ANSWERED_WITHIN:
-            asked = any(each.wants_sleep for each in watching)
-            why = "as it was told" if asked else f"after {now - self._model.last_called:.0f} s without a call"
-            log(f"{self._model.name} falls asleep {why}")
-            sys.stdout.flush()
-            os._exit(ASLEEP)  # threads that the author's code left behind must not hold this up
+            for each in connections:
+                if each.watches and each.knows:  # one that did not answer the last time is not told again
+                    each.knows = not _tell(each, frames.DROWSY)
+        elif not _await_answers(connections) or now > self._told_at + _ANSWERED_WITHIN:
+            self._end(connections, now - self._model.last_called)
+
+    def _end(self, connections: Iterable[Watcher], idle: float) -> NoReturn:
+        watching = [each for each in connections if each.watches]
+        asked = any(each.wants_sleep for each in watching)
+        log(f"{self._model.name} falls asleep {'as it was told' if asked else f'after {idle:.0f} s without a call'}")
+        sys.stdout.flush()
+        for each in watching:
+            _tell(each, frames.ASLEEP)
+        os._exit(EXIT_CODE)  # threads that the author's code left behind must not hold this up
+
+
+def _await_answers(connections: Iterable[Watcher]) -> bool:
+    return any(each.watches and not each.knows for each in connections)
+
+
+def _tell(watcher: Watcher, what: int) -> bool:
+    try:
+        watcher.send(what)
+    except ClientGone:
+        return False
+    return True
