@@ -28,8 +28,10 @@ class Document:
         self._text = self._decode()
         try:
             self.data: Mapping[str, Any] = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError is one; a number of 5,000 digits is another
             raise self._syntax_error(str(error)) from None
+        except RecursionError:
+            raise self._syntax_error("nested too deeply") from None
 
     def get(self, *field: str | int, default: Any = None) -> Any:
         """The value of a field as it stands in the file, or `default` where the file has none."""
@@ -97,7 +99,7 @@ class Document:
         for end in range(1, len(lines) + 1):
             try:
                 data = tomllib.loads("\n".join(lines[:end]))
-            except tomllib.TOMLDecodeError:
+            except ValueError:
                 continue  # in the middle of a value that takes several lines
             if _dig(data, field) is not _MISSING:
                 return start

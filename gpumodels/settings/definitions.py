@@ -76,7 +76,7 @@ def read(key: str, value: object) -> Any:
     try:
         return msgspec.convert(value, kind, dec_hook=_made)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {_allowed(kind)}, not {value!r}") from None
+        raise ValueError(f"must be {_allowed(kind)}, not {value!r:.80}") from None
 
 
 def _made(kind: type, value: object) -> object:

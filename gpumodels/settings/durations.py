@@ -21,7 +21,7 @@ def duration(text: object) -> float:
         return math.inf
     seconds = _seconds(text)
     if not 0 < seconds <= math.inf:
-        raise ValueError(f"must be {EXAMPLES}, not {text!r}")
+        raise ValueError(f"must be {EXAMPLES}, not {text!r:.80}")
     return seconds
 
 

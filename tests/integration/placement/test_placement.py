@@ -32,6 +32,13 @@ def test_auto_takes_the_gpu_with_the_most_free_memory(build, folder, load):
     assert load(folder(), gpu="auto").record.device == "GPU 1"
 
 
+@pytest.mark.parametrize(("policy", "index"), [("most-free", 2), ("first-fit", 1), ("pack", 3)])
+def test_auto_follows_the_policy_of_the_settings(build, folder, load, monkeypatch, policy, index):
+    build(*(gpu(memory=size * GB) for size in (9, 60, 90, 30)))
+    monkeypatch.setenv("GPUMODELS_PLACEMENT", policy)
+    assert load(folder(memory="10 GB"), gpu="auto").record.device == f"GPU {index}"
+
+
 def test_auto_without_a_gpu_runs_on_the_cpu_and_says_so_in_one_line(build, folder, load, notices):
     build()
     model = load(folder(), gpu="auto", report=notices)

@@ -38,6 +38,9 @@ def told() -> str:
         ('image_prefix = "a\\n"', 1, "image_prefix must be the beginning of an image's name, such as "),
         ("index_url = 1979-05-27", 1, "index_url must be text, not datetime.date(1979, 5, 27)"),
         ("idle = ", 1, "not valid TOML: Invalid value"),
+        ("idle = " + "9" * 5000, 1, "not valid TOML: Exceeds the limit (4300 digits) for integer string conversion"),
+        ("\nidle = " + "[" * 5000 + "]" * 5000, 2, "not valid TOML: nested too deeply"),
+        ("timeout = nan", 1, "timeout must be a duration such as 90s, 10m, 2h or never, not nan"),
         ('idle = "1m"\nidle = "2m"', 2, "not valid TOML: Cannot overwrite a value"),
     ],
 )  # fmt: skip
