@@ -20,6 +20,7 @@ def pytest_configure(config):
     # A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "root: becomes another user, which only root may")
+    config.addinivalue_line("markers", "memory_cgroup: bounds the memory of a process, which takes a cgroup to write")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import EngineError
+from tests import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,7 @@ PARTS = (
     Part("a Docker Engine", docker_answers, _with_docker),
     Part("Chromium", _chromium, lambda item: "browser" in item.path.parts),
     Part("a C compiler (cc)", lambda: shutil.which("cc") is not None, _with_fake_nvml),
+    Part("a memory cgroup", memory.available, lambda item: item.get_closest_marker("memory_cgroup") is not None),
     Part("root", lambda: os.getuid() == 0, _as_root),
 )
 

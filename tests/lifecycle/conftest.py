@@ -1,15 +1,17 @@
-"""Real kernels, as a Jupyter server starts them, that load a model and die."""
+"""Real kernels, as a Jupyter server starts them, that load models and die."""
 
 from __future__ import annotations
 
+import ast
 import os
+import signal
 
 import pytest
 from jupyter_client.manager import KernelManager
 
 from tests.leftovers import ROOT, Leftovers, until
 
-_LOAD = "import gpumodels; model = gpumodels.load('echo', gpu='none', engine={!r}, env={{'ECHO_LOAD': {!r}}})"
+_LOAD = "%load_ext gpumodels\nimport gpumodels; model = gpumodels.load('echo', gpu='none', engine={!r}, {})"
 
 
 @pytest.fixture(params=["docker", "process"])
@@ -39,26 +41,28 @@ class Kernel:
 
     def run(self, code):
         """Run a cell and wait for its end; an error in it fails the test. What it printed."""
-        printed = []
-
-        def hear(message):
-            if message["msg_type"] == "stream":
-                printed.append(message["content"]["text"])
-
-        reply = self.client.execute_interactive(code, timeout=120, output_hook=hear, store_history=False)
-        assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
-        return "".join(printed).strip()
+        return run(self.client, code)
 
     def begin(self, code):
         """Run a cell without waiting for its end: it may never come."""
         self.client.execute(f"open('begun', 'w').close()\n{code}")
         until((self.cwd / "begun").exists)
 
-    def load(self, engine, behaviour=""):
-        self.run(f"%load_ext gpumodels\n{_LOAD.format(engine, behaviour)}; assert model(1) == 1")
+    def load(self, engine, behaviour="", **options):
+        """Load echo as `model`; `options` go to `gpumodels.load`."""
+        self.run(f"{loading(engine, behaviour, **options)}; assert model(1) == 1")
 
-    def begin_load(self, engine, behaviour):
-        self.begin(f"%load_ext gpumodels\n{_LOAD.format(engine, behaviour)}")
+    def begin_load(self, engine, behaviour=""):
+        self.begin(loading(engine, behaviour))
+
+    def kill(self, number=signal.SIGKILL):
+        os.kill(self.pid, number)
+
+    def guards(self):
+        """The process ids of its guards, each the first of its session."""
+        return ast.literal_eval(
+            self.run("from gpumodels.lease import guard; print([each.pid for each in guard._guards.values()])")
+        )
 
     def close(self):
         self.client.stop_channels()
@@ -67,8 +71,41 @@ class Kernel:
         self.manager.context.term()
 
 
+def loading(engine, behaviour="", **options):
+    """The cell that loads echo as `model`."""
+    given = {"env": {"ECHO_LOAD": behaviour}, **options}
+    return _LOAD.format(engine, ", ".join(f"{name}={value!r}" for name, value in given.items()))
+
+
+def run(client, code):
+    """Run a cell by a client of a kernel, as `Kernel.run`."""
+    printed = []
+
+    def hear(message):
+        if message["msg_type"] == "stream":
+            printed.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, timeout=120, output_hook=hear, store_history=False)
+    assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
+    return "".join(printed).strip()
+
+
 @pytest.fixture
-def kernel(tmp_path, runtime_path):
-    kernel = Kernel(tmp_path)
-    yield kernel
-    kernel.close()
+def make_kernel(tmp_path, runtime_path):
+    """Makes kernels: as many as a test has notebooks."""
+    made = []
+
+    def make():
+        place = tmp_path / f"notebook-{len(made)}"
+        place.mkdir()
+        made.append(Kernel(place))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def kernel(make_kernel):
+    return make_kernel()
