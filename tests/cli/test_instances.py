@@ -1,0 +1,157 @@
+"""`ps`, `stop` and `logs`, of models that other processes hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import gpumodels
+from gpumodels.errors import ModelStopped
+from gpumodels.lease import processes
+from tests.leftovers import until
+
+
+@pytest.fixture(params=["docker", "process", "fake"])
+def model(request):
+    with gpumodels.load("echo", gpu="none", engine=request.param) as loaded:
+        yield loaded
+
+
+def test_models_are_listed_with_owner_engine_and_state(cli, model):
+    headings, line = cli("ps").ok().splitlines()
+    assert headings.split()[:5] == ["id", "model", "notebook", "engine", "device"]
+    assert line.startswith(f"{model.record.id}  echo   ")
+    assert f"  {model.record.engine} " in line
+    assert "  CPU " in line
+    assert "  ready " in line
+
+
+def test_as_json_everything_is_there_for_programs(cli, model):
+    (told,) = json.loads(cli("ps", "--json").ok())
+    assert (told["id"], told["model"], told["state"]) == (model.record.id, "echo", "ready")
+    assert (told["engine"], told["device"], told["gpus"]) == (model.record.engine, "CPU", [])
+    assert told["memory"] is None
+    assert told["owner"]["pid"] == os.getpid()
+    assert [holder["pid"] for holder in told["holders"]] == [os.getpid()]
+    assert told["kept"] is None
+
+
+def test_idle_counts_from_the_last_call_whoever_made_it(cli, model):
+    model(1)
+    called = time.time()
+    (told,) = json.loads(cli("ps", "--json").ok())
+    assert 0 <= told["idle"] <= time.time() - called + 0.1
+
+
+def test_a_model_server_that_does_not_answer_is_listed_all_the_same(cli, echo):
+    server = next(pid for pid in processes.marked(echo.record.id) if b"gpumodels.lease.leash" not in _command(pid))
+    os.kill(server, signal.SIGSTOP)
+    try:
+        assert "  ?  " in cli("ps").ok()
+        assert json.loads(cli("ps", "--json").ok())[0]["idle"] is None
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
+def _command(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_model_that_loads_is_listed_as_loading(cli, begin):
+    begin("run", "echo", "--engine", "fake", "--gpu", "none", "--env", "ECHO_LOAD=sleep:30")
+    told = until(lambda: json.loads(cli("ps", "--json").ok()), within=30)
+    assert (told[0]["state"], told[0]["idle"]) == ("loading", None)
+
+
+def test_a_kept_model_says_so_and_its_keeper_is_no_user_of_it(cli, held):
+    held("echo", "--keep", "2h")
+    (told,) = json.loads(cli("ps", "--json").ok())
+    assert told["kept"] == {"seconds": 7200, "since": None}
+    assert [holder["pid"] for holder in told["holders"]] == [told["owner"]["pid"]]
+    assert "for 2 h" in cli("ps").ok()
+    cli("stop", "--all").ok()
+
+
+def test_nothing_that_runs_is_said(cli):
+    assert cli("ps").ok() == "No model is running.\n"
+    assert json.loads(cli("ps", "--json").ok()) == []
+
+
+def test_a_stopped_model_says_who_stopped_it(cli, model):
+    assert cli("stop", "echo").ok() == f"stopped echo ({model.record.id}), CPU\n"
+    with pytest.raises(ModelStopped, match=r"stopped from the command line at \d\d:\d\d"):
+        model(1)
+
+
+@pytest.mark.parametrize("wanted", [lambda i: i, lambda i: i[:8], lambda _: "echo"], ids=["id", "prefix", "name"])
+def test_a_model_is_meant_by_id_by_its_beginning_and_by_name(cli, echo, wanted):
+    assert echo.record.id in cli("stop", wanted(echo.record.id)).ok()
+
+
+def test_a_name_that_several_have_names_their_ids_and_stops_none(cli, echo, held):
+    other = held()
+    said = cli("stop", "echo").refused()
+    assert said.startswith("'echo' may be ")
+    assert echo.record.id in said
+    assert other in said
+    assert cli("stop", other).ok() == f"stopped echo ({other}), CPU\n"
+    assert echo(1) == 1
+
+
+def test_all_stops_all(cli, echo, held):
+    held()
+    assert cli("stop", "--all").ok().count("stopped echo") == 2
+    assert cli("stop", "--all").ok() == "nothing was running\n"
+    assert not echo.alive
+
+
+def test_what_does_not_run_is_told_with_what_does(cli, echo):
+    assert cli("stop", "ctpn").refused() == f"No model 'ctpn' runs. Running: {echo.record.id} ({_whose(echo)})."
+    assert cli("stop", "").refused().startswith("No model '' runs.")
+
+
+def _whose(model):
+    return model.record.owner.notebook or f"process {model.record.owner.pid}"
+
+
+@pytest.mark.parametrize("words", [["stop"], ["stop", "echo", "--all"]])
+def test_stop_needs_one_of_both(cli, words):
+    assert "name what is to be stopped, or give --all" in cli(*words).refused(2)
+
+
+def test_the_last_lines_of_a_log(cli, model):
+    first, second = cli("logs", "echo").ok().splitlines()[:2]
+    assert first == "echo: load on cpu"
+    assert second.startswith("gpumodels: echo is ready after ")
+    assert cli("logs", model.record.id, "-n", "1").ok() == f"{second}\n"
+    assert cli("logs", "echo", "-n", "0").ok() == ""
+
+
+def test_following_ends_with_the_model(begin, model):
+    following = begin("logs", "-f", "echo")
+    following.read_until("is ready after")
+    model.stop()
+    assert following.end()[0] == 0
+
+
+def test_ctrl_c_ends_following_and_not_the_model(begin, echo):
+    following = begin("logs", "-f", "echo")
+    following.read_until("is ready after")
+    assert following.end(signal.SIGINT)[0] == 130
+    assert echo(1) == 1
+
+
+def test_the_log_of_a_model_that_died_is_there_until_its_notebook_meets_it(cli, echo):
+    os.kill(echo.record.engine_ref["pid"], signal.SIGKILL)
+    until(lambda: not echo.alive)
+    assert "echo: load on cpu" in cli("logs", "echo").ok()
+    assert cli("ps").ok() == "No model is running.\n"
+
+
+def test_no_log_of_what_never_ran(cli):
+    assert cli("logs", "echo").refused() == "No model 'echo' runs. Nothing runs."
