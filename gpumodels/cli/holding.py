@@ -58,7 +58,7 @@ def run(
             while loaded.alive:
                 time.sleep(_LOOKED_EVERY)
         except KeyboardInterrupt:
-            loaded.stop(by="its `gpumodels run`")
+            _let_go(loaded)
             typer.echo(_what_is_left(loaded))
         else:
             _tell_the_end(loaded)
@@ -92,6 +92,12 @@ def _how_to_use(loaded: Model) -> str:
     if loaded.endpoint is not None:
         lines.append(f"  network   {loaded.endpoint.address}, with the token {loaded.endpoint.token}")
     return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+def _let_go(loaded: Model) -> None:
+    """Stop it, unless it is to outlive this command; what others use goes on anyway."""
+    if loaded.record.keep is None:
+        loaded.stop(by="the command line")
 
 
 def _what_is_left(loaded: Model) -> str:
@@ -143,11 +149,12 @@ def call(
     for file in (output, draw):
         calling.check_target(file)
     settings = _settings(env)
-    with (
-        interruptible(),
-        _running(model) or _load(model, gpu=gpu, engine=engine, timeout=timeout, env=settings) as held,
-    ):
-        calling.answer(held, words or [], output, draw)
+    with interruptible():
+        held = _running(model) or _load(model, gpu=gpu, engine=engine, timeout=timeout, env=settings)
+        try:
+            calling.answer(held, words or [], output, draw)
+        finally:
+            _let_go(held)
 
 
 def _running(wanted: str) -> Model | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 import gpumodels
-from tests.leftovers import ROOT, Leftovers, until
+from tests.leftovers import ROOT, Leftovers
 
 COMMAND = [sys.executable, "-m", "gpumodels.cli"]
 #: No Docker and no environment to make: the real model server with the interpreter at hand.

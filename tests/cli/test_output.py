@@ -74,8 +74,8 @@ def test_the_version(cli):
         (["frobnicate"], "no such command 'frobnicate'. `gpumodels --help` shows how it is used."),
         (["stop", "--al"], "no such option: --al (Possible options: --all, --help). `gpumodels stop --help` shows"),
         (["logs"], "missing argument 'ID|NAME'"),
-        (["logs", "echo", "-n", "many"], "'many' is not"),
-        (["logs", "echo", "-n", "-1"], "-1 is not in the range x>=0"),
+        (["logs", "echo", "-n", "many"], "invalid value for '-n' / '--lines': "),
+        (["logs", "echo", "-n", "-1"], "invalid value for '-n' / '--lines': "),
         (["prune", "models"], "'models' is not one of 'images', 'environments', 'weights'"),
     ],
 )
