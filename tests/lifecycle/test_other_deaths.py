@@ -1,0 +1,150 @@
+"""What of an instance dies before its notebook: the leash, the server, the container, the guard. Nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import docker
+import pytest
+
+import gpumodels
+from gpumodels.lease.processes import marked
+from tests.leftovers import until
+
+WITHIN = 15.0
+
+
+def _run(instance_id, module):
+    """The processes of an instance that run that module."""
+    command = f"-m\0gpumodels.{module}\0".encode()
+    found = []
+    for pid in marked(instance_id):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().partition(b"\0--\0")[0]
+        except OSError:
+            continue
+        if command in words:
+            found.append(pid)
+    return found
+
+
+@pytest.fixture
+def gone(leftovers):
+    """Waits until nothing is left but the guard of a kernel that lives."""
+
+    def wait():
+        until(lambda: not [each for each in leftovers() if "manager.guard" not in each], WITHIN)
+
+    return wait
+
+
+def _says(kernel, words):
+    kernel.run(f"try: model(1)\nexcept gpumodels.ModelGone as error: assert {words!r} in str(error), error")
+
+
+def test_a_leash_that_is_killed(kernel, engine_name, runtime, gone):
+    """Its whole tree goes with it; the notebook clears away what is left, and is told at its next call."""
+    kernel.load(engine_name)
+    for pid in _run(runtime.instances()[0].id, "lease.leash"):
+        os.kill(pid, signal.SIGKILL)
+    gone()
+    _says(kernel, "died")
+    kernel.load(engine_name)
+
+
+@pytest.mark.parametrize("forked", [False, True], ids=["alone", "with a forked child"])
+def test_a_model_server_that_is_killed(forked, kernel, engine_name, runtime, gone):
+    kernel.load(engine_name)
+    if forked:
+        kernel.run("model(1, fork=600.0)")
+    instance_id = runtime.instances()[0].id
+    server = _run(instance_id, "server")
+    assert len(server) == 1 + forked
+    os.kill(min(server), signal.SIGKILL)
+    gone()
+    assert marked(instance_id) == []
+    _says(kernel, "SIGKILL")
+
+
+@pytest.fixture
+def container(runtime):
+    """The container of the only instance."""
+    client = docker.from_env()
+    yield lambda: client.containers.get(f"gpumodels-{runtime.instances()[0].id}")
+    client.close()
+
+
+@pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
+def test_a_container_that_is_removed_behind_our_back(kernel, engine_name, container, gone):
+    kernel.load(engine_name)
+    container().remove(force=True)
+    gone()
+    _says(kernel, "died")
+    kernel.load(engine_name)
+
+
+@pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
+def test_a_container_that_is_paused_behind_our_back_and_goes_on(kernel, engine_name, container):
+    kernel.load(engine_name)
+    container().pause()
+    kernel.run("call = model.submit(2); import time; time.sleep(0.3); assert not call.done()")
+    container().unpause()
+    kernel.run("assert call.result(30) == 2")
+
+
+@pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
+def test_a_container_that_is_paused_when_its_kernel_dies(kernel, engine_name, container, leftovers):
+    """Its leash sleeps with it: the guard waits out the grace and removes it by force."""
+    kernel.load(engine_name)
+    container().pause()
+    kernel.kill()
+    leftovers.wait(WITHIN)
+
+
+def test_a_guard_that_is_killed_before_its_kernel(kernel, engine_name, leftovers):
+    """The second takes over."""
+    kernel.load(engine_name)
+    for guard in kernel.guards():
+        os.kill(guard, signal.SIGKILL)
+    kernel.run("assert model(1) == 1")
+    kernel.kill()
+    leftovers.wait(WITHIN)
+
+
+def test_a_guard_and_its_kernel_killed_together(kernel, engine_name, leftovers):
+    kernel.load(engine_name)
+    for pid in [*kernel.guards(), kernel.pid]:
+        os.kill(pid, signal.SIGKILL)
+    leftovers.wait(WITHIN)
+
+
+def test_all_guards_and_the_kernel_killed_together(kernel, engine_name, leftovers, runtime):
+    """The lease alone gives the memory back; the next load removes the rest."""
+    kernel.load(engine_name)
+    directory = runtime.instances()[0]
+    for session in kernel.guards():
+        os.killpg(session, signal.SIGKILL)
+    os.killpg(os.getpgid(kernel.pid), signal.SIGKILL)
+    until(lambda: not directory.leash_lives)
+    until(lambda: leftovers.processes() == [])
+    assert str(directory.path) in leftovers.directories()
+    with gpumodels.load("echo", gpu="none", engine=engine_name):
+        left = [each for each in leftovers() if directory.id in each]
+    assert left == []
+
+
+def test_a_model_that_falls_asleep_while_its_kernel_dies(kernel, engine_name, leftovers):
+    kernel.load(engine_name)
+    kernel.begin("model.sleep()")
+    kernel.kill()
+    leftovers.wait(WITHIN)
+
+
+def test_a_kernel_that_dies_while_its_model_sleeps(kernel, engine_name, leftovers):
+    kernel.load(engine_name)
+    kernel.run("model.sleep(); assert model.asleep")
+    assert [each for each in leftovers() if "manager.guard" not in each] == []
+    kernel.kill()
+    leftovers.wait(WITHIN)
