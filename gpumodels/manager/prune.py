@@ -66,11 +66,12 @@ def survey(kinds: Iterable[str] = KINDS) -> Survey:
 
 
 def remove(items: Sequence[Prunable]) -> Removed:
-    """Remove what nobody uses; to be called within `alone()`.
+    """Remove those of `items` that nobody uses; to be called within `alone()`.
 
     An image that others are made of goes after them, so it is tried again as long as anything goes.
     """
-    before, pending, freed, reasons = _stored(items), list(items), 0, dict[str, str]()
+    wanted = [item for item in items if not item.used_by]
+    before, pending, freed, reasons = _stored(wanted), wanted, 0, dict[str, str]()
     while pending:
         left = []
         for item in pending:
@@ -84,10 +85,10 @@ def remove(items: Sequence[Prunable]) -> Removed:
         if len(left) == len(pending):
             break
         pending = left
-    if before is not None and (after := _stored(items)) is not None:
+    if before is not None and (after := _stored(wanted)) is not None:
         freed += max(0, before - after)
     troubles = tuple(f"{item.kind} {item.name} stays: {reasons[item.name]}" for item in pending)
-    return Removed(len(items) - len(pending), freed, troubles)
+    return Removed(len(wanted) - len(pending), freed, troubles)
 
 
 def _images() -> list[Prunable]:
