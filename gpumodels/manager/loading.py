@@ -86,7 +86,8 @@ def load(
 
     def made(request: Request, stay: Stay) -> Model:
         handle = Model(stay, _again)
-        handle.asked, handle.request = asked, request
+        handle.asked = replace(asked, model=_anchored(model, request))
+        handle.request = request
         instances.remember(handle)
         return handle
 
@@ -157,6 +158,12 @@ def _again(handle: Model, ticket: Ticket, report: Report | None) -> None:
     if report is None:
         shown.end(text)
     events.tell(runtime_directory().path, "awake", instance=handle.record.id, model=handle.name, text=text)
+
+
+def _anchored(model: str | Path, request: Request) -> str | Path:
+    """What still names the same when the working directory is another."""
+    is_name = isinstance(model, str) and "/" not in model and model[:1] not in "~."
+    return model if is_name else request.spec.folder.absolute()
 
 
 def _idle(model: object, idle: float | str | None, keep: float | None) -> float | None:

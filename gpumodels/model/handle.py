@@ -205,7 +205,7 @@ class Model:
                 return getattr(stay.client, way)(*arguments, **options)
             except ModelGone:
                 self.let_go()
-            if stay.nap is None or stay.gone is not None:  # else it fell asleep before the call began
+            if not self._slept_before_the_call(stay):
                 raise self._why_gone()
 
     def _each(self, way: str, *arguments: Any) -> Iterator[Any]:
@@ -226,8 +226,12 @@ class Model:
                     f"{self.name} gave this stream up: it was not read for a while and other calls waited. Read it "
                     "as it comes, or collect it with list()."
                 )
-            if answered or stay.nap is None or stay.gone is not None:
+            if answered or not self._slept_before_the_call(stay):
                 raise self._why_gone()
+
+    def _slept_before_the_call(self, stay: Stay) -> bool:
+        """Whether a call that found nobody may be made once more, on what is loaded again."""
+        return self.mine and stay.nap is not None and stay.gone is None
 
     def _why_gone(self) -> ModelGone:
         gone = self._stay.gone

@@ -94,7 +94,7 @@ class Hold:
     def gone(self) -> tuple[ModelGone, str] | None:
         """Why the model server is gone, and its last lines; what is left of it is removed. None while it lives."""
         name, ended = self.record.model, self.directory.ended
-        if ended is not None and not self._dies_within(self.record.grace + _LEASH_MARGIN):
+        if ended is not None and not self.dies_within(self.record.grace + _LEASH_MARGIN):
             ended = None  # somebody wanted to stop it, and could not
         ending = None if ended is not None else self._wait_for_ending()
         if ended is None and ending is None:
@@ -107,7 +107,8 @@ class Hold:
         advice = f"Load it again with {self.record.load_line}"
         return ModelGone(f"The model server of {name} died ({cause}). {advice}. Its last lines:\n{tail}"), tail
 
-    def _dies_within(self, seconds: float) -> bool:
+    def dies_within(self, seconds: float) -> bool:
+        """Whether the leash ends in so many seconds."""
         deadline = time.monotonic() + seconds
         while self.lease.leash_lives:
             if time.monotonic() > deadline:

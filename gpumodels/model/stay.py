@@ -135,6 +135,8 @@ class Stay:
     def _lie_down(self) -> None:
         """With the lock held, when the server has ended itself to sleep, or is left to others."""
         since = time.time()
+        if self._asleep:
+            self.hold.dies_within(self.record.grace)  # its server has; nobody shall see it run
         self.last_lines = self.hold.instance.logs() or self.hold.directory.kept_log()
         self._close()
         self.hold.end()
