@@ -23,8 +23,8 @@ def _names(incomplete: str) -> list[str]:
 
 
 _MODEL = typer.Argument(metavar="NAME|PATH", help="A model of the catalog, or a model folder.", autocompletion=_names)
-_GPU = typer.Option(help="0, 0,1, the start of a UUID, auto, auto:2 or none.")
-_ENGINE = typer.Option(help="docker, process or auto; by default as the settings say.")
+_GPU = typer.Option(metavar="GPU", help="0, 0,1, the start of a UUID, auto, auto:2 or none.")
+_ENGINE = typer.Option(metavar="ENGINE", help="docker, process or auto; by default as the settings say.")
 _TIMEOUT = typer.Option(metavar="SECONDS", help="For starting and loading; by default as the settings say.")
 _ENV = typer.Option("--env", metavar="NAME=VALUE", help="Set it for the model server; may be repeated.")
 
@@ -126,7 +126,7 @@ def call(
     model: Annotated[str, typer.Argument(metavar="ID|NAME|PATH", help="What runs, or what to load for this call.")],
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT]...", help="Text, a number, JSON, the path of a file; or NAME=INPUT."),
+        typer.Argument(metavar="INPUT", help="Text, a number, JSON, the path of a file; or NAME=INPUT."),
     ] = None,
     gpu: Annotated[str, _GPU] = "auto",
     engine: Annotated[str | None, _ENGINE] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,8 +70,10 @@ def _stopped(record: InstanceRecord) -> bool:
     """Stop one; what cannot be stopped is told, and does not keep the others from it."""
     from gpumodels.errors import EngineError  # noqa: PLC0415
     from gpumodels.manager import stop_instance  # noqa: PLC0415
+    from gpumodels.model.nap import measured, memory_held  # noqa: PLC0415
 
     try:
+        held = memory_held(record)
         stop_instance(record.id, by=_BY)
     except KeyError:
         typer.echo(f"{record.model} ({record.id}) had ended already")
@@ -78,7 +81,8 @@ def _stopped(record: InstanceRecord) -> bool:
         sys.stderr.write(f"gpumodels: {record.model} ({record.id}) was not stopped. {error}\n")
         return False
     else:
-        typer.echo(f"stopped {record.model} ({record.id}), {record.device}")
+        freed = measured(record, held, time.time()).gain
+        typer.echo(f"stopped {record.model} ({record.id}), {freed or record.device}")
     return True
 
 

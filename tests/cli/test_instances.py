@@ -13,6 +13,7 @@ import pytest
 import gpumodels
 from gpumodels.errors import ModelStopped
 from gpumodels.lease import processes
+from tests.fakes.nvml import GB, gpu, machine
 from tests.leftovers import until
 
 
@@ -49,7 +50,7 @@ def test_idle_counts_from_the_last_call_whoever_made_it(cli, model):
 
 
 def test_a_model_server_that_does_not_answer_is_listed_all_the_same(cli, echo):
-    server = next(pid for pid in processes.marked(echo.record.id) if b"gpumodels.lease.leash" not in _command(pid))
+    server = _server(echo.record.id)
     os.kill(server, signal.SIGSTOP)
     try:
         assert "  ?  " in cli("ps").ok()
@@ -58,8 +59,13 @@ def test_a_model_server_that_does_not_answer_is_listed_all_the_same(cli, echo):
         os.kill(server, signal.SIGCONT)
 
 
-def _command(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+def _server(instance_id):
+    """The process id of an instance's model server."""
+
+    def command(pid):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    return next(pid for pid in processes.marked(instance_id) if b"gpumodels.lease.leash" not in command(pid))
 
 
 def test_a_model_that_loads_is_listed_as_loading(cli, begin):
@@ -75,6 +81,18 @@ def test_a_kept_model_says_so_and_its_keeper_is_no_user_of_it(cli, held):
     assert [holder["pid"] for holder in told["holders"]] == [told["owner"]["pid"]]
     assert "for 2 h" in cli("ps").ok()
     cli("stop", "--all").ok()
+
+
+def test_gpu_memory_is_listed_and_what_a_stop_freed_is_measured(cli, begin, tmp_path):
+    there = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB))
+    run = begin("run", "echo", "--engine", "fake", "--gpu", "0", env=there.environment())
+    found = run.read_until("is ready on GPU 0").partition("(")[2].partition(")")[0]
+    there.hold(_server(found), 3 * GB)
+    (told,) = json.loads(cli("ps", "--json", env=there.environment()).ok())
+    assert told["memory"] == 3 * GB
+    assert told["gpus"] == [{"uuid": there.description["gpus"][0]["uuid"], "index": 0, "name": "NVIDIA H100"}]
+    assert "  3.0 GB  " in cli("ps", env=there.environment()).ok()
+    assert cli("stop", "echo", env=there.environment()).ok() == f"stopped echo ({found}), 3.0 GB on GPU 0 freed\n"
 
 
 def test_nothing_that_runs_is_said(cli):
@@ -146,11 +164,17 @@ def test_ctrl_c_ends_following_and_not_the_model(begin, echo):
     assert echo(1) == 1
 
 
-def test_the_log_of_a_model_that_died_is_there_until_its_notebook_meets_it(cli, echo):
-    os.kill(echo.record.engine_ref["pid"], signal.SIGKILL)
-    until(lambda: not echo.alive)
-    assert "echo: load on cpu" in cli("logs", "echo").ok()
-    assert cli("ps").ok() == "No model is running.\n"
+def test_the_log_of_a_model_that_died_is_there_while_its_holder_cannot_notice(cli, begin):
+    run = begin("run", "echo", "--engine", "fake", "--gpu", "none")
+    run.read_until("Ctrl-C ends it.")
+    (record,) = gpumodels.running()
+    run.process.send_signal(signal.SIGSTOP)
+    try:
+        os.kill(record.engine_ref["pid"], signal.SIGKILL)
+        until(lambda: cli("ps").ok() == "No model is running.\n")
+        assert "echo: load on cpu" in cli("logs", "echo").ok()
+    finally:
+        run.process.send_signal(signal.SIGCONT)
 
 
 def test_no_log_of_what_never_ran(cli):
