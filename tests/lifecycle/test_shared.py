@@ -1,0 +1,220 @@
+"""Notebooks that share one instance: it ends with the last of them, and none disturbs another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import gpumodels
+from gpumodels.lease.processes import marked
+from gpumodels.manager.holders import holders
+from tests.leftovers import until
+
+
+class Notices:
+    """A report that remembers what it was told."""
+
+    def __init__(self):
+        self.said = []
+
+    def progress(self, text, fraction):
+        pass
+
+    def notice(self, text):
+        self.said.append(text)
+
+    def end(self, text):
+        pass
+
+
+@pytest.fixture
+def join(puppet):
+    """Another process that loads echo with share."""
+
+    def make(engine="fake", **options):
+        other = puppet()
+        asked = {"engine": engine, "gpu": "none", "share": True, **options}
+        other.do(f"import gpumodels; m = gpumodels.load('echo', **{asked!r})")
+        other.instance = other.do("m.record.id")
+        return other
+
+    return make
+
+
+def _ids():
+    return [record.id for record in gpumodels.running()]
+
+
+def test_a_second_process_gets_the_running_instance(join, engine_name, leftovers):
+    first, second = join(engine_name), join(engine_name)
+    assert first.instance == second.instance
+    assert _ids() == [first.instance]
+    assert (first.do("m(1)"), second.do("m(2)")) == (1, 2)
+    first.kill()
+    assert second.do("m(3)") == 3
+    assert _ids() == [first.instance]
+    second.kill()
+    leftovers.wait()
+
+
+def test_one_model_server_runs_for_all(join):
+    first = join()
+    before = marked(first.instance)
+    join()
+    assert marked(first.instance) == before
+
+
+def test_who_stops_leaves_it_to_the_others(join, leftovers):
+    first, second = join(), join()
+    second.tell("m(5, sleep=1.0)")
+    time.sleep(0.2)
+    first.do("m.stop()")
+    assert second.answer() == 5
+    assert second.do("m.alive")
+    second.do("m.stop()")
+    assert leftovers.directories() + leftovers.shared_memory() == []
+
+
+def test_without_sharing_one_line_says_what_it_would_save(join):
+    first, said = join(), Notices()
+    with gpumodels.load("echo", engine="fake", gpu="none", report=said) as model:
+        assert model.record.id != first.instance
+        assert said.said == ["another notebook runs this model; --share would use that one"]
+
+
+@pytest.mark.parametrize(
+    "different", [{"env": {"ECHO_LOAD": "sleep:0"}}, {"serve": "127.0.0.1:0"}, {"engine": "process"}]
+)
+def test_what_is_not_the_same_is_not_shared(join, different):
+    first = join()
+    options = {"engine": "fake", "gpu": "none", "share": True, **different}
+    with gpumodels.load("echo", **options) as model:
+        assert model.record.id != first.instance
+
+
+def test_an_edited_folder_is_another_model(tmp_path):
+    (tmp_path / "model.toml").write_text('name = "tiny"\n')
+    (tmp_path / "model.py").write_text(
+        "class Model:\n    def load(self, device): pass\n    def predict(self): return 1\n"
+    )
+    with gpumodels.load(tmp_path, engine="fake", gpu="none", share=True) as model:
+        (tmp_path / "model.py").write_text(
+            "class Model:\n    def load(self, device): pass\n    def predict(self): return 22\n"
+        )
+        with gpumodels.load(tmp_path, engine="fake", gpu="none", share=True) as edited:
+            assert (model(), edited()) == (1, 22)
+
+
+def test_one_that_still_loads_is_waited_for(puppet):
+    options = {"engine": "fake", "gpu": "none", "share": True, "env": {"ECHO_LOAD": "sleep:1.5"}}
+    first = puppet()
+    first.do("import gpumodels")
+    first.tell(f"m = gpumodels.load('echo', **{options!r})")
+    until(_ids)
+    with gpumodels.load("echo", **options) as model:
+        assert _ids() == [model.record.id]
+        first.answer()
+        assert first.do("m.record.id") == model.record.id
+
+
+def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
+    options = {"engine": "fake", "gpu": "none", "share": True, "env": {"ECHO_LOAD": "sleep:1.5"}}
+    first = puppet()
+    first.do("import gpumodels")
+    first.tell(f"m = gpumodels.load('echo', **{options!r})")
+    until(_ids)
+    second = puppet()
+    second.do("import gpumodels")
+    second.tell(f"m = gpumodels.load('echo', **{options!r})")
+    directory = until(lambda: gpumodels.manager.instances.runtime_directory().instances())[0]
+    until(lambda: len(holders(directory)) == 2)
+    first.kill()
+    second.answer()
+    assert second.do("m(1)") == 1
+    assert [record.state for record in gpumodels.running()] == ["ready"]
+
+
+def test_two_that_load_at_once_share_one(puppet):
+    both = [puppet(), puppet()]
+    for each in both:
+        each.do("import gpumodels; import gpumodels.manager.starting, gpumodels.client")
+    for _ in range(4):
+        for each in both:
+            each.tell("m = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
+        for each in both:
+            each.answer()
+        assert len(_ids()) == 1
+        for each in both:
+            each.do("m.stop()")
+
+
+def test_joining_one_that_just_ends_starts_another(join):
+    other = join()
+    for number in range(15):
+        other.tell("m.stop()")
+        time.sleep(number * 0.002)
+        with gpumodels.load("echo", engine="fake", gpu="none", share=True) as model:
+            other.answer()
+            assert model(number) == number
+            other.do("m = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
+        assert other.do(f"m({number})") == number
+
+
+def test_two_notebooks_whose_shared_model_slept_share_it_again(join):
+    first, second = join(idle=5), join(idle=5)
+    until(lambda: first.do("m.asleep") and second.do("m.asleep"), within=20)
+    first.tell("m(1)")
+    second.tell("m(2)")
+    assert (first.answer(), second.answer()) == (1, 2)
+    assert first.do("m.record.id") == second.do("m.record.id")
+
+
+def test_the_same_notebook_gets_the_same_handle():
+    with gpumodels.load("echo", engine="fake", gpu="none", share=True) as model:
+        assert gpumodels.load("echo", engine="fake", gpu="none", share=True) is model
+
+
+@pytest.mark.parametrize("wanted", ["id", "prefix", "name"])
+def test_attach_by_id_prefix_or_name(join, wanted):
+    first = join()
+    name = {"id": first.instance, "prefix": first.instance[:8], "name": "echo"}[wanted]
+    model = gpumodels.attach(name)
+    assert model.record.id == first.instance
+    assert model(1) == 1
+    assert gpumodels.attach(name) is model
+    first.kill()
+    assert model(2) == 2
+    model.stop()
+
+
+def test_attach_to_what_is_unknown_or_several(join):
+    with pytest.raises(gpumodels.ModelNotFound, match="No running model is called 'echo'; what runs is nothing"):
+        gpumodels.attach("echo")
+    first, second = join(), join(share=False)
+    with pytest.raises(gpumodels.ModelNotFound, match="Several run that are called 'echo'") as error:
+        gpumodels.attach("echo")
+    assert first.instance in str(error.value)
+    assert second.instance in str(error.value)
+    with pytest.raises(gpumodels.ModelNotFound):
+        gpumodels.attach("")
+
+
+def test_an_attached_model_sleeps_and_wakes(join):
+    first = join()
+    model = gpumodels.attach("echo")
+    first.kill()
+    model.sleep()
+    assert _ids() == []
+    assert model(1) == 1
+    model.stop()
+
+
+def test_all_who_hold_it_are_known(join, runtime):
+    first, second = join(), join()
+    directory = runtime.directory(first.instance)
+    assert {each.pid for each in holders(directory)} == {first.pid, second.pid}
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: {each.pid for each in holders(directory)} == {second.pid})
