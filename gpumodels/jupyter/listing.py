@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, str | int]:
     """The JSON of `record`; `notebooks` maps the kernels of this Jupyter server to the paths of their notebooks.
 
-    `notebook` is "" where a script asked, which `pid` then names; `since` is ISO 8601 in UTC.
+    `notebook` is "" where a script asked, which `pid` then names; `since` is ISO 8601 in UTC, and so is `kept_since`,
+    since when nobody uses it and it is only kept, or else "".
     """
     owner = record.owner
     return {
@@ -25,6 +26,11 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
         "pid": owner.pid,
         "device": record.device,
         "engine": record.engine,
-        "since": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds"),
+        "since": _moment(record.created),
         "state": record.state,
+        "kept_since": "" if record.kept_since is None else _moment(record.kept_since),
     }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

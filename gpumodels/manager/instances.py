@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
@@ -63,8 +64,9 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
 def _as_seen(directory: InstanceDirectory, record: InstanceRecord) -> InstanceRecord:
     if directory.ended is not None:
         return record.with_(state="stopping")
-    since = directory.kept_since
-    return record if since is None else record.with_(state="kept", kept_since=since)
+    if record.keep is None or record.state == "loading" or directory.in_use:
+        return record
+    return record.with_(state="kept", kept_since=directory.kept_since or time.time())  # its keeper notes it in a moment
 
 
 def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:

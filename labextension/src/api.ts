@@ -14,6 +14,8 @@ export interface IRunningModel {
   /** ISO 8601. */
   readonly since: string;
   readonly state: 'loading' | 'ready' | 'stopping' | 'kept';
+  /** Since when nobody uses it and it is only kept: ISO 8601; '' where it is not. */
+  readonly kept_since: string;
 }
 
 /** Why a request failed, in the kinds that a user can do something about. */

@@ -20,7 +20,7 @@ export function Row({ model, stopping, trouble, onStop, trans }: IRowProps): JSX
     : model.state === 'loading'
       ? trans.__('loading…')
       : model.state === 'kept'
-        ? trans.__('kept')
+        ? trans.__('kept %1', since(model.kept_since, trans))
         : '';
   return (
     <li className="gpumodels-Row" data-model-id={model.id} aria-busy={stopping}>
@@ -42,7 +42,7 @@ export function Row({ model, stopping, trouble, onStop, trans }: IRowProps): JSX
         <span>{model.device}</span>
         <span>{model.engine}</span>
         <time dateTime={model.since} title={new Date(model.since).toLocaleString()}>
-          {since(model, trans)}
+          {since(model.since, trans)}
         </time>
       </div>
       <div className="gpumodels-Row-owner" title={model.notebook}>

@@ -25,8 +25,8 @@ export function owner(model: IRunningModel, trans: TranslationBundle): string {
 }
 
 /** The time of day, with the date if that is not today's. */
-export function since(model: IRunningModel, trans: TranslationBundle): string {
-  const start = new Date(model.since);
+export function since(moment: string, trans: TranslationBundle): string {
+  const start = new Date(moment);
   const time = start.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   const today = start.toDateString() === new Date().toDateString();
   return trans.__('since %1', today ? time : `${start.toLocaleDateString()} ${time}`);
