@@ -1,0 +1,123 @@
+"""The GPU memory that a model gives back when it sleeps or is stopped: measured, and told everywhere."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import gpumodels
+from gpumodels.lease import events
+from gpumodels.lease.processes import marked
+from gpumodels.model import nap
+from tests.fakes.nvml import GB, gpu
+
+
+@pytest.fixture
+def holding(build, folder, load):
+    """A model whose server holds so much of GPU 0."""
+
+    def make(memory=6 * GB, **options):
+        machine = build(gpu())
+        model = load(folder(), gpu=0, **options)
+        machine.hold(max(marked(model.record.id)), memory)
+        return model, machine
+
+    return make
+
+
+def _told(path):
+    return [each for each in events.told(path) if each["event"] == "asleep"]
+
+
+def test_what_was_freed_is_measured_and_told(holding, tmp_path):
+    model, _ = holding()
+    found = model.sleep()
+    assert (found.before, found.after, found.freed) == (6 * GB, 0, 6 * GB)
+    assert str(found).endswith(", 6.0 GB on GPU 0 freed")
+    assert repr(model).endswith("6.0 GB on GPU 0 freed>")
+    assert model.logs().endswith("6.0 GB on GPU 0 freed")
+    (event,) = _told(tmp_path / "runtime")
+    assert event["text"].endswith("6.0 GB on GPU 0 freed")
+    assert (event["before"], event["after"]) == (6 * GB, 0)
+
+
+def test_one_that_falls_asleep_by_itself_tells_too(holding):
+    model, _ = holding(idle=1.5)
+    deadline = time.monotonic() + 15
+    while not model.asleep:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert model.sleep().gain == "6.0 GB on GPU 0 freed"
+
+
+def test_stopping_tells_what_came_back(holding):
+    model, _ = holding()
+    model.stop()
+    assert model.nap.gain == "6.0 GB on GPU 0 freed"
+    with pytest.raises(gpumodels.ModelStopped):
+        model()
+
+
+def test_a_driver_that_gives_it_back_late_is_waited_for(holding, monkeypatch):
+    model, _machine = holding()
+    real, late = nap.memory_held, time.monotonic() + 1.5
+
+    monkeypatch.setattr(nap, "memory_held", lambda record: 6 * GB if time.monotonic() < late else real(record))
+    assert model.sleep().freed == 6 * GB
+
+
+def test_less_than_three_quarters_is_said(holding, monkeypatch):
+    model, _ = holding()
+    monkeypatch.setattr(nap, "_WITHIN", 0.3)
+    monkeypatch.setattr(nap, "memory_held", lambda record: 4 * GB)
+    assert model.sleep().gain == "2.0 GB of 6.0 GB, so far, on GPU 0 freed"
+
+
+def test_a_driver_that_fails_keeps_nobody_from_sleeping(holding):
+    model, machine = holding()
+    machine.fail(nvmlInit=9, nvmlDeviceGetComputeRunningProcesses=999)
+    model.sleep()
+    assert model.asleep
+
+
+def test_a_full_gpu_keeps_it_asleep_and_says_who_holds_it(build, folder, load):
+    machine = build(gpu(memory=10 * GB))
+    model = load(folder(memory="8 GB"), gpu=0)
+    model.sleep()
+    machine.hold(1, 9 * GB)
+    with pytest.raises(gpumodels.DeviceError, match=r"^teller cannot be placed\."):
+        model()
+    assert model.asleep
+    machine.description["processes"].clear()
+    machine.write()
+    assert model()["device"] == "cuda"
+
+
+def test_it_wakes_where_there_is_room_if_that_was_left_to_it(build, folder, load):
+    machine = build(gpu(), gpu())
+    model = load(folder(memory="8 GB"), gpu="auto")
+    assert model.record.device == "GPU 0"
+    model.sleep()
+    machine.hold(1, 79 * GB, gpu=0)
+    model()
+    assert model.record.device == "GPU 1"
+    assert "GPU 1" in model.__doc__
+
+
+def test_sharers_of_one_that_falls_asleep_are_each_told(holding, puppet, tmp_path):
+    model, machine = holding(idle=4, share=True)
+    other = puppet(env=machine.environment())
+    other.do("import gpumodels; m = gpumodels.attach('teller')")
+    deadline = time.monotonic() + 15
+    while not (model.asleep and other.do("m.asleep")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert model.sleep().gain == other.do("m.sleep().gain") == "6.0 GB on GPU 0 freed"
+
+
+def test_a_cpu_model_tells_since_when_and_no_figure(build, folder, load):
+    build()
+    model = load(folder(), gpu="none")
+    assert model.sleep().gain == ""
+    assert str(model.nap) == f"asleep since {time.strftime('%H:%M', time.localtime(model.nap.since))}"
