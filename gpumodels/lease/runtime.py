@@ -71,8 +71,11 @@ class InstanceDirectory:
             raise UnknownRecordError(str(error)) from None
 
     def write(self, record: InstanceRecord) -> None:
-        """Replace instance.json at once and whole."""
-        places.write_atomically(self.path / "instance.json", record.to_json())
+        """Replace instance.json at once and whole; raises RuntimeDirectoryError where the disk does not let it."""
+        try:
+            places.write_atomically(self.path / "instance.json", record.to_json())
+        except OSError as error:
+            raise _unwritable(self.path.parent, error) from error
 
     @property
     def ended(self) -> Ended | None:
@@ -210,7 +213,7 @@ class RuntimeDirectory:
                 places.write_atomically(file, made)
                 return made
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(self.path, error) from error
 
     @property
     def exists(self) -> bool:
@@ -219,12 +222,6 @@ class RuntimeDirectory:
             return (self.path / ".identity").read_text() == self.identity
         except OSError:
             return False
-
-    def _unwritable(self, error: OSError) -> RuntimeDirectoryError:
-        return RuntimeDirectoryError(
-            f"The runtime directory {self.path} cannot take a new instance: {error.strerror}. "
-            "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
-        )
 
     @contextmanager
     def gate(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -254,7 +251,7 @@ class RuntimeDirectory:
                 directory.remove()
                 if not isinstance(error, OSError):
                     raise
-                raise self._unwritable(error) from error
+                raise _unwritable(self.path, error) from error
         return directory, lease
 
     def join(self, instance_id: str, *, use: bool = True) -> tuple[InstanceDirectory, held.Lease]:
@@ -332,6 +329,13 @@ class RuntimeDirectory:
         """The directories on /dev/shm that belong to this one, each with the id of its instance."""
         mark = f"{self.identity}-"
         return [(path.name.removeprefix(mark), path) for path in self._shared_memory_root.glob(f"{mark}*")]
+
+
+def _unwritable(path: Path, error: OSError) -> RuntimeDirectoryError:
+    return RuntimeDirectoryError(
+        f"The runtime directory {path} cannot take a new instance: {error.strerror}. "
+        "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
+    )
 
 
 def remove_shared_memory(path: str) -> None:

@@ -8,7 +8,10 @@ import time
 
 import pytest
 
+from gpumodels import devices
 from gpumodels.lease.held import LeaseState
+from gpumodels.lease.processes import marked
+from tests.fakes.nvml import GB, gpu, machine, preload
 from tests.leftovers import until
 from tests.memory import bounded_memory
 
@@ -124,6 +127,21 @@ def test_nothing_is_left_when_the_system_kills_the_kernel_for_want_of_memory(ker
         kernel.begin("b'x' * (1 << 30)")
         leftovers.wait(WITHIN)
         assert killed() == 1
+
+
+def test_the_gpu_s_memory_is_back(kernel, engine_name, leftovers, runtime, tmp_path, monkeypatch):
+    """As the driver tells it (a fake one, which shows the memory of processes that live)."""
+    preload()
+    gpus = machine(tmp_path / "machine.json", gpu(memory=80 * GB))
+    monkeypatch.setenv("FAKE_NVML_MACHINE", str(gpus.path))
+    kernel.load(engine_name)
+    for pid in marked(runtime.instances()[0].id):
+        gpus.hold(pid, GB)
+    free = devices.snapshot(devices.devices()[0]).memory_free
+    assert free <= 78 * GB
+    kernel.kill()
+    leftovers.wait(WITHIN)
+    assert devices.snapshot(devices.devices()[0]).memory_free >= free + 2 * GB
 
 
 _DIE = "import os, signal; die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import docker
 import pytest
@@ -20,13 +22,9 @@ def _run(instance_id, module):
     command = f"-m\0gpumodels.{module}\0".encode()
     found = []
     for pid in marked(instance_id):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().partition(b"\0--\0")[0]
-        except OSError:
-            continue
-        if command in words:
-            found.append(pid)
+        with suppress(OSError):  # it has ended
+            if command in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0--\0")[0]:
+                found.append(pid)
     return found
 
 

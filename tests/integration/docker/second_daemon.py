@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ import docker
 from tests.fakes.runtime import nvidia
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from docker import DockerClient
 
@@ -28,24 +28,39 @@ if TYPE_CHECKING:
 class SecondDaemon:
     """A running daemon; `client` talks to it."""
 
-    def __init__(self, place: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, place: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.place = place
-        self.process = process
+        self._launch = launch
+        self.process = launch()
         self.address = f"unix://{place}/docker.sock"
         self.tools = place / "tools"
         self.client: DockerClient
 
     def wait(self) -> None:
         deadline = time.monotonic() + 60
-        while not self._listens():
+        while not self._answers():
             assert self.process.poll() is None, (self.place / "log").read_text()[-4000:]
             assert time.monotonic() < deadline, (self.place / "log").read_text()[-4000:]
             time.sleep(0.1)
         self.client = docker.DockerClient(base_url=self.address)
 
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.place / "docker.sock")) == 0
+    def stop(self) -> None:
+        """End the daemon, which ends its containers."""
+        self.client.close()
+        self.process.terminate()
+        self.process.wait(30)
+
+    def start(self) -> None:
+        """Let it return."""
+        self.process = self._launch()
+        self.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(str(self.place / "docker.sock"))
+            probe.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return probe.recv(4096).startswith(b"HTTP/1.0 200")
+        return False
 
     def know_runtimes(self, *names: str) -> None:
         """Let it know these runtimes besides runc, from now on."""
@@ -90,21 +105,25 @@ def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
         (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I {nvidia.__file__} {tools} "$@"\n')
         (tools / name).chmod(0o755)
     configure(place, ("nvidia",))
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen(
-            # A network of its own: without a bridge, dockerd would remove docker0, which is the first daemon's.
-            ["unshare", "--net", "dockerd", "--config-file", place / "daemon.json",
-             "--data-root", data, "--exec-root", place / "exec",
-             "--pidfile", place / "pid", "-H", f"unix://{place}/docker.sock", "--bridge=none", "--iptables=false"],
-            env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    daemon = SecondDaemon(place, process)
+
+    def launch() -> subprocess.Popen[bytes]:
+        with (place / "log").open("ab") as log:
+            return subprocess.Popen(
+                # A network of its own: without a bridge, dockerd would remove docker0, which is the first daemon's.
+                ["unshare", "--net", "dockerd", "--config-file", place / "daemon.json",
+                 "--data-root", data, "--exec-root", place / "exec",
+                 "--pidfile", place / "pid", "-H", f"unix://{place}/docker.sock", "--bridge=none", "--iptables=false"],
+                env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    daemon = SecondDaemon(place, launch)
     try:
         daemon.wait()
         yield daemon
         daemon.client.close()
     finally:
-        process.terminate()  # it ends its containerd as well
-        process.wait(30)
+        daemon.process.terminate()  # it ends its containerd as well
+        daemon.process.wait(30)
         shutil.rmtree(place, ignore_errors=True)
         shutil.rmtree(data, ignore_errors=True)

@@ -1,0 +1,64 @@
+"""The Docker daemon restarts, or is down while a kernel dies: nothing is left soon after its return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import docker
+import pytest
+
+from gpumodels import catalog, engines
+from gpumodels.engines.docker import base_image
+from tests.integration.docker.second_daemon import second_daemon
+from tests.leftovers import Leftovers, until
+
+#: Seconds after its return, on a busy machine; ten are promised.
+WITHIN = 20.0
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    """A daemon of the tests' own, which has echo's image."""
+    first = docker.from_env()
+    with second_daemon(Path(first.info()["DockerRootDir"]).parent) as second:
+        made = engines.engine("docker").prepare(catalog.find("echo"), "cpu", lambda *_: None)
+        second.copy(first, base_image.made(), made)
+        yield second
+    first.close()
+
+
+@pytest.fixture
+def kernel(daemon, monkeypatch, make_kernel):
+    monkeypatch.setenv("DOCKER_HOST", daemon.address)
+    return make_kernel()
+
+
+@pytest.fixture
+def leftovers(runtime_path):
+    return Leftovers(runtime_path, containers=True)
+
+
+def test_docker_restarted(daemon, kernel, leftovers):
+    """Which ends its containers. The notebook lives on, clears away and loads again."""
+    kernel.load("docker")
+    daemon.stop()
+    until(lambda: not [each for each in leftovers.processes() if "manager.guard" not in each], WITHIN)
+    daemon.start()
+    until(lambda: not [each for each in leftovers() if "manager.guard" not in each], WITHIN)
+    kernel.run("try: model(1)\nexcept gpumodels.ModelGone: pass\nelse: raise AssertionError")
+    kernel.load("docker")
+    kernel.kill()
+    leftovers.wait(WITHIN)
+
+
+def test_docker_down_while_the_kernel_dies(daemon, kernel, leftovers):
+    """The guard waits for the daemon's return and removes the container."""
+    kernel.load("docker")
+    daemon.stop()
+    kernel.kill()
+    until(lambda: not [each for each in leftovers.processes() if "manager.guard" not in each], WITHIN)
+    assert leftovers.directories()
+    daemon.start()
+    leftovers.wait(WITHIN)
