@@ -29,6 +29,8 @@ class Asked:
     keep: float | None = None
     idle: float | None = None
     fresh: bool = False
+    #: The fingerprint that it must have, where not all that it was loaded with is known; "" where it is.
+    mark: str = ""
 
 
 def seconds(model: object, option: str, given: object, never: str) -> float | None:

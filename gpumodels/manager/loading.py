@@ -114,7 +114,8 @@ def attach(wanted: str, *, timeout: float | None = None) -> Model:
     guard.ensure("gpumodels.manager.guard", runtime)
     asked = Asked(
         record.asked or record.model, engine=record.engine, timeout=timeout, share=True, keep=record.keep,
-        idle=record.idle, gpu=",".join(device["uuid"] for device in record.devices) or "none",
+        idle=record.idle,
+        mark=record.fingerprint, gpu=",".join(device["uuid"] for device in record.devices) or "none",
     )  # fmt: skip
 
     def made(stay: Stay) -> Model:

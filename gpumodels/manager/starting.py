@@ -18,6 +18,7 @@ from gpumodels.errors import (
     EngineError,
     EngineUnavailable,
     LeaseUnseen,
+    LoadRefused,
     LoadTimeout,
 )
 from gpumodels.lease import guard
@@ -66,6 +67,11 @@ class Starting:
         asked = self.asked
         spec = catalog.find(asked.model)
         self.request = Request.of(spec, str(asked.gpu), asked.engine, asked.env, asked.serve)
+        if asked.mark not in ("", sharing.fingerprint(self.request)):
+            raise LoadRefused(
+                f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
+                f"since. Load it anew, with `%load_model {asked.model}`."
+            )
         self.made: Callable[[Stay], Model] = lambda stay: made(self.request, stay)
         if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
             replaced.asked = asked

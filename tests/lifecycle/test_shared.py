@@ -212,6 +212,16 @@ def test_an_attached_model_sleeps_and_wakes(join):
     model.stop()
 
 
+def test_what_was_attached_to_wakes_only_as_what_it_was(join):
+    join(env={"ECHO_LOAD": "sleep:0"}).do("0")
+    model = gpumodels.attach("echo")
+    model.sleep()
+    with pytest.raises(gpumodels.LoadRefused, match="echo was loaded elsewhere, with settings that are not known here"):
+        model(1)
+    assert model.asleep
+    model.stop()
+
+
 def test_all_who_hold_it_are_known(join, runtime):
     first, second = join(), join()
     directory = runtime.directory(first.instance)
