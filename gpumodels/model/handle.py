@@ -7,11 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gpumodels.client import Ticket
-from gpumodels.errors import CallError, InputError, ModelGone
+from gpumodels.errors import CallError, ModelGone
 from gpumodels.model import description
 from gpumodels.model.futures import Callers, awaited
 from gpumodels.model.progress import Bar
-from gpumodels.model.several import in_order, in_order_async
+from gpumodels.model.several import checked, in_order, in_order_async, length
 from gpumodels.model.told import told, told_each
 from gpumodels.model.waking import Waking
 
@@ -163,8 +163,8 @@ class Model:
         shows a bar. An error is raised in its place; that, the stop button and leaving early end the calls under way.
         """
         submit = functools.partial(self.submit, timeout=timeout, **named)
-        bar = Bar(self.name, _length(iterables), wanted=progress)
-        return told_each(in_order(submit, iterables, self._concurrency(concurrency), bar))
+        bar = Bar(self.name, length(iterables), wanted=progress)
+        return told_each(in_order(submit, iterables, checked(concurrency, self.name), bar))
 
     @told
     def amap(
@@ -178,8 +178,8 @@ class Model:
     ) -> AsyncIterator[Any]:
         """As `map`, for `async for`, over an iterable of either kind."""
         submit = functools.partial(self.submit, timeout=timeout, **named)
-        bar = Bar(self.name, _length((items,)), wanted=progress)
-        return in_order_async(submit, items, self._concurrency(concurrency), bar)
+        bar = Bar(self.name, length((items,)), wanted=progress)
+        return in_order_async(submit, items, checked(concurrency, self.name), bar)
 
     @told
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
@@ -191,11 +191,6 @@ class Model:
         """
         self._wake_up()
         return self._stay.client.empty(name, shape, dtype)
-
-    def _concurrency(self, number: int) -> int:
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise InputError(f"{self.name}: concurrency must be a whole number above 0, not {number!r}")
-        return number
 
     def _ask(self, way: str, *arguments: Any, **options: Any) -> Any:
         while True:
@@ -310,8 +305,3 @@ class Model:
             self.let_go()  # it may have fallen asleep just now
         state = str(self.nap) if self.asleep else "ready" if self.alive else "stopped"
         return f"<Model {self.name} on {self.record.device}, {self.record.engine}, {state}>"
-
-
-def _length(iterables: tuple[Any, ...]) -> int | None:
-    """How many calls a map will make, where that can be told."""
-    return min(map(len, iterables)) if all(hasattr(each, "__len__") for each in iterables) else None

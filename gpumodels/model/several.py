@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.errors import InputError
 from gpumodels.model.futures import awaited
 
 if TYPE_CHECKING:
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 
     from gpumodels.model.futures import CallFuture
     from gpumodels.model.progress import Bar
+
+
+def checked(concurrency: int, model: str) -> int:
+    """The number of calls at once; raises InputError where it is none."""
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        raise InputError(f"{model}: concurrency must be a whole number above 0, not {concurrency!r}")
+    return concurrency
+
+
+def length(iterables: tuple[Any, ...]) -> int | None:
+    """How many calls there will be, where that can be told."""
+    return min(map(len, iterables)) if all(hasattr(each, "__len__") for each in iterables) else None
 
 
 def in_order(
