@@ -25,15 +25,21 @@ def leftovers(runtime_path):
 
 
 class Kernel:
-    """A kernel and a client of it."""
+    """A kernel, started ahead of the test that moves in, and a client of it."""
 
-    def __init__(self, cwd):
-        self.cwd = cwd
+    def __init__(self):
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(cwd), env={**os.environ, "PYTHONPATH": str(ROOT)})
+        self.manager.start_kernel(env={**os.environ, "PYTHONPATH": str(ROOT)})
         self.client = self.manager.client()
         self.client.start_channels()
+
+    def move_in(self, cwd):
+        """Take the working directory and the environment of the test."""
+        self.cwd = cwd
         self.client.wait_for_ready(60)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.run(f"import os; os.chdir({str(cwd)!r}); os.environ.clear(); os.environ.update({environment!r})")
+        return self
 
     @property
     def pid(self):
@@ -90,16 +96,29 @@ def run(client, code):
     return "".join(printed).strip()
 
 
+@pytest.fixture(scope="session")
+def spare():
+    """Gives a kernel that has been starting meanwhile, and starts the next."""
+    waiting = [Kernel()]
+
+    def take():
+        waiting.append(Kernel())
+        return waiting.pop(0)
+
+    yield take
+    waiting.pop().close()
+
+
 @pytest.fixture
-def make_kernel(tmp_path, runtime_path):
+def make_kernel(spare, tmp_path, runtime_path):
     """Makes kernels: as many as a test has notebooks."""
     made = []
 
     def make():
         place = tmp_path / f"notebook-{len(made)}"
         place.mkdir()
-        made.append(Kernel(place))
-        return made[-1]
+        made.append(spare())
+        return made[-1].move_in(place)
 
     yield make
     for each in made:
