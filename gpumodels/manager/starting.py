@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import catalog, devices, engines
+from gpumodels.catalog import use
 from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
     BaseImageUnavailable,
@@ -79,7 +80,7 @@ class Starting:
                 sharing.keep(runtime_directory(), replaced.record, asked.keep)
             replaced.wake(self.report)
             return replaced
-        with contextlib.closing(Door(spec.name, asked.serve)) as self.door:
+        with contextlib.closing(Door(spec.name, asked.serve)) as self.door, use.using():
             return self._load(spec, replaced)
 
     def _load(self, spec: ModelSpec, replaced: Model | None) -> Model:

@@ -116,7 +116,7 @@ def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, run
 
     monkeypatch.setattr(locks, "take_record_lock", slowly)
     directory, _ = create()
-    until(lambda: len(reached) == 2)  # noqa: PLR2004
+    until(lambda: len(reached) == 2)
     assert set(reached) == {LeaseState.HELD}
     assert seen(directory) == "HELD"
 
