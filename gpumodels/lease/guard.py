@@ -44,22 +44,32 @@ def ensure(module: str, runtime: RuntimeDirectory) -> None:
 
 
 def _start(module: str, runtime: RuntimeDirectory) -> subprocess.Popen[bytes]:
-    package_root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
     pidfd = os.pidfd_open(os.getpid())
     try:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, str(pidfd), str(os.getpid()), runtime.identity],
-            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[pidfd],
-            start_new_session=True,
-        )
+        return detached(module, runtime, [str(pidfd), str(os.getpid()), runtime.identity], pidfd)
     finally:
         os.close(pidfd)
+
+
+def detached(
+    module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int
+) -> subprocess.Popen[bytes]:
+    """Start `python -m MODULE ARGUMENTS` in a session of its own; it inherits `descriptors`.
+
+    Whoever starts it sees to its `returncode` at the end: it outlives this process.
+    """
+    package_root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
 
 
 @atexit.register

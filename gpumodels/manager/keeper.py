@@ -11,7 +11,6 @@ import atexit
 import fcntl
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,8 @@ from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import RuntimeDirectory
 
 if TYPE_CHECKING:
+    import subprocess
+
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import InstanceDirectory
 
@@ -42,20 +43,9 @@ def _disown() -> None:
 
 def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
     """Start the keeper of an instance, and wait until it holds it."""
-    package_root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
     read, write = os.pipe()
     try:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "gpumodels.manager.keeper", record.id, str(write)],
-            env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[write],
-            start_new_session=True,
-        )
+        keeper = guard.detached("gpumodels.manager.keeper", runtime, [record.id, str(write)], write)
         os.close(write)
         write = -1
         os.read(read, 1)  # when it holds the lease, or has ended

@@ -38,6 +38,7 @@ class Kernel:
         self.cwd = cwd
         self.client.wait_for_ready(60)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.manager._launch_args.update(cwd=str(cwd), env=environment)  # of a restart
         self.run(f"import os; os.chdir({str(cwd)!r}); os.environ.clear(); os.environ.update({environment!r})")
         return self
 
