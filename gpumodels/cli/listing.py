@@ -21,8 +21,8 @@ from gpumodels.model.nap import memory_held
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
 _ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called

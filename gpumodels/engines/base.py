@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.devices import Device
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 #: Settings of the notebook's own interpreter and display, which would mislead the model's.
 _PRIVATE_TO_THE_KERNEL = (

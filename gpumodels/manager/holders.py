@@ -14,7 +14,7 @@ from gpumodels.lease.record import Owner
 from gpumodels.manager import owner
 
 if TYPE_CHECKING:
-    from gpumodels.lease.runtime import InstanceDirectory
+    from gpumodels.lease.directory import InstanceDirectory
 
 _FIELDS = 6  # at least, of a line of /proc/locks
 

@@ -14,8 +14,9 @@ from gpumodels.lease.runtime import remove_shared_memory
 from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
+    from gpumodels.lease.runtime import RuntimeDirectory
     from gpumodels.model import Model
 
 #: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to. They lie on `sys`,

@@ -24,8 +24,8 @@ from gpumodels.lease.runtime import RuntimeDirectory
 if TYPE_CHECKING:
     import subprocess
 
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 _LOOK = 0.5  # seconds between two looks at who else holds the instance
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.engines.base import Instance
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 
 def with_logs() -> list[InstanceRecord]:

@@ -15,7 +15,8 @@ from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.sweeping import sweep_directories
 
 if TYPE_CHECKING:
-    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.runtime import RuntimeDirectory
 
 _ASKED_EVERY = 0.05  # seconds
 

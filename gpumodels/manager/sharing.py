@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpumodels.devices import Device
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
+    from gpumodels.lease.runtime import RuntimeDirectory
     from gpumodels.manager.asked import Asked
     from gpumodels.manager.reporting import Report
     from gpumodels.manager.request import Request

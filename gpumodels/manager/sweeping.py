@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import EngineError
+from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
-from gpumodels.lease.runtime import InstanceDirectory, remove_shared_memory
+from gpumodels.lease.runtime import remove_shared_memory
 from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.engines.base import Instance
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 #: How long to wait, in seconds, for the engine to know what the broken connection told already.
 _KNOWN_WITHIN = 2.0

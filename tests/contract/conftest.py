@@ -19,8 +19,8 @@ from gpumodels.lease.record import InstanceRecord, Owner
 from tests.leftovers import Leftovers, until
 
 if TYPE_CHECKING:
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
-    from gpumodels.lease.runtime import InstanceDirectory
 
 
 def quiet(_text, _fraction):

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import InstanceDirectory
 
 _INSIDE = "/run/gpumodels"
 #: Where the machine's /dev/shm lies, with the shared memory of others' clients; only in an instance served to them.

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from gpumodels.engines.process import ProcessInstance
+from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.lease.runtime import InstanceDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

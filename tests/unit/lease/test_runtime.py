@@ -17,8 +17,9 @@ import pytest
 from gpumodels.errors import RuntimeDirectoryError
 from gpumodels.lease import held, places
 from gpumodels.lease import runtime as runtime_module
+from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.record import VERSION, InstanceRecord, UnknownRecordError
-from gpumodels.lease.runtime import InstanceDirectory, RuntimeDirectory
+from gpumodels.lease.runtime import RuntimeDirectory
 from tests.leftovers import descriptors, until
 
 
@@ -132,7 +133,7 @@ def test_a_reader_never_sees_half_a_record(create, record, puppet):
     directory, _ = create()
     reader = puppet()
     reader.do(
-        "from gpumodels.lease.runtime import InstanceDirectory; from pathlib import Path; import threading\n"
+        "from gpumodels.lease.directory import InstanceDirectory; from pathlib import Path; import threading\n"
         f"directory = InstanceDirectory(Path({str(directory.path)!r})); sizes = set(); stop = threading.Event()\n"
         "def read():\n"
         "    while not stop.is_set(): sizes.add(len(directory.record().engine_ref['filler']))\n"
