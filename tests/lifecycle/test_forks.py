@@ -146,18 +146,18 @@ print(child)
 """
 
 
-def test_children_that_outlive_their_notebook_are_told_that_the_model_is_gone(kernel, engine_name, leftovers, tmp_path):
+def test_children_that_outlive_their_notebook_are_told_that_the_model_is_gone(kernel, engine_name, leftovers):
     child = int(kernel.run(ORPHAN.format(engine=engine_name, wait=1.0)))
     try:
-        until((tmp_path / "called").exists)
+        until((kernel.cwd / "called").exists)
         os.kill(kernel.pid, signal.SIGKILL)
-        (tmp_path / "ended").touch()
+        (kernel.cwd / "ended").touch()
         leftovers.wait(10)
-        until((tmp_path / "told").exists)
+        until((kernel.cwd / "told").exists)
     finally:
         os.kill(child, signal.SIGKILL)
-    told = (tmp_path / "told").read_text()
-    assert told == "The model server of echo is gone: it ended with the process that loaded it."
+    told = (kernel.cwd / "told").read_text()
+    assert told.startswith("The model server of echo is gone: it ended with the process that loaded it")
 
 
 def test_a_child_that_ends_in_any_way_leaves_the_parents_calls_alone():
