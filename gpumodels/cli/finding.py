@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import ModelNotFound
+from gpumodels.manager.instances import meant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +22,6 @@ def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
         raise ModelNotFound(f"{wanted!r} may be {_listed(found)}: give the id of one, or the beginning of it.")
     running = f"Running: {_listed(known)}." if known else "Nothing runs."
     raise ModelNotFound(f"No model {wanted!r} runs. {running}")
-
-
-def meant(wanted: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
-    """Those of `known` that may be meant: by id, else by name, else by how the id begins."""
-    by_id = [record for record in known if record.id == wanted]
-    by_name = [record for record in known if record.model == wanted]
-    return by_id or by_name or [record for record in known if wanted and record.id.startswith(wanted)]
 
 
 def whose(owner: Owner) -> str:

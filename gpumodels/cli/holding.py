@@ -160,7 +160,8 @@ def call(
 def _running(wanted: str) -> Model | None:
     """The model that runs and is meant, held by this process too; None where there is none."""
     from gpumodels import manager  # noqa: PLC0415
-    from gpumodels.cli.finding import meant, one  # noqa: PLC0415
+    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.manager.instances import meant  # noqa: PLC0415
 
     known = manager.running()
     if not meant(wanted, known):

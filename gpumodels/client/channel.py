@@ -72,6 +72,7 @@ class Channel:
         `deadline` is in time.monotonic() seconds. Raises CallError and its kinds, CancelledError where the ticket was
         ended, and TimeoutError past the deadline.
         """
+        messages.set_parameters(request, **{files.TRACEBACK: True})
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         with send_inputs(request, inputs, self._regions, self._model, left):
             response = self._blocking(request, deadline, ticket)

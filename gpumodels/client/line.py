@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from gpumodels.errors import CallError
 from gpumodels.protocol import files, frames, messages, region
-from gpumodels.protocol.tensors import CONTENT_TYPE
+from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gpumodels.protocol.region import Region
     from gpumodels.protocol.tensors import Tensor
 
-_MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # bytes; protobuf ends at 2 GiB
 _MOST_KNOWN = frames.MOST_REGIONS - 1  # regions of the caller's beside our own
 
 
@@ -77,22 +76,20 @@ class Line:
             self._forget(name, deadline)
         mine = []
         for tensor in inputs:
-            header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-            if tensor.content_type:
-                messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
+            header = add_header(request.inputs, tensor)
             if (found := shared.find(tensor.data)) is None:
                 mine.append((header, tensor))
                 continue
             memory, offset = found
             self._make_known(memory, deadline)
-            _point(header, memory.name, tensor.nbytes, offset)
+            point(header, memory.name, tensor.nbytes, offset)
         places, size = files.offsets(tensor.nbytes for _, tensor in mine)
         room = self._room(size, deadline)
         if room is not None:
             for (header, tensor), place in zip(mine, places, strict=True):
                 region.part(room, place, tensor.nbytes)[:] = tensor.data
-                _point(header, room.name, tensor.nbytes, place)
-        elif size > _MESSAGE_LIMIT:
+                point(header, room.name, tensor.nbytes, place)
+        elif size > MESSAGE_LIMIT:
             raise CallError(
                 f"the inputs of {request.model_name} are {size / 2**30:.1f} GiB, this machine has no shared memory "
                 "for them and a message holds 2 GiB at most: send less at once"
@@ -177,8 +174,3 @@ class Line:
         told = messages.SystemSharedMemoryUnregisterRequest(name=name)
         self.send(frames.FORGET, told.SerializeToString(), deadline)
         self._known.pop(name, None)
-
-
-def _point(header: Any, name: str, size: int, offset: int) -> None:
-    facts: dict[str, str | int] = {files.REGION: name, files.BYTE_SIZE: size, files.OFFSET: offset}
-    messages.set_parameters(header, **facts)

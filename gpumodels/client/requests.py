@@ -6,15 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.errors import CallError
-from gpumodels.protocol import files, messages
-from gpumodels.protocol.tensors import CONTENT_TYPE, Tensor
+from gpumodels.protocol import files
+from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.client.regions import Region, Regions
-
-_MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # protobuf ends at 2 GiB
+    from gpumodels.protocol.tensors import Tensor
 
 
 @contextlib.contextmanager
@@ -26,15 +25,13 @@ def send_inputs(
     Raises CallError where neither shared memory nor a message has room, and TimeoutError.
     """
     for tensor in inputs:
-        header = request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        if tensor.content_type:
-            messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
+        add_header(request.inputs, tensor)
     places, size = files.offsets(tensor.nbytes for tensor in inputs)
     wanted = size if regions is not None and size > files.INLINE_LIMIT else 0
     with regions.lend(wanted, timeout) if regions is not None and wanted else contextlib.nullcontext() as region:
         if region is not None:
             _write(request, inputs, region, places)
-        elif size > _MESSAGE_LIMIT:
+        elif size > MESSAGE_LIMIT:
             raise CallError(
                 f"the inputs of {model} are {size / 2**30:.1f} GiB, /dev/shm has no room for them and a message holds "
                 "2 GiB at most: make room in /dev/shm, or send less at once"
@@ -47,5 +44,4 @@ def send_inputs(
 def _write(request: Any, inputs: list[Tensor], region: Region, places: list[int]) -> None:
     for header, tensor, place in zip(request.inputs, inputs, places, strict=True):
         files.write(region.fd, tensor.data, place)
-        facts: dict[str, str | int] = {files.REGION: region.name, files.BYTE_SIZE: tensor.nbytes, files.OFFSET: place}
-        messages.set_parameters(header, **facts)
+        point(header, region.name, tensor.nbytes, place)

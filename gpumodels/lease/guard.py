@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _ensuring = threading.Lock()  # threads that load at once need one guard
 #: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
+#: All that was started detached and may still run.
+_detached: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_detached", [])
 
 
 def ensure(module: str, runtime: RuntimeDirectory) -> None:
@@ -54,13 +56,13 @@ def _start(module: str, runtime: RuntimeDirectory) -> subprocess.Popen[bytes]:
 def detached(
     module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m MODULE ARGUMENTS` in a session of its own; it inherits `descriptors`.
+    """Start `python -m MODULE ARGUMENTS` in a session of its own, where it outlives this process.
 
-    Whoever starts it sees to its `returncode` at the end: it outlives this process.
+    It inherits `descriptors`.
     """
     package_root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
-    return subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
         cwd="/",
@@ -70,13 +72,18 @@ def detached(
         pass_fds=descriptors,
         start_new_session=True,
     )
+    for ended in [each for each in _detached if each.poll() is not None]:  # which reaps them
+        with suppress(ValueError):  # another thread was first
+            _detached.remove(ended)
+    _detached.append(started)
+    return started
 
 
 @atexit.register
 def _disown() -> None:
-    """A guard outlives its kernel on purpose; Popen would warn of that."""
-    for guard in _guards.values():
-        guard.returncode = 0
+    """They outlive this process on purpose; Popen would warn of that."""
+    for process in _detached:
+        process.returncode = 0
 
 
 def watch(pidfd: int, sweep: Callable[[], bool]) -> None:

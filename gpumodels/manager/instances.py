@@ -14,6 +14,8 @@ from gpumodels.lease.runtime import remove_shared_memory
 from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import RuntimeDirectory
@@ -60,6 +62,13 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
         if _is_running(directory, record):
             found.append(_as_seen(directory, record))
     return sorted(found, key=lambda record: record.created)
+
+
+def meant(wanted: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
+    """Those of `known` that may be meant: by id, else by name, else by how the id begins."""
+    by_id = [record for record in known if record.id == wanted]
+    by_name = [record for record in known if record.model == wanted]
+    return by_id or by_name or [record for record in known if wanted and record.id.startswith(wanted)]
 
 
 def _as_seen(directory: InstanceDirectory, record: InstanceRecord) -> InstanceRecord:

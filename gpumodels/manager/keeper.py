@@ -7,7 +7,6 @@ second one behind it sweeps.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import signal
@@ -22,34 +21,20 @@ from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import RuntimeDirectory
 
 if TYPE_CHECKING:
-    import subprocess
-
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
 _LOOK = 0.5  # seconds between two looks at who else holds the instance
 
 
-#: Keepers that this process started, to be reaped; on `sys`, so that reloading forgets none.
-_started: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_keepers", [])
-
-
-@atexit.register
-def _disown() -> None:
-    """A keeper outlives its kernel on purpose; Popen would warn of that."""
-    for keeper in _started:
-        keeper.returncode = 0
-
-
 def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
     """Start the keeper of an instance, and wait until it holds it."""
     read, write = os.pipe()
     try:
-        keeper = guard.detached("gpumodels.manager.keeper", runtime, [record.id, str(write)], write)
+        guard.detached("gpumodels.manager.keeper", runtime, [record.id, str(write)], write)
         os.close(write)
         write = -1
         os.read(read, 1)  # when it holds the lease, or has ended
-        _started[:] = [each for each in [*_started, keeper] if each.poll() is None]
     finally:
         os.close(read)
         if write >= 0:

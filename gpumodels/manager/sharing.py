@@ -129,14 +129,10 @@ def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> N
 def named(runtime: RuntimeDirectory, wanted: str) -> InstanceRecord:
     """The running instance of that id, of an id that begins so, or of that name; raises ModelNotFound."""
     running = instances.running(runtime)
-    for found in (
-        [record for record in running if record.id == wanted],
-        [record for record in running if record.model == wanted],
-        [record for record in running if wanted and record.id.startswith(wanted)],
-    ):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ModelNotFound(f"Several run that are called {wanted!r}: {', '.join(each.id for each in found)}.")
+    found = instances.meant(wanted, running)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelNotFound(f"Several run that are called {wanted!r}: {', '.join(each.id for each in found)}.")
     known = ", ".join(record.id for record in running) or "nothing"
     raise ModelNotFound(f"No running model is called {wanted!r}; what runs is {known}.")

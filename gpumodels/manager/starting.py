@@ -68,7 +68,8 @@ class Starting:
         asked = self.asked
         spec = catalog.find(asked.model)
         self.request = Request.of(spec, str(asked.gpu), asked.engine, asked.env, asked.serve)
-        if asked.mark not in ("", sharing.fingerprint(self.request)):
+        self.mark = sharing.fingerprint(self.request)
+        if asked.mark not in ("", self.mark):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
                 f"since. Load it anew, with `%load_model {asked.model}`."
@@ -126,7 +127,7 @@ class Starting:
     def _running_already(self, chosen: tuple[Device, ...]) -> InstanceRecord | None:
         if self.asked.fresh:
             return None
-        return sharing.find(self.runtime, sharing.fingerprint(self.request), self.asked, chosen)
+        return sharing.find(self.runtime, self.mark, self.asked, chosen)
 
     def _join(self, record: InstanceRecord) -> Model | None:
         """None where it has just ended."""
@@ -272,7 +273,7 @@ class Starting:
             owner=owner.current(),
             created=time.time(),
             asked=str(self.asked.model),
-            fingerprint=sharing.fingerprint(self.request),
+            fingerprint=self.mark,
             idle=self.asked.idle,
             keep=self.asked.keep,
             devices=tuple(

@@ -1,4 +1,7 @@
-"""Tensors in the message itself, as raw bytes or in the typed fields that clients and servers without raw bytes use."""
+"""Tensors in messages: their headers, where they lie, and values that the message itself holds.
+
+Those are raw bytes, or the typed fields that clients and servers without raw bytes use.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpumodels.protocol import files, messages
 from gpumodels.protocol.casting import cast
 from gpumodels.protocol.headers import DTYPES, TensorError, shown, storage
-from gpumodels.protocol.tensors import blank, encode, raw_bytes, view
+from gpumodels.protocol.tensors import CONTENT_TYPE, blank, encode, raw_bytes, view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gpumodels.protocol.tensors import Tensor
+
+#: Bytes of tensors that a message may hold: protobuf ends at 2 GiB.
+MESSAGE_LIMIT = (1 << 31) - (1 << 20)
 
 #: The field of InferTensorContents that holds each datatype, and what it holds them as.
 _FIELDS = {
@@ -29,6 +38,20 @@ _FIELDS = {
     "FP64": ("fp64_contents", "float64"),
     "BYTES": ("bytes_contents", "bytes"),
 }
+
+
+def add_header(tensors: Any, tensor: Tensor) -> Any:
+    """Add the name, datatype and shape of a tensor to the inputs of a request or the outputs of a response."""
+    header = tensors.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+    if tensor.content_type:
+        messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
+    return header
+
+
+def point(header: Any, region: str, size: int, offset: int) -> None:
+    """Say that a tensor lies in a region, with the InferParameters of Triton's extension."""
+    facts: dict[str, str | int] = {files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset}
+    messages.set_parameters(header, **facts)
 
 
 def from_message(tensor: Any, raw: bytes | None) -> NDArray[Any]:

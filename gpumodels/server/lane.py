@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from google.protobuf.message import DecodeError
 
 from gpumodels.protocol import files, frames, messages, region
+from gpumodels.protocol.contents import point
 from gpumodels.server.calls import Call, ClientGone, log
 from gpumodels.server.config import metadata
-from gpumodels.server.replies import begin, point, put_inside
+from gpumodels.server.replies import begin, put_inside
 from gpumodels.server.sleep import Sleep
 
 if TYPE_CHECKING:

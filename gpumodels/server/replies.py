@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.protocol import files, messages
+from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
 from gpumodels.protocol.region import RegionError
-from gpumodels.protocol.tensors import CONTENT_TYPE, Tensor
 from gpumodels.server.results import CallFailed
 
 if TYPE_CHECKING:
+    from gpumodels.protocol.tensors import Tensor
     from gpumodels.server.requests import Memory
 
 MODEL_VERSION = "1"  # the protocol numbers versions of a model; there is one
-_MESSAGE_LIMIT = (1 << 31) - (1 << 20)  # bytes; protobuf ends at 2 GiB
 
 
 def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
@@ -37,28 +37,20 @@ def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
             raise CallFailed(f"the model gives no output {', '.join(sorted(unknown))}", code="INVALID_ARGUMENT")
         tensors = [tensor for tensor in tensors if tensor.name in wanted]
     for tensor in tensors:
-        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        if tensor.content_type:
-            messages.set_parameters(output, **{CONTENT_TYPE: tensor.content_type})
+        add_header(response.outputs, tensor)
     return response, tensors
 
 
 def put_inside(response: Any, tensors: list[Tensor]) -> None:
     """The outputs as raw bytes in the message; raises CallFailed where they are too many."""
     size = sum(tensor.nbytes for tensor in tensors)
-    if size > _MESSAGE_LIMIT:
+    if size > MESSAGE_LIMIT:
         raise CallFailed(
             f"the result is {size / 2**30:.1f} GiB, there is no shared memory for it and a message holds 2 GiB at "
             "most: ask for less at once",
             code="RESOURCE_EXHAUSTED",
         )
     response.raw_output_contents.extend(bytes(tensor.data) for tensor in tensors)
-
-
-def point(output: Any, region: str, size: int, offset: int) -> None:
-    """Say that the output lies in a region."""
-    facts: dict[str, str | int] = {files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset}
-    messages.set_parameters(output, **facts)
 
 
 def _into_regions(response: Any, tensors: list[Tensor], wanted: dict[str, dict[str, Any]], memory: Memory) -> None:
