@@ -48,9 +48,9 @@ def _make(place: Path, wanted: list[str], model: str, progress: Progress) -> Non
     uv = _uv()
     progress(f"making an environment for {model}", None)
     _remove_unfinished(place)
-    # A name of its own, because the uv of a notebook that was killed may still be writing under another one.
-    new = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
-    try:
+    try:  # around the making as well: an interrupt comes also in the moment after it, before the name is known
+        # A name of its own, because the uv of a notebook that was killed may still be writing under another one.
+        new = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
         _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(new)], model, progress)
         python = str(new / "bin" / "python")
         _run([uv, "pip", "install", "--no-progress", "--python", python, *wanted], model, progress)

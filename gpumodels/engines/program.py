@@ -6,7 +6,10 @@ import os
 import select
 import signal
 import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
+
+from gpumodels.lease.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,18 +31,24 @@ def run(
     An interrupt, or an exception of `show`, ends the program and what it started with the signal `end_with`.
     """
     lines = []
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            for line in _lines(process):
-                lines.append(line.rstrip())
-                show(line.strip())
-        except BaseException:
-            os.killpg(process.pid, end_with)
-            raise
+    with ExitStack() as ended:
+        with uninterrupted():  # else one that is just starting would run on, known to nobody
+            process = ended.enter_context(
+                subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )
+            )  # fmt: skip
+            ended.push(lambda kind, *_: _end(process, end_with) if kind else None)
+        for line in _lines(process):
+            lines.append(line.rstrip())
+            show(line.strip())
     return process.returncode, lines
+
+
+def _end(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
+    os.killpg(process.pid, by)
+    process.wait()
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:

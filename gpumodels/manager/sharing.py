@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from gpumodels import devices, engines
 from gpumodels.errors import GpumodelsError, ModelNotFound
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
+from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.manager import holders, instances, keeper
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
-from gpumodels.model.hold import uninterrupted
 from gpumodels.model.nap import memory_held
 
 if TYPE_CHECKING:

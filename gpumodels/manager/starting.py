@@ -23,6 +23,7 @@ from gpumodels.errors import (
     LoadTimeout,
 )
 from gpumodels.lease import guard
+from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.manager import holders, instances, keeper, owner, sharing
@@ -33,7 +34,6 @@ from gpumodels.manager.serving import Door
 from gpumodels.manager.sweeping import wait_for_endings
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
-from gpumodels.model.hold import uninterrupted
 from gpumodels.settings import settings
 
 if TYPE_CHECKING:

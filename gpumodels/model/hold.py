@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpumodels.engines.base import Ending
 from gpumodels.errors import EngineError, ModelGone, ModelStopped
+from gpumodels.lease import guard
+from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.runtime import remove_shared_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gpumodels.engines.base import Instance
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _KNOWN_WITHIN = 2.0
 #: What a leash may need beyond the grace, in seconds, before it counts as stuck.
 _LEASH_MARGIN = 1.0
-#: After so many seconds what an engine could not remove is tried again.
-_REMOVED_AGAIN = 1.0
 #: How many lines a model that died leaves behind, for `%model_logs`.
 _LAST_LINES = 40
 
@@ -75,8 +73,8 @@ class Hold:
         finally:
             with uninterrupted():
                 if not self._removed(claimed):
-                    later = threading.Thread(target=self._remove_later, args=(claimed,), daemon=True)
-                    later.start()
+                    again = functools.partial(self._removed, claimed)
+                    threading.Thread(target=guard.until_done, args=(again,), daemon=True).start()
 
     def _removed(self, claimed: InstanceDirectory) -> bool:
         try:
@@ -86,10 +84,6 @@ class Hold:
         remove_shared_memory(self.record.shared_memory)
         claimed.remove()
         return True
-
-    def _remove_later(self, claimed: InstanceDirectory) -> None:
-        while not self._removed(claimed):
-            time.sleep(_REMOVED_AGAIN)
 
     def gone(self) -> tuple[ModelGone, str] | None:
         """Why the model server is gone, and its last lines; what is left of it is removed. None while it lives."""
@@ -137,19 +131,3 @@ def _cause(ending: Ending) -> str:
         with suppress(ValueError):
             return f"signal {signal.Signals(code - 128).name}"
     return f"exit code {code}"
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Keep the stop button from cutting a clean-up in half; it is heard afterwards."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
-        if heard:
-            os.kill(os.getpid(), signal.SIGINT)

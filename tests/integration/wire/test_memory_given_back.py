@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -148,7 +149,8 @@ def test_a_client_that_is_killed_while_it_writes_leaves_nothing(serve):
 
 
 def _held(pid: int | str) -> tuple[int, int, int]:
-    """Resident bytes without the lane's memory, descriptors, threads."""
+    """Resident bytes without the lane's memory, descriptors, threads; what earlier tests left is collected before."""
+    gc.collect()
     facts = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     resident = (int(facts["VmRSS"].split()[0]) - int(facts["RssShmem"].split()[0])) << 10
     return resident, len(list(Path(f"/proc/{pid}/fd").iterdir())), int(facts["Threads"])

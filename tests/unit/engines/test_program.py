@@ -1,0 +1,51 @@
+"""Another program, run to its end or ended with whoever waits for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gpumodels.engines import program
+
+
+@pytest.fixture
+def alarm():
+    """Have the stop button pressed so many seconds from now."""
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def test_the_code_and_the_lines_of_both_streams_are_given():
+    shown: list[str] = []
+    code, lines = program.run(["sh", "-c", "echo out; echo ' err' >&2; printf end; exit 3"], shown.append)
+    assert (code, lines) == (3, ["out", " err", "end"])
+    assert shown == ["out", "err", "end"]
+
+
+def test_an_interrupt_at_any_moment_of_its_start_ends_it(alarm):
+    before = children()
+    for step in range(100):
+        alarm(0.0003 + step * 0.00005)
+        with pytest.raises(KeyboardInterrupt):
+            program.run(["sleep", "1000"], lambda _: None)
+    assert children() == before
+
+
+def test_an_exception_of_whoever_shows_its_lines_ends_it():
+    before = children()
+
+    def refuse(_: str) -> None:
+        raise ValueError("seen enough")
+
+    with pytest.raises(ValueError, match="seen enough"):
+        program.run(["sh", "-c", "echo line; sleep 1000"], refuse)
+    assert children() == before
