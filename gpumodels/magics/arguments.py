@@ -109,6 +109,9 @@ def _load() -> Arguments:
     add("--share", action="store_true", help="use what another notebook has loaded, if it is the same")
     add("--keep", metavar="TIME", help="5m, 2h, forever: for how long it outlives its notebooks")
     add("--idle", metavar="TIME", help="10m, never: after how long without a call it sleeps (default: 1h)")
+    add("--replicas", type=int, default=1, metavar="N", help="so many copies, spread over the GPUs, behind one handle")
+    add("--evict", action="store_true", help="where memory is lacking, put your own idle models to sleep")
+    add("--memory", metavar="SIZE", help="4GiB: the most GPU memory that it may use")
     add("--no-cache", dest="cache", action="store_false", help="build the image or environment anew")
     return parser
 

@@ -39,6 +39,9 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
             share=asked.share,
             keep=asked.keep,
             idle=asked.idle,
+            replicas=asked.replicas,
+            evict=asked.evict,
+            memory=asked.memory,
             in_place_of=before,
             report=shown,
         )

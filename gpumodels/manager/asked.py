@@ -29,6 +29,12 @@ class Asked:
     keep: float | None = None
     idle: float | None = None
     fresh: bool = False
+    #: How many instances stand behind the one handle.
+    replicas: int = 1
+    #: Whether idle models of this user are put to sleep where memory is lacking.
+    evict: bool = False
+    #: Bytes of GPU memory that each instance may use; None for no limit.
+    memory: int | str | None = None
     #: The fingerprint that it must have, where not all that it was loaded with is known; "" where it is.
     mark: str = ""
 

@@ -43,6 +43,9 @@ def load(
     share: bool = False,
     keep: float | str | None = None,
     idle: float | str | None = None,
+    replicas: int = 1,
+    evict: bool = False,
+    memory: int | str | None = None,
     in_place_of: Model | None = None,
     report: Report | None = None,
 ) -> Model:
@@ -59,6 +62,10 @@ def load(
     that uses it. `keep`: for how long it outlives those who use it ("5m", "2h", "forever", or seconds); the next load
     of the same takes it up. `idle`: after how long without a call it sleeps ("10m", "never"), which gives its memory
     back until the next call; what is kept for ever does not, unless it is told to.
+
+    `replicas`: so many instances behind the one handle, spread over the GPUs; a call goes to the one with fewest
+    calls under way. `evict`: where memory is lacking, put your own idle models to sleep, the least recently called
+    first. `memory`: bytes of GPU memory, or "4GiB", that each instance may use.
 
     `in_place_of`: a model that this one replaces; it is returned as it is if it already is what is asked for, and
     stopped before the new one starts if not.
@@ -81,6 +88,9 @@ def load(
         keep=kept,
         idle=_idle(model, idle, kept),
         fresh=not cache,
+        replicas=replicas,
+        evict=evict,
+        memory=memory,
     )
     import_ahead()
 

@@ -1,0 +1,7 @@
+"""Which model, notebook, process or user holds which GPU's memory."""
+
+from __future__ import annotations
+
+from gpumodels.attribution.snapshot import DeviceUsage, Kind, Share, Usage
+
+__all__ = ["DeviceUsage", "Kind", "Share", "Usage"]

@@ -1,0 +1,50 @@
+"""Who holds which GPU's memory, at one moment: plain frozen values, good in any thread, process or file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gpumodels.devices import Snapshot
+
+#: A model of this user, a Jupyter kernel of this user, another process of this user, other users' processes, and what
+#: the driver counts as used but shows no process for.
+Kind = Literal["model", "kernel", "process", "others", "unaccounted"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one holder has of one device's memory."""
+
+    kind: Kind
+    #: For display: "ctpn", "train.ipynb", "python (pid 4711)", "other users", "unaccounted".
+    name: str
+    #: Bytes; None where the driver names the process and not what it holds.
+    memory: int | None
+    #: Path of the notebook that a kernel runs, or that loaded the model; "" where there is none.
+    notebook: str = ""
+    #: Id of the model's instance.
+    instance: str = ""
+    kernel_id: str = ""
+    #: Process ids on this machine.
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceUsage:
+    """A device's readings, and its memory by holder."""
+
+    snapshot: Snapshot
+    #: Largest first, "unaccounted" last; together they are the memory in use, where the driver says how much that is.
+    shares: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """All devices at one moment, in seconds since the epoch."""
+
+    moment: float
+    devices: tuple[DeviceUsage, ...] = ()
+    #: Why there is no device, as a clause; "" where there is one.
+    trouble: str = ""

@@ -1,0 +1,1 @@
+"""Views for notebooks, built of ipywidgets and anywidget, given the manager."""
