@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumodels.attribution.form import as_json
 from gpumodels.attribution.snapshot import DeviceUsage, Kind, Share, Usage
 
-__all__ = ["DeviceUsage", "Kind", "Share", "Usage"]
+__all__ = ["DeviceUsage", "Kind", "Share", "Usage", "as_json"]

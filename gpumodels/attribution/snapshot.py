@@ -22,12 +22,13 @@ class Share:
     name: str
     #: Bytes; None where the driver names the process and not what it holds.
     memory: int | None
-    #: Path of the notebook that a kernel runs, or that loaded the model; "" where there is none.
+    #: Path of the notebook that a kernel runs, that loaded the model or that another process was started from; or the
+    #: kernel's working directory, where its front end does not say the path; "" where there is none.
     notebook: str = ""
     #: Id of the model's instance.
     instance: str = ""
     kernel_id: str = ""
-    #: Process ids on this machine.
+    #: Process ids on this machine; none of other users'.
     pids: tuple[int, ...] = ()
 
 
@@ -36,8 +37,11 @@ class DeviceUsage:
     """A device's readings, and its memory by holder."""
 
     snapshot: Snapshot
-    #: Largest first, "unaccounted" last; together they are the memory in use, where the driver says how much that is.
+    #: Largest first, then those of unknown size, then "others", then "unaccounted". Together they are the memory in
+    #: use, where the driver says how much that is (or a little more: it does not count everything in one moment).
     shares: tuple[Share, ...] = ()
+    #: Whether the administrator lets this process use it (CUDA_VISIBLE_DEVICES at its start).
+    allowed: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Without a driver nothing here fails: `devices()` is empty and `why_none()` says 
 from __future__ import annotations
 
 from gpumodels.devices.device import Device, Holding, Snapshot, size
-from gpumodels.devices.inventory import devices, snapshot
+from gpumodels.devices.inventory import devices, snapshot, snapshots
 from gpumodels.devices.listing import table
 from gpumodels.devices.naming import Asked
 from gpumodels.devices.placement import select, why_none
@@ -22,6 +22,7 @@ __all__ = [
     "select",
     "size",
     "snapshot",
+    "snapshots",
     "table",
     "why_none",
 ]

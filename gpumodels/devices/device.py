@@ -56,10 +56,20 @@ class Snapshot:
     """A device at one moment; None stands for "not available". Memory is in bytes."""
 
     device: Device
+    #: What programs have; what the driver keeps for itself is in neither, where the driver tells it apart.
     memory_used: int | None = None
     memory_free: int | None = None
     #: Largest first; of processes in containers too, by their process ids on the host.
     processes: tuple[Holding, ...] | None = None
+    #: Percent of the last moments in which something was computed; None for a GPU in MIG mode and its slices.
+    utilisation: int | None = None
+    #: Degrees Celsius; of a slice these three are its GPU's, and are told there.
+    temperature: int | None = None
+    #: Watts.
+    power: float | None = None
+    power_limit: float | None = None
+    #: Why it cannot be used, as a clause ("it has fallen off the bus ..."); "" where it answers.
+    trouble: str = ""
 
 
 def size(memory: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.devices import nvml
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
 
 #: `nvmlMemory_v2`: version and size of the structure that sets apart what the driver reserves for itself.
 _MEMORY_V2 = 0x02000028
+#: The one sensor that every GPU has.
+_ON_THE_DIE = 0
+_MILLI = 1000
 
 
 def devices() -> tuple[Device, ...]:
     """Every GPU that the driver shows, in index order, each followed by its slices; () where there is none."""
     try:
-        return nvml.read(lambda ask: tuple(_devices(ask)))
+        return nvml.read(lambda ask: tuple(device for device, _ in _answering(ask)))
     except nvml.NotAvailable:
         return ()
 
@@ -26,9 +30,22 @@ def devices() -> tuple[Device, ...]:
 def snapshot(device: Device) -> Snapshot:
     """`device` now; all of it "not available" (None) when the driver does not answer."""
     try:
-        return nvml.read(lambda ask: _snapshot(ask, device))
+        return nvml.read(lambda ask: _snapshot(ask, device, ask("nvmlDeviceGetHandleByUUID", device.uuid)))
+    except nvml.FallenOff as reason:
+        return Snapshot(device, trouble=str(reason))
     except nvml.NotAvailable:
         return Snapshot(device)
+
+
+def snapshots() -> tuple[Snapshot, ...]:
+    """All that `devices()` names now, and those GPUs that the driver counts but that no longer answer.
+
+    Of the latter, name and UUID ("") may not be known. () where there is no GPU, or no driver.
+    """
+    try:
+        return nvml.read(lambda ask: tuple(_snapshots(ask)))
+    except nvml.NotAvailable:
+        return ()
 
 
 def driver_trouble() -> str:
@@ -42,26 +59,47 @@ def driver_trouble() -> str:
     return "" if devices() else "no GPU of this machine answers (see nvidia-smi)"
 
 
-def _devices(ask: Ask) -> Iterator[Device]:
+def _answering(ask: Ask) -> Iterator[tuple[Device, Any]]:
+    """Each device with its handle."""
     for index in range(ask("nvmlDeviceGetCount")):
-        # A GPU that fell off the bus, or that is not ours to open, must not hide the others.
-        handle = optional(ask, "nvmlDeviceGetHandleByIndex", index)
-        uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
-        if not uuid:
+        try:
+            yield from _at(ask, index)
+        except nvml.FallenOff:  # which must not hide the others
             continue
-        mode = optional(ask, "nvmlDeviceGetMigMode", handle)
-        sliced = bool(mode and mode[0])
-        yield Device(uuid, index, _name(ask, handle), _total(ask, handle), sliced=sliced)
-        if sliced:
-            yield from _slices(ask, handle, uuid, index)
 
 
-def _slices(ask: Ask, parent: Any, parent_uuid: str, index: int) -> Iterator[Device]:
-    for number in range(optional(ask, "nvmlDeviceGetMaxMigDeviceCount", parent) or 0):
-        handle = optional(ask, "nvmlDeviceGetMigDeviceHandleByIndex", parent, number)
-        uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
+def _snapshots(ask: Ask) -> Iterator[Snapshot]:
+    for index in range(ask("nvmlDeviceGetCount")):
+        try:
+            found = _at(ask, index)
+        except nvml.FallenOff as reason:
+            yield Snapshot(Device("", index, "NVIDIA GPU"), trouble=str(reason))
+            continue
+        for device, handle in found:
+            try:
+                yield _snapshot(ask, device, handle)
+            except nvml.FallenOff as reason:
+                yield Snapshot(device, trouble=str(reason))
+
+
+def _at(ask: Ask, index: int) -> list[tuple[Device, Any]]:
+    """The GPU of that index, with its handle, and its slices with theirs; [] where it is not ours to open."""
+    handle = optional(ask, "nvmlDeviceGetHandleByIndex", index)
+    uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
+    if not uuid:
+        return []
+    mode = optional(ask, "nvmlDeviceGetMigMode", handle)
+    sliced = bool(mode and mode[0])
+    whole = Device(uuid, index, _name(ask, handle), _total(ask, handle), sliced=sliced)
+    return [(whole, handle), *(_slices(ask, handle, whole) if sliced else ())]
+
+
+def _slices(ask: Ask, handle: Any, whole: Device) -> Iterator[tuple[Device, Any]]:
+    for number in range(optional(ask, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+        piece = optional(ask, "nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
+        uuid = piece and optional(ask, "nvmlDeviceGetUUID", piece)
         if uuid:
-            yield Device(uuid, index, _name(ask, handle), _total(ask, handle), parent_uuid, number)
+            yield Device(uuid, whole.index, _name(ask, piece), _total(ask, piece), whole.uuid, number), piece
 
 
 def _name(ask: Ask, handle: Any) -> str:
@@ -78,12 +116,31 @@ def _memory(ask: Ask, handle: Any) -> Any:
     return newer or optional(ask, "nvmlDeviceGetMemoryInfo", handle)
 
 
-def _snapshot(ask: Ask, device: Device) -> Snapshot:
-    handle = ask("nvmlDeviceGetHandleByUUID", device.uuid)
+def _snapshot(ask: Ask, device: Device, handle: Any) -> Snapshot:
     memory = _memory(ask, handle)
-    if memory is None:
-        return Snapshot(device, processes=_processes(ask, handle))
-    return Snapshot(device, int(memory.used), int(memory.free), _processes(ask, handle))
+    seen = Snapshot(
+        device,
+        None if memory is None else int(memory.used),
+        None if memory is None else int(memory.free),
+        _processes(ask, handle),
+    )
+    return seen if device.is_mig else _with_sensors(ask, seen, handle)
+
+
+def _with_sensors(ask: Ask, seen: Snapshot, handle: Any) -> Snapshot:
+    # In MIG mode a driver says "not supported", or 0 percent, which would be wrong.
+    rates = None if seen.device.sliced else optional(ask, "nvmlDeviceGetUtilizationRates", handle)
+    return replace(
+        seen,
+        utilisation=None if rates is None else int(rates.gpu),
+        temperature=optional(ask, "nvmlDeviceGetTemperature", handle, _ON_THE_DIE),
+        power=_watts(optional(ask, "nvmlDeviceGetPowerUsage", handle)),
+        power_limit=_watts(optional(ask, "nvmlDeviceGetEnforcedPowerLimit", handle)),
+    )
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / _MILLI
 
 
 def _processes(ask: Ask, handle: Any) -> tuple[Holding, ...] | None:

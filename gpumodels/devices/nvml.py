@@ -23,6 +23,8 @@ UNINITIALIZED = 1
 NO_PERMISSION = 4
 DRIVER_NOT_LOADED = 9
 LIBRARY_NOT_FOUND = 12
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
 VERSION_MISMATCH = 18
 
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -34,6 +36,18 @@ class NotAvailable(Exception):  # an answer, not a mistake
 
 class Lost(NotAvailable):
     """NVML is no longer started; starting it again may help."""
+
+
+class FallenOff(NotAvailable):
+    """Of one GPU: it answers nothing until somebody repairs it. The others may."""
+
+
+_KINDS: dict[int, type[NotAvailable]] = {
+    UNINITIALIZED: Lost,
+    DRIVER_NOT_LOADED: Lost,
+    GPU_IS_LOST: FallenOff,
+    RESET_REQUIRED: FallenOff,
+}
 
 
 class _Gate:
@@ -75,8 +89,7 @@ class _Gate:
         try:
             return getattr(self._pynvml, function)(*arguments)
         except self._pynvml.NVMLError as error:
-            kind = Lost if error.value in (UNINITIALIZED, DRIVER_NOT_LOADED) else NotAvailable
-            raise kind(_in_words(error)) from error
+            raise _KINDS.get(error.value, NotAvailable)(_in_words(error)) from error
 
     def after_fork(self) -> None:
         """Another thread of the parent may have held the lock, and its NVML is not the child's."""
@@ -90,10 +103,10 @@ os.register_at_fork(after_in_child=_gate.after_fork)
 
 
 def optional(ask: Ask, function: str, *arguments: object) -> Any:
-    """The answer, or None where this GPU, driver or user has none."""
+    """The answer, or None where this GPU, driver or user has none. Raises what makes all other answers vain too."""
     try:
         return ask(function, *arguments)
-    except Lost:
+    except (Lost, FallenOff):
         raise
     except NotAvailable:
         return None
@@ -107,5 +120,7 @@ def _in_words(error: Any) -> str:
         DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded, or this process may not see it",
         NO_PERMISSION: "no permission to use the NVIDIA driver (/dev/nvidia*)",
         VERSION_MISMATCH: "the NVIDIA driver was upgraded and the machine must be restarted",
+        GPU_IS_LOST: "it has fallen off the bus, and only a restart of the machine may bring it back",
+        RESET_REQUIRED: "it must be reset (nvidia-smi --gpu-reset) before it can be used",
     }
     return reasons.get(error.value, f"the NVIDIA driver answers: {error}")
