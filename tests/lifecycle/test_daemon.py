@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import docker
@@ -62,3 +63,25 @@ def test_docker_down_while_the_kernel_dies(daemon, kernel, leftovers):
     assert leftovers.directories()
     daemon.start()
     leftovers.wait(WITHIN)
+
+
+def test_docker_killed_and_then_the_kernel(daemon, kernel, leftovers):
+    """The model is called on, without a daemon; it ends with the kernel, and its container goes at Docker's return."""
+    kernel.load("docker")
+    daemon.kill()
+    kernel.run("assert model(1) == 1")
+    kernel.kill()
+    until(lambda: not [each for each in leftovers.processes() if "manager.guard" not in each], WITHIN)
+    daemon.start()
+    leftovers.wait(WITHIN)
+
+
+def test_docker_down_while_the_runtime_directory_is_removed_and_the_kernel_dies(daemon, kernel, leftovers):
+    """Nothing tells of the instance any more but the labels of its container."""
+    kernel.load("docker")
+    daemon.kill()
+    shutil.rmtree(leftovers.path)
+    kernel.kill()
+    until(lambda: not [each for each in leftovers.processes() if "manager.guard" not in each], WITHIN)
+    daemon.start()
+    until(lambda: leftovers.containers() == [], WITHIN)
