@@ -17,7 +17,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from gpumodels.errors import GpumodelsError
-from gpumodels.jupyter.listing import describe
+from gpumodels.widgets.described import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ class ModelsHandler(APIHandler):
 
 
 class ListHandler(ModelsHandler):
-    """`GET models`: `{"models": [...]}`, see `listing.describe`."""
+    """`GET models`: `{"models": [...]}`, see `widgets.described`."""
 
     # The panel asks every few seconds: that must not keep an idle server from being culled.
     _track_activity = False

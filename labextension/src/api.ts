@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-/** One running model, as `gpumodels/jupyter/listing.py` describes it. */
+/** One running model, as `gpumodels/widgets/described.py` describes it. */
 export interface IRunningModel {
   readonly id: string;
   readonly name: string;

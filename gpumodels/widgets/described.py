@@ -1,4 +1,4 @@
-"""One running model as the sidebar gets it."""
+"""One running model as the sidebar and the dashboard get it."""
 
 from __future__ import annotations
 
