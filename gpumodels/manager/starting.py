@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,6 @@ from gpumodels.catalog import use
 from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
     BaseImageUnavailable,
-    DeviceError,
     EngineError,
     EngineUnavailable,
     LeaseUnseen,
@@ -24,17 +21,14 @@ from gpumodels.errors import (
 )
 from gpumodels.lease import guard
 from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.lease.locks import flocked
-from gpumodels.lease.record import InstanceRecord
-from gpumodels.manager import holders, instances, keeper, owner, sharing
-from gpumodels.manager.holdings import holder, promised
+from gpumodels.manager import instances, keeper, sharing
 from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.placing import Overtaken, Placing
 from gpumodels.manager.request import Request
 from gpumodels.manager.serving import Door
 from gpumodels.manager.sweeping import wait_for_endings
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
-from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +36,7 @@ if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine, Instance
+    from gpumodels.lease.record import InstanceRecord
     from gpumodels.manager.asked import Asked
     from gpumodels.manager.reporting import Report
     from gpumodels.model import Model
@@ -60,8 +55,6 @@ class Starting:
         self.asked = asked
         self.report = report
         self.began = time.monotonic()
-        #: Until when memory that is lacking may still be on its way back from an instance that is ending.
-        self.memory_deadline = self.began
 
     def run(self, made: Callable[[Request, Stay], Model], replaced: Model | None) -> Model:
         """Load, in place of `replaced`; `made` gets what was loaded while all can still be undone."""
@@ -91,7 +84,8 @@ class Starting:
         guard.ensure("gpumodels.manager.guard", self.runtime)
         instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
-        chosen = self._select(spec)
+        self.placing = Placing(self.asked, spec, self.mark, self.runtime)
+        chosen = self.placing.choose()
         if (joined := self._joined(chosen, replaced)) is not None:
             return joined
         if not chosen and str(self.asked.gpu).startswith("auto"):
@@ -103,7 +97,7 @@ class Starting:
             replaced.stop()
         self.door.open(within=_FREED_WITHIN)
         try:
-            self.memory_deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
+            self.placing.deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
             return self._start_or_join(spec, prepared, weights)
         except LeaseUnseen as error:
             if self.asked.engine != "auto" or prepared.engine.name == "process":
@@ -114,7 +108,7 @@ class Starting:
 
     def _joined(self, chosen: tuple[Device, ...], replaced: Model | None) -> Model | None:
         """The model on an instance that runs already: one that was kept, or any where sharing was asked for."""
-        record = self._running_already(chosen)
+        record = self.placing.running_already(chosen)
         if record is None or (replaced is not None and record.id == replaced.record.id):
             return None
         if not self.asked.share and record.keep is None:
@@ -123,11 +117,6 @@ class Starting:
         if replaced is not None:
             replaced.stop()
         return self._join(record)
-
-    def _running_already(self, chosen: tuple[Device, ...]) -> InstanceRecord | None:
-        if self.asked.fresh:
-            return None
-        return sharing.find(self.runtime, self.mark, self.asked, chosen)
 
     def _join(self, record: InstanceRecord) -> Model | None:
         """None where it has just ended."""
@@ -143,7 +132,7 @@ class Starting:
         while True:
             try:
                 return self._start(spec, prepared, weights)
-            except _Overtaken as other:
+            except Overtaken as other:
                 if (joined := self._join(other.record)) is not None:
                     return joined
 
@@ -176,7 +165,7 @@ class Starting:
         try:
             while hold is None:
                 with uninterrupted():  # so that an instance that is made is known here, and can be undone
-                    chosen, hold = self._place(spec, prepared.engine)
+                    chosen, hold = self.placing.place(prepared.engine) or ((), None)
                 time.sleep(0 if hold else _MEMORY_ASKED_EVERY)
             # An interrupt up to here undoes all; from here on somebody is able to stop it.
             return self.made(self._run_to_ready(spec, prepared, weights, chosen, hold, began))
@@ -184,42 +173,6 @@ class Starting:
             if hold is not None:
                 hold.end()
             raise
-
-    def _place(self, spec: ModelSpec, engine: Engine) -> tuple[tuple[Device, ...], Hold | None]:
-        """Choose the devices and record the choice in one step, so that two loads cannot take the same free memory.
-
-        No hold is returned where memory is lacking that an ending instance may yet give back: ask again.
-        """
-        with flocked(self.runtime.path / ".placement", exclusive=True):
-            try:
-                chosen = self._select(spec, needed=spec.memory)
-            except DeviceError as error:
-                if time.monotonic() < self.memory_deadline:
-                    return (), None
-                advice = "Stop what is no longer needed (`%models` lists your models), or name another GPU."
-                raise DeviceError(f"{error} {advice}") from None
-            other = self._running_already(chosen)
-            if other is not None and (self.asked.share or other.keep is not None):
-                raise _Overtaken(other)
-            record = self._record(spec, engine, chosen)
-            directory, lease = self.runtime.create(record, engine.instance_user)
-            shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
-        holders.sign(directory)
-        record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
-        return chosen, Hold(record, directory, lease, engine.attach(record, directory))
-
-    def _select(self, spec: ModelSpec, needed: int = 0) -> tuple[Device, ...]:
-        running = instances.running(self.runtime)
-        try:
-            return devices.select(
-                self.asked.gpu,
-                needed=needed,
-                promised=promised(running),
-                holder=holder(running),
-                policy=settings().placement,
-            )
-        except DeviceError as error:
-            raise DeviceError(f"{spec.name} cannot be placed. {error}") from None
 
     def _run_to_ready(
         self,
@@ -263,28 +216,6 @@ class Starting:
         ready = Hold(current.with_(state="ready"), hold.directory, hold.lease, instance)
         return Stay(ready, client, signature, time.monotonic() - self.began, endpoint)
 
-    def _record(self, spec: ModelSpec, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
-        from gpumodels import __version__  # noqa: PLC0415
-
-        return InstanceRecord(
-            id=f"{re.sub(r'[^a-z0-9]+', '-', spec.name)}-{secrets.token_hex(5)}",
-            model=spec.name,
-            engine=engine.name,
-            owner=owner.current(),
-            created=time.time(),
-            asked=str(self.asked.model),
-            fingerprint=self.mark,
-            idle=self.asked.idle,
-            keep=self.asked.keep,
-            devices=tuple(
-                {"uuid": each.uuid, "index": each.index, "name": each.name, "label": each.label} for each in chosen
-            ),
-            grace=spec.grace,
-            memory=spec.memory,
-            nonce=secrets.token_hex(16),
-            gpumodels=__version__,
-        )
-
     def _too_slow(self, name: str, instance: Instance) -> str:
         return (
             f"{name} was not ready within {self.asked.timeout:g} s, so it was stopped. Give it more time with "
@@ -300,14 +231,6 @@ def _is_what_is_asked_for(model: Model, request: Request) -> bool:
 def _is_at(model: Model, door: Door) -> bool:
     """Whether the model answers at that address, which will be free when it is stopped."""
     return model.alive and model.endpoint is not None and model.endpoint.address == door.address
-
-
-class _Overtaken(Exception):
-    """Another notebook, which loads the same and lets others use it, was placed first."""
-
-    def __init__(self, record: InstanceRecord) -> None:
-        super().__init__(record.id)
-        self.record = record
 
 
 @dataclass(frozen=True)
