@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
 from gpumodels.cli.finding import whose
-from gpumodels.client.activity import last_call
+from gpumodels.client import activity
 from gpumodels.lease.record import Owner
 from gpumodels.manager import keeper
 from gpumodels.manager.holders import holders
@@ -21,6 +22,7 @@ from gpumodels.model.nap import memory_held
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpumodels.client.activity import Activity
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
@@ -45,6 +47,8 @@ def described(records: Sequence[InstanceRecord]) -> list[dict[str, Any]]:
 
 
 def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str, Any]:
+    loading = record.state == "loading"
+    seen = None if loading else activity.read(directory.socket, record.model, _ANSWER_WITHIN)
     return {
         "id": record.id,
         "model": record.model,
@@ -53,7 +57,8 @@ def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str
         "device": record.device,
         "gpus": [{key: device[key] for key in ("uuid", "index", "name")} for device in record.devices],
         "memory": memory_held(record),
-        "idle": None if record.state == "loading" else _idle(record, directory),
+        "idle": None if seen is None else _idle(record, seen),
+        "activity": None if seen is None else _activity(seen),
         "since": _moment(record.created),
         "owner": _owner(record.owner),
         "holders": [_owner(holder) for holder in holders(directory) if not _is_keeper(holder.pid)],
@@ -65,10 +70,15 @@ def _owner(owner: Owner) -> dict[str, Any]:
     return {"pid": owner.pid, "kernel_id": owner.kernel_id, "notebook": owner.notebook}
 
 
-def _idle(record: InstanceRecord, directory: InstanceDirectory) -> float | None:
-    """Seconds since the last call, or since it was loaded where there was none; None where nobody says."""
-    called = last_call(directory.socket, record.model, _ANSWER_WITHIN)
-    return None if called is None else round(max(0.0, time.time() - (called or record.created)), 1)
+def _idle(record: InstanceRecord, seen: Activity) -> float:
+    """Seconds since the last call, or since it was loaded where there was none; 0 while one runs."""
+    return 0.0 if seen.running else round(max(0.0, time.time() - (seen.last_call or record.created)), 1)
+
+
+def _activity(seen: Activity) -> dict[str, Any]:
+    told = asdict(seen)
+    del told["last_call"]  # told as "idle"
+    return told
 
 
 def _kept(record: InstanceRecord) -> dict[str, Any] | None:

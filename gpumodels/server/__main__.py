@@ -62,8 +62,9 @@ def main() -> NoReturn:
         os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
         os.environ.get("GPUMODELS_SHM_PEERS", ""),
     )
-    servicer = Servicer(options.name or options.folder.resolve().name, memory, calls)
     lane = Lane(files.open_directory(options.socket))  # first: who sees gRPC's socket and no other knows us for another
+    name = options.name or options.folder.resolve().name
+    servicer = Servicer(name, memory, calls, lambda: lane.waiting(calls))
     server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
     if token:
         guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)

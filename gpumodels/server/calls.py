@@ -134,6 +134,11 @@ def current_call_is_cancelled() -> bool:
     return call is not None and call.cancelled()
 
 
+def is_running() -> bool:
+    """Whether a call is being run; asked from any thread."""
+    return _Current.call is not None
+
+
 def log(line: str) -> None:
     """One line to the instance's log."""
     sys.stderr.write(f"gpumodels: {line}\n")

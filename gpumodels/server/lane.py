@@ -44,6 +44,9 @@ class CallQueue:
         self._calls: deque[Call] = deque()
         self.fd = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
+    def __len__(self) -> int:
+        return len(self._calls)
+
     def put(self, call: Call) -> None:
         """Add a call; it runs after those before it."""
         self._calls.append(call)
@@ -88,21 +91,31 @@ class Lane:
                 elif fd == queue.fd:
                     model.run(queue.take())
                 elif fd == self._listener.fileno():
-                    self._accept()
+                    while self._accept():  # all: what is not accepted is not seen to wait
+                        pass
             if not ready:
                 sleep.fall(self._connections.values())
+
+    def waiting(self, queue: CallQueue) -> int:
+        """How many calls have come and not begun, here or in the queue; asked from any thread.
+
+        Those on connections that were made since the running call began count as one: nobody has looked at them.
+        """
+        ready = self._epoll.poll(0)
+        return len(queue) + sum(fd != queue.fd and not events & select.EPOLLHUP for fd, events in ready)
 
     def others_wait(self, connection: Connection) -> bool:
         """Whether somebody else has sent something."""
         return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take a new connection, if there is one and it can be had."""
         try:
             connected, _ = self._listener.accept()
         except OSError as error:
             if error.errno in frames.TOO_MANY_FILES:
                 self.out_of_files()
-            return  # else it has left again
+            return False
         if len(self._connections) >= _MOST_CONNECTIONS:
             self._end(min(self._connections, key=self._use))
         if connected.fileno() > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:  # the lowest that is free
@@ -111,6 +124,7 @@ class Lane:
         connection = Connection(connected, self)
         self._connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN)
+        return True
 
     def out_of_files(self) -> None:
         """End the half of the connections that was silent longest: who calls there again connects anew."""

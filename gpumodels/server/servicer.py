@@ -8,12 +8,13 @@ import grpc
 
 from gpumodels.protocol import messages
 from gpumodels.protocol.region import RegionError
+from gpumodels.server.calls import is_running
 from gpumodels.server.config import metadata, write_config
 from gpumodels.server.replies import MODEL_VERSION
 from gpumodels.server.rpc import RpcCall, several, single
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gpumodels.server.calls import Model
     from gpumodels.server.lane import CallQueue
@@ -25,11 +26,13 @@ _EXTENSIONS = ("model_configuration", "model_repository", "statistics", "system_
 class Servicer:
     """Answers from the start (live); `model` is set when it is loaded, and from then on it is ready."""
 
-    def __init__(self, name: str, memory: SharedMemory, calls: CallQueue) -> None:
+    def __init__(self, name: str, memory: SharedMemory, calls: CallQueue, waiting: Callable[[], int]) -> None:
+        """`waiting` tells how many calls have come and not begun, whichever way they came."""
         self.name = name
         self.model: Model | None = None
         self._memory = memory
         self._calls = calls
+        self._waiting = waiting
 
     def ServerLive(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802 (the protocol's names)
         return messages.ServerLiveResponse(live=True)
@@ -59,7 +62,12 @@ class Servicer:
     def ModelStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_named(request.name or self.name, request.version, context)  # without a name: of every model
         response = messages.ModelStatisticsResponse()
-        self._loaded(context).statistics.write(response.model_stats.add(name=self.name, version=MODEL_VERSION))
+        statistics = self._loaded(context).statistics
+        told = response.model_stats.add(name=self.name, version=MODEL_VERSION)
+        statistics.write(told)
+        statistics.write_activity(told.activity)
+        told.activity.running = int(is_running())
+        told.activity.waiting = self._waiting()
         return response
 
     def RepositoryIndex(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
