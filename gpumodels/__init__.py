@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from gpumodels._version import __version__
+    from gpumodels.attribution import DeviceUsage, Share, Usage
     from gpumodels.client.result import Result
     from gpumodels.errors import (
         CallError,
@@ -34,28 +35,34 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from gpumodels.manager import attach, load, running, stop
+    from gpumodels.manager.usage import usage
     from gpumodels.model import Model
 
 _HOMES = {
     "__version__": "gpumodels._version",
+    "DeviceUsage": "gpumodels.attribution",
     "Model": "gpumodels.model",
     "Result": "gpumodels.client.result",
+    "Share": "gpumodels.attribution",
+    "Usage": "gpumodels.attribution",
     "attach": "gpumodels.manager",
     "load": "gpumodels.manager",
     "running": "gpumodels.manager",
     "stop": "gpumodels.manager",
+    "usage": "gpumodels.manager.usage",
     "_jupyter_labextension_paths": "gpumodels.jupyter",
     "_jupyter_server_extension_points": "gpumodels.jupyter",
     "_load_jupyter_server_extension": "gpumodels.jupyter",
 }
 
 #: What needs Linux.
-_LINUX_ONLY = ("gpumodels.manager", "gpumodels.model")
+_LINUX_ONLY = ("gpumodels.manager", "gpumodels.manager.usage", "gpumodels.model")
 
 __all__ = [
     "CallError",
     "CallTimeout",
     "DeviceError",
+    "DeviceUsage",
     "EngineError",
     "GpumodelsError",
     "InputError",
@@ -71,6 +78,8 @@ __all__ = [
     "ModelStopped",
     "Result",
     "SettingsError",
+    "Share",
+    "Usage",
     "__version__",
     "attach",
     "load",
@@ -78,6 +87,7 @@ __all__ = [
     "running",
     "stop",
     "unload_ipython_extension",
+    "usage",
 ]
 
 

@@ -1,0 +1,26 @@
+"""Which processes are Jupyter kernels, told from their command lines."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Every kernel is told its connection file. Servers name it by the kernel's id, whatever the language:
+#: `-f .../kernel-ID.json`, `--connection-file=.../kernel-ID.json` or the path alone.
+_NAMED = re.compile(r"(?:^|[/=])kernel-([^/=]+)\.json$")
+#: Programs that start one kernel (nbclient, papermill) may give the file a name that tells nothing.
+_ANY_FILE = re.compile(r"\.json$")
+_PYTHON = ("ipykernel_launcher", "ipykernel")
+
+
+def kernel_id(command: Sequence[str]) -> str | None:
+    """The id of the kernel that a command starts, "" for one without a known id; None where it starts none."""
+    for word in command[1:]:
+        if found := _NAMED.search(word):
+            return found[1]
+    if any(word in _PYTHON for word in command) and any(_ANY_FILE.search(word) for word in command):
+        return ""
+    return None

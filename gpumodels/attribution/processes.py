@@ -1,0 +1,162 @@
+"""What `/proc` tells of processes: whose they are, what they belong to, and what they descend from.
+
+A `Look` is one moment. Facts that do not change while a process lives are taken over from the look before, known
+by process id *and* start time, so a reused id is another process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gpumodels.attribution.kernels import kernel_id
+from gpumodels.attribution.program import program
+from gpumodels.lease.processes import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The machine's first PID namespace has this inode on every Linux (PROC_PID_INIT_INO in linux/proc_ns.h).
+_FIRST_NAMESPACE = 0xEFFFFFFC
+_NAMESPACE = Path("/proc/self/ns/pid")
+
+#: A container's id, as every engine writes it somewhere into the path of its cgroup (v1 and v2, cgroupfs and systemd).
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
+_NOTEBOOK = "JPY_SESSION_NAME"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What does not change while a process lives. Of other users' processes no more is kept than what it takes."""
+
+    #: Of this user.
+    own: bool
+    #: For display.
+    program: str = ""
+    #: Id of the instance that its environment names.
+    instance: str = ""
+    #: Containers that it runs in.
+    containers: frozenset[str] = frozenset()
+    #: The kernel's id where it is a Jupyter kernel, "" for one without a known id; None where it is none.
+    kernel: str | None = None
+    #: Path of the notebook that it was started from, as its environment says.
+    notebook: str = ""
+    directory: str = ""
+
+
+class Process(NamedTuple):
+    """A process that there is."""
+
+    pid: int
+    parent: int
+    started: int
+    facts: Facts
+
+
+class Look:
+    """Processes at one moment; `before` is an earlier look, whose facts are not read again."""
+
+    def __init__(self, before: Look | None = None) -> None:
+        self._known = {} if before is None else before.facts
+        self._seen: dict[int, Process | None] = {}
+
+    @property
+    def facts(self) -> dict[tuple[int, int], Facts]:
+        """Of the processes that were asked for, by process id and start time."""
+        return {(each.pid, each.started): each.facts for each in self._seen.values() if each is not None}
+
+    def process(self, pid: int) -> Process | None:
+        """The process of that id; None where there is none any more."""
+        if pid not in self._seen:
+            self._seen[pid] = self._read(pid)
+        return self._seen[pid]
+
+    def lineage(self, pid: int) -> Iterator[Process]:
+        """The process and those it descends from, the nearest first."""
+        passed: set[int] = set()
+        while pid > 0 and pid not in passed and (process := self.process(pid)) is not None:
+            yield process
+            passed.add(pid)  # ids that are reused while we look could lead in a circle
+            pid = process.parent
+
+    def _read(self, pid: int) -> Process | None:
+        try:
+            parent, started = _stat(pid)
+            facts = self._known.get((pid, started))
+            if facts is None:
+                facts = _facts(pid)
+                if _stat(pid)[1] != started:
+                    return self._read(pid)  # the facts may be of the one before
+        except (OSError, ValueError):
+            return _unseen(pid)
+        return Process(pid, parent, started, facts)
+
+
+def are_believed() -> bool:
+    """Whether process ids that the driver tells are the ones that /proc knows here.
+
+    The driver counts in the machine's first PID namespace. In another one, a container's, its ids stand for nobody,
+    or for the wrong ones.
+    """
+    try:
+        return _NAMESPACE.stat().st_ino == _FIRST_NAMESPACE
+    except OSError:
+        return False
+
+
+def _unseen(pid: int) -> Process | None:
+    """A process of which /proc tells nothing: it has ended, or processes are hidden (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return Process(pid, 0, 0, Facts(own=False))
+    except (OSError, OverflowError):
+        return None
+    return Process(pid, 0, 0, Facts(own=True, program="process"))  # one that hides from its own user
+
+
+def _stat(pid: int) -> tuple[int, int]:
+    """Parent and start time, in clock ticks since boot (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return int(fields[1]), int(fields[19])
+
+
+def _facts(pid: int) -> Facts:
+    place = Path(f"/proc/{pid}")
+    containers = frozenset(_CONTAINER.findall(_text(place / "cgroup")))
+    if _user(place) != os.getuid():
+        return Facts(own=False, containers=containers)
+    settings = dict(each.partition("=")[::2] for each in _text(place / "environ").split("\0"))
+    command = _text(place / "cmdline").split("\0")[:-1]
+    return Facts(
+        own=True,
+        program=program(command) or _text(place / "comm").strip() or "process",
+        instance=settings.get(MARK, ""),
+        containers=containers,
+        kernel=kernel_id(command),
+        notebook=settings.get(_NOTEBOOK, ""),
+        directory=_directory(place),
+    )
+
+
+def _user(place: Path) -> int:
+    """Who started it: the real user id, the first of the four."""
+    status = (place / "status").read_text(errors="replace")
+    return int(status.partition("\nUid:")[2].split(maxsplit=1)[0])
+
+
+def _text(path: Path) -> str:
+    """Of a file that may not be ours to read, or that has gone with its process: ""."""
+    with suppress(OSError):
+        return os.fsdecode(path.read_bytes())
+    return ""
+
+
+def _directory(place: Path) -> str:
+    with suppress(OSError):
+        return str((place / "cwd").readlink())
+    return ""

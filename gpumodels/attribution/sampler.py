@@ -1,0 +1,63 @@
+"""Sampling all devices, for as many as want to know."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from gpumodels import devices
+from gpumodels.attribution.holders import Holders
+from gpumodels.attribution.processes import Look
+from gpumodels.attribution.snapshot import DeviceUsage, Usage
+from gpumodels.attribution.split import split
+from gpumodels.devices.allowlist import admitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gpumodels.lease.record import InstanceRecord
+
+
+class Sampler:
+    """Samples when it is asked and never by itself, so it costs nothing where nobody watches.
+
+    `running` tells the instances of this user; what it raises is raised. Any thread may ask.
+    """
+
+    def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = 1.0) -> None:
+        self._running = running
+        self._interval = interval  # seconds
+        self._look = Look()
+        self._last: Usage | None = None
+        self._sampled = 0.0  # when, by the monotonic clock
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held it
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def recent(self) -> Usage:
+        """The last sample, or a new one where that is older than the interval: for all who watch together."""
+        with self._lock:
+            if self._last is None or time.monotonic() - self._sampled >= self._interval:
+                return self._sample()
+            return self._last
+
+    def now(self) -> Usage:
+        """A new sample."""
+        with self._lock:
+            return self._sample()
+
+    def _sample(self) -> Usage:
+        self._sampled, moment = time.monotonic(), time.time()
+        seen = devices.snapshots()
+        self._look = Look(self._look)
+        holders = Holders(self._look, self._running())
+        allowed = {device.uuid for device in admitted([each.device for each in seen])}
+        found = tuple(
+            DeviceUsage(each, split(each, seen, holders), allowed=each.device.uuid in allowed) for each in seen
+        )
+        self._last = Usage(moment, found, "" if found else devices.why_none())
+        return self._last

@@ -1,0 +1,47 @@
+"""A device's memory in use, split by who holds it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpumodels.attribution.snapshot import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpumodels.attribution.holders import Holders
+    from gpumodels.devices import Holding, Snapshot
+
+_LAST = ("others", "unaccounted")
+
+
+def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> tuple[Share, ...]:
+    """The shares of one of the snapshots `everything`, in the order that `DeviceUsage` promises."""
+    held: dict[Share, list[Holding]] = {}
+    for holding in _processes(seen, everything):
+        if holder := holders.holder(holding.pid):
+            held.setdefault(holder, []).append(holding)
+    found = [_share(holder, holdings) for holder, holdings in held.items()]
+    rest = (seen.memory_used or 0) - sum(share.memory or 0 for share in found)
+    if rest > 0:
+        found.append(Share("unaccounted", "unaccounted", rest))
+    return tuple(sorted(found, key=_place))
+
+
+def _processes(seen: Snapshot, everything: Iterable[Snapshot]) -> Iterable[Holding]:
+    if seen.processes is None and seen.device.sliced:  # a driver may tell them of the slices only
+        slices = (each for each in everything if each.device.parent == seen.device.uuid)
+        return [holding for each in slices for holding in each.processes or ()]
+    return seen.processes or ()
+
+
+def _share(holder: Share, holdings: Sequence[Holding]) -> Share:
+    known = [holding.memory for holding in holdings if holding.memory is not None]
+    pids = () if holder.kind == "others" else tuple(dict.fromkeys(holding.pid for holding in holdings))
+    return replace(holder, memory=sum(known) if known else None, pids=pids)
+
+
+def _place(share: Share) -> tuple[int, int]:
+    last = _LAST.index(share.kind) + 1 if share.kind in _LAST else 0
+    return last, -(share.memory or 0)
