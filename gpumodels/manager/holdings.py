@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpumodels.model.nap import instance_of
+from gpumodels.attribution import Holders, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 def holder(running: Iterable[InstanceRecord]) -> Callable[[int], str | None]:
     """Names who holds GPU memory, by process id, where it is one of the models that run."""
-    records = {record.id: record for record in running}
+    holders = Holders(Look(), running)
 
     def name(pid: int) -> str | None:
-        record = records.get(instance_of(pid))
-        return None if record is None else f"{record.model} of {record.owner.notebook or 'another program'}"
+        share = holders.holder(pid)
+        if share is None or share.kind not in ("model", "kernel"):
+            return None
+        return f"{share.name} of {share.notebook or 'another program'}" if share.kind == "model" else share.name
 
     return name
 

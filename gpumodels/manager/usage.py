@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpumodels.attribution.sampler import Sampler
+from gpumodels.attribution import Sampler
 from gpumodels.manager.instances import running
 
 if TYPE_CHECKING:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
-from gpumodels.lease.processes import MARK
+from gpumodels.attribution import Holders, Look
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
@@ -66,21 +64,12 @@ def memory_held(record: InstanceRecord) -> int | None:
     uuids = {device["uuid"] for device in record.devices}
     if not uuids:
         return None
+    holders = Holders(Look(), [record])
     snapshots = [devices.snapshot(device) for device in devices.devices() if device.uuid in uuids]
     held = [
         holding.memory
         for seen in snapshots
         for holding in seen.processes or ()
-        if holding.memory is not None and instance_of(holding.pid) == record.id
+        if holding.memory is not None and (holder := holders.holder(holding.pid)) and holder.instance == record.id
     ]
     return sum(held) if held else None
-
-
-def instance_of(pid: int) -> str:
-    """The id of the instance that a process belongs to, which its environment tells, in containers too; "" if none."""
-    with suppress(OSError):
-        for setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            name, _, value = setting.partition(b"=")
-            if name == MARK.encode():
-                return value.decode(errors="replace")
-    return ""

@@ -1,0 +1,104 @@
+"""What models took of a GPU's memory before, at most: so the next load of the same is placed where that is free.
+
+Kept in `peaks.json` below the user's state directory, by what was loaded (the load's fingerprint: content of the folder,
+settings, limits), engine, number of devices and kind of device. It is a guide and no promise: a file that is damaged,
+or cannot be written, is as good as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from gpumodels.errors import GpumodelsError
+from gpumodels.lease.places import write_atomically
+from gpumodels.settings.xdg import directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpumodels.lease.record import InstanceRecord
+
+_VERSION = 1
+#: What is a little more than before is not worth writing down.
+_MORE = 1.02
+_LARGEST = 1 << 20  # bytes of a file that is read
+_KEPT = 1000  # peaks; those that were seen longest ago make room
+
+
+class _Peak(NamedTuple):
+    """Bytes that an instance had together, and when that was seen, in seconds since the epoch."""
+
+    memory: int
+    seen: float
+
+
+_Peaks = dict[str, _Peak]
+
+
+def note(record: InstanceRecord, memory: int | None) -> None:
+    """Remember that an instance holds `memory` bytes on all of its devices together, if that is more than ever.
+
+    Takes some 10 microseconds where it is not. Raises nothing.
+    """
+    names = {device["name"] for device in record.devices}
+    if not memory or not names or not record.fingerprint:
+        return
+    with suppress(OSError, GpumodelsError):
+        path = _path()
+        known = _read(path)
+        keys = [_key(record.fingerprint, record.engine, len(record.devices), name) for name in names]
+        new = {key: _Peak(memory, time.time()) for key in keys if key not in known or memory > known[key].memory * _MORE}
+        if new:
+            kept = sorted({**known, **new}.items(), key=lambda item: item[1].seen)[-_KEPT:]
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(path, json.dumps({"version": _VERSION, "peaks": dict(kept)}, indent=0) + "\n")
+
+
+def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:
+    """The most that an instance of the same took, in bytes on its `count` devices together, by kind of device."""
+    beginning = _key(fingerprint, engine, count, "")
+    with suppress(OSError, GpumodelsError):
+        known = _read(_path())
+        return {key.removeprefix(beginning): each.memory for key, each in known.items() if key.startswith(beginning)}
+    return {}
+
+
+def _key(fingerprint: str, engine: str, count: int, name: str) -> str:
+    return f"{fingerprint} {engine} {count} {name}"
+
+
+def _path() -> Path:
+    return directory("XDG_STATE_HOME", ".local/state") / "peaks.json"
+
+
+def _read(path: Path) -> _Peaks:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return {}
+    return _parsed(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, *_version: int) -> _Peaks:
+    """What can be understood of the file; not to be changed by callers, who share it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # somebody's pipe must not hold us up
+        with open(fd, encoding="utf-8") as file:  # noqa: PTH123
+            content = json.loads(file.read(_LARGEST))
+        if content["version"] != _VERSION:
+            return {}
+        return {key: _peak(*value) for key, value in content["peaks"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _peak(memory: int, seen: float) -> _Peak:
+    if not isinstance(memory, int) or memory <= 0:
+        raise ValueError(memory)
+    return _Peak(memory, float(seen))
