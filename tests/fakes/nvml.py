@@ -78,6 +78,16 @@ class Machine:
         self.description["processes"].append({"pid": pid, "memory": memory, "gpu": gpu, **more})
         self.write()
 
+    def change(self, index: int, **of_gpu: Any) -> None:
+        """Change what the file says of one GPU: `change(0, lost=True)`, `change(1, used=3 * GB)`."""
+        self.description["gpus"][index].update(of_gpu)
+        self.write()
+
+    def restart_driver(self) -> None:
+        """Let the driver begin anew: whoever had started NVML must start it again."""
+        self.description["driver_start"] = self.description.get("driver_start", 0) + 1
+        self.write()
+
     def fail(self, **codes: int) -> None:
         """Let NVML functions end with these error codes from now on: `fail(nvmlInit=9)`; 0 heals."""
         self.description["errors"].update(codes)

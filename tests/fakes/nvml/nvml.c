@@ -1,14 +1,17 @@
 /* A libnvidia-ml.so.1 without a GPU: it answers from the JSON file that FAKE_NVML_MACHINE names.
  *
- * The file is read again at every call, so that a test changes the machine while it is looked at. README.md
+ * The file is looked at in every call, so that a test changes the machine while it is looked at. README.md
  * describes the file. Only what gpumodels asks for, now or soon, is here; the rest is "function not found".
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { OK, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, NOT_LOADED = 9 };
+enum {
+    OK, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, NOT_LOADED = 9, IS_LOST = 15
+};
 typedef unsigned long long bytes;
 typedef struct device *device; /* never a pointer: 256 * (GPU + 1) + (slice + 1), the last 0 for a whole GPU */
 
@@ -69,12 +72,23 @@ static int text(const char *p, char *to, unsigned size) {
 /* -- the machine -- */
 
 static __thread char machine[1 << 16];
+static __thread struct stat seen; /* of the file, when it was read */
 static int started;
+static bytes driver_start;
+
+static int same(const struct stat *a, const struct stat *b) {
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
 
 static int refresh(void) {
+    struct stat now;
     const char *path = getenv("FAKE_NVML_MACHINE");
-    FILE *file = path ? fopen(path, "r") : NULL;
+    if (!path || stat(path, &now)) return NOT_LOADED;
+    if (same(&now, &seen)) return OK;
+    FILE *file = fopen(path, "r");
     if (!file) return NOT_LOADED;
+    fstat(fileno(file), &seen);
     machine[fread(machine, 1, sizeof machine - 1, file)] = 0;
     fclose(file);
     return OK;
@@ -96,7 +110,9 @@ static unsigned slice_of(device of) { return (unsigned)((size_t)of % 256); }
 
 static int begin(const char *function) {
     int error = started ? refresh() : UNINITIALIZED;
-    return error ? error : ordered(machine, function);
+    if (error) return error;
+    /* A driver that was started anew knows nobody. */
+    return number(member(machine, "driver_start"), 0) == driver_start ? ordered(machine, function) : UNINITIALIZED;
 }
 
 /* As `begin`, and finds the GPU or slice that `of` stands for. */
@@ -105,7 +121,8 @@ static int begin_on(const char *function, device of, const char **found) {
     if (error) return error;
     const char *gpu = *found = gpu_at(gpu_of(of));
     if (gpu && slice_of(of)) *found = element(member(gpu, "slices"), slice_of(of) - 1);
-    return *found ? ordered(gpu, function) : INVALID_ARGUMENT;
+    if (!*found) return INVALID_ARGUMENT;
+    return number(member(gpu, "lost"), 0) ? IS_LOST : ordered(gpu, function);
 }
 
 /* A process holds memory until it ends (a zombie has ended) or until the path in "while_exists" is gone. */
@@ -121,8 +138,8 @@ static int alive(const char *process) {
 }
 
 static int holds(const char *process, device of) {
-    return alive(process) && number(member(process, "gpu"), 0) == gpu_of(of) &&
-           (!slice_of(of) || number(member(process, "slice"), ~0ULL) == slice_of(of) - 1);
+    return number(member(process, "gpu"), 0) == gpu_of(of) &&
+           (!slice_of(of) || number(member(process, "slice"), ~0ULL) == slice_of(of) - 1) && alive(process);
 }
 
 static bytes used(const char *on, device of) {
@@ -139,8 +156,10 @@ int nvmlInitWithFlags(unsigned flags) {
     int error = refresh();
     (void)flags;
     if (!error) error = ordered(machine, "nvmlInit");
-    if (!error) started++;
-    return error;
+    if (error) return error;
+    driver_start = number(member(machine, "driver_start"), 0);
+    started++;
+    return OK;
 }
 
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
@@ -263,6 +282,10 @@ int nvmlDeviceGetTemperatureV(device of, struct temperature *to) {
 
 int nvmlDeviceGetPowerUsage(device of, unsigned *milliwatts) {
     return number_of(__func__, of, "power", milliwatts);
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(device of, unsigned *milliwatts) {
+    return number_of(__func__, of, "power_limit", milliwatts);
 }
 
 struct process { unsigned pid; bytes used; unsigned gpu_instance, compute_instance; };
