@@ -169,21 +169,22 @@ def test_calls_and_sleeps_at_once_make_no_error(load):
         sleeps.result()
 
 
-def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet, folder, tmp_path):
+def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet, folder, tmp_path, monkeypatch):
     """One holder is stopped and does not answer for two seconds: in that time a call comes, and kills the server."""
     tally = tmp_path / "tally"
     code = TALLY.replace("        return key", "        if key == 'kill': os._exit(9)\n        return key")
     path = folder(code)
-    model = load(path, idle=0.5, env={"TALLY": str(tally)}, share=True)
     other = puppet()
+    other.do("import gpumodels, gpumodels.model, gpumodels.engines.fake")
+    model = load(path, idle=3, env={"TALLY": str(tally)}, share=True)
+    drowsy = threading.Event()
+    monkeypatch.setattr(model._stay, "drowsy", drowsy.set)
     other.do(
-        "import gpumodels; "
         f"m = gpumodels.load({str(path)!r}, engine='fake', gpu='none', share=True, env={{'TALLY': {str(tally)!r}}})"
     )
     os.kill(other.pid, signal.SIGSTOP)
     try:
-        time.sleep(1.0)  # it is drowsy since half a second, and waits for the one that is stopped
-        assert model.alive
+        assert drowsy.wait(30)  # and now it waits for the one that is stopped
         with pytest.raises(gpumodels.ModelGone, match="died"):
             model("kill")
     finally:
