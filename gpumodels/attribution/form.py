@@ -21,6 +21,7 @@ def _device(seen: DeviceUsage) -> dict[str, Any]:
     snapshot, device = seen.snapshot, seen.snapshot.device
     return {
         "uuid": device.uuid,
+        "short_uuid": device.short_uuid,
         "label": device.label,
         "name": device.name,
         "index": device.index,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gpumodels.cli import catalog, holding, instances, upkeep
+from gpumodels.cli import catalog, gpus, holding, instances, upkeep
 from gpumodels.errors import GpumodelsError
 
 _INTERRUPTED = 130  # as shells count: 128 + SIGINT
@@ -67,7 +67,7 @@ for _command in (
     holding.run,
     holding.call,
     catalog.models,
-    catalog.gpus,
+    gpus.gpus,
     catalog.new,
     catalog.base_image,
     upkeep.reap,

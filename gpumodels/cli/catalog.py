@@ -1,4 +1,4 @@
-"""`new`, `models`, `gpus` and `base-image`: what there is before anything runs."""
+"""`new`, `models` and `base-image`: what there is before anything runs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,6 @@ def models() -> None:
     from gpumodels.cli.tables import show  # noqa: PLC0415
 
     show(("name", "summary"), catalog.names())
-
-
-def gpus() -> None:
-    """List the GPUs of this machine, and how full they are."""
-    from gpumodels import devices  # noqa: PLC0415
-
-    typer.echo(devices.table())
 
 
 def base_image() -> None:

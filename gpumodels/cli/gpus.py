@@ -1,0 +1,84 @@
+"""`gpus`: who holds which GPU's memory, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from gpumodels.attribution import Usage
+
+_EVERY = 1.0  # seconds
+
+
+def gpus(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Once a second, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs; watched, a line each.")] = False,
+) -> None:
+    """Show the GPUs of this machine, and who holds their memory."""
+    from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
+    from gpumodels.manager.usage import usage  # noqa: PLC0415
+
+    if not watch:
+        _print(usage(), as_json=as_json)
+        return
+    with interruptible():
+        try:
+            _watch(as_json=as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _print(usage: Usage, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_told(usage), indent=1))
+    elif sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415
+
+        Console(highlight=False).print(_coloured(usage))
+    else:
+        from gpumodels.attribution.text import text  # noqa: PLC0415
+
+        typer.echo(text(_told(usage)))
+
+
+def _watch(*, as_json: bool) -> None:
+    """In a terminal one picture that is drawn anew; elsewhere one after the other, each with its time."""
+    from gpumodels.attribution.text import text  # noqa: PLC0415
+    from gpumodels.manager.usage import usage  # noqa: PLC0415
+
+    if sys.stdout.isatty() and not as_json:
+        from rich.live import Live  # noqa: PLC0415
+
+        with Live(_coloured(usage()), auto_refresh=False) as live:
+            while True:
+                time.sleep(_EVERY)
+                live.update(_coloured(usage()), refresh=True)
+    while True:
+        told = _told(usage())
+        moment = time.strftime("%H:%M:%S", time.localtime(told["moment"]))
+        typer.echo(json.dumps(told) if as_json else f"{moment}\n{text(told)}\n")
+        sys.stdout.flush()
+        time.sleep(_EVERY)
+
+
+def _told(usage: Usage) -> dict[str, Any]:
+    from gpumodels.attribution import as_json  # noqa: PLC0415
+
+    return as_json(usage)
+
+
+def _coloured(usage: Usage) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    from gpumodels.attribution.text import lines  # noqa: PLC0415
+
+    each = (Text.assemble(*line, no_wrap=True, overflow="ellipsis") for line in lines(_told(usage)))
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(each)
