@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gpumodels.manager import attach, load, running, stop
     from gpumodels.manager.usage import usage
     from gpumodels.model import Model
+    from gpumodels.widgets import gpu_dashboard
 
 _HOMES = {
     "__version__": "gpumodels._version",
@@ -46,6 +47,7 @@ _HOMES = {
     "Share": "gpumodels.attribution",
     "Usage": "gpumodels.attribution",
     "attach": "gpumodels.manager",
+    "gpu_dashboard": "gpumodels.widgets",
     "load": "gpumodels.manager",
     "running": "gpumodels.manager",
     "stop": "gpumodels.manager",
@@ -56,7 +58,7 @@ _HOMES = {
 }
 
 #: What needs Linux.
-_LINUX_ONLY = ("gpumodels.manager", "gpumodels.manager.usage", "gpumodels.model")
+_LINUX_ONLY = ("gpumodels.manager", "gpumodels.manager.usage", "gpumodels.model", "gpumodels.widgets")
 
 __all__ = [
     "CallError",
@@ -82,6 +84,7 @@ __all__ = [
     "Usage",
     "__version__",
     "attach",
+    "gpu_dashboard",
     "load",
     "load_ipython_extension",
     "running",

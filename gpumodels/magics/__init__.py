@@ -1,4 +1,4 @@
-"""The notebook's commands: `%load_ext gpumodels` brings %load_model, %models, %stop_model, %model_logs and %gpus."""
+"""The notebook's commands, which `%load_ext gpumodels` brings, and how a notebook shows a model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
 from gpumodels.magics.progress import view
 from gpumodels.manager import import_ahead, reporting
+from gpumodels.widgets import show_models, show_models_no_more
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -31,6 +32,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     atexit.register(held.release_all)
     tracebacks.install(shell)
     reporting.show_by(lambda: view(shell, silent=False))
+    show_models(shell)
     setattr(shell, _PLACE, hint)
     import_ahead()
     hint.look_back()
@@ -49,4 +51,5 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         shell.magics_manager.magics["line"].pop(name, None)
     tracebacks.uninstall()
     reporting.show_by(reporting.SilentReport)
+    show_models_no_more(shell)
     delattr(shell, _PLACE)

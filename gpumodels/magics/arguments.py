@@ -135,4 +135,5 @@ MODELS = Arguments("models", "List your running models, those of this notebook f
 STOP = _of_models("stop_model", "Stop a model of this notebook and free its memory; alone, the only one.")
 SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again; alone, the only one.")
 LOGS = _logs()
-GPUS = Arguments("gpus", "List the GPUs of this machine.")
+DASHBOARD = Arguments("gpu_dashboard", "Show GPUs and models, live, with buttons; it asks only while it is on screen.")
+GPUS = Arguments("gpus", "Show the GPUs of this machine, and who holds their memory.")

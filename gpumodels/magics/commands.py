@@ -8,7 +8,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.display import display
 
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, SLEEP, STOP, Arguments, HelpShown
+from gpumodels.magics.arguments import DASHBOARD, GPUS, LOAD, LOGS, MODELS, SLEEP, STOP, Arguments, HelpShown
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from gpumodels.model import Model
+    from gpumodels.widgets.live import Dashboard
 
-COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus")
+COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus", "gpu_dashboard")
 
 
 @magics_class
@@ -60,8 +61,14 @@ class ModelMagics(Magics):
 
     @line_magic
     def gpus(self, line: str) -> None:
-        """`%gpus`: the GPUs of this machine."""
+        """`%gpus`: the GPUs of this machine, and who holds their memory."""
         _run(GPUS, line, self._gpus)
+
+    @line_magic
+    def gpu_dashboard(self, line: str) -> Dashboard | None:
+        """`%gpu_dashboard`: GPUs by holder and models with their work, live."""
+        shown: Dashboard | None = _run(DASHBOARD, line, self._dashboard)
+        return shown
 
     def _load(self, asked: Namespace) -> Model:
         from gpumodels.magics.loading import load  # noqa: PLC0415  the manager is imported when something is loaded
@@ -112,10 +119,16 @@ class ModelMagics(Magics):
             print(model.logs())  # noqa: T201
 
     def _gpus(self, asked: Namespace) -> None:
-        from gpumodels import devices  # noqa: PLC0415
+        from gpumodels.magics.gpus import Gpus  # noqa: PLC0415
+        from gpumodels.manager.usage import usage  # noqa: PLC0415
 
         if not asked.silent:
-            print(devices.table())  # noqa: T201
+            display(Gpus(usage()))  # type: ignore[no-untyped-call]
+
+    def _dashboard(self, _: Namespace) -> Dashboard:
+        from gpumodels.widgets import gpu_dashboard  # noqa: PLC0415
+
+        return gpu_dashboard()
 
     def _instance(self, name: str | None, *, alive: bool) -> str | None:
         """The instance in the variable of that name; else the name itself, which then is a model's."""

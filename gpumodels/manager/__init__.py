@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gpumodels.manager.instances import choose, handles, models, running, stop, stop_instance
     from gpumodels.manager.loading import attach, load
     from gpumodels.manager.reporting import Report, SilentReport, show_by
+    from gpumodels.manager.sleeping import sleep_instance
     from gpumodels.manager.sweeping import sweep
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "models": "instances",
     "running": "instances",
     "show_by": "reporting",
+    "sleep_instance": "sleeping",
     "stop": "instances",
     "stop_instance": "instances",
     "sweep": "sweeping",
@@ -39,6 +41,7 @@ __all__ = [
     "models",
     "running",
     "show_by",
+    "sleep_instance",
     "stop",
     "stop_instance",
     "sweep",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,11 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
         "state": record.state,
         "kept_since": "" if record.kept_since is None else _moment(record.kept_since),
     }
+
+
+def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
+    """The same of a notebook that `notebooks` knows better; what has no kernel is as it was."""
+    return {**told, "notebook": notebooks.get(told["kernel_id"], told["notebook"])}
 
 
 def _moment(seconds: float) -> str:

@@ -1,4 +1,6 @@
-"""A real JupyterLab with the sidebar of this checkout, a real browser, and page objects that say what a user does."""
+"""A real Jupyter server with the sidebar of this checkout, on a machine with a GPU that does not exist, a real browser,
+and page objects that say what a user does.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 import gpumodels
+from tests.fakes.nvml import GB, Machine, gpu, machine
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "gpumodels" / "labextension"
@@ -29,28 +32,35 @@ KERNEL_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab."""
+    """A running Jupyter server, which serves JupyterLab and Notebook 7."""
 
     root: Path
     models: Path
     url: str
     token: str
+    gpus: Machine
 
-    def notebook(self, name: str, *cells: str) -> str:
-        """Write a notebook; returns the address that opens it."""
+    def notebook(self, name: str, *cells: str, front_end: str = "lab/tree") -> str:
+        """Write a notebook; returns the address that opens it, in JupyterLab or in Notebook 7 ("notebooks")."""
         written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         written.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(written, self.root / name)
-        return f"{self.url}lab/tree/{name}?reset&token={self.token}"
+        return f"{self.url}{front_end}/{name}?reset&token={self.token}"
 
 
-def _configure(home: Path) -> dict[str, str]:
+def _configure(home: Path, gpus: Machine) -> dict[str, str]:
     """Settings of a Jupyter that knows nothing of this machine's own; returns its environment."""
     extensions = home / "labextensions"
     extensions.mkdir(parents=True)
     (extensions / "gpumodels").symlink_to(BUILT)
     config = {
-        "ServerApp": {"jpserver_extensions": {"gpumodels": True}, "ip": "127.0.0.1", "port": 0, "open_browser": False},
+        "ServerApp": {
+            "jpserver_extensions": {"gpumodels": True, "notebook": True},
+            "ip": "127.0.0.1",
+            "port": 0,
+            "open_browser": False,
+        },
+        "JupyterNotebookApp": {"expose_app_in_browser": True},
         "LabApp": {"extra_labextensions_path": [str(extensions)], "expose_app_in_browser": True, "news_url": None},
     }
     if os.geteuid() == 0:
@@ -61,7 +71,7 @@ def _configure(home: Path) -> dict[str, str]:
     notices.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     places = {name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     places |= {"JUPYTER_CONFIG_DIR": str(home), "GPUMODELS_RUNTIME_DIR": str(home / "models"), "PYTHONPATH": str(ROOT)}
-    return {**os.environ, **places}
+    return {**os.environ, **places, **gpus.environment()}
 
 
 def _address(home: Path, server: subprocess.Popen[bytes], log: Path) -> str:
@@ -80,11 +90,12 @@ def lab(tmp_path_factory):
         pytest.fail("The sidebar is not built: run `jlpm install` and `jlpm build:prod` in labextension/.")
     home, root = tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("notebooks")
     token, log = secrets.token_hex(16), home / "log"
+    gpus = machine(home / "machine.json", gpu("NVIDIA H100", 80 * GB, utilisation=37, temperature=54, power=312_000))
     command = [sys.executable, "-m", "jupyterlab", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
     with log.open("wb") as output:
-        server = subprocess.Popen(command, env=_configure(home), cwd=root, stdout=output, stderr=output)
+        server = subprocess.Popen(command, env=_configure(home, gpus), cwd=root, stdout=output, stderr=output)
     try:
-        yield Lab(root, home / "models", _address(home, server, log), token)
+        yield Lab(root, home / "models", _address(home, server, log), token, gpus)
     finally:
         server.terminate()
         server.wait(timeout=30)

@@ -1,0 +1,149 @@
+// Models: what each does, and its buttons.
+
+const COLUMNS = ["model", "notebook", "device", "memory", "calls/s", "p50", "p99", "queue", "idle", ""];
+
+/** The numbers of a model, in the order of COLUMNS from "device" on. */
+function figures(model) {
+  const work = model.activity ?? {};
+  return [
+    model.device,
+    model.memory === null ? "–" : size(model.memory),
+    work.per_second === null || work.per_second === undefined ? "–" : number(work.per_second, work.per_second < 10 ? 1 : 0),
+    milliseconds(work.p50),
+    milliseconds(work.p99),
+    work.waiting === null || work.waiting === undefined ? "–" : number(work.waiting),
+    work.running ? "running" : span(model.idle)
+  ];
+}
+
+function stateOf(model) {
+  if (model.state === "loading") return "loading…";
+  if (model.state === "stopping") return "stopping…";
+  return model.state === "kept" ? `kept since ${clock(Date.parse(model.kept_since) / 1000)}` : "";
+}
+
+class ModelRow {
+  constructor(model, view) {
+    Object.assign(this, { model, view, cells: COLUMNS.slice(2, -1).map(() => make("td")) });
+    this.name = make("th", { scope: "row" });
+    this.whose = make("td");
+    this.state = make("small");
+    this.note = make("p", { class: "gpumodels-note", role: "status" });
+    this.logs = make("pre", { class: "gpumodels-logs", tabindex: "0", "aria-label": `What ${model.name} printed`, hidden: true });
+    this.buttons = {
+      stop: this.button("Stop", "stopping…", () => view.source.stop(this.model.id)),
+      sleep: this.button("Sleep", "falling asleep…", () => view.source.sleep(this.model.id)),
+      logs: make("button", { type: "button", "aria-expanded": "false", onclick: () => this.showLogs() }, "Logs"),
+      restart: this.button("Restart", "restarting…", tell => view.askKernel("restart", { instance: this.model.id }, tell))
+    };
+    const said = make("td", { colspan: COLUMNS.length, class: "gpumodels-said" }, this.note, this.logs);
+    const buttons = make("td", { class: "gpumodels-buttons" }, ...Object.values(this.buttons));
+    this.element = make(
+      "tbody",
+      { "data-instance": model.id },
+      make("tr", {}, this.name, this.whose, ...this.cells, buttons),
+      make("tr", {}, said)
+    );
+    this.name.append(make("span", {}, model.name), " ", this.state);
+  }
+
+  /** A button that does something of which a note tells, until it is done. */
+  button(label, doing, act) {
+    const begin = async () => {
+      this.doing = true;
+      this.enable();
+      this.tell(doing);
+      try {
+        this.tell((await act(text => this.tell(text))) ?? "");
+      } catch (error) {
+        this.tell(error.status === 404 ? "" : `${label} failed: ${error.message}`, true);
+      }
+      this.doing = false;
+      this.enable();
+    };
+    return make("button", { type: "button", onclick: begin }, label);
+  }
+
+  tell(text, wrong = false) {
+    say(this.note, text);
+    this.note.classList.toggle("gpumodels-wrong", wrong);
+  }
+
+  async showLogs() {
+    const open = this.logs.hidden;
+    if (open) {
+      const lines = await this.view.source.logs(this.model.id).catch(error => [error.message]);
+      say(this.logs, lines.join("\n") || "It has printed nothing.");
+    }
+    this.logs.hidden = !open;
+    this.buttons.logs.setAttribute("aria-expanded", String(open));
+  }
+
+  update(model) {
+    this.model = model;
+    say(this.state, stateOf(model));
+    say(this.whose, owner(model));
+    this.whose.title = model.notebook;
+    figures(model).forEach((text, index) => say(this.cells[index], text));
+    this.enable();
+  }
+
+  enable() {
+    const { model, buttons, view } = this;
+    const labels = { stop: "Stop", sleep: "Sleep", logs: "Show what is printed by", restart: "Restart" };
+    for (const [name, button] of Object.entries(buttons)) {
+      const label = `${labels[name]} ${model.name}, loaded by ${owner(model)}`;
+      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      button.disabled = name !== "logs" && (this.doing || model.state !== "ready") && !(name === "stop" && !this.doing);
+    }
+    const why = view.mayAskKernel() || (view.isMine(model) ? "" : "Restart it in the notebook that loaded it");
+    buttons.restart.disabled ||= Boolean(why);
+    buttons.restart.title = why || (view.kernelIsBusy() ? "Waits for the running cell" : "");
+  }
+}
+
+/** The models that run, those of this kernel that sleep below them. */
+class Models {
+  constructor(view, label) {
+    const heads = COLUMNS.map(text => make("th", { scope: "col" }, text || make("span", { class: "gpumodels-hidden" }, "actions")));
+    this.table = make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)));
+    this.nothing = make("p", { class: "gpumodels-none" }, "No model is running.");
+    this.asleep = make("ul", { class: "gpumodels-asleep" });
+    this.element = make("section", { class: "gpumodels-models", tabindex: "-1", "aria-label": label }, this.table, this.nothing, this.asleep);
+    this.bodies = make("tbody");
+    this.rows = new Keyed(this.table, model => model.id, model => new ModelRow(model, view));
+    this.sleepers = new Keyed(this.asleep, each => each.instance, each => new Sleeper(each, view));
+  }
+
+  update(models, asleep) {
+    const focused = this.element.contains(document.activeElement);
+    this.rows.update(models);
+    this.sleepers.update(asleep);
+    this.table.hidden = !models.length;
+    this.nothing.hidden = models.length + asleep.length > 0;
+    if (focused && !this.element.contains(document.activeElement)) this.element.focus(); // its row has gone
+  }
+}
+
+/** A model of this kernel that sleeps. */
+class Sleeper {
+  constructor(each, view) {
+    this.text = make("span");
+    this.note = make("span", { role: "status" });
+    const wake = async () => {
+      this.button.disabled = true;
+      await view.askKernel("restart", { instance: each.instance }, text => say(this.note, text)).catch(error => say(this.note, error.message));
+      this.button.disabled = false;
+    };
+    this.button = make("button", { type: "button", "aria-label": `Wake ${each.name}`, onclick: wake }, "Wake");
+    this.element = make("li", {}, this.text, " ", this.button, " ", this.note);
+    this.view = view;
+  }
+
+  update(each) {
+    say(this.text, `${each.name} is ${each.said}`);
+    const why = this.view.mayAskKernel();
+    if (why) this.button.disabled = true;
+    this.button.title = why;
+  }
+}

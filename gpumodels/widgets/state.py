@@ -1,0 +1,104 @@
+"""What a dashboard shows: GPUs by holder, and the running models with their work, as plain values."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.attribution import as_json
+from gpumodels.client import activity
+from gpumodels.manager import running
+from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.printed import last_lines as printed
+from gpumodels.manager.printed import with_logs
+from gpumodels.manager.usage import recent
+from gpumodels.widgets.described import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.runtime import RuntimeDirectory
+
+State = dict[str, Any]
+
+_ANSWER_WITHIN = 0.4  # seconds that a model server has to say what it does
+_AT_ONCE = 16
+_KEPT = 0.8  # seconds; a little less than viewers wait between two looks
+
+
+class Board:
+    """One reading for all who look within a second; who does not look costs nothing. Safe to use from threads."""
+
+    def __init__(self, read: Callable[[], State]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._state: State = {}
+        self._until = 0.0
+
+    def look(self) -> State:
+        """The state, at most a second old; not to be changed. Raises RuntimeDirectoryError."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                self._state = self._read()
+                self._until = time.monotonic() + _KEPT
+            return self._state
+
+
+def read() -> State:
+    """`{"place", "moment", "trouble", "devices", "models"}`; docs/dashboard.md lists the keys.
+
+    `place` tells one runtime directory from another: who sees the same one sees the same models.
+    """
+    runtime = runtime_directory()
+    seen = as_json(recent())
+    models = _models(running(runtime), runtime, _held(seen["devices"]))
+    return {"place": runtime.identity, **seen, "models": models}
+
+
+def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, held: dict[str, int]) -> list[dict[str, Any]]:
+    def model(record: InstanceRecord) -> dict[str, Any]:
+        told = {**describe(record, {}), "memory": held.get(record.id)}
+        return told | _work(record, runtime)
+
+    if not records:
+        return []
+    with ThreadPoolExecutor(min(_AT_ONCE, len(records))) as pool:
+        return list(pool.map(model, records))
+
+
+def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
+    """Its activity, and `idle`, the seconds since its last call; None where it does not say."""
+    seen = None
+    if record.state != "loading":
+        try:
+            seen = activity.read(runtime.directory(record.id).socket, record.model, _ANSWER_WITHIN)
+        except KeyError:  # it has ended since
+            seen = None
+    if seen is None:
+        return {"activity": None, "idle": None}
+    idle = 0.0 if seen.running else max(0.0, time.time() - (seen.last_call or record.created))
+    return {"activity": asdict(seen), "idle": idle}
+
+
+def _held(devices: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Bytes by instance, on all devices together; none where the driver does not say."""
+    found: dict[str, int] = {}
+    for share in (share for device in devices for share in device["shares"]):
+        if share["kind"] == "model" and share["memory"] is not None:
+            found[share["instance"]] = found.get(share["instance"], 0) + share["memory"]
+    return found
+
+
+def last_lines(instance: str, lines: int = 100) -> list[str]:
+    """What a model server printed last; raises KeyError where none of that id is known."""
+    record = next((record for record in with_logs() if record.id == instance), None)
+    if record is None:
+        raise KeyError(instance)
+    return printed(record, lines)
+
+
+BOARD = Board(read)
