@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from gpumodels.devices import reservations
 from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances
@@ -41,10 +42,19 @@ def runtime_path(tmp_path):
         patch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # nor do the settings of this user count
         patch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "config" / "machine"))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        patch.setattr(reservations, "PLACE", _shared_place(tmp_path))  # machines of two tests have GPUs of one name
         yield path
         if path.is_dir():
             _clear(path)
         instances._models.clear()
+
+
+def _shared_place(tmp_path):
+    place = tmp_path / "shm"
+    place.mkdir()
+    place.chmod(0o1777)
+    return place
 
 
 def _clear(path):

@@ -1,8 +1,8 @@
 """What models took of a GPU's memory before, at most: so the next load of the same is placed where that is free.
 
-Kept in `peaks.json` below the user's state directory, by what was loaded (the load's fingerprint: content of the folder,
-settings, limits), engine, number of devices and kind of device. It is a guide and no promise: a file that is damaged,
-or cannot be written, is as good as none.
+Kept in `peaks.json` below the user's state directory, by what was loaded (the load's fingerprint: content of the
+folder, settings, limits), engine, number of devices and kind of device. It is a guide and no promise: a file that is
+damaged, or cannot be written, is as good as none.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from gpumodels.lease.places import write_atomically
 from gpumodels.settings.xdg import directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from gpumodels.attribution.snapshot import DeviceUsage
     from gpumodels.lease.record import InstanceRecord
 
 _VERSION = 1
@@ -52,11 +54,22 @@ def note(record: InstanceRecord, memory: int | None) -> None:
         path = _path()
         known = _read(path)
         keys = [_key(record.fingerprint, record.engine, len(record.devices), name) for name in names]
-        new = {key: _Peak(memory, time.time()) for key in keys if key not in known or memory > known[key].memory * _MORE}
+        least = {key: known[key].memory * _MORE if key in known else 0 for key in keys}
+        new = {key: _Peak(memory, time.time()) for key in keys if memory > least[key]}
         if new:
             kept = sorted({**known, **new}.items(), key=lambda item: item[1].seen)[-_KEPT:]
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(path, json.dumps({"version": _VERSION, "peaks": dict(kept)}, indent=0) + "\n")
+
+
+def note_seen(records: Iterable[InstanceRecord], seen: Iterable[DeviceUsage]) -> None:
+    """The same for all that a look at the devices has shown of the instances `records`."""
+    held: dict[str, int] = {}
+    for share in (share for each in seen if not each.snapshot.device.sliced for share in each.shares):
+        if share.instance:
+            held[share.instance] = held.get(share.instance, 0) + (share.memory or 0)
+    for record in records:
+        note(record, held.get(record.id))
 
 
 def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:

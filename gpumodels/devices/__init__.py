@@ -5,18 +5,24 @@ Without a driver nothing here fails: `devices()` is empty and `why_none()` says 
 
 from __future__ import annotations
 
+from gpumodels.devices.claims import Claims, Need
 from gpumodels.devices.device import Device, Holding, Snapshot, size
 from gpumodels.devices.inventory import devices, snapshot, snapshots
 from gpumodels.devices.listing import table
-from gpumodels.devices.naming import Asked
-from gpumodels.devices.placement import select, why_none
+from gpumodels.devices.naming import Asked, count
+from gpumodels.devices.placement import Full, Room, select, why_none
 from gpumodels.devices.settings import environment
 
 __all__ = [
     "Asked",
+    "Claims",
     "Device",
+    "Full",
     "Holding",
+    "Need",
+    "Room",
     "Snapshot",
+    "count",
     "devices",
     "environment",
     "select",

@@ -73,3 +73,9 @@ def with_prefix(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
     spellings = [(device, (device.uuid.lower(), device.uuid.lower().partition("-")[2])) for device in known]
     exact = tuple(device for device, spelt in spellings if wanted in spelt)
     return exact or tuple(device for device, spelt in spellings if any(s.startswith(wanted) for s in spelt))
+
+
+def count(asked: Asked) -> int:
+    """How many devices are asked for; raises DeviceError for what no machine could fulfil."""
+    request = parse(asked)
+    return request.automatic or len(request.names)

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.devices.allowlist import admitted
-from gpumodels.devices.device import Device, Holding, Snapshot, size
-from gpumodels.devices.inventory import devices, driver_trouble, snapshot
+from gpumodels.devices.claims import Claims, Need
+from gpumodels.devices.device import Device, Snapshot, size
+from gpumodels.devices.inventory import devices, driver_trouble, snapshot, snapshots
 from gpumodels.devices.naming import Asked, at_index, parse, with_prefix
 from gpumodels.errors import DeviceError
 
 if TYPE_CHECKING:
-    from gpumodels.settings import Policy
+    from collections.abc import Mapping, Sequence
 
-#: Names whoever holds memory: "ctpn in demo.ipynb" for a process id, or None where it cannot.
-Holder = Callable[[int], str | None]
+    from gpumodels.settings import Policy
 
 #: Digits that name no index are taken for the start of a UUID from this length on; below, they are a mistyped index.
 _SHORTEST_NUMERIC_PREFIX = 4
+
+
+class Room(NamedTuple):
+    """A device that could not take an instance, and why."""
+
+    seen: Snapshot
+    #: Bytes that could be had; None where the driver does not say.
+    free: int | None
+    #: Bytes that instances of this user, which are still loading, are going to take.
+    promised: int
+
+    def __str__(self) -> str:
+        device = self.seen.device
+        text = f"{device} has {size(self.free)} free of {size(device.memory_total)}"
+        later = f", not counting {size(self.promised)} promised to models that are loading"
+        return text + later if self.promised > 0 else text
+
+
+class Full(DeviceError):
+    """None of the devices that come into question has the memory: how each of them stands."""
+
+    def __init__(self, needed: int, rooms: Sequence[Room]) -> None:
+        super().__init__(f"{size(needed)} of free GPU memory are needed: {'; '.join(map(str, rooms))}.")
+        self.needed = needed
+        self.rooms = tuple(rooms)
 
 
 def select(
     asked: Asked,
     *,
     allowed: Sequence[Device] | None = None,
-    needed: int = 0,
-    promised: Mapping[str, int] = MappingProxyType({}),
-    holder: Holder = lambda _pid: None,
+    need: Need = Need(),  # noqa: B008  frozen, as is the next
+    claims: Claims = Claims(),  # noqa: B008
     policy: Policy = "most-free",
 ) -> tuple[Device, ...]:
     """The devices that `asked` means, in the order asked; () for no GPU.
 
     "auto" takes the device with the most free memory (the lowest index among equals) and is () where there is
-    none: `why_none` says why. Of the devices on which `needed` has room, the policy "first-fit" takes the one of the
+    none: `why_none` says why. Of the devices on which `need` has room, the policy "first-fit" takes the one of the
     lowest index, "pack" the fullest, which leaves others whole. `allowed` are those to choose from, by default what
-    the administrator's allow-list leaves. `needed` is the free memory, in bytes, that the chosen devices must have
-    together. `promised` are bytes by device UUID that instances under way have not yet taken; they count as held.
-    Nothing is locked here.
+    the administrator's allow-list leaves. Nothing is locked here.
 
     Raises DeviceError, saying which devices exist, for one that is unknown, ambiguous, named twice, outside
-    `allowed`, in MIG mode or without the memory (naming with `holder` who has it).
+    `allowed` or in MIG mode, and Full where the memory is lacking.
     """
     request = parse(asked)
     if not request.names and not request.automatic:
@@ -52,13 +71,13 @@ def select(
     if request.automatic:
         if not usable and not request.counted:
             return ()
-        chosen = _best(request.automatic, usable, needed, promised, policy)
+        chosen = _best(request.automatic, usable, need, claims, policy)
         rivals = usable
     else:
         chosen = tuple(_named(name, known, usable) for name in request.names)
         rivals = list(chosen)
     _check_combination(chosen)
-    _check_memory(chosen, rivals, needed, promised, holder)
+    _check_memory(chosen, rivals, need, claims)
     return chosen
 
 
@@ -78,7 +97,7 @@ def _named(name: str, known: Sequence[Device], usable: Sequence[Device]) -> Devi
     if not found and name.isdecimal() and len(name) >= _SHORTEST_NUMERIC_PREFIX:
         found = with_prefix(name, known)
     if not found:
-        raise DeviceError(f"There is no GPU {name}: {_existing(known)}.")
+        raise DeviceError(_why_not(name, known))
     if len(found) > 1:
         raise DeviceError(f"{name} may mean {_list(found)}: write more of the UUID.")
     device = found[0]
@@ -92,23 +111,33 @@ def _named(name: str, known: Sequence[Device], usable: Sequence[Device]) -> Devi
     return device
 
 
-def _best(
-    count: int, usable: Sequence[Device], needed: int, promised: Mapping[str, int], policy: Policy
-) -> tuple[Device, ...]:
+def _best(count: int, usable: Sequence[Device], need: Need, claims: Claims, policy: Policy) -> tuple[Device, ...]:
     # CUDA gives a process one slice at most, so slices are no choice for more than one device.
     candidates = [d for d in usable if count == 1 or not d.is_mig]
     if len(candidates) < count:
         there = _list(candidates) if candidates else why_none() or "none that can be combined"
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
-    # A device that does not say how much is free is taken only where no other has any. Sorting keeps ties in order.
-    free = {d.uuid: _free(snapshot(d), promised) or 0 for d in candidates}
-    by_room = sorted(candidates, key=lambda d: -free[d.uuid])
-    # A need that is not declared may fit anywhere or nowhere: then most room is best, whatever the policy.
-    fitting = [d for d in candidates if needed and free[d.uuid] * count >= needed]
-    if policy == "pack":
-        fitting.sort(key=lambda d: free[d.uuid])
-    best = by_room if policy == "most-free" or len(fitting) < count else fitting
+    seen = {d: snapshot(d) for d in candidates}
+    likely = {d: claims.likely(seen[d]) for d in candidates}
+    # A device that does not say how much is free is taken only where no other has any.
+    free = {d: claims.free(seen[d]) or 0 for d in candidates}
+    # What others have reserved is left to them if there is enough elsewhere, and only then.
+    for room in (likely, free):
+        fitting = [d for d in candidates if need.on(d) and room[d] * count >= need.on(d)]
+        if len(fitting) >= count:
+            best = sorted(_in_order(fitting, room, policy), key=claims.crowd)
+            break
+    else:
+        # A need that is not known may fit anywhere or nowhere: then most room is best, whatever the policy.
+        best = _in_order(candidates, free if need.declared else likely, "most-free")
     return tuple(d for d in candidates if d in best[:count])
+
+
+def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: Policy) -> list[Device]:
+    """The best first; sorting keeps ties in index order."""
+    if policy == "first-fit":
+        return list(candidates)
+    return sorted(candidates, key=room.__getitem__, reverse=policy == "most-free")
 
 
 def _check_combination(chosen: Sequence[Device]) -> None:
@@ -119,43 +148,22 @@ def _check_combination(chosen: Sequence[Device]) -> None:
         raise DeviceError(f"CUDA cannot combine a MIG slice with another device: name one of {_list(chosen)}.")
 
 
-def _check_memory(
-    chosen: Sequence[Device], rivals: Sequence[Device], needed: int, promised: Mapping[str, int], holder: Holder
-) -> None:
+def _check_memory(chosen: Sequence[Device], rivals: Sequence[Device], need: Need, claims: Claims) -> None:
+    needed = need.required(chosen)
     if not (chosen and needed):
         return
-    room = [_free(snapshot(d), promised) for d in chosen]
+    room = [claims.free(snapshot(d)) for d in chosen]
     if None in room or sum(filter(None, room)) >= needed:
         return
-    states = "; ".join(_fullness(snapshot(d), promised, holder) for d in rivals)
-    raise DeviceError(f"{size(needed)} of free GPU memory are needed: {states}.")
+    found = map(snapshot, rivals)
+    raise Full(needed, [Room(seen, claims.free(seen), claims.promised.get(seen.device.uuid, 0)) for seen in found])
 
 
-def _free(seen: Snapshot, promised: Mapping[str, int]) -> int | None:
-    if seen.memory_free is None:
-        return None
-    return max(0, seen.memory_free - promised.get(seen.device.uuid, 0))
-
-
-def _fullness(seen: Snapshot, promised: Mapping[str, int], holder: Holder) -> str:
-    device, later = seen.device, promised.get(seen.device.uuid, 0)
-    text = f"{device} has {size(_free(seen, promised))} free of {size(device.memory_total)}"
-    if later:
-        text += f", not counting {size(later)} promised to models that are loading"
-    holders = ", ".join(_holding(process, holder) for process in seen.processes or ())
-    return f"{text}, held by {holders or 'processes that cannot be seen from here'}" if seen.memory_used else text
-
-
-def _holding(process: Holding, holder: Holder) -> str:
-    name = holder(process.pid) or _program(process.pid)
-    return f"{name} (pid {process.pid}, {size(process.memory)})"
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "a process that cannot be seen from here"
+def _why_not(name: str, known: Sequence[Device]) -> str:
+    for seen in snapshots():
+        if seen.trouble and name in (str(seen.device.index), seen.device.uuid):
+            return f"{seen.device.label} cannot be used: {seen.trouble}."
+    return f"There is no GPU {name}: {_existing(known)}."
 
 
 def _existing(known: Sequence[Device]) -> str:

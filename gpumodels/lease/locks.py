@@ -14,7 +14,8 @@ import errno
 import fcntl
 import os
 import struct
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEASE, LEASH, USE = 0, 1, 2
+
+_LOOK = 0.003  # seconds between two tries to take a lock that others have
 
 # struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid, padded to 32 bytes.
 _FLOCK = "hhqqi4x"
@@ -85,6 +88,29 @@ def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def flocked_briefly(directory: Path, patience: float) -> Iterator[None]:
+    """Hold flock(2) on a directory for the block, which runs without it where it is not had in so many seconds."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + patience
+        while not _try_flock(fd) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor too
+        os.close(fd)
+
+
+def _try_flock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody has it, or this filesystem has no such locks
+        return False
+    return True
 
 
 def hold_directory(path: Path) -> int:

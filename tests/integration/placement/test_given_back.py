@@ -86,7 +86,7 @@ def test_a_full_gpu_keeps_it_asleep_and_says_who_holds_it(build, folder, load):
     model = load(folder(memory="8 GB"), gpu=0)
     model.sleep()
     machine.hold(1, 9 * GB)
-    with pytest.raises(gpumodels.DeviceError, match=r"^teller cannot be placed\."):
+    with pytest.raises(gpumodels.DeviceError, match=r"^teller cannot be placed: "):
         model()
     assert model.asleep
     machine.description["processes"].clear()

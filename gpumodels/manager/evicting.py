@@ -1,0 +1,117 @@
+"""Making room on a GPU: this user's own idle models are put to sleep, the least recently called first."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpumodels import devices
+from gpumodels.client import activity
+from gpumodels.errors import GpumodelsError
+from gpumodels.manager import instances
+from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.sleeping import sleep_instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gpumodels.attribution import Usage
+    from gpumodels.lease.record import InstanceRecord
+
+#: A model that was called less than so many seconds ago is at work.
+_IDLE_FOR = 10.0
+_ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A model of this user that nobody calls now."""
+
+    record: InstanceRecord
+    #: Since when, in seconds; 0 for one that is at work, None for one that does not say.
+    seconds: float | None
+    #: Bytes that it holds, by device UUID.
+    held: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        places = {device["uuid"]: device["label"] for device in self.record.devices}
+        held = ", ".join(f"{devices.size(memory)} on {places.get(uuid, uuid)}" for uuid, memory in self.held.items())
+        return f"{self.record.model} ({self.record.id}), {held}"
+
+
+def look(seen: Usage) -> list[Idle]:
+    """Every model of this user that is loaded, with what `seen` shows of it, the least recently called first."""
+    held: dict[str, Counter[str]] = {}
+    for each in seen.devices:
+        for share in each.shares if not each.snapshot.device.sliced else ():
+            if share.instance and share.memory:
+                held.setdefault(share.instance, Counter())[each.snapshot.device.uuid] += share.memory
+    records = [record for record in instances.running() if record.state in ("ready", "kept")]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = [
+            Idle(record, seconds, held.get(record.id, {}))
+            for record, seconds in zip(records, pool.map(_idle_for, records), strict=True)
+        ]
+    return sorted(found, key=lambda each: -(each.seconds or 0))
+
+
+def plan(known: Iterable[Idle], fits: Callable[[Mapping[str, int]], bool]) -> list[Idle]:
+    """Those of `known` that make room when they sleep, no more than it takes; [] where all together do not.
+
+    `fits` tells whether a load would fit if so many bytes came back, by device UUID.
+    """
+    chosen: list[Idle] = []
+    for each in known:
+        if _may_sleep(each):
+            chosen.append(each)
+            if fits(_together(chosen)):
+                break
+    else:
+        return []
+    for each in chosen[-2::-1]:  # the last made it fit; of the others, the least recently called are kept on the list
+        fewer = [one for one in chosen if one is not each]
+        if fits(_together(fewer)):
+            chosen = fewer
+    return chosen
+
+
+def put_to_sleep(chosen: Iterable[Idle]) -> None:
+    """Begin to, as their own notebooks would: no call is cut, and the next one wakes them."""
+    for each in chosen:
+        threading.Thread(target=_sleep, args=(each.record.id,), name="gpumodels evict", daemon=True).start()
+
+
+def _sleep(instance_id: str) -> None:
+    with suppress(KeyError, OSError, ValueError, GpumodelsError):  # it has ended by itself, or goes on being called
+        sleep_instance(instance_id)
+
+
+def _may_sleep(each: Idle) -> bool:
+    for_ever = each.record.keep is not None and math.isinf(each.record.keep)
+    return bool(each.held) and not for_ever and each.seconds is not None and each.seconds >= _IDLE_FOR
+
+
+def _together(chosen: Iterable[Idle]) -> Counter[str]:
+    back: Counter[str] = Counter()
+    for each in chosen:
+        back.update(each.held)
+    return back
+
+
+def _idle_for(record: InstanceRecord) -> float | None:
+    try:
+        said = activity.read(runtime_directory().directory(record.id).socket, record.model, _ANSWER_WITHIN)
+    except KeyError:  # it has ended since
+        return None
+    if said is None or said.running is None:
+        return None
+    if said.running or said.waiting:
+        return 0.0
+    return max(0.0, time.time() - (said.last_call or record.created))
