@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from gpumodels.catalog.spec import ModelSpec, Weights
 from gpumodels.document import Document, shown
 from gpumodels.errors import ModelFolderError, ModelNotFound
+from gpumodels.settings import size
 from gpumodels.signature import Signature, SignatureError, TensorSpec
 
 TOML = "model.toml"
@@ -23,7 +24,6 @@ MAX_GRACE = 60
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 #: Marks a directory as a Python environment.
 _ENVIRONMENT = "pyvenv.cfg"
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B")
 _PYPI = re.compile(r"pypi:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _OWN_ENV = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
@@ -206,16 +206,10 @@ def _signature(document: Document) -> Signature | None:
 
 
 def _memory(document: Document) -> int:
-    value = document.get("memory", default=0)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise document.error(("memory",), f'must be a size such as "1.5 GiB" or a number of bytes, not {value!r}')
-    unit = match[2] or ""
-    power = " KMGT".index(unit[0]) if unit else 0
-    base = 1024 if unit.endswith("i") else 1000
-    return round(float(match[1]) * float(base**power))
+    try:
+        return size(document.get("memory", default=0))
+    except ValueError as error:
+        raise document.error(("memory",), str(error)) from None
 
 
 def _grace(document: Document) -> float:

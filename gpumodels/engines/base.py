@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.engines import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -46,10 +48,13 @@ class LaunchPlan:
         return "cuda" if self.devices else "cpu"
 
     def settings(self, shared_memory: str) -> dict[str, str]:
-        """What the model server is told: when to sleep; whom to answer, whose shared memory it sees there."""
+        """What the model server is told: when to sleep, its limit of GPU memory, whom to answer.
+
+        `shared_memory` is where it sees that of those whom it answers.
+        """
         sleep = {} if self.record.idle is None else {"GPUMODELS_IDLE": str(self.record.idle)}
         peers = {"GPUMODELS_TOKEN": self.token, "GPUMODELS_SHM_PEERS": shared_memory} if self.token else {}
-        return {**sleep, **peers}
+        return {**sleep, **limits.settings(self), **peers}
 
 
 @dataclass(frozen=True)

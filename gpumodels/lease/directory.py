@@ -106,6 +106,23 @@ class InstanceDirectory:
         with suppress(OSError):
             (self.path / "kept.json").unlink()
 
+    @property
+    def over_since(self) -> float | None:
+        """Since when it holds more GPU memory than its limit, in seconds since the epoch; None where it does not."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return float(json.loads((self.path / "over.json").read_text())["since"])
+        return None
+
+    def mark_over(self, since: float) -> None:
+        """Say that it does."""
+        with suppress(OSError):
+            places.write_atomically(self.path / "over.json", json.dumps({"since": since}))
+
+    def unmark_over(self) -> None:
+        """It keeps to its limit again."""
+        with suppress(OSError):
+            (self.path / "over.json").unlink()
+
     def was_held_by(self, pid: int) -> bool:
         """Whether that process loaded the instance or came to share it."""
         with suppress(UnknownRecordError):

@@ -47,6 +47,8 @@ class InstanceRecord:
     grace: float = 1.0
     #: Bytes of GPU memory that it is expected to need, 0 where nothing is known.
     memory: int = 0
+    #: Bytes of GPU memory that it may use; None for no limit.
+    limit: int | None = None
     #: Proof, for the leash, that it sees this machine's files.
     nonce: str = ""
     #: What was asked for, but for device and engine, in a form to compare: an instance of the same may be shared.
@@ -57,6 +59,8 @@ class InstanceRecord:
     keep: float | None = None
     #: Since when it is in the state "kept", in seconds since the epoch; never written.
     kept_since: float | None = None
+    #: Since when it holds more GPU memory than its limit, in seconds since the epoch; never written.
+    over_since: float | None = None
     gpumodels: str = ""
     version: int = VERSION
 

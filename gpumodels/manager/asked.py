@@ -34,7 +34,7 @@ class Asked:
     #: Whether idle models of this user are put to sleep where memory is lacking.
     evict: bool = False
     #: Bytes of GPU memory that each instance may use; None for no limit.
-    memory: int | str | None = None
+    memory: int | None = None
     #: The fingerprint that it must have, where not all that it was loaded with is known; "" where it is.
     mark: str = ""
 

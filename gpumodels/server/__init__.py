@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cancelled", "weights_path"]
+__all__ = ["cancelled", "memory_limit", "weights_path"]
 
 
 def weights_path(name: str) -> Path:
@@ -34,3 +34,13 @@ def cancelled() -> bool:
     from gpumodels.server.calls import current_call_is_cancelled  # noqa: PLC0415 (keeps `weights_path` light)
 
     return current_call_is_cancelled()
+
+
+def memory_limit() -> int | None:
+    """Bytes that the model may allocate on each of its GPUs, None where it was loaded without `--memory`.
+
+    PyTorch, TensorFlow and JAX keep to it unasked. onnxruntime is told by its author, as `gpu_mem_limit` of the
+    CUDAExecutionProvider.
+    """
+    limit = os.environ.get("GPUMODELS_MEMORY_LIMIT")
+    return int(limit) if limit else None

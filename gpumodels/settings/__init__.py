@@ -5,5 +5,6 @@ from __future__ import annotations
 from gpumodels.settings.definitions import KEYS, Policy, Settings
 from gpumodels.settings.durations import duration
 from gpumodels.settings.reading import origin, runtime_dir, settings, variable
+from gpumodels.settings.sizes import size
 
-__all__ = ["KEYS", "Policy", "Settings", "duration", "origin", "runtime_dir", "settings", "variable"]
+__all__ = ["KEYS", "Policy", "Settings", "duration", "origin", "runtime_dir", "settings", "size", "variable"]

@@ -16,7 +16,7 @@ from network import build_network
 from picture import prepare
 from proposals import decode, suppress
 
-from gpumodels.server import weights_path
+from gpumodels.server import memory_limit, weights_path
 
 #: A slice counts as text from this score on. The paper's 0.7 leaves gaps in small text; unsure lines fall later. ...
 _SCORE = 0.3
@@ -50,7 +50,7 @@ class Model:
 
 def _start(network: bytes, device: str) -> onnxruntime.InferenceSession:
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
-    settings = {}
+    settings: dict[str, int | str] = {}
     options = onnxruntime.SessionOptions()
     # Said outright, because onnxruntime would count the machine's cores where a container may use only some of them.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
@@ -58,6 +58,8 @@ def _start(network: bytes, device: str) -> onnxruntime.InferenceSession:
         onnxruntime.preload_dlls()  # CUDA and cuDNN come as Python packages, where the loader does not look
         # An exhaustive search, the default, would start anew with every new size of picture.
         settings = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+        if (limit := memory_limit()) is not None:
+            settings["gpu_mem_limit"] = limit
     session = onnxruntime.InferenceSession(network, options, providers=[(provider, settings)])
     if provider not in session.get_providers():
         raise RuntimeError(
