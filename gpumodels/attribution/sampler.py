@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
+from gpumodels.attribution import peaks
 from gpumodels.attribution.holders import Holders
 from gpumodels.attribution.processes import Look
 from gpumodels.attribution.snapshot import DeviceUsage, Usage
@@ -54,10 +55,12 @@ class Sampler:
         self._sampled, moment = time.monotonic(), time.time()
         seen = devices.snapshots()
         self._look = Look(self._look)
-        holders = Holders(self._look, self._running())
+        records = list(self._running())
+        holders = Holders(self._look, records)
         allowed = {device.uuid for device in admitted([each.device for each in seen])}
         found = tuple(
             DeviceUsage(each, split(each, seen, holders), allowed=each.device.uuid in allowed) for each in seen
         )
+        peaks.note_seen(records, found)
         self._last = Usage(moment, found, "" if found else devices.why_none())
         return self._last
