@@ -119,14 +119,18 @@ def _unseen(pid: int) -> Process | None:
     return Process(pid, 0, 0, Facts(own=True, program="process"))  # one that hides from its own user
 
 
+def _place(pid: int) -> Path:
+    return Path(f"/proc/{pid}")
+
+
 def _stat(pid: int) -> tuple[int, int]:
     """Parent and start time, in clock ticks since boot (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    fields = (_place(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     return int(fields[1]), int(fields[19])
 
 
 def _facts(pid: int) -> Facts:
-    place = Path(f"/proc/{pid}")
+    place = _place(pid)
     containers = frozenset(_CONTAINER.findall(_text(place / "cgroup")))
     if _user(place) != os.getuid():
         return Facts(own=False, containers=containers)

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from gpumodels.devices import Device, Holding, Snapshot, devices, snapshot, why_none
+from gpumodels.devices import Device, Holding, Snapshot, devices, snapshot, snapshots, why_none
 from tests.fakes.nvml import GB, gpu, mig_slice
 
-NOT_SUPPORTED, GPU_IS_LOST, FUNCTION_NOT_FOUND = 3, 15, 13
+NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED, FUNCTION_NOT_FOUND, GPU_IS_LOST, UNKNOWN = 3, 4, 9, 13, 15, 999
 
 
 def test_gpus_come_in_index_order_with_their_identity(build):
@@ -117,18 +117,87 @@ def test_old_drivers_answer_by_their_old_functions(build):
     assert snapshot(device) == Snapshot(device, GB, 79 * GB, (Holding(os.getpid(), GB),))
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [
-        ("nvmlDeviceGetMemoryInfo", {"memory_used": None, "memory_free": None, "processes": ()}),
-        ("nvmlDeviceGetHandleByUUID", {"memory_used": None, "memory_free": None, "processes": None}),
-    ],
-)
-def test_what_the_driver_does_not_tell_is_none(build, function, expected):
+SENSORS = {"utilisation": 35, "temperature": 54, "power": 210_500, "power_limit": 700_000}
+#: Each reading's field, and the functions that give it.
+READINGS = {
+    "memory_used": ("nvmlDeviceGetMemoryInfo",),
+    "processes": ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"),
+    "utilisation": ("nvmlDeviceGetUtilizationRates",),
+    "temperature": ("nvmlDeviceGetTemperature",),
+    "power": ("nvmlDeviceGetPowerUsage",),
+    "power_limit": ("nvmlDeviceGetEnforcedPowerLimit",),
+}
+
+
+def test_sensors_are_read_in_percent_degrees_and_watts(build):
+    build(gpu(**SENSORS))
+    (seen,) = snapshots()
+    assert (seen.utilisation, seen.temperature, seen.power, seen.power_limit) == (35, 54, 210.5, 700.0)
+    assert snapshot(seen.device) == seen
+
+
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, UNKNOWN])
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_reading_that_fails_is_none_and_spoils_no_other(build, reading, code):
+    machine = build(gpu(used=GB, **SENSORS))
+    (whole,) = snapshots()
+    machine.fail(**dict.fromkeys(READINGS[reading], code))
+    (seen,) = snapshots()
+    assert getattr(whole, reading) is not None
+    lacking = {name for name in READINGS if getattr(seen, name) is None}
+    assert lacking == {reading}
+    assert seen.trouble == ""
+
+
+def test_a_gpu_in_mig_mode_has_no_utilisation_and_its_slices_have_no_sensors(build):
+    build(gpu(mig=1, slices=[mig_slice("MIG-aa")], **SENSORS))
+    whole, piece = snapshots()
+    assert (whole.utilisation, whole.temperature) == (None, 54)
+    assert (piece.utilisation, piece.temperature, piece.power) == (None, None, None)
+
+
+def test_a_gpu_that_falls_off_the_bus_says_so_and_the_others_go_on(build):
+    machine = build(gpu(**SENSORS), gpu(**SENSORS))
+    known = devices()
+    machine.change(1, lost=True)
+    other, lost = snapshots()
+    assert (other.temperature, other.trouble) == (54, "")
+    assert (lost.device.label, lost.memory_used, lost.temperature) == ("GPU 1", None, None)
+    assert lost.trouble == snapshot(known[1]).trouble
+    assert lost.trouble.startswith("it has fallen off the bus")
+    assert devices() == known[:1]
+
+
+def test_one_that_is_lost_while_it_is_read_says_so_with_its_name(build):
+    machine = build(gpu("NVIDIA A100"))
+    machine.fail(nvmlDeviceGetTemperature=GPU_IS_LOST)
+    (seen,) = snapshots()
+    assert seen.device.name == "NVIDIA A100"
+    assert seen.trouble.startswith("it has fallen off the bus")
+
+
+def test_a_driver_that_is_restarted_between_two_readings_is_started_again(build):
     machine = build(gpu())
-    (device,) = devices()
-    machine.fail(**{function: NOT_SUPPORTED})
-    assert snapshot(device) == Snapshot(device, **expected)
+    before = snapshots()
+    machine.restart_driver()
+    assert snapshots() == before
+    machine.fail(nvmlInit=DRIVER_NOT_LOADED)
+    machine.restart_driver()
+    assert snapshots() == ()
+    assert snapshot(before[0].device) == Snapshot(before[0].device)
+    machine.fail(nvmlInit=0)
+    assert snapshots() == before
+
+
+def test_slices_that_are_made_and_removed_are_seen_at_the_next_reading(build):
+    machine = build(gpu(mig=0))
+    assert len(snapshots()) == 1
+    machine.change(0, mig=1, slices=[mig_slice("MIG-aa"), mig_slice("MIG-bb")])
+    first = [seen.device for seen in snapshots()]
+    assert [device.label for device in first] == ["GPU 0", "GPU 0 slice 0", "GPU 0 slice 1"]
+    machine.change(0, slices=[mig_slice("MIG-cc")])
+    assert [seen.device.uuid for seen in snapshots()][1:] == ["MIG-cc"]
+    assert snapshot(first[1]) == Snapshot(first[1])
 
 
 def test_processes_that_may_not_be_seen_are_none_rather_than_nobody(build):

@@ -1,0 +1,181 @@
+"""Who a process of the driver's list belongs to: asked of real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpumodels.attribution import Share, processes
+from gpumodels.lease.processes import MARK
+from tests.leftovers import ROOT
+
+KERNEL = "/run/jupyter/kernel-0a1b2c3d-4e5f.json"
+STRANGER = 47110
+OTHERS = Share("others", "other users", None)
+MODEL = Share("model", "ctpn", None, "/home/me/demo.ipynb", "ctpn-1a2b", "kernel-id")
+#: Says the id of a child that says nothing itself, and stays.
+WITH_CHILD = """
+import subprocess, sys
+child = subprocess.Popen(["/bin/sh", "-c", "read forever"], stdin=subprocess.PIPE, env={})
+print(child.pid, flush=True)
+sys.stdin.read()
+child.kill()
+"""
+
+
+def test_a_model_is_known_by_the_mark_in_its_environment(process, record, holder):
+    marked = process(**{MARK: "ctpn-1a2b"})
+    assert holder(marked.pid, record("other-9f"), record()) == MODEL
+
+
+def test_what_a_model_starts_is_the_model_even_without_the_mark(process, record, holder):
+    marked = process(code=WITH_CHILD, **{MARK: "ctpn-1a2b"})
+    assert holder(int(marked.said), record()) == MODEL
+
+
+def test_the_mark_of_an_instance_that_is_not_ours_tells_nothing(process, record, holder):
+    marked = process(**{MARK: "gone-0000"})
+    assert holder(marked.pid, record()).kind == "process"
+
+
+def test_a_kernel_is_known_by_its_connection_file_and_its_notebook_by_its_environment(process, holder):
+    kernel = process("-f", KERNEL, JPY_SESSION_NAME="/home/me/train.ipynb")
+    expected = Share("kernel", "train.ipynb", None, "/home/me/train.ipynb", "", "0a1b2c3d-4e5f", (kernel.pid,))
+    assert holder(kernel.pid) == expected
+
+
+def test_what_a_kernel_starts_is_the_kernel(process, holder):
+    kernel = process("-f", KERNEL, code=WITH_CHILD)
+    assert holder(int(kernel.said)) == holder(kernel.pid)
+
+
+def test_a_kernel_whose_front_end_tells_no_path_is_named_by_its_id_and_directory(process, holder):
+    kernel = process("-f", KERNEL)
+    share = holder(kernel.pid)
+    assert (share.name, share.notebook) == ("kernel 0a1b2c3d", str(Path.cwd()))
+
+
+def test_a_kernel_that_loaded_a_model_told_then_which_notebook_it_runs(process, record, holder):
+    kernel = process("-f", KERNEL)
+    assert holder(kernel.pid, record(owner=kernel.pid)).name == "demo.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("words", "kernel_id"),
+    [
+        (["-f", "/x/kernel-12345.json"], "12345"),  # jupyter console
+        (["-f", "/x/kernel-v2-99aXyz.json"], "v2-99aXyz"),  # VS Code
+        (["IRkernel::main()", "--args", "/x/kernel-ab.json"], "ab"),
+        (["--connection-file=/x/kernel-ab.json"], "ab"),
+        (["ipykernel_launcher", "-f", "/tmp/tmp0q1w.json"], ""),
+    ],
+)
+def test_kernels_of_all_kinds(process, holder, words, kernel_id):
+    share = holder(process(*words).pid)
+    assert (share.kind, share.kernel_id) == ("kernel", kernel_id)
+
+
+@pytest.mark.parametrize("words", [["train.py", "settings.json"], ["kernel-x.json.bak"], ["--out", "my-kernel-1.json"]])
+def test_what_is_no_kernel(process, holder, words):
+    assert holder(process(*words).pid).kind == "process"
+
+
+def test_another_process_of_this_user_is_named_by_its_program_and_the_notebook_it_came_from(process, holder):
+    left = process("secret", JPY_SESSION_NAME="/home/me/train.ipynb")
+    program = Path(sys.executable).name
+    expected = Share("process", f"{program} (pid {left.pid})", None, "/home/me/train.ipynb", pids=(left.pid,))
+    assert holder(left.pid) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["python3.11", "-u", "-W", "error", "/home/me/train.py", "--token", "x"], "python3.11 train.py"),
+        (["/usr/bin/python3", "-m", "torch.distributed.run", "x"], "python3 -m torch.distributed.run"),
+        (["/opt/ollama/ollama", "runner", "--key", "x"], "ollama"),
+        (["ray::IDLE", "", ""], "ray::IDLE"),
+    ],
+)
+def test_a_program_is_called_by_its_script_and_nothing_that_may_be_secret(words, name):
+    assert processes.program(words) == name
+
+
+@pytest.mark.root
+def test_other_users_are_not_named_whatever_they_write_into_environment_and_command_line(process, record, holder):
+    liar = process("-f", KERNEL, user=STRANGER, **{MARK: "ctpn-1a2b"})
+    assert holder(liar.pid, record()) == OTHERS
+
+
+@pytest.mark.root
+def test_what_a_model_runs_as_another_user_is_the_model(process, record, holder):
+    code = WITH_CHILD.replace("env={}", f"env={{}}, user={STRANGER}")
+    marked = process(code=code, **{MARK: "ctpn-1a2b"})
+    assert holder(int(marked.said), record()) == MODEL
+
+
+def test_a_process_that_has_gone_is_nobody(process, holder):
+    gone = process()
+    gone.kill()
+    gone.wait()
+    assert holder(gone.pid) is None
+    assert holder(2**40) is None
+
+
+def test_a_zombie_is_still_this_user_s(process, holder):
+    dead = process()
+    dead.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    assert holder(dead.pid).kind == "process"
+
+
+def _elsewhere(command, code):
+    """What Python code says that runs under another command."""
+    made = subprocess.run(
+        [*command, sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return made.stdout.strip()
+
+
+@pytest.mark.root
+def test_processes_that_are_hidden_are_other_users_and_one_s_own_are_seen():
+    as_stranger = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+    as_stranger += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]  # the interpreter is root's
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    code = (
+        "import os; from gpumodels.attribution import Holders, Look; holders = Holders(Look(), [])\n"
+        "assert not os.path.exists('/proc/1')\n"
+        "print(*(holders.holder(pid).kind for pid in (1, os.getpid())), holders.holder(2**22 + 1))"
+    )
+    command = ["unshare", "--mount", "sh", "-c", hide, "sh", *as_stranger]
+    assert _elsewhere(command, code) == "others process None"
+
+
+@pytest.mark.root
+def test_in_another_pid_namespace_nobody_is_guessed():
+    code = "import os; from gpumodels.attribution import Holders, Look; print(Holders(Look(), []).holder(os.getpid()))"
+    assert _elsewhere(["unshare", "--pid", "--fork", "--mount-proc"], code) == "None"
+    assert _elsewhere(["env"], code).startswith("Share(kind='process'")
+
+
+def test_a_process_id_that_is_used_again_is_another_process(process, monkeypatch):
+    first, second = process("first"), process("-f", KERNEL)
+    look = processes.Look()
+    assert look.process(first.pid).facts.kernel is None
+    # The system gives the first one's id to the second.
+    real = processes._place
+    monkeypatch.setattr(processes, "_place", lambda pid: real(second.pid if pid == first.pid else pid))
+    assert processes.Look(look).process(first.pid).facts.kernel == "0a1b2c3d-4e5f"
+
+
+def test_what_was_read_of_a_process_once_is_not_read_again(process, monkeypatch):
+    known = process()
+    look = processes.Look()
+    list(look.lineage(known.pid))
+    monkeypatch.setattr(processes, "_facts", None)
+    assert [each.pid for each in processes.Look(look).lineage(known.pid)][:2] == [known.pid, os.getpid()]
