@@ -62,5 +62,6 @@ class Sampler:
             DeviceUsage(each, split(each, seen, holders), allowed=each.device.uuid in allowed) for each in seen
         )
         peaks.note_seen(records, found)
-        self._last = Usage(moment, found, "" if found else devices.why_none())
+        trouble = "" if found else devices.why_none() or "the NVIDIA driver was not ready when it was asked"
+        self._last = Usage(moment, found, trouble)
         return self._last
