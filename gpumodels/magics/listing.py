@@ -46,7 +46,8 @@ def _html_row(tag: str, cells: Sequence[str]) -> str:
 
 
 def _state(record: InstanceRecord) -> str:
-    return record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
+    state = record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
+    return state if record.over_since is None else f"{state}, over its memory limit since {_since(record.over_since)}"
 
 
 def _row(record: InstanceRecord, state: str, here: Owner) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
     """The JSON of `record`; `notebooks` maps the kernels of this Jupyter server to the paths of their notebooks.
 
     `notebook` is "" where a script asked, which `pid` then names; `since` is ISO 8601 in UTC, and so is `kept_since`,
-    since when nobody uses it and it is only kept, or else "".
+    since when nobody uses it and it is only kept, or else "", and `over_since`, since when it holds more GPU memory
+    than its limit.
     """
     owner = record.owner
     return {
@@ -28,7 +29,8 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
         "engine": record.engine,
         "since": _moment(record.created),
         "state": record.state,
-        "kept_since": "" if record.kept_since is None else _moment(record.kept_since),
+        "kept_since": _moment(record.kept_since),
+        "over_since": _moment(record.over_since),
     }
 
 
@@ -37,5 +39,5 @@ def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, 
     return {**told, "notebook": notebooks.get(told["kernel_id"], told["notebook"])}
 
 
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def _moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

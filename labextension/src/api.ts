@@ -16,6 +16,8 @@ export interface IRunningModel {
   readonly state: 'loading' | 'ready' | 'stopping' | 'kept';
   /** Since when nobody uses it and it is only kept: ISO 8601; '' where it is not. */
   readonly kept_since: string;
+  /** Since when it holds more GPU memory than its limit: ISO 8601; '' where it does not. */
+  readonly over_since: string;
 }
 
 /** Why a request failed, in the kinds that a user can do something about. */

@@ -48,6 +48,11 @@ export function Row({ model, stopping, trouble, onStop, trans }: IRowProps): JSX
       <div className="gpumodels-Row-owner" title={model.notebook}>
         {owner(model, trans)}
       </div>
+      {model.over_since && (
+        <div className="gpumodels-trouble">
+          {trans.__('Over its memory limit %1', since(model.over_since, trans))}
+        </div>
+      )}
       {trouble && (
         <div className="gpumodels-trouble" role="alert">
           {trans.__('Not stopped: %1', explain(trouble, trans))}

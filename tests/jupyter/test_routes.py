@@ -43,6 +43,7 @@ async def test_a_running_model_is_described(jp_fetch, shelf):
             "since": "2025-10-09T08:53:20+00:00",
             "state": "ready",
             "kept_since": "",
+            "over_since": "",
         }
     ]
 
