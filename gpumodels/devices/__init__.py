@@ -8,7 +8,6 @@ from __future__ import annotations
 from gpumodels.devices.claims import Claims, Need
 from gpumodels.devices.device import Device, Holding, Snapshot, size
 from gpumodels.devices.inventory import devices, snapshot, snapshots
-from gpumodels.devices.listing import table
 from gpumodels.devices.naming import Asked, count
 from gpumodels.devices.placement import Full, Room, select, why_none
 from gpumodels.devices.settings import environment
@@ -29,6 +28,5 @@ __all__ = [
     "size",
     "snapshot",
     "snapshots",
-    "table",
     "why_none",
 ]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gpumodels.devices import allowlist, devices, select, table, why_none
+from gpumodels.devices import allowlist, devices, select, why_none
 from gpumodels.errors import DeviceError
 from tests.fakes.nvml import GB, gpu, mig_slice
 
@@ -67,12 +67,6 @@ def test_an_empty_list_allows_no_gpu(four, administer):
     assert why_none() == "your administrator allows no GPU (CUDA_VISIBLE_DEVICES)"
     with pytest.raises(DeviceError, match=r"outside the GPUs that your administrator allows \(none\)"):
         select(0)
-
-
-def test_the_table_marks_what_is_not_allowed(four, administer):
-    administer("1")
-    notes = ["administrator" in line for line in table().splitlines()]
-    assert notes == [False, True, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gpumodels.devices import environment, select, size, table
+from gpumodels.devices import environment, select, size
 from tests.fakes.nvml import GB, gpu, mig_slice
 
 
@@ -36,26 +36,6 @@ def test_the_notebook_s_own_environment_is_left_alone(build):
     before = dict(os.environ)
     environment(select(0), container=True)
     assert dict(os.environ) == before
-
-
-def test_the_table_has_a_line_for_each_gpu_and_slice(build):
-    slices = [mig_slice("MIG-bbbbbbbb-1", 10 * GB)]
-    machine = build(
-        gpu("NVIDIA H100", 80 * GB, uuid="GPU-1b2c3d4e-1"),
-        gpu("NVIDIA A100", 40 * GB, uuid="GPU-aaaaaaaa-1", mig=1, slices=slices),
-    )
-    machine.hold(os.getpid(), 3 * GB)
-    assert table().splitlines() == [
-        "GPU        name                     UUID          used / total",
-        "0          NVIDIA H100              GPU-1b2c3d4e  3.0 GB / 80.0 GB",
-        "1          NVIDIA A100              GPU-aaaaaaaa  0.0 GB / 40.0 GB  MIG mode: use a slice",
-        "  slice 0  NVIDIA H100 MIG 1g.10gb  MIG-bbbbbbbb  0.0 GB / 10.0 GB",
-    ]
-
-
-def test_the_table_shows_what_is_not_known(build):
-    build(gpu(uuid="GPU-aa", errors={"nvmlDeviceGetMemoryInfo": 3}))
-    assert table().splitlines()[1] == "0    NVIDIA H100  GPU-aa  ? GB / ? GB"
 
 
 @pytest.mark.parametrize(

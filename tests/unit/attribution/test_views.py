@@ -1,0 +1,115 @@
+"""A usage as text and as a picture: all that is known, nothing that is not, and no name that does harm."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from gpumodels.attribution import DeviceUsage, Share, Usage, as_json
+from gpumodels.attribution.picture import picture
+from gpumodels.attribution.text import lines, text
+from gpumodels.devices import Device, Snapshot
+from tests.fakes.nvml import GB
+
+WHOLE = Device("GPU-1b2c3d4e-aa", 0, "NVIDIA H100", 80 * GB)
+SHARES = (
+    Share("model", "ctpn", 40 * GB, "/me/demo.ipynb", "ctpn-1a2b"),
+    Share("kernel", "train.ipynb", 10 * GB, "/me/train.ipynb", kernel_id="ab"),
+    Share("process", "python (pid 7)", None, pids=(7,)),
+    Share("others", "other users", 4 * GB),
+    Share("unaccounted", "unaccounted", 2 * GB),
+)
+
+
+def told(snapshot, *shares, **more):
+    return as_json(Usage(0.0, (DeviceUsage(snapshot, shares, **more),)))
+
+
+@pytest.fixture
+def busy():
+    return told(Snapshot(WHOLE, 56 * GB, 24 * GB, (), 35, 54, 210.4, 700.0), *SHARES)
+
+
+def test_all_that_is_known_as_text(busy):
+    assert text(busy).splitlines() == [
+        "GPU 0  NVIDIA H100  GPU-1b2c3d4e",
+        "  56.0 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W",
+        "  [" + 30 * "█" + 8 * "▓" + 2 * "░" + 2 * "-" + 18 * " " + "]",
+        "  █  40.0 GB  ctpn · demo.ipynb",
+        "  ▓  10.0 GB  train.ipynb",
+        "  ▒     ? GB  python (pid 7)",
+        "  ░   4.0 GB  other users",
+        "  -   2.0 GB  unaccounted",
+    ]
+
+
+def test_what_is_not_known_is_not_told():
+    seen = told(Snapshot(Device("GPU-a", 0, "NVIDIA H100")))
+    assert text(seen).splitlines() == ["GPU 0  NVIDIA H100  GPU-a", "  ? GB / ? GB"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (told(Snapshot(WHOLE, trouble="it has fallen off the bus")), "  it has fallen off the bus"),
+        (told(Snapshot(WHOLE, 0), allowed=False), "  0.0 GB / 80.0 GB · not allowed by your administrator"),
+        (
+            told(Snapshot(Device("GPU-a", 0, "A100", 40 * GB, sliced=True), 0)),
+            "  0.0 GB / 40.0 GB · MIG mode: use a slice",
+        ),
+    ],
+)
+def test_why_a_device_cannot_be_used(seen, said):
+    assert text(seen).splitlines()[1] == said
+    assert said.strip() in picture(seen)
+
+
+def test_a_bar_never_outgrows_its_frame():
+    seen = told(Snapshot(WHOLE, 80 * GB), Share("model", "a", 79 * GB), Share("model", "b", 79 * GB))
+    (bar,) = [line for line in text(seen).splitlines() if "[" in line]
+    assert len(bar) == 64
+
+
+def test_without_a_device_the_reason_is_told():
+    seen = as_json(Usage(0.0, (), "the NVIDIA driver sees no <GPU>"))
+    assert text(seen) == "No GPU: the NVIDIA driver sees no <GPU>."
+    assert picture(seen) == "<div>No GPU: the NVIDIA driver sees no &lt;GPU&gt;.</div>"
+
+
+class _Read(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.words, self.tags, self.attributes = "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.append(dict(attrs))
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def test_the_picture_says_as_much_as_the_text_also_where_style_is_removed_or_nobody_sees(busy):
+    read = _Read(picture(busy))
+    (bar,) = [each for each in read.attributes if each.get("role") == "img"]
+    for word in ("GPU 0", "35 % busy", "ctpn · demo.ipynb", "40.0 GB", "train.ipynb", "other users", "unaccounted"):
+        assert word in read.words
+        assert word in bar["aria-label"]
+    widths = [each["style"] for each in read.attributes if "width: 50.00%" in each.get("style", "")]
+    assert len(widths) == 1
+
+
+def test_one_holder_has_one_colour_on_all_devices(busy):
+    two = {**busy, "devices": busy["devices"] * 2}
+    coloured = {(piece.text, piece.colour) for line in lines(two) for piece in line if piece.text in ("█", "▓")}
+    assert len(coloured) == 2
+
+
+def test_names_can_neither_steer_a_terminal_nor_become_elements():
+    name = '\x1b[2J<script>"&'
+    seen = told(Snapshot(Device("GPU-a", 0, name, GB), GB), Share("process", name, GB, f"/{name}/x"))
+    assert "\x1b" not in text(seen)
+    assert "script" not in _Read(picture(seen)).tags
+    assert name in _Read(picture(seen)).words
