@@ -41,8 +41,13 @@ def run(
     keep: Annotated[
         str | None, typer.Option(metavar="TIME", help="Let it outlive this command: 5m, 2h or forever.")
     ] = None,
+    replicas: Annotated[int, typer.Option(metavar="N", help="So many copies, spread over the GPUs.")] = 1,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="4GiB: the most GPU memory it may use.")] = None,
     idle: Annotated[str, typer.Option(metavar="TIME", help="End it when nobody called it for so long: 10m.")] = "never",
     *,
+    evict: Annotated[
+        bool, typer.Option("--evict", help="Where memory is lacking, put your own idle models to sleep.")
+    ] = False,
     share: Annotated[bool, typer.Option("--share", help="Use a running one of the same, if there is one.")] = False,
     fresh: Annotated[bool, typer.Option("--no-cache", help="Build the image or environment anew.")] = False,
 ) -> None:
@@ -50,8 +55,9 @@ def run(
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
 
     asked = {"gpu": gpu, "engine": engine, "timeout": timeout, "serve": serve, "keep": keep, "idle": idle}
+    placed = {"replicas": replicas, "memory": memory, "evict": evict}
     with interruptible():
-        loaded = _load(model, env=_settings(env), share=share, cache=not fresh, **asked)
+        loaded = _load(model, env=_settings(env), share=share, cache=not fresh, **asked, **placed)
         try:
             typer.echo(_how_to_use(loaded))
             sys.stdout.flush()
