@@ -126,6 +126,9 @@ class CallTimeout(CallError, TimeoutError):
 class ModelGone(CallError):
     """The model server is dead; the message ends with its log's tail."""
 
+    #: Whether the call may have begun there; one that cannot have may be made once more elsewhere.
+    begun = True
+
 
 class ModelStopped(ModelGone):
     """The model was stopped on purpose; the message says by whom and when."""

@@ -122,7 +122,9 @@ class Client:
         deadline = None if seconds is None else time.monotonic() + seconds
         signature = self.signature()
         if self._closed or self._transport is None:
-            raise ModelGone(f"the connection to {self.model} is closed: load it again")
+            gone = ModelGone(f"the connection to {self.model} is closed: load it again")
+            gone.begun = False
+            raise gone
         inputs, image = bind(signature, args, kwargs, self.model)
         request = messages.ModelInferRequest(model_name=self.model)
         answers = self._transport.infer(request, inputs, _shared, deadline, ticket or Ticket())

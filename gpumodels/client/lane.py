@@ -155,7 +155,7 @@ class Lane:
             except (BrokenPipeError, ConnectionResetError) as error:
                 self._drop(line)
                 if not again or self._closed or ticket.ended:
-                    raise self._said(error, ticket) from None
+                    raise _not_begun(self._said(error, ticket)) from None
             except BaseException as error:  # noqa: BLE001 (raised again, as what it is for the caller)
                 self._drop(line)
                 raise self._said(error, ticket) from None
@@ -173,7 +173,7 @@ class Lane:
     def _use(self, line: Line, ticket: Ticket) -> None:
         self._busy.add(line)
         if self._closed:
-            raise self._lost()
+            raise _not_begun(self._lost())
         ticket.take(line.cut)
 
     def _take(self, deadline: float | None) -> Line:
@@ -193,7 +193,7 @@ class Lane:
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
             except OSError as error:
-                raise self._lost(error) from None
+                raise _not_begun(self._lost(error)) from None
 
     def _give(self, line: Line) -> None:
         self._busy.discard(line)
@@ -246,3 +246,9 @@ class Lane:
                     left.append(wait)
         if left and not self._closed:
             self._watch(min(left))
+
+
+def _not_begun(error: BaseException) -> BaseException:
+    if isinstance(error, ModelGone):
+        error.begun = False
+    return error

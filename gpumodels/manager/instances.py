@@ -46,6 +46,12 @@ def handles() -> list[Model]:
     return found
 
 
+def held_here() -> list[InstanceRecord]:
+    """The instances that this process holds now."""
+    mine = [each for model in list(_models.values()) if model.mine for each in model.replicas]
+    return [each.record for each in mine if each.alive]
+
+
 def models() -> list[Model]:
     """The models that this process loaded and that can be called, those that sleep too, oldest first."""
     return [model for model in handles() if model.alive or model.asleep]
@@ -72,6 +78,8 @@ def meant(wanted: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
 
 
 def _as_seen(directory: InstanceDirectory, record: InstanceRecord) -> InstanceRecord:
+    if record.limit is not None:
+        record = record.with_(over_since=directory.over_since)
     if directory.ended is not None:
         return record.with_(state="stopping")
     if record.keep is None or record.state == "loading" or directory.in_use:

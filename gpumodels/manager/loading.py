@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, cast
 from gpumodels import engines
 from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.lease import events, guard
-from gpumodels.manager import instances, reporting, serving, sharing
+from gpumodels.manager import instances, limits, reporting, serving, sharing
 from gpumodels.manager.ahead import import_ahead
 from gpumodels.manager.asked import Asked, seconds
+from gpumodels.manager.overseer import OVERSEER
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.reporting import SilentReport
-from gpumodels.manager.request import check
+from gpumodels.manager.request import check, check_replicas
 from gpumodels.manager.starting import Starting
 from gpumodels.model import Model
 from gpumodels.settings import settings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gpumodels.manager.asked import Gpu
     from gpumodels.manager.reporting import Report
     from gpumodels.manager.request import Request
-    from gpumodels.model import Stay
+    from gpumodels.model import Replica, Stay
 
 
 def load(
@@ -76,6 +77,7 @@ def load(
     engine = engines.configured() if engine is None else engine
     timeout = settings().timeout if timeout is None else timeout
     check(model, engine, timeout, {} if env is None else env)
+    check_replicas(model, replicas, {"serve": serve, "share": share, "keep": keep})
     kept = seconds(model, "keep", keep, "forever")
     asked = Asked(
         model=model,
@@ -90,15 +92,15 @@ def load(
         fresh=not cache,
         replicas=replicas,
         evict=evict,
-        memory=memory,
+        memory=limits.limit(model, memory),
     )
     import_ahead()
 
-    def made(request: Request, stay: Stay) -> Model:
-        handle = Model(stay, _again)
+    def made(request: Request, stays: list[Stay]) -> Model:
+        handle = Model(stays, _again)
         handle.asked = replace(asked, model=_anchored(model, request))
         handle.request = request
-        instances.remember(handle)
+        _remember(handle)
         return handle
 
     try:
@@ -119,19 +121,19 @@ def attach(wanted: str, *, timeout: float | None = None) -> Model:
     runtime = runtime_directory()
     record = sharing.named(runtime, wanted)
     for handle in instances.models():
-        if handle.record.id == record.id:
+        if handle.is_called(record.id):
             return handle
     guard.ensure("gpumodels.manager.guard", runtime)
     asked = Asked(
         record.asked or record.model, engine=record.engine, timeout=timeout, share=True, keep=record.keep,
-        idle=record.idle,
+        idle=record.idle, memory=record.limit,
         mark=record.fingerprint, gpu=",".join(device["uuid"] for device in record.devices) or "none",
     )  # fmt: skip
 
     def made(stay: Stay) -> Model:
-        handle = Model(stay, _again)
+        handle = Model([stay], _again)
         handle.asked = asked
-        instances.remember(handle)
+        _remember(handle)
         return handle
 
     joined = sharing.join(runtime, record, timeout, SilentReport(), made)
@@ -140,35 +142,44 @@ def attach(wanted: str, *, timeout: float | None = None) -> Model:
     return joined
 
 
-def _again(handle: Model, ticket: Ticket, report: Report | None) -> None:
-    """Load again what slept: the same, by the same words.
+def _again(handle: Model, replica: Replica, ticket: Ticket, report: Report | None, silently: bool) -> None:
+    """Load again what slept or died: the same, by the same words.
 
-    Without a `report` it has a line of its own where the call is. It is given up when the ticket of the call is.
+    Without a `report` it has a line of its own where the call is, unless nobody waits for it. It is given up when the
+    ticket of the call is.
     """
-    shown = report or reporting.current()
+    shown = report or (reporting.Nowhere() if silently else reporting.current())
     asked = cast("Asked", handle.asked)
-    again = replace(asked, fresh=False, share=asked.share or handle.was_shared)
+    share = len(handle.replicas) == 1 and (asked.share or handle.was_shared)
+    beside = [each.record for each in handle.replicas if each is not replica and each.alive]
+    then = f"{handle.name} is started again later" if replica.dead else "it sleeps on"
 
-    def made(request: Request, stay: Stay) -> Model:
-        handle.continue_on(stay)
+    def made(request: Request, stays: list[Stay]) -> Model:
+        handle.continue_on(replica, *stays)
         handle.request = request
-        instances.remember(handle)
+        _remember(handle)
         return handle
 
+    did = "was replaced" if replica.dead else "is awake again"
     try:
-        Starting(again, reporting.GivenUp(shown, ticket)).run(made, None)
+        Starting(replace(asked, fresh=False, share=share), reporting.GivenUp(shown, ticket), beside).run(made, None)
     except (KeyboardInterrupt, CancelledError) as error:
-        shown.end(f"{handle.name}: cancelled, it sleeps on")
+        shown.end(f"{handle.name}: cancelled, {then}")
         if isinstance(error, CancelledError):
             raise
-        raise LoadCancelled(f"{handle.name}: cancelled, it sleeps on") from None
+        raise LoadCancelled(f"{handle.name}: cancelled, {then}") from None
     except Exception:
-        shown.end(f"{handle.name} was not woken, it sleeps on")
+        shown.end(f"{handle.name} was not woken, {then}")
         raise
-    text = f"{handle.name} is awake again on {handle.record.device}, in {handle.load_seconds:.1f} s"
+    text = f"{handle.name} {did} on {replica.record.device}, in {replica.stay.seconds:.1f} s"
     if report is None:
         shown.end(text)
-    events.tell(runtime_directory().path, "awake", instance=handle.record.id, model=handle.name, text=text)
+    events.tell(runtime_directory().path, "awake", instance=replica.record.id, model=handle.name, text=text)
+
+
+def _remember(handle: Model) -> None:
+    instances.remember(handle)
+    OVERSEER.begin()
 
 
 def _anchored(model: str | Path, request: Request) -> str | Path:

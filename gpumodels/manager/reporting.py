@@ -37,6 +37,13 @@ class SilentReport:
         """Say nothing."""
 
 
+class Nowhere(SilentReport):
+    """For what goes on in the background: says nothing at all."""
+
+    def notice(self, text: str) -> None:
+        """Say nothing."""
+
+
 class GivenUp:
     """A report to which somebody listens who may end it: at the next step that is told it raises CancelledError."""
 

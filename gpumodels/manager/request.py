@@ -14,6 +14,9 @@ from gpumodels.errors import LoadRefused
 
 if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.manager.asked import Asked
+
+_MOST_REPLICAS = 64
 
 #: Files of a folder: path inside, size in bytes, time of change in ns.
 _Content = tuple[tuple[str, int, int], ...]
@@ -30,10 +33,14 @@ class Request:
     env: tuple[tuple[str, str], ...]
     #: Where it is served to others' clients, "" for nowhere.
     serve: str = ""
+    replicas: int = 1
+    #: Bytes of GPU memory that each instance may use.
+    memory: int | None = None
 
     @classmethod
-    def of(cls, spec: ModelSpec, gpu: str, engine: str, env: Mapping[str, str], serve: str = "") -> Request:
-        return cls(spec, _content(spec), gpu, engine, tuple(sorted(env.items())), serve)
+    def of(cls, spec: ModelSpec, asked: Asked) -> Request:
+        env = tuple(sorted(asked.env.items()))
+        return cls(spec, _content(spec), str(asked.gpu), asked.engine, env, asked.serve, asked.replicas, asked.memory)
 
 
 def check(model: object, engine: object, timeout: object, env: object) -> None:
@@ -52,6 +59,17 @@ def check(model: object, engine: object, timeout: object, env: object) -> None:
             raise LoadRefused(f"{model}: {name!r}: {value!r} is no environment setting; both must be text.")
         if sets_itself(name):
             raise LoadRefused(f"{model}: env: {name} is set by gpumodels itself.")
+
+
+def check_replicas(model: object, replicas: object, others: Mapping[str, object]) -> None:
+    """Raise LoadRefused for a number of replicas that means nothing, or not with one of the `others` that is given."""
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= _MOST_REPLICAS:
+        raise LoadRefused(f"{model}: replicas must be a whole number from 1 to {_MOST_REPLICAS}, not {replicas!r}.")
+    for name, given in others.items():
+        if replicas > 1 and given:
+            raise LoadRefused(
+                f"{model}: replicas are this notebook's own, so they do not go with {name}: leave one of the two out."
+            )
 
 
 def _content(spec: ModelSpec) -> _Content:

@@ -37,7 +37,7 @@ _LOOK = 0.05  # seconds between two looks at one that is being started
 
 def fingerprint(request: Request) -> str:
     """What two loads have in common that may share an instance: all but device and engine."""
-    said = repr((request.spec, request.content, request.env, request.serve))
+    said = repr((request.spec, request.content, request.env, request.serve, request.memory))
     return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 

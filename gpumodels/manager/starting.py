@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from gpumodels.errors import (
 )
 from gpumodels.lease import guard
 from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.manager import instances, keeper, sharing
+from gpumodels.manager import instances, keeper, limits, sharing
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.placing import Overtaken, Placing
 from gpumodels.manager.request import Request
@@ -31,9 +31,10 @@ from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.client import Client
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine, Instance
     from gpumodels.lease.record import InstanceRecord
@@ -51,23 +52,26 @@ _FREED_WITHIN = 1.0
 class Starting:
     """One load under way."""
 
-    def __init__(self, asked: Asked, report: Report) -> None:
+    def __init__(self, asked: Asked, report: Report, beside: Sequence[InstanceRecord] | None = None) -> None:
+        """`beside`: the replicas that there are, where one more is to be started and not all that are asked for."""
         self.asked = asked
+        self.beside = list(beside or ())
+        self.count = asked.replicas if beside is None else 1
         self.report = report
         self.began = time.monotonic()
 
-    def run(self, made: Callable[[Request, Stay], Model], replaced: Model | None) -> Model:
+    def run(self, made: Callable[[Request, list[Stay]], Model], replaced: Model | None) -> Model:
         """Load, in place of `replaced`; `made` gets what was loaded while all can still be undone."""
         asked = self.asked
         spec = catalog.find(asked.model)
-        self.request = Request.of(spec, str(asked.gpu), asked.engine, asked.env, asked.serve)
+        self.request = Request.of(spec, asked)
         self.mark = sharing.fingerprint(self.request)
         if asked.mark not in ("", self.mark):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
                 f"since. Load it anew, with `%load_model {asked.model}`."
             )
-        self.made: Callable[[Stay], Model] = lambda stay: made(self.request, stay)
+        self.made: Callable[[list[Stay]], Model] = lambda stays: made(self.request, stays)
         if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
             replaced.asked = asked
             if asked.keep is not None:
@@ -84,12 +88,13 @@ class Starting:
         guard.ensure("gpumodels.manager.guard", self.runtime)
         instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
-        self.placing = Placing(self.asked, spec, self.mark, self.runtime)
+        self.placing = Placing(self.asked, spec, self.mark, self.runtime, self.report)
         chosen = self.placing.choose()
         if (joined := self._joined(chosen, replaced)) is not None:
             return joined
         if not chosen and str(self.asked.gpu).startswith("auto"):
             self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
+        limits.check(spec.name, self.asked, chosen, self.report)
         prepared = self._prepare(spec, self.asked.engine, gpu=bool(chosen))
         weights = self._weights(spec, prepared.engine)
         if replaced is not None:
@@ -109,7 +114,7 @@ class Starting:
     def _joined(self, chosen: tuple[Device, ...], replaced: Model | None) -> Model | None:
         """The model on an instance that runs already: one that was kept, or any where sharing was asked for."""
         record = self.placing.running_already(chosen)
-        if record is None or (replaced is not None and record.id == replaced.record.id):
+        if record is None or (replaced is not None and replaced.is_called(record.id)):
             return None
         if not self.asked.share and record.keep is None:
             self.report.notice(sharing.advice(record))
@@ -120,10 +125,10 @@ class Starting:
 
     def _join(self, record: InstanceRecord) -> Model | None:
         """None where it has just ended."""
-        mine = next((model for model in instances.models() if model.alive and model.record.id == record.id), None)
+        mine = next((model for model in instances.models() if model.alive and model.is_called(record.id)), None)
         if mine is not None:
             return mine
-        joined = sharing.join(self.runtime, record, self.asked.timeout, self.report, self.made)
+        joined = sharing.join(self.runtime, record, self.asked.timeout, self.report, lambda stay: self.made([stay]))
         if joined is not None and self.asked.keep is not None:
             sharing.keep(self.runtime, joined.record, self.asked.keep)
         return joined
@@ -159,30 +164,23 @@ class Starting:
         )
 
     def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
-        hold = None
+        """Start all replicas and wait for them; where one of them fails, none is left."""
         began = time.monotonic()
         self.report.progress(f"starting {spec.name}", None)
-        try:
-            while hold is None:
-                with uninterrupted():  # so that an instance that is made is known here, and can be undone
-                    chosen, hold = self.placing.place(prepared.engine) or ((), None)
-                time.sleep(0 if hold else _MEMORY_ASKED_EVERY)
+        self.placing.beside = list(self.beside)
+        with contextlib.closing(self.placing), contextlib.ExitStack() as undone:
+            holds = [self._launched(spec, prepared, weights, undone) for _ in range(self.count)]
+            watches = [Watch(self.report, spec.name, hold.instance, began) for hold in holds]
+            clients = [self._answering(hold, began, watches, undone) for hold in holds]
             # An interrupt up to here undoes all; from here on somebody is able to stop it.
-            return self.made(self._run_to_ready(spec, prepared, weights, chosen, hold, began))
-        except BaseException:
-            if hold is not None:
-                hold.end()
-            raise
+            model = self.made([self._stay(*each) for each in zip(holds, clients, strict=True)])
+            undone.pop_all()
+        return model
 
-    def _run_to_ready(
-        self,
-        spec: ModelSpec,
-        prepared: _Prepared,
-        weights: Path | None,
-        chosen: tuple[Device, ...],
-        hold: Hold,
-        began: float,
-    ) -> Stay:
+    def _launched(
+        self, spec: ModelSpec, prepared: _Prepared, weights: Path | None, undone: contextlib.ExitStack
+    ) -> Hold:
+        chosen, hold = self._placed(prepared.engine, undone)
         current = hold.record
         hold.directory.write(current)
         plan = LaunchPlan(
@@ -196,25 +194,42 @@ class Starting:
             hold.directory.write(current)
 
         instance = prepared.engine.start(plan, note)
+        return replace(hold, record=current, instance=instance)
+
+    def _placed(self, engine: Engine, undone: contextlib.ExitStack) -> tuple[tuple[Device, ...], Hold]:
+        while True:
+            with uninterrupted():  # so that an instance that is made is known here, and can be undone
+                if (placed := self.placing.place(engine)) is not None:
+                    undone.callback(placed[1].end)
+                    return placed
+            time.sleep(_MEMORY_ASKED_EVERY)
+
+    def _answering(self, hold: Hold, began: float, watches: Sequence[Watch], undone: contextlib.ExitStack) -> Client:
+        """A client of it, when it is ready; raises where one of those that are watched has died."""
         from gpumodels.client import Client  # noqa: PLC0415
 
-        client = Client(
-            hold.directory.socket, Path(current.shared_memory) if current.shared_memory else None, spec.name
-        )
+        record = hold.record
+        shared = Path(record.shared_memory) if record.shared_memory else None
+        client = Client(hold.directory.socket, shared, record.model)
+        undone.callback(client.close)
+
+        def check() -> None:
+            for watch in watches:
+                watch.check()
+
         try:
-            client.wait_ready(began + self.asked.timeout, Watch(self.report, spec.name, instance, began).check)
-            signature = client.signature()
-            endpoint = self.door.serve(hold)
-        except BaseException as error:
-            client.close()
-            if isinstance(error, TimeoutError):
-                raise LoadTimeout(self._too_slow(spec.name, instance)) from None
-            raise
-        if current.keep is not None:
-            keeper.start(self.runtime, current)
-        hold.directory.write(current.with_(state="ready"))
-        ready = Hold(current.with_(state="ready"), hold.directory, hold.lease, instance)
-        return Stay(ready, client, signature, time.monotonic() - self.began, endpoint)
+            client.wait_ready(began + self.asked.timeout, check)
+        except TimeoutError:
+            raise LoadTimeout(self._too_slow(record.model, hold.instance)) from None
+        return client
+
+    def _stay(self, hold: Hold, client: Client) -> Stay:
+        endpoint = self.door.serve(hold)
+        if hold.record.keep is not None:
+            keeper.start(self.runtime, hold.record)
+        ready = replace(hold, record=hold.record.with_(state="ready"))
+        ready.directory.write(ready.record)
+        return Stay(ready, client, client.signature(), time.monotonic() - self.began, endpoint)
 
     def _too_slow(self, name: str, instance: Instance) -> str:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpumodels.model.handle import Model
 from gpumodels.model.hold import Hold
+from gpumodels.model.replica import Replica
 from gpumodels.model.stay import Stay
 
-__all__ = ["Hold", "Model", "Stay"]
+__all__ = ["Hold", "Model", "Replica", "Stay"]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from gpumodels.client import Ticket
-from gpumodels.errors import CallError, ModelGone
 from gpumodels.model import description
 from gpumodels.model.futures import Callers, awaited
+from gpumodels.model.nap import together
 from gpumodels.model.progress import Bar
+from gpumodels.model.replicas import Replicas
 from gpumodels.model.several import checked, in_order, in_order_async, length
 from gpumodels.model.told import told, told_each
-from gpumodels.model.waking import Waking
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,10 +24,11 @@ if TYPE_CHECKING:
     from gpumodels.model.endpoint import Endpoint
     from gpumodels.model.futures import CallFuture
     from gpumodels.model.nap import Nap
+    from gpumodels.model.replica import Replica
     from gpumodels.model.stay import Stay
     from gpumodels.signature import Signature
 
-#: How many calls of a `map` are under way at once.
+#: How many calls of a `map` are under way at once, for each replica.
 CONCURRENCY = 4
 
 
@@ -39,29 +39,40 @@ class Model:
     nobody called for long may sleep: its GPU memory is free, and the next call wakes it.
     """
 
-    def __init__(self, stay: Stay, again: Callable[[Model, Ticket, Any], None]) -> None:
-        """`again` loads the model once more when it slept, and has it `continue_on` that.
+    def __init__(self, stays: Sequence[Stay], again: Callable[[Model, Replica, Ticket, Any, bool], None]) -> None:
+        """`again` loads a replica once more, when it slept or died, and has the model `continue_on` that.
 
-        It is given the ticket of the call that wakes the model, and where to report, or None.
+        It is given the ticket of the call that wants it, where to report, or None, and whether to say nothing.
         """
-        self._again = again
-        self._pid = os.getpid()
         self._callers = Callers()
-        self._waking = Waking()
+        self._replicas = Replicas(stays, functools.partial(again, self))
         #: What was asked for, to compare with what is asked for next, and by which words, to ask for it again.
         self.request: object = None
         self.asked: object = None
-        self._begin(stay)
+        self._describe()
 
-    def _begin(self, stay: Stay) -> None:
-        self._stay = stay
-        self.__doc__ = description.docstring(self.record.model, self.record.device, self.signature)
+    def _describe(self) -> None:
+        self.__doc__ = description.docstring(self.name, self.device, self.signature)
         self.__signature__: inspect.Signature = description.call_signature(self.signature)
 
     @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """What stands behind it: one, or as many as were asked for."""
+        return self._replicas.all
+
+    @property
+    def _stay(self) -> Stay:
+        return self._replicas.first.stay
+
+    @property
     def record(self) -> InstanceRecord:
-        """What is known of the instance: id, engine, devices, owner."""
+        """What is known of the instance: id, engine, devices, owner. Of replicas, the first that can be called."""
         return self._stay.record
+
+    @property
+    def device(self) -> str:
+        """Where it runs, for display: "GPU 0", or "GPU 0, GPU 1" of replicas."""
+        return ", ".join(dict.fromkeys(each.record.device for each in self.replicas))
 
     @property
     def signature(self) -> Signature:
@@ -83,33 +94,33 @@ class Model:
         return self.record.model
 
     def is_called(self, name: str) -> bool:
-        """Whether `name` is the model's name or this instance's id."""
-        return name in (self.name, self.record.id)
+        """Whether `name` is the model's name or the id of an instance of it."""
+        return name == self.name or any(name == each.record.id for each in self.replicas)
 
     @property
     def alive(self) -> bool:
         """Whether it runs and can be called."""
-        return self._stay.alive
+        return self._replicas.alive
 
     @property
     def asleep(self) -> bool:
         """Whether it gave its memory back and wakes with the next call."""
-        return self._stay.gone is None and self._stay.nap is not None
+        return self._replicas.asleep
 
     @property
     def was_shared(self) -> bool:
         """Whether another notebook used it as well when it fell asleep."""
-        return self._stay.was_shared
+        return any(each.stay.was_shared for each in self.replicas)
 
     @property
     def nap(self) -> Nap | None:
         """Since when it sleeps, or is stopped, and what that freed; None while it runs."""
-        return self._stay.nap
+        return None if self.alive else together([each.nap for each in self.replicas])
 
     @property
     def mine(self) -> bool:
         """Whether this very process loaded it, and not one that this is a fork of."""
-        return os.getpid() == self._pid
+        return self._replicas.mine
 
     @told
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
@@ -119,21 +130,21 @@ class Model:
         the list of all its answers. Arrays are the caller's own. `timeout` is in seconds. Raises InputError,
         ModelCallError (with the remote traceback), CallTimeout, ModelStopped, ModelGone.
         """
-        return self._ask("call", inputs, named, timeout)
+        return self._replicas.ask("call", inputs, named, timeout)
 
     @told
     def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
         """Call the model and display the result, drawn where it can be drawn."""
         from IPython.display import display  # noqa: PLC0415
 
-        display(*self._each("results", inputs, named, timeout))  # type: ignore[no-untyped-call]
+        display(*self._replicas.each("results", inputs, named, timeout))  # type: ignore[no-untyped-call]
 
     def stream(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Iterator[Any]:
         """Call a model whose `predict` yields: each answer as it comes. Of any other model it is the one answer.
 
         `timeout` is for all of them together. Leaving the iterator early ends the call in the model server.
         """
-        return told_each(self._each("stream", inputs, named, timeout))
+        return told_each(self._replicas.each("stream", inputs, named, timeout))
 
     def submit(self, *inputs: Any, timeout: float | None = None, **named: Any) -> CallFuture:
         """Begin a call and return at once, with a `concurrent.futures.Future`.
@@ -141,7 +152,7 @@ class Model:
         `cancel()` ends the call also while it runs; so does the stop button while `result()` waits. Inputs are not
         copied: leave arrays as they are until the call is over.
         """
-        return self._callers.submit(lambda ticket: self._ask("call", inputs, named, timeout, ticket=ticket))
+        return self._callers.submit(lambda ticket: self._replicas.ask("call", inputs, named, timeout, ticket=ticket))
 
     async def acall(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:  # noqa: ASYNC109 (as in a call)
         """`await` a call while the event loop goes on; cancelling the task ends the call in the model server."""
@@ -151,27 +162,28 @@ class Model:
     def map(
         self,
         *iterables: Iterable[Any],
-        concurrency: int = CONCURRENCY,
+        concurrency: int | None = None,
         timeout: float | None = None,
         progress: bool = True,
         **named: Any,
     ) -> Iterator[Any]:
         """The results of a call for each item, in order, as they are asked for; several iterables as Python's `map`.
 
-        So many calls are under way at once; a model server runs them one at a time, and meanwhile the others' inputs
-        are made ready. `timeout` is for each call, `named` inputs are the same for all. Work of more than two seconds
-        shows a bar. An error is raised in its place; that, the stop button and leaving early end the calls under way.
+        So many calls are under way at once, 4 for each replica; a model server runs them one at a time, and meanwhile
+        the others' inputs are made ready. `timeout` is for each call, `named` inputs are the same for all. Work of more
+        than two seconds shows a bar. An error is raised in its place; that, the stop button and leaving early end the
+        calls under way.
         """
         submit = functools.partial(self.submit, timeout=timeout, **named)
         bar = Bar(self.name, length(iterables), wanted=progress)
-        return told_each(in_order(submit, iterables, checked(concurrency, self.name), bar))
+        return told_each(in_order(submit, iterables, self._concurrency(concurrency), bar))
 
     @told
     def amap(
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         *,
-        concurrency: int = CONCURRENCY,
+        concurrency: int | None = None,
         timeout: float | None = None,
         progress: bool = True,
         **named: Any,
@@ -179,7 +191,10 @@ class Model:
         """As `map`, for `async for`, over an iterable of either kind."""
         submit = functools.partial(self.submit, timeout=timeout, **named)
         bar = Bar(self.name, length((items,)), wanted=progress)
-        return in_order_async(submit, items, checked(concurrency, self.name), bar)
+        return in_order_async(submit, items, self._concurrency(concurrency), bar)
+
+    def _concurrency(self, asked: int | None) -> int:
+        return CONCURRENCY * len(self.replicas) if asked is None else checked(asked, self.name)
 
     @told
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
@@ -189,60 +204,12 @@ class Model:
         declares none. Do not change it while a call runs; a forked child shares it. Raises InputError, and CallError
         where there is no memory for it.
         """
-        self._wake_up()
-        return self._stay.client.empty(name, shape, dtype)
-
-    def _ask(self, way: str, *arguments: Any, **options: Any) -> Any:
-        while True:
-            self._wake_up(options.get("ticket"))
-            stay = self._stay
-            try:
-                return getattr(stay.client, way)(*arguments, **options)
-            except ModelGone:
-                self.let_go()
-            if not self._slept_before_the_call(stay):
-                raise self._why_gone()
-
-    def _each(self, way: str, *arguments: Any) -> Iterator[Any]:
-        answered = False
-        while True:
-            self._wake_up()
-            stay = self._stay
-            try:
-                for answer in getattr(stay.client, way)(*arguments):
-                    answered = True
-                    yield answer
-            except ModelGone:
-                self.let_go()
-            else:
-                return
-            if answered and self.mine and stay.alive:
-                raise CallError(
-                    f"{self.name} gave this stream up: it was not read for a while and other calls waited. Read it "
-                    "as it comes, or collect it with list()."
-                )
-            if answered or not self._slept_before_the_call(stay):
-                raise self._why_gone()
-
-    def _slept_before_the_call(self, stay: Stay) -> bool:
-        """Whether a call that found nobody may be made once more, on what is loaded again."""
-        return self.mine and stay.nap is not None and stay.gone is None
-
-    def _why_gone(self) -> ModelGone:
-        gone = self._stay.gone
-        if gone is not None:
-            return type(gone)(*gone.args)  # anew: raising one error twice would grow its traceback
-        if not self.mine:
-            return ModelGone(
-                f"The model server of {self.name} is gone: it ended with the process that loaded it, or sleeps until "
-                "that one calls it."
-            )
-        return ModelGone(f"The model server of {self.name} lives but does not answer. `%stop_model` ends it.")
+        array: NDArray[Any] = self._replicas.ask("empty", name, shape, dtype)
+        return array
 
     def let_go(self) -> None:
         """Remove what is left of a model that died or was stopped elsewhere; a living one is not touched."""
-        if self.mine:
-            self._stay.let_go()
+        self._replicas.let_go()
 
     @told
     def sleep(self) -> Nap | None:
@@ -250,8 +217,8 @@ class Model:
 
         Returns what was freed. One that another notebook uses as well goes on there.
         """
-        if self.mine and self._stay.gone is None and self._stay.nap is None:
-            self._stay.sleep()
+        if self.mine:
+            self._replicas.sleep()
         return self.nap
 
     @told
@@ -260,32 +227,27 @@ class Model:
 
         Whoever calls meanwhile waits for this one start. `report`: where to show it, by default where calls do.
         """
-        self._wake_up(report=report)
+        self._replicas.wake(Ticket(), report)
 
-    def _wake_up(self, ticket: Ticket | None = None, report: Any = None) -> None:
-        if self._stay.gone is not None:
-            raise self._why_gone()
-        if self.asleep and self.mine:
-            ticket = ticket or Ticket()
-            self._waking.once(lambda: self.asleep, functools.partial(self._again, self, ticket, report), ticket)
-
-    def continue_on(self, stay: Stay) -> None:
-        """Be what was loaded again; raises ModelStopped where it was stopped meanwhile."""
-        if self._stay.gone is not None:
-            raise self._why_gone()
-        self._begin(stay)
+    def continue_on(self, replica: Replica, stay: Stay) -> None:
+        """Have what was loaded again in the place of `replica`; raises ModelStopped where it was stopped meanwhile."""
+        self._replicas.continue_on(replica, stay)
+        self._describe()
 
     def logs(self, lines: int = 40) -> str:
         """The last lines of what the model server printed; of a dead one, those that were there when it was met."""
-        return self._stay.logs(lines)
+        told = [(each.record, each.stay.logs(lines)) for each in self.replicas]
+        return (
+            told[0][1] if len(told) == 1 else "\n".join(f"{record.id}, {record.device}:\n{log}" for record, log in told)
+        )
 
     def stop(self, by: str = "") -> None:
         """End the model and free its memory. Stopping twice, or in a forked child, does nothing.
 
         `by` says who does, by default this notebook or program. One that another notebook uses as well goes on there.
         """
-        if self.mine and self._stay.gone is None:
-            self._stay.stop(by or ("this notebook" if self.record.owner.kernel_id else "this program"))
+        if self.mine and any(each.stay.gone is None for each in self.replicas):
+            self._replicas.stop(by or ("this notebook" if self.record.owner.kernel_id else "this program"))
             self._callers.close()
 
     def __enter__(self) -> Self:
@@ -303,5 +265,10 @@ class Model:
     def __repr__(self) -> str:
         if not self.alive and not self.asleep:
             self.let_go()  # it may have fallen asleep just now
-        state = str(self.nap) if self.asleep else "ready" if self.alive else "stopped"
-        return f"<Model {self.name} on {self.record.device}, {self.record.engine}, {state}>"
+        several = f", {len(self.replicas)} replicas" if len(self.replicas) > 1 else ""
+        return f"<Model {self.name}{several} on {self.device}, {self.record.engine}, {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """For display: "ready", "asleep since 14:03, 2.1 GiB on GPU 0 freed", "1 of 2 ready, ..."."""
+        return str(self.nap) if self.asleep else self._replicas.state

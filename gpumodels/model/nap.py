@@ -10,6 +10,8 @@ from gpumodels import devices
 from gpumodels.attribution import Holders, Look
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gpumodels.lease.record import InstanceRecord
 
 #: The driver may take a while to give back what a process had: this share of it is waited for, so many seconds.
@@ -45,6 +47,20 @@ class Nap:
     def __str__(self) -> str:
         since = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
         return f"{since}, {self.gain}" if self.gain else since
+
+
+def together(naps: Sequence[Nap | None]) -> Nap | None:
+    """What several gave back, as one; None where none did."""
+    known = [nap for nap in naps if nap is not None]
+    if len(known) <= 1:
+        return known[0] if known else None
+    both = [(nap.before, nap.after) for nap in known if nap.before is not None and nap.after is not None]
+    return Nap(
+        max(nap.since for nap in known),
+        ", ".join(dict.fromkeys(nap.device for nap in known)),
+        sum(before for before, _ in both) if both else None,
+        sum(after for _, after in both) if both else None,
+    )
 
 
 def measured(record: InstanceRecord, before: int | None, since: float) -> Nap:

@@ -7,12 +7,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gpumodels.attribution import peaks
 from gpumodels.errors import ModelStopped
 from gpumodels.lease import events
 from gpumodels.model.nap import Nap, measured, memory_held
 from gpumodels.model.watcher import WATCHER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gpumodels.client import Client
     from gpumodels.errors import ModelGone
     from gpumodels.lease.record import InstanceRecord
@@ -38,10 +41,14 @@ class Stay:
         self.gone: ModelGone | None = None
         self.nap: Nap | None = None
         self.last_lines = ""
+        #: When it ended, by time.monotonic(); 0.0 while it runs.
+        self.ended = 0.0
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._measured = threading.Event()
         self._asleep = False
+        self._leaving = False
+        self._tell: Callable[[], None] | None = None
         self._before = self._memory()  # of a model that a kernel was too busy to look at later, this is known
         #: Whether others used it as well, when it was last seen awake.
         self.was_shared = False
@@ -57,6 +64,17 @@ class Stay:
     def alive(self) -> bool:
         """Whether it can be called."""
         return self.gone is None and self.nap is None and self.hold.alive
+
+    @property
+    def open(self) -> bool:
+        """Whether calls should come here, as far as is known without asking the system: it is not about to end."""
+        return self.gone is None and self.nap is None and not self._leaving and not self._over.is_set()
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Have `tell` run, on any thread, when it has died or fallen asleep."""
+        self._tell = tell
+        if self.ended:
+            tell()
 
     def drowsy(self) -> None:
         """See `watcher.Listener`: the last moment in which the memory that will be freed can be seen."""
@@ -79,9 +97,18 @@ class Stay:
             elif (found := self.hold.gone()) is not None:
                 self.gone, self.last_lines = found
                 self._close()
+        if self.ended and self._tell is not None:
+            self._tell()
 
     def sleep(self) -> None:
         """Give the memory back when no call runs any more. One that others use as well is left to them."""
+        self._leaving = True
+        try:
+            self._fall_asleep()
+        finally:
+            self._leaving = False
+
+    def _fall_asleep(self) -> None:
         if self._watch is None or self.hold.shared:
             self._leave()
         else:
@@ -105,6 +132,7 @@ class Stay:
 
     def stop(self, by: str) -> None:
         """End the instance, unless others use it."""
+        self._leaving = True
         with self._lock:
             if self.gone is not None:
                 return
@@ -129,7 +157,9 @@ class Stay:
 
     def _memory(self) -> int | None:
         with suppress(Exception):  # whatever the driver says, a model may end
-            return memory_held(self.record)
+            held = memory_held(self.record)
+            peaks.note(self.record, held)
+            return held
         return None
 
     def _lie_down(self) -> None:
@@ -160,6 +190,7 @@ class Stay:
         self._measured.set()
 
     def _close(self) -> None:
+        self.ended = time.monotonic()
         if self._watch is not None:
             WATCHER.remove(self._watch)
         self.client.close()
