@@ -80,7 +80,7 @@ class ModelMagics(Magics):
         from gpumodels.manager import models, owner, running  # noqa: PLC0415
 
         if not asked.silent:
-            asleep = [(model.record, str(model.nap)) for model in models() if model.asleep]
+            asleep = [(each.record, str(each.nap)) for model in models() for each in model.replicas if each.asleep]
             display(Listing(running(), owner.current(), asleep))  # type: ignore[no-untyped-call]
 
     def _stop(self, asked: Namespace) -> None:

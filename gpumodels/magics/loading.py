@@ -73,10 +73,11 @@ def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) 
 
 
 def _place(model: Model) -> str:
+    several = f"{len(model.replicas)} times " if len(model.replicas) > 1 else ""
     if not model.record.devices:
-        return f"on CPU, {model.record.engine} engine,"
-    held = memory_held(model.record)
-    return f"on {model.record.device}" + (f" ({devices.size(held)})" if held else "")
+        return f"{several}on CPU, {model.record.engine} engine,"
+    held = sum(memory_held(each.record) or 0 for each in model.replicas)
+    return f"{several}on {model.device}" + (f" ({devices.size(held)})" if held else "")
 
 
 def _say_no_more(shell: InteractiveShell, model: Model) -> None:

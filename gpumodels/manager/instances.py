@@ -28,7 +28,7 @@ _models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 def remember(model: Model) -> None:
     """Keep a handle; those of dead models of the same name, kept for their logs, are dropped."""
-    for instance_id in [known for known, old in _models.items() if old is model or _is_over(old, model.name)]:
+    for instance_id in [known for known, old in list(_models.items()) if old is model or _is_over(old, model.name)]:
         del _models[instance_id]
     _models[model.record.id] = model
 
@@ -95,13 +95,15 @@ def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
 def stop_instance(instance_id: str, by: str = "another process") -> None:
     """Stop an instance of this user, whoever loaded it.
 
-    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03").
+    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03"); of replicas, the others go on.
 
     Raises KeyError if there is none of that id, EngineError if the engine does not answer.
     """
-    if instance_id in _models and _models[instance_id].mine:
-        _models[instance_id].stop(by)
-        return
+    for model in [model for model in list(_models.values()) if model.mine]:
+        for replica in model.replicas:
+            if replica.record.id == instance_id:
+                replica.stay.stop(by) if len(model.replicas) > 1 else model.stop(by)
+                return
     directory = runtime_directory().directory(instance_id)
     try:
         record = directory.record()

@@ -246,7 +246,7 @@ class Model:
 
         `by` says who does, by default this notebook or program. One that another notebook uses as well goes on there.
         """
-        if self.mine and any(each.stay.gone is None for each in self.replicas):
+        if self.mine and (self.alive or any(each.stay.gone is None for each in self.replicas)):
             self._replicas.stop(by or ("this notebook" if self.record.owner.kernel_id else "this program"))
             self._callers.close()
 

@@ -69,7 +69,7 @@ class Replicas:
     @property
     def asleep(self) -> bool:
         """Whether all that there are gave their memory back."""
-        return any(each.asleep for each in self.all) and not any(each.alive for each in self.all)
+        return any(each.asleep for each in self.all) and not self.alive
 
     @property
     def state(self) -> str:
@@ -140,8 +140,6 @@ class Replicas:
         while True:
             known = [(each, each.stay) for each in self.all]
             awake = [(each, stay) for each, stay in known if stay.open and stay not in tried]
-            if len(awake) == 1 and not self.several:
-                return awake[0]
             if awake:
                 turn = next(self._turns)
                 least = min(awake, key=lambda one: (len(one[0].calls), (one[0].place - turn) % len(self.all)))
@@ -291,8 +289,10 @@ class Replicas:
                 return
 
     def _tend_soon(self) -> None:
+        if not self.mine:  # the lock may be taken by a thread that a fork does not have
+            return
         with self._lock:
-            if self._tending or not self.mine:
+            if self._tending:
                 return
             self._tending = True
         threading.Thread(target=self._tend, name="gpumodels replicas", daemon=True).start()
