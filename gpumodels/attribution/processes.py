@@ -131,7 +131,7 @@ def _stat(pid: int) -> tuple[int, int]:
 
 def _facts(pid: int) -> Facts:
     place = _place(pid)
-    containers = frozenset(_CONTAINER.findall(_text(place / "cgroup")))
+    containers = containers_of(_text(place / "cgroup"))
     if _user(place) != os.getuid():
         return Facts(own=False, containers=containers)
     settings = dict(each.partition("=")[::2] for each in _text(place / "environ").split("\0"))
@@ -145,6 +145,11 @@ def _facts(pid: int) -> Facts:
         notebook=settings.get(_NOTEBOOK, ""),
         directory=_directory(place),
     )
+
+
+def containers_of(cgroup: str) -> frozenset[str]:
+    """The containers that `/proc/PID/cgroup` names."""
+    return frozenset(_CONTAINER.findall(cgroup))
 
 
 def _user(place: Path) -> int:

@@ -105,6 +105,23 @@ def test_a_program_is_called_by_its_script_and_nothing_that_may_be_secret(words,
     assert processes.program(words) == name
 
 
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "0::/system.slice/docker-{id}.scope\n",
+        "0::/docker/{id}\n",
+        "0::/../../docker/{id}\n",  # as seen from a cgroup namespace beside it
+        "12:memory:/docker/{id}\n4:cpu,cpuacct:/docker/{id}\n0::/\n",
+        "4:memory:/system.slice/docker-{id}.scope\n0::/system.slice/docker-{id}.scope\n",
+        "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope/container\n",
+        "0::/kubepods/burstable/pod1f-22/" + "ab" * 32 + "/docker/{id}\n",
+    ],
+)
+def test_a_container_is_known_by_its_cgroup_whatever_the_version_and_the_driver(cgroup):
+    wanted = "0123456789abcdef" * 4
+    assert wanted in processes.containers_of(cgroup.format(id=wanted))
+
+
 @pytest.mark.root
 def test_other_users_are_not_named_whatever_they_write_into_environment_and_command_line(process, record, holder):
     liar = process("-f", KERNEL, user=STRANGER, **{MARK: "ctpn-1a2b"})

@@ -1,0 +1,35 @@
+"""Whose memory it is that a container holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gpumodels
+from tests.fakes.nvml import GB, gpu, machine, preload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+    from docker import DockerClient
+
+
+def test_a_container_is_its_model_and_another_is_not(
+    tmp_path: Path, client: DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes are known by their cgroup: they run as another user, whose environment proves nothing."""
+    gpus = machine(tmp_path / "machine.json", gpu())
+    preload()
+    monkeypatch.setenv("FAKE_NVML_MACHINE", str(gpus.path))
+    with gpumodels.load("echo", engine="docker", gpu="none") as model:
+        container = client.containers.get(model.record.engine_ref["container"])
+        stranger = client.containers.run(container.image, entrypoint=["sleep", "60"], user="47110", detach=True)
+        try:
+            stranger.reload()
+            inside = [int(process[1]) for process in container.top()["Processes"]]
+            gpus.hold(inside[-1], 3 * GB)
+            gpus.hold(stranger.attrs["State"]["Pid"], 2 * GB)
+            found = [(share.kind, share.instance, share.memory) for share in gpumodels.usage().devices[0].shares]
+        finally:
+            stranger.remove(force=True)
+        assert found == [("model", model.record.id, 3 * GB), ("others", "", 2 * GB)]
