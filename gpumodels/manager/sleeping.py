@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels.client import Watch, descriptors
 from gpumodels.errors import EngineError
+from gpumodels.lease.record import UnknownRecordError
 from gpumodels.manager import instances
 from gpumodels.manager.place import runtime_directory
 from gpumodels.protocol import frames
@@ -24,13 +25,16 @@ def sleep_instance(instance_id: str) -> None:
 
     Raises KeyError where none of that id runs, EngineError where it does not do so in ten seconds.
     """
-    own = instances._models.get(instance_id)  # noqa: SLF001
-    if own is not None and own.mine:
-        own.sleep()
-        return
+    for replica in [each for model in instances.handles() for each in model.replicas]:
+        if replica.record.id == instance_id and replica.alive:
+            replica.stay.sleep()
+            return
     directory = runtime_directory().directory(instance_id)
-    model = directory.record().model
-    if not _asked(directory.socket):
+    try:
+        model, sleeps = directory.record().model, _asked(directory.socket)
+    except (OSError, UnknownRecordError):  # it has ended
+        raise KeyError(instance_id) from None
+    if not sleeps:
         raise EngineError(f"{model} was asked to sleep, but calls ran all the while: it goes on.")
 
 

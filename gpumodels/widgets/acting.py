@@ -7,7 +7,7 @@ server extension. A question is `{"id", "do", ...}`; its answer bears the same i
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
@@ -25,21 +25,11 @@ BY = "the dashboard"
 LOAD = "%load_model "
 
 
-class Live(Protocol):
-    """The widget that asks."""
-
-    def send(self, content: dict[str, Any]) -> None:
-        """Send its front end a message."""
-
-    def refresh(self) -> None:
-        """Tell it what only this process knows."""
-
-
-def answer(live: Live, asked: Mapping[str, Any], _: object = None) -> None:
-    """Do what is asked and say what came of it; what goes wrong is said in a sentence."""
+def answer(asked: Mapping[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Do what is asked and return what came of it; what goes wrong is said in a sentence, how it goes on is sent."""
 
     def tell(text: str) -> None:
-        live.send({"id": asked["id"], "progress": text})
+        send({"id": asked["id"], "progress": text})
 
     try:
         told = {"answer": _ACTS[asked["do"]](asked, tell)}
@@ -47,10 +37,11 @@ def answer(live: Live, asked: Mapping[str, Any], _: object = None) -> None:
         told = {"error": str(error)}
     except KeyError:
         told = {"error": "It runs no more."}
+    except Exception as error:  # noqa: BLE001  somebody waits for an answer
+        told = {"error": f"{type(error).__name__}: {error}"}
     except KeyboardInterrupt:
         told = {"error": "Interrupted."}
-    live.refresh()
-    live.send({"id": asked["id"], **told})
+    return {"id": asked["id"], **told}
 
 
 def _look(_: object, __: object) -> Any:
@@ -75,7 +66,7 @@ def _logs(asked: Mapping[str, Any], _: object) -> list[str]:
 
 def _restart(asked: Mapping[str, Any], tell: Callable[[str], None]) -> str:
     """The same handle on a new model server."""
-    found = [model for model in models() if model.record.id == asked["instance"]]
+    found = [model for model in models() if asked["instance"] in [each.record.id for each in model.replicas]]
     if not found:
         raise ModelNotFound("Another notebook or program loaded it: restart it there.")
     model = found[0]

@@ -50,7 +50,7 @@ class Live(AnyWidget):
         super().__init__(state=BOARD.look(), kernel_id=here.kernel_id, pid=os.getpid(), **traits)
         self.still = self.model_id
         self.refresh()
-        self.on_msg(acting.answer)
+        self.on_msg(_answer)
         _refresh_after_cells(self)
 
     def refresh(self) -> None:
@@ -63,10 +63,12 @@ class Live(AnyWidget):
 
     def picture(self) -> dict[str, str]:
         """What a saved notebook shows, by MIME type."""
-        return pictures.dashboard(self.state, self.still)
+        return pictures.dashboard(self.state, self.still, [f"{each['name']} is {each['said']}" for each in self.asleep])
 
     def show_view(self) -> dict[str, str]:
-        """Display the living view; returns the picture, to be shown beside it."""
+        """Display the living view, where there is a notebook; returns the picture, to be shown beside it."""
+        if not hasattr(get_ipython(), "kernel"):
+            return self.picture()
         view = {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
         display({"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
         return self.picture()
@@ -104,7 +106,7 @@ class Card(Live):
         super().refresh()
         model = self._model()
         if model is not None:
-            self.instances = [model.record.id]
+            self.instances = [each.record.id for each in model.replicas]
             self.said = repr(model)
 
     def picture(self) -> dict[str, str]:
@@ -135,6 +137,12 @@ def _refresh_after_cells(live: Live) -> None:
         shell.events.register("post_run_cell", _refresh)
 
 
-def _refresh(_: object) -> None:
+def _answer(live: Live, asked: dict[str, Any], _: object) -> None:
+    answer = acting.answer(asked, live.send)
+    _refresh()
+    live.send(answer)
+
+
+def _refresh(_: object = None) -> None:
     for live in list(_refreshed):
         live.refresh()

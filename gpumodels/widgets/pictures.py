@@ -6,8 +6,9 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.attribution.picture import picture
+from gpumodels.attribution.text import text
 from gpumodels.devices import size
-from gpumodels.widgets.colours import Colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,24 +16,21 @@ if TYPE_CHECKING:
     from gpumodels.widgets.state import State
 
 _HEADINGS = ("model", "notebook", "device", "memory", "calls/s", "p50", "p99", "queue", "idle")
-_FAINT = "opacity: 0.7"
-_BAR = "display: flex; height: 14px; background: rgba(128,128,128,.25); border-radius: 3px; overflow: hidden"
+_FAINT = "opacity: 0.75"
 _UNKNOWN = "\N{EN DASH}"
 _MINUTES, _HOURS = 60, 5400  # seconds from which spans are told in those
 
 
-def dashboard(state: State, mark: str) -> dict[str, str]:
-    """The GPUs and models of `state` by MIME type; the living widget hides what bears `mark`."""
-    moment = time.strftime("%d %b %H:%M", time.localtime(state["moment"]))
-    colours = Colours()
-    devices = "".join(_device(device, colours) for device in state["devices"])
-    html = (
-        (devices or f"<div>No GPU: {escape(state['trouble'])}.</div>")
-        + (_table(state["models"]) or "<div>No model is running.</div>")
-        + f'<div style="{_FAINT}">as seen on {moment}</div>'
-    )
-    lines = [_device_line(device) for device in state["devices"]] or [f"No GPU: {state['trouble']}."]
-    lines += ["  ".join(_row(model)) for model in state["models"]] or ["No model is running."]
+def dashboard(state: State, mark: str, asleep: Iterable[str]) -> dict[str, str]:
+    """The GPUs and models of `state` by MIME type, and what is said of models that sleep.
+
+    The living widget hides what bears `mark`.
+    """
+    moment = time.strftime("as seen on %d %b, %H:%M", time.localtime(state["moment"]))
+    said = list(asleep) or ([] if state["models"] else ["No model is running."])
+    html = picture(state) + _table(state["models"]) + "".join(f"<div>{escape(line)}</div>" for line in said)
+    html += f'<div style="{_FAINT}">{moment}</div>'
+    lines = [text(state), *("  ".join(_row(model)) for model in state["models"]), *said, moment]
     return {"text/html": _marked(html, mark), "text/plain": "\n".join(lines)}
 
 
@@ -44,43 +42,6 @@ def card(state: State, mark: str, instances: Iterable[str], said: str) -> dict[s
 
 def _marked(html: str, mark: str) -> str:
     return f'<div data-gpumodels-still="{escape(mark)}">{html}</div>'
-
-
-def _device(device: Mapping[str, Any], colours: Colours) -> str:
-    total = device["memory_total"] or 0
-    parts, legend = [], []
-    for share in device["shares"]:
-        colour, text = colours.of(share), escape(f"{holder(share)} {size(share['memory'])}")
-        width = 100 * (share["memory"] or 0) / total if total else 0
-        parts.append(f'<span title="{text}" style="width: {width:.2f}%; background: {colour}"></span>')
-        swatch = f'<span style="color: {colour}" aria-hidden="true">&#9632;</span>'
-        legend.append(f'<span style="margin-right: 14px">{swatch} {text}</span>')
-    return (
-        f'<div style="margin-bottom: 8px"><div><b>{escape(device["label"])}</b> {escape(_facts(device))}</div>'
-        f'<div role="img" aria-label="{escape(_device_line(device))}" style="{_BAR}">{"".join(parts)}</div>'
-        f'<div style="{_FAINT}">{"".join(legend)}</div></div>'
-    )
-
-
-def _facts(device: Mapping[str, Any]) -> str:
-    if device["trouble"]:
-        return f"{device['name']}: {device['trouble']}"
-    seen = [device["name"], f"{size(device['memory_used'])} / {size(device['memory_total'])}"]
-    for key, form in (("utilisation", "{:.0f} % busy"), ("temperature", "{:.0f} °C"), ("power", "{:.0f} W")):
-        if device[key] is not None:
-            seen.append(form.format(device[key]))
-    return " · ".join(seen)
-
-
-def _device_line(device: Mapping[str, Any]) -> str:
-    shares = ", ".join(f"{holder(share)} {size(share['memory'])}" for share in device["shares"])
-    return f"{device['label']} {_facts(device)}" + (f": {shares}" if shares else "")
-
-
-def holder(share: Mapping[str, Any]) -> str:
-    """Whose memory it is, for a legend: a name and the notebook's file name."""
-    notebook = share["notebook"].rpartition("/")[2]
-    return f"{share['name']} · {notebook}" if notebook not in ("", share["name"]) else share["name"]
 
 
 def _table(models: Iterable[Mapping[str, Any]]) -> str:
@@ -98,8 +59,10 @@ def _table(models: Iterable[Mapping[str, Any]]) -> str:
 def _row(model: Mapping[str, Any]) -> tuple[str, ...]:
     work = model["activity"] or {}
     state = "" if model["state"] == "ready" else f" ({model['state']})"
+    state += " (over its memory limit)" if model["over_since"] else ""
+    over = " (over its memory limit)" if model["over_since"] else ""
     return (
-        model["name"] + state,
+        model["name"] + state + over,
         model["notebook"].rpartition("/")[2] or f"process {model['pid']}",
         model["device"],
         _UNKNOWN if model["memory"] is None else size(model["memory"]),

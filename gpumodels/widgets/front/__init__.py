@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 
-from gpumodels.widgets import colours
+from gpumodels.attribution.colours import PALETTE
 
 _PARTS = ("text", "source", "watch", "devices", "models", "loading", "views")
 
@@ -13,5 +14,5 @@ def _read(name: str) -> str:
     return (files(__name__) / name).read_text(encoding="utf-8")
 
 
-SCRIPT = colours.SCRIPT + "\n".join(_read(f"{part}.js") for part in _PARTS)
+SCRIPT = "\n".join([f"const COLOURS = {json.dumps(PALETTE)};", *(_read(f"{part}.js") for part in _PARTS)])
 STYLE = _read("style.css")

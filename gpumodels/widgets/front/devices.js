@@ -1,17 +1,19 @@
 // GPUs: memory by holder, readings, and lines of the last minutes.
 
-const WIDE = 120;
+const WIDE = 120; // of the drawing, which the style stretches
 const HIGH = 28;
+const SHORTEST = 60; // looks over which a line is drawn, until there are more
 
 /** A line of percentages; where a reading is not available there is a gap. */
 class Line {
   constructor(label, look) {
     this.label = label;
-    this.svg = make("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", class: `gpumodels-line ${look}`, role: "img" });
+    this.svg = make("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img" });
+    this.element = make("figure", { class: `gpumodels-line ${look}` }, this.svg, make("figcaption", { "aria-hidden": "true" }, label.toLowerCase()));
   }
 
   update(values) {
-    const step = WIDE / (REMEMBERED - 1);
+    const step = WIDE / (Math.max(values.length, SHORTEST) - 1);
     const from = WIDE - step * (values.length - 1);
     const runs = [[]];
     values.forEach((value, index) => {
@@ -69,11 +71,11 @@ class DeviceRow {
     this.parts = new Keyed(this.bar, key, () => new Part());
     this.names = new Keyed(this.legend, key, () => new Legend());
     this.lines = { utilisation: new Line("Utilisation", "gpumodels-busy"), memory: new Line("Memory", "gpumodels-full") };
-    const lines = make("div", { class: "gpumodels-lines" }, ...Object.values(this.lines).map(line => line.svg));
+    const lines = make("div", { class: "gpumodels-lines" }, ...Object.values(this.lines).map(line => line.element));
     this.element = make(
       "section",
-      { class: "gpumodels-device", "aria-label": device.label },
-      make("div", { class: "gpumodels-head" }, this.title, this.facts),
+      { class: `gpumodels-device${device.parent ? " gpumodels-slice" : ""}`, "aria-label": device.label },
+      make("div", { class: "gpumodels-head", title: device.uuid }, this.title, this.facts),
       make("div", { class: "gpumodels-body" }, make("div", { class: "gpumodels-memory" }, this.bar, this.legend), lines)
     );
   }
@@ -81,7 +83,7 @@ class DeviceRow {
   update(device, history) {
     const { memory_total: total, memory_used: used, shares } = device;
     say(this.title, `${device.label} ${device.name}`);
-    say(this.facts, device.trouble || facts(device));
+    say(this.facts, facts(device));
     const names = shares.map(share => `${holder(share)} ${size(share.memory)}`).join(", ");
     this.bar.setAttribute("aria-label", `${size(used)} of ${size(total)} in use: ${names || "nothing"}`);
     this.parts.update(shares, total);
@@ -91,14 +93,17 @@ class DeviceRow {
   }
 }
 
+/** As `attribution/text.py` says it. */
 function facts(device) {
+  if (device.trouble) return device.trouble;
   const { utilisation, temperature, power, power_limit: limit } = device;
   const watts = power === null ? null : `${number(power)}${limit ? ` / ${number(limit)}` : ""} W`;
   return [
     `${size(device.memory_used)} / ${size(device.memory_total)}`,
     utilisation === null ? null : `${number(utilisation)} % busy`,
     temperature === null ? null : `${number(temperature)} °C`,
-    watts
+    watts,
+    device.allowed ? (device.sliced ? "MIG mode: use a slice" : null) : "not allowed by your administrator"
   ]
     .filter(Boolean)
     .join(" · ");

@@ -17,6 +17,12 @@ function figures(model) {
 }
 
 function stateOf(model) {
+  if (model.over_since) return `over its memory limit since ${clock(Date.parse(model.over_since) / 1000)}`;
+  const over = model.over_since ? `over its memory limit since ${clock(Date.parse(model.over_since) / 1000)}` : "";
+  return [whatItDoes(model), over].filter(Boolean).join(", ");
+}
+
+function whatItDoes(model) {
   if (model.state === "loading") return "loading…";
   if (model.state === "stopping") return "stopping…";
   return model.state === "kept" ? `kept since ${clock(Date.parse(model.kept_since) / 1000)}` : "";
@@ -109,7 +115,7 @@ class Models {
     this.table = make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)));
     this.nothing = make("p", { class: "gpumodels-none" }, "No model is running.");
     this.asleep = make("ul", { class: "gpumodels-asleep" });
-    this.element = make("section", { class: "gpumodels-models", tabindex: "-1", "aria-label": label }, this.table, this.nothing, this.asleep);
+    this.element = make("div", { class: "gpumodels-models", tabindex: "-1" }, this.table, this.nothing, this.asleep);
     this.bodies = make("tbody");
     this.rows = new Keyed(this.table, model => model.id, model => new ModelRow(model, view));
     this.sleepers = new Keyed(this.asleep, each => each.instance, each => new Sleeper(each, view));

@@ -78,7 +78,7 @@ class Keyed {
   }
 }
 
-/** The colours given to holders, the same in every part of a view; COLOURS is from colours.py. */
+/** The colours given to holders, the same in every part of a view; COLOURS come from Python. */
 const given = new Map();
 
 function colour(share) {

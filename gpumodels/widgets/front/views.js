@@ -104,7 +104,7 @@ class View {
     const { trouble } = this.watch;
     const text = this.kernelIsGone() ? GONE : (trouble?.message ?? "");
     this.alert.hidden = !text;
-    say(this.alert, trouble && this.state ? `${text} What is shown is of ${clock(this.state.moment)}.` : text);
+    say(this.alert, trouble ? `${text} What is shown is of ${clock(this.state.moment)}.` : text);
     this.drawState(this.state, this.model.get("asleep"));
   }
 }
@@ -115,7 +115,7 @@ class DashboardView extends View {
     const devices = make("div");
     this.none = make("p", { class: "gpumodels-none" });
     this.devices = new Keyed(devices, device => device.uuid, device => new DeviceRow(device));
-    this.models = new Models(this, "Running models");
+    this.models = new Models(this, "Models");
     this.form = new Loading(this, model.get("catalog"), model.get("engines"));
     this.foot = make("p", { class: "gpumodels-foot" });
     this.element.setAttribute("role", "region");
@@ -141,13 +141,14 @@ class CardView extends View {
     this.element.append(this.alert, this.models.element, this.said);
   }
 
-  drawState(state) {
+  drawState(state, asleep) {
     const instances = this.model.get("instances");
     const found = state.models.filter(model => instances.includes(model.id));
-    this.models.update(found, []);
+    const sleeping = asleep.filter(each => instances.includes(each.instance));
+    this.models.update(found, sleeping);
     this.models.nothing.hidden = true;
-    this.said.hidden = found.length > 0;
-    say(this.said, this.model.get("said"));
+    this.said.hidden = found.length + sleeping.length > 0;
+    say(this.said, this.kernelIsGone() ? "It ended with its kernel." : this.model.get("said"));
   }
 }
 
