@@ -28,9 +28,19 @@ def as_user(
         if parent.stat().st_mode & 0o005 != 0o005 and parent.is_relative_to("/tmp"):
             parent.chmod(parent.stat().st_mode | 0o055)
     own = {"HOME": str(home), "GPUMODELS_RUNTIME_DIR": str(home / "runtime"), "DOCKER_CONFIG": str(home)}
-    switch = ["setpriv", f"--reuid={UID}", f"--regid={GID}"]
-    switch += [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
-    switch += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]
     return subprocess.run(
-        [*switch, *command], env={**env, **own}, cwd=home, text=True, capture_output=True, check=True, timeout=120
+        [*switch(groups), *command],
+        env={**env, **own},
+        cwd=home,
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
     )
+
+
+def switch(groups: Sequence[int] = ()) -> list[str]:
+    """What to put before a command that is to run as that user; see `as_user` for what else it may."""
+    which = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+    may = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", f"--reuid={UID}", f"--regid={GID}", *which, *may, "--"]

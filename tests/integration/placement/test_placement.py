@@ -83,7 +83,9 @@ def test_a_gpu_that_another_model_filled_is_refused_naming_who_holds_it_and_what
     for pid in processes.marked(first.record.id):
         gpus.hold(pid, 70 * GB)
         break
-    with pytest.raises(DeviceError, match=rf"20.0 GB .*: first of .* holds 70.0 GB, .*`gpumodels stop {first.record.id}`"):
+    with pytest.raises(
+        DeviceError, match=rf"20.0 GB .*: first of .* holds 70.0 GB, .*`gpumodels stop {first.record.id}`"
+    ):
         load(folder("second", memory="20 GB"), gpu=0)
 
 

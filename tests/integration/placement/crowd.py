@@ -1,0 +1,70 @@
+"""So many processes of one user that place one instance each at the same moment: `crowd.py PLACE FOLDER COUNT`.
+
+Each runs the placement step of a load by the fake engine: its device is chosen, instance and lease are made, nothing is
+started. They say "ready", wait for the file PLACE/go, and keep what they have until their input ends. Printed are,
+for each, the index of its GPU or what it was refused with.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from gpumodels import catalog, engines
+from gpumodels.devices import devices, reservations
+from gpumodels.errors import DeviceError
+from gpumodels.lease import held
+from gpumodels.manager.asked import Asked
+from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.placing import Placing
+
+
+def place(spec, number):
+    asked = Asked(spec.folder, engine="fake")
+    placing = Placing(asked, spec, f"mark {number}", runtime_directory())
+    try:
+        chosen, _hold = placing.place(engines.engine("fake"))
+    except DeviceError as error:
+        return placing, str(error)
+    return placing, str(chosen[0].index)
+
+
+def main(shared, folder, count):
+    reservations.PLACE = Path(shared)
+    spec = catalog.find(Path(folder))
+    read, write = os.pipe()
+    done_read, done_write = os.pipe()
+    children = []
+    for number in range(int(count)):
+        if not (child := os.fork()):
+            os.close(done_write)
+            devices()  # the driver is started before, as it is in a load
+            os.write(write, b"\n")
+            while not Path(shared, "go").exists():
+                time.sleep(0.001)
+            placing, found = place(spec, number)
+            os.write(write, found.encode() + b"\n")
+            os.read(done_read, 1)
+            placing.close()
+            held.release_all()
+            os._exit(0)
+        children.append(child)
+    os.close(write)
+    lines = os.fdopen(read)
+    for _ in children:
+        lines.readline()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for _ in children:
+        sys.stdout.write(lines.readline())
+        sys.stdout.flush()
+    sys.stdin.read()
+    os.close(done_write)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,155 @@
+"""`--memory`: what it may be, where it goes, and who is marked that does not keep to it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gpumodels.cli.listing import described, row
+from gpumodels.errors import LoadRefused
+from gpumodels.lease import events
+from gpumodels.lease.processes import marked
+from gpumodels.magics.listing import Listing
+from gpumodels.manager import instances, overseer
+from tests.fakes.nvml import GB, gpu
+
+GIB = 1 << 30
+
+TELLER = """
+import os
+from gpumodels.server import memory_limit
+class Model:
+    def load(self, device): pass
+    def predict(self) -> dict:
+        names = ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION")
+        return {"limit": memory_limit(), **{name: os.environ.get(name) for name in names}}
+"""
+
+
+@pytest.fixture
+def teller(folder):
+    place = folder()
+    (place / "model.py").write_text(TELLER)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(overseer, "_EVERY", 0.1)
+    monkeypatch.setattr(overseer, "_FOR", 0.3)
+    monkeypatch.setattr(overseer.usage._sampler, "_interval", 0.05)
+
+
+def until(true):
+    deadline = time.monotonic() + 30
+    while not (found := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.parametrize("memory", ["much", "0", -5, True, 1.5])
+def test_what_is_no_size_is_refused_before_anything_begins(build, teller, load, memory):
+    build(gpu())
+    with pytest.raises(LoadRefused, match="memory must be a size such as '4GiB', '500MB' or a number of bytes, not "):
+        load(teller, memory=memory)
+    assert instances.running() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory", "message"),
+    [
+        ("auto", "100 GB", "teller: memory of 100.0 GB is more than any GPU here can give, 80.0 GB"),
+        (1, "50 GB", "memory of 50.0 GB is more than GPU 1 can give, 40.0 GB: set a smaller limit, or none"),
+        ("0,1", "90 GB", "is more than GPU 0 and GPU 1 can give, 80.0 GB"),
+    ],
+)
+def test_more_than_the_gpu_has_is_refused(build, teller, load, asked, memory, message):
+    build(gpu(), gpu("NVIDIA A100", 40 * GB))
+    with pytest.raises(LoadRefused, match=message):
+        load(teller, gpu=asked, memory=memory)
+
+
+def test_on_the_cpu_it_means_nothing_and_that_is_said(build, teller, load, notices):
+    build(gpu())
+    model = load(teller, gpu="none", memory="4GiB", report=notices)
+    assert "teller runs on the CPU, where its limit of GPU memory means nothing." in notices.said
+    assert model()["limit"] is None
+
+
+def test_each_gpu_has_its_part_less_what_cuda_needs(build, teller, load):
+    build(gpu(memory=80 * GIB), gpu(memory=40 * GIB))
+    told = load(teller, gpu="0,1", memory="20GiB")()
+    assert told["limit"] == 10 * GIB - (512 << 20)
+    assert float(told["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == pytest.approx(9.5 / 80, abs=1e-6)
+    assert told["XLA_CLIENT_MEM_FRACTION"] == ""
+
+
+def test_what_is_said_to_jax_itself_stands(build, teller, load):
+    build(gpu())
+    told = load(teller, gpu=0, memory="1 GiB", env={"XLA_CLIENT_MEM_FRACTION": ".3"})()
+    assert (told["limit"], told["XLA_CLIENT_MEM_FRACTION"]) == (GIB // 2, ".3")
+    assert told["XLA_PYTHON_CLIENT_MEM_FRACTION"] is None
+
+
+def test_another_limit_is_another_instance_and_it_is_what_is_needed(build, folder, load):
+    build(gpu())
+    place = folder(memory="70 GB")
+    first = load(place, gpu=0, memory="20 GB", share=True)
+    assert (first.record.limit, first.record.memory) == (20 * GB, 20 * GB)
+    assert load(place, gpu=0, memory=20 * GB, share=True).record.id == first.record.id
+    other = load(place, gpu=0, memory="30 GB", share=True)
+    assert other.record.id != first.record.id
+
+
+def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(build, teller, load, tmp_path):
+    machine = build(gpu())
+    model = load(teller, gpu=0, memory="10 GB")
+    (pid,) = marked(model.record.id)[-1:]
+    (seen,) = instances.running()
+    assert seen.over_since is None
+
+    before = time.time()
+    machine.hold(pid, 12 * GB)
+    (seen,) = until(lambda: [each for each in instances.running() if each.over_since])
+    assert before <= seen.over_since <= time.time()
+    assert "ready, over its memory limit since " in repr(Listing([seen], seen.owner))
+    (told,) = described([seen])
+    assert "ready, over its limit" in row(told)
+    assert told["limit"] == 10 * GB
+    (event,) = [each for each in events.told(tmp_path / "runtime") if each["event"] == "over"]
+    assert event["text"] == "teller holds 12.0 GB of GPU memory; its limit is 10.0 GB"
+
+    machine.description["processes"][0]["memory"] = int(10.9 * GB)
+    machine.write()
+    until(lambda: instances.running()[0].over_since is None)
+
+
+def test_a_peak_passes_unmarked(build, teller, load):
+    machine = build(gpu())
+    record = load(teller, gpu=0, memory="10 GB").record
+    machine.hold(marked(record.id)[-1], 12 * GB)
+    first_seen = {}
+    overseer.look([record], first_seen)
+    assert list(first_seen) == [record.id]
+    machine.description["processes"].clear()
+    machine.hold(marked(record.id)[-1], 8 * GB)
+    time.sleep(0.4)  # long enough to count, had it gone on
+    overseer.look([record], first_seen)
+    assert first_seen == {}
+    assert instances.running()[0].over_since is None
+
+
+def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypatch):
+    build(gpu())
+    asked = []
+    monkeypatch.setattr(overseer, "look", lambda *_: asked.append(1))
+    model = load(teller, gpu=0)
+    time.sleep(0.3)
+    assert not asked
+    model.stop()
+    limited = load(teller, gpu=0, memory="10 GB")
+    until(lambda: asked)
+    limited.stop()
+    until(lambda: not overseer.OVERSEER._runs)
