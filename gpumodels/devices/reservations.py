@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PLACE = Path("/dev/shm")  # noqa: S108
 
 _PATIENCE = 1.0  # seconds to wait for others
+#: Seconds in which somebody else may take the lock: this user's own loads, which queue elsewhere, would be quicker.
+_COURTESY = 0.01
 _NAME = re.compile(r"gpumodels-(\d{1,10})\.reserved")
 _LARGEST = 64 << 10  # bytes of a file
 _MOST_FILES = 1000
@@ -79,6 +81,7 @@ def in_turn() -> Iterator[None]:
     else:
         with flocked_briefly(place, _PATIENCE):
             yield
+        time.sleep(_COURTESY)
 
 
 def standing() -> list[Reservation]:

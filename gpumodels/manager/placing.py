@@ -102,15 +102,16 @@ class Placing:
         return Need(self.asked.memory or self.spec.memory, peaks.learnt(self.mark, engine.name, count), insists=True)
 
     def _placed(self, engine: Engine, need: Need) -> tuple[tuple[Device, ...], Hold]:
-        with flocked(self.runtime.path / ".placement", exclusive=True), reservations.in_turn():
-            chosen = self._select(need)
-            other = self.running_already(chosen)
-            if other is not None and (self.asked.share or other.keep is not None):
-                raise Overtaken(other)
-            record = self._record(engine, chosen)
+        with flocked(self.runtime.path / ".placement", exclusive=True):
+            with reservations.in_turn():
+                chosen = self._select(need)
+                other = self.running_already(chosen)
+                if other is not None and (self.asked.share or other.keep is not None):
+                    raise Overtaken(other)
+                record = self._record(engine, chosen)
+                self._reserve(record, chosen, need)
             directory, lease = self.runtime.create(record, engine.instance_user)
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
-            self._reserve(record, chosen, need)
         self.beside.append(record)
         holders.sign(directory)
         record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
