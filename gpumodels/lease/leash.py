@@ -86,6 +86,8 @@ class Leash:
         try:
             if self.log:
                 self.log.become_output()
+            else:
+                os.dup2(1, 2)  # Docker tells nobody in which order lines came on two streams
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.execvp(command[0], command)  # noqa: S606  no shell is what is wanted

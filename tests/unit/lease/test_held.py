@@ -264,7 +264,7 @@ def test_release_all_lets_go_of_everything(create, seen):
     before = descriptors()
     held.release_all()
     assert (seen(first), seen(second)) == ("FREE", "FREE")
-    assert descriptors() == before - 4
+    assert len(before - descriptors()) >= 4
 
 
 def test_a_cleaner_leaves_the_runtime_directory_while_a_lease_is_held(create, runtime):
