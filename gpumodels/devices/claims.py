@@ -28,13 +28,11 @@ class Need:
 
     def on(self, device: Device) -> int:
         """What it probably takes there; 0 where nothing is known. Another kind of device is the next best guide."""
-        return self.declared or self.learnt.get(device.name, max(self.learnt.values(), default=0))
+        return max(self.declared, self.learnt.get(device.name, max(self.learnt.values(), default=0)))
 
     def required(self, chosen: Sequence[Device]) -> int:
         """What `chosen` must have together; 0 where the load is to be tried anyway."""
-        if self.declared or not self.insists:
-            return self.declared
-        return max(map(self.on, chosen), default=0)
+        return max(map(self.on, chosen), default=0) if self.insists else self.declared
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpumodels.devices import Claims, Need, select, why_none
+from gpumodels.devices import Claims, Need, count, select, why_none
 from gpumodels.errors import DeviceError
 from tests.fakes.nvml import GB, gpu, mig_slice
 
@@ -261,3 +261,72 @@ def test_no_gpu_is_had_without_asking_the_driver():
     assert (
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "() False\n"
     )
+
+
+def test_what_others_reserved_moves_auto_to_another_gpu_that_has_room(three):
+    claims = Claims(reserved={H100: 60 * GB})
+    assert uuids("auto", claims=claims) == [A100]
+    assert uuids("auto", need=Need(30 * GB), claims=claims) == [A100]
+
+
+def test_what_others_reserved_refuses_nothing(three):
+    """However much they say: of what is free nobody can be kept from taking it."""
+    claims = Claims(reserved={H100: 1000 * GB, A100: 1000 * GB, L4: 1000 * GB})
+    assert uuids("auto", need=Need(50 * GB), claims=claims) == [H100]
+    assert uuids("auto:2", need=Need(110 * GB), claims=claims) == [H100, A100]
+    assert uuids(1, need=Need(30 * GB), claims=claims) == [A100]
+    assert len(uuids("auto", claims=claims)) == 1
+
+
+def test_loads_of_which_nobody_knows_what_they_need_are_kept_apart(build):
+    build(gpu(uuid=H100), gpu(uuid=A100), gpu("NVIDIA L4", 1 * GB, uuid=L4))
+    assert uuids("auto", claims=Claims(unknown={H100: 1})) == [A100]
+    assert uuids("auto", claims=Claims(unknown={H100: 1, A100: 1})) == [H100]  # and not where there is hardly any room
+    assert uuids("auto", claims=Claims(unknown={H100: 2, A100: 1})) == [A100]
+
+
+def test_what_was_learnt_chooses_and_does_not_refuse(three):
+    three.hold(os.getpid(), 60 * GB, gpu=0)
+    learnt = Need(learnt={"NVIDIA L4": 22 * GB, "NVIDIA A100": 22 * GB, "NVIDIA H100": 22 * GB})
+    assert uuids("auto", need=learnt, policy="first-fit") == [A100]
+    assert uuids("auto", need=Need(learnt={"NVIDIA T4": 22 * GB}), policy="first-fit") == [A100]  # the next best guess
+    too_much = Need(learnt={"NVIDIA L4": 70 * GB})
+    assert uuids("auto", need=too_much) == [A100]
+    assert uuids(0, need=too_much) == [H100]
+
+
+def test_what_was_learnt_refuses_where_it_insists(three):
+    three.hold(os.getpid(), 60 * GB, gpu=0)
+    assert "70.0 GB of free GPU memory are needed" in refusal(
+        0, need=Need(learnt={"NVIDIA H100": 70 * GB}, insists=True)
+    )
+
+
+def test_what_is_declared_is_the_least_and_what_was_learnt_may_be_more(three):
+    assert uuids("auto", need=Need(10 * GB, {"NVIDIA L4": GB}), policy="pack") == [L4]
+    assert uuids("auto", need=Need(10 * GB, {"NVIDIA A100": 30 * GB, "NVIDIA L4": 30 * GB}), policy="pack") == [A100]
+
+
+def test_memory_that_is_about_to_come_back_counts(three):
+    three.hold(os.getpid(), 60 * GB, gpu=0)
+    assert uuids(0, need=Need(50 * GB), claims=Claims(promised={H100: -40 * GB})) == [H100]
+
+
+def test_replicas_go_to_other_gpus_as_long_as_those_have_room(three):
+    small, large = Need(10 * GB), Need(30 * GB)
+    assert uuids("auto", need=small, claims=Claims(siblings=(H100,))) == [A100]
+    assert uuids("auto", need=small, claims=Claims(siblings=(H100, A100))) == [L4]
+    assert uuids("auto", need=small, claims=Claims(siblings=(H100, A100, L4))) == [H100]
+    assert uuids("auto", need=large, claims=Claims(siblings=(H100, A100))) == [H100]
+    assert uuids("auto", claims=Claims(siblings=(H100,))) == [A100]
+
+
+def test_a_gpu_that_fell_off_the_bus_is_no_choice_and_says_so_when_it_is_named(build):
+    lost = 15
+    build(gpu(uuid=H100, errors={"nvmlDeviceGetUUID": lost}), gpu("NVIDIA L4", 24 * GB, uuid=L4))
+    assert uuids("auto") == uuids(1) == [L4]
+    assert refusal(0).startswith("GPU 0 cannot be used: it has fallen off the bus")
+
+
+def test_how_many_are_asked_for():
+    assert [count(asked) for asked in ("auto", "auto:3", "0,2", 1, "none", None)] == [1, 3, 2, 1, 0, 0]
