@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpumodels.devices import nvml
 from gpumodels.devices.device import Device, Holding, Snapshot
@@ -22,7 +22,7 @@ _MILLI = 1000
 def devices() -> tuple[Device, ...]:
     """Every GPU that the driver shows, in index order, each followed by its slices; () where there is none."""
     try:
-        return nvml.read(lambda ask: tuple(device for device, _ in _answering(ask)))
+        return nvml.read(lambda ask: tuple(_answering(ask)))
     except nvml.NotAvailable:
         return ()
 
@@ -30,7 +30,7 @@ def devices() -> tuple[Device, ...]:
 def snapshot(device: Device) -> Snapshot:
     """`device` now; all of it "not available" (None) when the driver does not answer."""
     try:
-        return nvml.read(lambda ask: _snapshot(ask, device, ask("nvmlDeviceGetHandleByUUID", device.uuid)))
+        return nvml.read(lambda ask: _one(ask, device))
     except nvml.FallenOff as reason:
         return Snapshot(device, trouble=str(reason))
     except nvml.NotAvailable:
@@ -59,11 +59,18 @@ def driver_trouble() -> str:
     return "" if devices() else "no GPU of this machine answers (see nvidia-smi)"
 
 
-def _answering(ask: Ask) -> Iterator[tuple[Device, Any]]:
-    """Each device with its handle."""
+class _Found(NamedTuple):
+    """A device, NVML's handle of it, and the memory that NVML tells (total, used, free), None where it does not."""
+
+    device: Device
+    handle: Any
+    memory: Any
+
+
+def _answering(ask: Ask) -> Iterator[Device]:
     for index in range(ask("nvmlDeviceGetCount")):
         try:
-            yield from _at(ask, index)
+            yield from (found.device for found in _at(ask, index))
         except nvml.FallenOff:  # which must not hide the others
             continue
 
@@ -71,44 +78,42 @@ def _answering(ask: Ask) -> Iterator[tuple[Device, Any]]:
 def _snapshots(ask: Ask) -> Iterator[Snapshot]:
     for index in range(ask("nvmlDeviceGetCount")):
         try:
-            found = _at(ask, index)
+            there = _at(ask, index)
         except nvml.FallenOff as reason:
             yield Snapshot(Device("", index, "NVIDIA GPU"), trouble=str(reason))
             continue
-        for device, handle in found:
+        for found in there:
             try:
-                yield _snapshot(ask, device, handle)
+                yield _snapshot(ask, found)
             except nvml.FallenOff as reason:
-                yield Snapshot(device, trouble=str(reason))
+                yield Snapshot(found.device, trouble=str(reason))
 
 
-def _at(ask: Ask, index: int) -> list[tuple[Device, Any]]:
-    """The GPU of that index, with its handle, and its slices with theirs; [] where it is not ours to open."""
+def _at(ask: Ask, index: int) -> list[_Found]:
+    """The GPU of that index and its slices; [] where it is not ours to open."""
     handle = optional(ask, "nvmlDeviceGetHandleByIndex", index)
     uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
     if not uuid:
         return []
     mode = optional(ask, "nvmlDeviceGetMigMode", handle)
     sliced = bool(mode and mode[0])
-    whole = Device(uuid, index, _name(ask, handle), _total(ask, handle), sliced=sliced)
-    return [(whole, handle), *(_slices(ask, handle, whole) if sliced else ())]
+    memory = _memory(ask, handle)
+    whole = Device(uuid, index, _name(ask, handle), _total(memory), sliced=sliced)
+    return [_Found(whole, handle, memory), *(_slices(ask, handle, whole) if sliced else ())]
 
 
-def _slices(ask: Ask, handle: Any, whole: Device) -> Iterator[tuple[Device, Any]]:
+def _slices(ask: Ask, handle: Any, whole: Device) -> Iterator[_Found]:
     for number in range(optional(ask, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
         piece = optional(ask, "nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
         uuid = piece and optional(ask, "nvmlDeviceGetUUID", piece)
         if uuid:
-            yield Device(uuid, whole.index, _name(ask, piece), _total(ask, piece), whole.uuid, number), piece
+            memory = _memory(ask, piece)
+            device = Device(uuid, whole.index, _name(ask, piece), _total(memory), whole.uuid, number)
+            yield _Found(device, piece, memory)
 
 
 def _name(ask: Ask, handle: Any) -> str:
     return optional(ask, "nvmlDeviceGetName", handle) or "NVIDIA GPU"
-
-
-def _total(ask: Ask, handle: Any) -> int | None:
-    memory = _memory(ask, handle)
-    return None if memory is None else int(memory.total)
 
 
 def _memory(ask: Ask, handle: Any) -> Any:
@@ -116,15 +121,20 @@ def _memory(ask: Ask, handle: Any) -> Any:
     return newer or optional(ask, "nvmlDeviceGetMemoryInfo", handle)
 
 
-def _snapshot(ask: Ask, device: Device, handle: Any) -> Snapshot:
-    memory = _memory(ask, handle)
-    seen = Snapshot(
-        device,
-        None if memory is None else int(memory.used),
-        None if memory is None else int(memory.free),
-        _processes(ask, handle),
-    )
+def _total(memory: Any) -> int | None:
+    return None if memory is None else int(memory.total)
+
+
+def _snapshot(ask: Ask, found: _Found) -> Snapshot:
+    device, handle, memory = found
+    used, free = (None, None) if memory is None else (int(memory.used), int(memory.free))
+    seen = Snapshot(device, used, free, _processes(ask, handle))
     return seen if device.is_mig else _with_sensors(ask, seen, handle)
+
+
+def _one(ask: Ask, device: Device) -> Snapshot:
+    handle = ask("nvmlDeviceGetHandleByUUID", device.uuid)
+    return _snapshot(ask, _Found(device, handle, _memory(ask, handle)))
 
 
 def _with_sensors(ask: Ask, seen: Snapshot, handle: Any) -> Snapshot:

@@ -33,7 +33,7 @@ def library() -> Path:
     directory.mkdir(mode=0o700, exist_ok=True)
     if not (directory / SONAME).exists():
         made = directory / f"{SONAME}.{os.getpid()}"
-        flags = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", f"-Wl,-soname,{SONAME}"]
+        flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", f"-Wl,-soname,{SONAME}"]
         subprocess.run(["cc", *flags, "-o", made, SOURCE], check=True)
         made.rename(directory / SONAME)
     return directory / SONAME

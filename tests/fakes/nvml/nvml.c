@@ -3,6 +3,7 @@
  * The file is looked at in every call, so that a test changes the machine while it is looked at. README.md
  * describes the file. Only what gpumodels asks for, now or soon, is here; the rest is "function not found".
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,12 @@ static const char *element(const char *p, unsigned index) {
     for (p = blank(p + 1); *p && *p != ']'; p = blank(after(p)))
         if (!index--) return p;
     return NULL;
+}
+
+/* The element behind this one; NULL behind the last. */
+static const char *next(const char *p) {
+    p = blank(after(p));
+    return *p && *p != ']' ? p : NULL;
 }
 
 static bytes number(const char *p, bytes otherwise) {
@@ -130,10 +137,13 @@ static int alive(const char *process) {
     char path[4096], state = 'Z';
     if (!text(member(process, "while_exists"), path, sizeof path)) return !access(path, F_OK);
     snprintf(path, sizeof path, "/proc/%llu/stat", number(member(process, "pid"), 0));
-    FILE *file = fopen(path, "r");
-    if (!file) return 0;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 'Z';
-    fclose(file);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    ssize_t size = read(file, path, sizeof path - 1);
+    close(file);
+    path[size < 0 ? 0 : size] = 0;
+    const char *name_ends = strrchr(path, ')');
+    if (name_ends) sscanf(name_ends, ") %c", &state);
     return state != 'Z' && state != 'X';
 }
 
@@ -144,8 +154,7 @@ static int holds(const char *process, device of) {
 
 static bytes used(const char *on, device of) {
     bytes sum = number(member(on, "used"), 0);
-    const char *process;
-    for (unsigned i = 0; (process = element(member(machine, "processes"), i)); i++)
+    for (const char *process = element(member(machine, "processes"), 0); process; process = next(process))
         if (holds(process, of)) sum += number(member(process, "memory"), 0);
     return sum;
 }
@@ -291,12 +300,12 @@ int nvmlDeviceGetEnforcedPowerLimit(device of, unsigned *milliwatts) {
 struct process { unsigned pid; bytes used; unsigned gpu_instance, compute_instance; };
 
 static int processes(const char *function, device of, int graphics, unsigned *count, struct process *to) {
-    const char *found, *process;
+    const char *found;
     unsigned room = *count, n = 0;
     int error = begin_on(function, of, &found);
     if (error) return error;
-    for (unsigned i = 0; (process = element(member(machine, "processes"), i)); i++) {
-        if (!holds(process, of) || (int)number(member(process, "graphics"), 0) != graphics) continue;
+    for (const char *process = element(member(machine, "processes"), 0); process; process = next(process)) {
+        if ((int)number(member(process, "graphics"), 0) != graphics || !holds(process, of)) continue;
         if (n < room)
             to[n] = (struct process){(unsigned)number(member(process, "pid"), 0),
                                      number(member(process, "memory"), ~0ULL), ~0U, ~0U};

@@ -185,8 +185,8 @@ def test_a_process_id_that_is_used_again_is_another_process(process, monkeypatch
     look = processes.Look()
     assert look.process(first.pid).facts.kernel is None
     # The system gives the first one's id to the second.
-    real = processes._place
-    monkeypatch.setattr(processes, "_place", lambda pid: real(second.pid if pid == first.pid else pid))
+    real = processes._content
+    monkeypatch.setattr(processes, "_content", lambda pid, name: real(second.pid if pid == first.pid else pid, name))
     assert processes.Look(look).process(first.pid).facts.kernel == "0a1b2c3d-4e5f"
 
 
