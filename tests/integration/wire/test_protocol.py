@@ -197,7 +197,7 @@ def liar(tmp_path):
     server.add_generic_rpc_handlers((methods.handler(servicer),))
     server.add_insecure_port(f"unix:{tmp_path}/grpc.sock")
     server.start()
-    servicer.shm = tmp_path / "shm"
+    servicer.shm = tmp_path / "regions"
     servicer.shm.mkdir()
     client = Client(tmp_path, servicer.shm, "liar")
     yield servicer, client
