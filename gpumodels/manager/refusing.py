@@ -27,7 +27,7 @@ def refusal(name: str, full: Full, seen: Usage, known: Sequence[Idle], helps: Se
     rooms = sorted(full.rooms, key=lambda room: -(room.free or 0))
     told = [_sentence(room, full.needed, shares.get(room.seen.device.uuid, ()), models) for room in rooms[:_MOST_GPUS]]
     if len(rooms) > _MOST_GPUS:
-        told.append(f"{len(rooms) - _MOST_GPUS} more GPUs have less.")
+        told.append(f"{len(rooms) - _MOST_GPUS} more GPUs have no more.")
     if helps:
         told.append(f"`--evict` would put {' and '.join(each.record.model for each in helps)} to sleep to make room.")
     needed = f"{devices.size(full.needed)} of free GPU memory are needed."
