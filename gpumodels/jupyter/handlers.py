@@ -90,7 +90,10 @@ class ListHandler(ModelsHandler):
 
 
 class UsageHandler(ModelsHandler):
-    """`GET usage`: `widgets.state.read`, and `kernels`: what each kernel of this Jupyter server does, by its id."""
+    """`GET usage`: `widgets.state.read`, and `kernels`, those of this Jupyter server by id: `state` and `pid`.
+
+    The process tells a kernel from what it was before a restart; null where a provisioner does not say.
+    """
 
     # A dashboard asks every second, for as long as it is on screen.
     _track_activity = False
@@ -100,7 +103,7 @@ class UsageHandler(ModelsHandler):
     async def get(self) -> None:
         state = await asyncio.to_thread(_look)
         notebooks = await self.notebooks()
-        kernels = await ensure_async(self.kernel_manager.list_kernels())  # type: ignore[no-untyped-call]
+        listed = await ensure_async(self.kernel_manager.list_kernels())  # type: ignore[no-untyped-call]
         self.finish(
             {
                 **state,
@@ -109,9 +112,16 @@ class UsageHandler(ModelsHandler):
                     {**device, "shares": [renamed(share, notebooks) for share in device["shares"]]}
                     for device in state["devices"]
                 ],
-                "kernels": {kernel["id"]: kernel["execution_state"] for kernel in kernels},
+                "kernels": {kernel["id"]: self._kernel(kernel) for kernel in listed},
             }
         )
+
+
+    def _kernel(self, listed: dict[str, Any]) -> dict[str, Any]:
+        managers = self.kernel_manager
+        manager = managers.get_kernel(listed["id"]) if listed["id"] in managers else None
+        pid = getattr(getattr(manager, "provisioner", None), "pid", None)
+        return {"state": listed["execution_state"], "pid": pid}
 
 
 class ModelHandler(ModelsHandler):

@@ -70,9 +70,10 @@ def _restart(asked: Mapping[str, Any], tell: Callable[[str], None]) -> str:
     if not found:
         raise ModelNotFound("Another notebook or program loaded it: restart it there.")
     model = found[0]
+    slept = model.asleep
     model.sleep()
     model.wake(_Told(tell))
-    return f"{model.name} was restarted, in {model.load_seconds:.1f} s"
+    return f"{model.name} {'is awake' if slept else 'was restarted'}, in {model.load_seconds:.1f} s"
 
 
 def _load(asked: Mapping[str, Any], tell: Callable[[str], None]) -> str:

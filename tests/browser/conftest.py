@@ -128,12 +128,19 @@ class Notebook:
 
     def run(self, index: int) -> Locator:
         """Run a cell, wait until it has ended; returns its output."""
+        self.begin(index)
         cell = self._cells.nth(index)
-        cell.get_by_role("textbox").click()
-        # By the command and not the keyboard, which goes wherever a JupyterLab that is still starting moves the focus.
-        self._page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
         expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{index + 1}]:", timeout=120_000)
         return cell.locator(".jp-OutputArea-output")
+
+    def begin(self, index: int) -> None:
+        """Run a cell, and wait for nothing."""
+        self._cells.nth(index).get_by_role("textbox").click()
+        # By the command and not the keyboard, which goes wherever a JupyterLab that is still starting moves the focus.
+        self._page.evaluate("void jupyterapp.commands.execute('notebook:run-cell')")
+
+    def save(self) -> None:
+        self._page.evaluate("jupyterapp.commands.execute('docmanager:save')")
 
 
 class Sidebar:
@@ -153,6 +160,31 @@ class Sidebar:
 
     def stop_button(self, name: str, notebook: str) -> Locator:
         return self.region.get_by_role("button", name=f"Stop {name}, loaded by {notebook}")
+
+
+class Dashboard:
+    """The dashboard in the notebook, found as a screen reader finds it."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.region = page.get_by_role("region", name="GPUs and models")
+        self.bar = self.region.get_by_role("region", name="GPU 0").get_by_role("img", name="in use")
+        self.form = self.region.get_by_role("form")
+        self.alert = self.region.get_by_role("alert")
+        self.asked: list[str] = []
+        page.on("request", lambda request: self.asked.append(request.url) if "/api/usage" in request.url else None)
+
+    def row(self, model: str) -> Locator:
+        return self.region.locator("tbody").filter(has=self._page.get_by_role("rowheader", name=model))
+
+    def button(self, label: str) -> Locator:
+        return self.region.get_by_role("button", name=label)
+
+    def looks(self, seconds: float) -> int:
+        """How often it asks in so many seconds."""
+        before = len(self.asked)
+        self._page.wait_for_timeout(1000 * seconds)
+        return len(self.asked) - before
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ function whatItDoes(model) {
 
 class ModelRow {
   constructor(model, view) {
-    Object.assign(this, { model, view, cells: COLUMNS.slice(2, -1).map(() => make("td")) });
+    Object.assign(this, { model, view, doing: false, cells: COLUMNS.slice(2, -1).map(() => make("td")) });
     this.name = make("th", { scope: "row" });
     this.whose = make("td");
     this.state = make("small");
@@ -40,7 +40,7 @@ class ModelRow {
       stop: this.button("Stop", "stopping…", () => view.source.stop(this.model.id)),
       sleep: this.button("Sleep", "falling asleep…", () => view.source.sleep(this.model.id)),
       logs: make("button", { type: "button", "aria-expanded": "false", onclick: () => this.showLogs() }, "Logs"),
-      restart: this.button("Restart", "restarting…", tell => view.askKernel("restart", { instance: this.model.id }, tell))
+      restart: make("button", { type: "button", onclick: () => view.models.restart(this.model.id) }, "Restart")
     };
     const said = make("td", { colspan: COLUMNS.length, class: "gpumodels-said" }, this.note, this.logs);
     const buttons = make("td", { class: "gpumodels-buttons" }, ...Object.values(this.buttons));
@@ -96,12 +96,14 @@ class ModelRow {
 
   enable() {
     const { model, buttons, view } = this;
+    const restarting = view.models?.restarting === model.id;
     const labels = { stop: "Stop", sleep: "Sleep", logs: "Show what is printed by", restart: "Restart" };
     for (const [name, button] of Object.entries(buttons)) {
       const label = `${labels[name]} ${model.name}, loaded by ${owner(model)}`;
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
-      button.disabled = name !== "logs" && (this.doing || model.state !== "ready") && !(name === "stop" && !this.doing);
     }
+    buttons.stop.disabled = this.doing || restarting;
+    buttons.sleep.disabled = buttons.restart.disabled = this.doing || restarting || model.state !== "ready";
     const why = view.mayAskKernel() || (view.isMine(model) ? "" : "Restart it in the notebook that loaded it");
     buttons.restart.disabled ||= Boolean(why);
     buttons.restart.title = why || (view.kernelIsBusy() ? "Waits for the running cell" : "");
@@ -111,14 +113,32 @@ class ModelRow {
 /** The models that run, those of this kernel that sleep below them. */
 class Models {
   constructor(view, label) {
+    this.view = view;
     const heads = COLUMNS.map(text => make("th", { scope: "col" }, text || make("span", { class: "gpumodels-hidden" }, "actions")));
     this.table = make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)));
     this.nothing = make("p", { class: "gpumodels-none" }, "No model is running.");
     this.asleep = make("ul", { class: "gpumodels-asleep" });
-    this.element = make("div", { class: "gpumodels-models", tabindex: "-1" }, this.table, this.nothing, this.asleep);
-    this.bodies = make("tbody");
+    this.note = make("p", { class: "gpumodels-note", role: "status" });
+    this.element = make("div", { class: "gpumodels-models", tabindex: "-1" }, this.table, this.nothing, this.asleep, this.note);
     this.rows = new Keyed(this.table, model => model.id, model => new ModelRow(model, view));
     this.sleepers = new Keyed(this.asleep, each => each.instance, each => new Sleeper(each, view));
+  }
+
+  /** A new model server for the same handle, also for one that sleeps: its row goes meanwhile, so this tells of it. */
+  async restart(instance) {
+    this.restarting = instance;
+    this.tell("restarting…");
+    try {
+      this.tell(await this.view.askKernel("restart", { instance }, text => this.tell(text)));
+    } catch (error) {
+      this.tell(error.message, true);
+    }
+    this.restarting = null;
+  }
+
+  tell(text, wrong = false) {
+    say(this.note, text);
+    this.note.classList.toggle("gpumodels-wrong", wrong);
   }
 
   update(models, asleep) {
@@ -135,21 +155,16 @@ class Models {
 class Sleeper {
   constructor(each, view) {
     this.text = make("span");
-    this.note = make("span", { role: "status" });
-    const wake = async () => {
-      this.button.disabled = true;
-      await view.askKernel("restart", { instance: each.instance }, text => say(this.note, text)).catch(error => say(this.note, error.message));
-      this.button.disabled = false;
-    };
+    const wake = () => view.models.restart(each.instance);
     this.button = make("button", { type: "button", "aria-label": `Wake ${each.name}`, onclick: wake }, "Wake");
-    this.element = make("li", {}, this.text, " ", this.button, " ", this.note);
+    this.element = make("li", {}, this.text, " ", this.button);
     this.view = view;
   }
 
   update(each) {
     say(this.text, `${each.name} is ${each.said}`);
     const why = this.view.mayAskKernel();
-    if (why) this.button.disabled = true;
+    this.button.disabled = Boolean(why) || this.view.models.restarting === each.instance;
     this.button.title = why;
   }
 }

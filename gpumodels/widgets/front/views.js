@@ -74,19 +74,19 @@ class View {
     return model.pid === this.model.get("pid") && model.kernel_id === this.model.get("kernel_id");
   }
 
-  kernelState() {
-    return this.watch?.source === this.kernel ? undefined : this.watch?.state?.kernels?.[this.model.get("kernel_id")];
-  }
-
   kernelIsBusy() {
-    return this.kernelState() === "busy";
+    return this.state.kernels?.[this.model.get("kernel_id")]?.state === "busy";
   }
 
+  /** Once gone, always gone: after a restart the kernel has the same id, but knows nothing of this widget. */
   kernelIsGone() {
     const id = this.model.get("kernel_id");
-    const known = this.watch?.source === this.kernel ? undefined : this.watch?.state?.kernels;
-    const ended = Boolean(id && known && (!(id in known) || known[id] === "dead"));
-    return ended || this.host.closest(".jupyter-widgets-disconnected") !== null;
+    const kernels = this.state.kernels; // told by the Jupyter server only
+    const { state, pid } = kernels?.[id] ?? {};
+    this.process ??= pid;
+    const ended = Boolean(id && kernels && (!(id in kernels) || state === "dead" || pid !== this.process));
+    this.gone ||= ended || this.host.closest(".jupyter-widgets-disconnected") !== null;
+    return this.gone;
   }
 
   /** Why the kernel cannot be asked; "" where it can. */
