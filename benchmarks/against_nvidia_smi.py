@@ -3,9 +3,9 @@
     python benchmarks/against_nvidia_smi.py [--with torch|onnxruntime-gpu|cuda] [--engine process|fake] [--gpu 0]
 
 The model runs by the process engine. `cuda` asks the driver itself for memory and needs no package: with the fake
-engine it runs on a machine without a package index. It needs a machine with an NVIDIA GPU; where it was written there is
-none, so it has been tried on the tests' fake driver only. Prints a line for each reading and moment; the exit status
-is 1 if one differs by more than its tolerance.
+engine it runs on a machine without a package index. It needs a machine with an NVIDIA GPU; where it was written there
+is none, so it has been tried on the tests' fake driver only. Prints a line for each reading and moment; the exit
+status is 1 if one differs by more than its tolerance.
 """
 
 from __future__ import annotations
