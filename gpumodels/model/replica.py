@@ -49,6 +49,11 @@ class Replica:
         return self.stay.nap
 
     @property
+    def ending(self) -> bool:
+        """Whether it is not known yet what becomes of it, of one that is not alive."""
+        return self.stay.gone is None and self.stay.nap is None and not self.alive
+
+    @property
     def dead(self) -> bool:
         """Whether it ended, and not because somebody wanted it to."""
         return self.stay.gone is not None and not isinstance(self.stay.gone, ModelStopped)

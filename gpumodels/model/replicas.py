@@ -63,8 +63,8 @@ class Replicas:
 
     @property
     def alive(self) -> bool:
-        """Whether a call has somebody to go to, be it one that is started again just now."""
-        return any(each.alive for each in self.all) or any(self._replaceable(each) for each in self.all)
+        """Whether a call has somebody to go to, be it one of several that is started again."""
+        return any(each.alive or (self.several and each.ending) or self._replaceable(each) for each in self.all)
 
     @property
     def asleep(self) -> bool:
@@ -88,7 +88,7 @@ class Replicas:
             return "ready"
         if replica.asleep:
             return "asleep"
-        if replica.stay.gone is None:
+        if replica.ending:
             return "ending"
         if not replica.dead:
             return "stopped"
