@@ -27,6 +27,14 @@ from gpumodels.manager import owner
         ({"env": {"GPUMODELS_SHM": ""}}, "env: GPUMODELS_SHM is set by gpumodels itself"),
         ({"env": ["A"]}, "env must be a dict of text to text"),
         ({"engine": 5}, "engine must be text"),
+        ({"replicas": 0}, "replicas must be a whole number from 1 to 64, not 0"),
+        ({"replicas": -2}, "replicas must be a whole number from 1 to 64, not -2"),
+        ({"replicas": 1000}, "replicas must be a whole number from 1 to 64, not 1000"),
+        ({"replicas": "2"}, "replicas must be"),
+        ({"replicas": True}, "replicas must be"),
+        ({"replicas": 2, "serve": "127.0.0.1:0"}, "they do not go with serve: leave one of the two out"),
+        ({"replicas": 2, "share": True}, "they do not go with share"),
+        ({"replicas": 2, "keep": "2h"}, "they do not go with keep"),
     ],
 )
 def test_options_that_mean_nothing(options, words, runtime_path):
