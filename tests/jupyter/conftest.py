@@ -23,6 +23,7 @@ class Shelf:
     def __init__(self) -> None:
         self.records: dict[str, InstanceRecord] = {}
         self.stopped_by: dict[str, str] = {}
+        self.asleep: list[str] = []
         self.broken: Exception | None = None
 
     def put(self, instance_id: str, **fields: object) -> InstanceRecord:
@@ -38,6 +39,10 @@ class Shelf:
     def stop_instance(self, instance_id: str, by: str) -> None:
         del self.records[instance_id]
         self.stopped_by[instance_id] = by
+
+    def sleep_instance(self, instance_id: str) -> None:
+        del self.records[instance_id]
+        self.asleep.append(instance_id)
 
 
 @pytest.fixture

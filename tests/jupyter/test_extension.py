@@ -9,8 +9,10 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
+from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.manager.place import runtime_directory
+from tests.fakes.nvml import GB, gpu, machine, preload
 
 
 @pytest.fixture
@@ -33,6 +35,58 @@ async def test_a_model_of_this_user_is_listed_and_stopped(jp_fetch):
         with pytest.raises(gpumodels.ModelStopped, match="stopped from the sidebar at"):
             model("hello")
         assert json.loads((await jp_fetch("gpumodels", "api", "models")).body) == {"models": []}
+
+
+@pytest.fixture
+def gpus(tmp_path, monkeypatch):
+    preload()
+    made = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB))
+    monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
+    return made
+
+
+async def _usage(jp_fetch, right):
+    """What the dashboard is told, as soon as it is right: one reading serves all who ask within a second."""
+    deadline = time.monotonic() + 30
+    while not right(usage := json.loads((await jp_fetch("gpumodels", "api", "usage")).body)):
+        assert time.monotonic() < deadline, usage
+    return usage
+
+
+async def test_usage_tells_devices_models_and_kernels(jp_fetch, jp_web_app, jp_serverapp, gpus):
+    kernel = await jp_serverapp.session_manager.create_session(
+        path="signs.ipynb", type="notebook", kernel_name="python3"
+    )
+    kernel_id = kernel["kernel"]["id"]
+    before = jp_web_app.settings.get("api_last_activity")
+    with gpumodels.load("echo", engine="fake", gpu="0") as model:
+        gpus.hold(marked(model.record.id)[-1], 12 * GB)
+        model("hello")
+        usage = await _usage(jp_fetch, lambda usage: usage["devices"] and usage["devices"][0]["memory_used"] == 12 * GB)
+        (device,), (told,) = usage["devices"], usage["models"]
+        assert [(each["instance"], each["memory"]) for each in device["shares"]] == [(model.record.id, 12 * GB)]
+        assert (told["id"], told["memory"], told["activity"]["calls"]) == (model.record.id, 12 * GB, 1)
+        assert 0 <= told["idle"] < 60
+        assert usage["kernels"][kernel_id]["pid"] == jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid
+        assert usage["place"] == runtime_directory().identity
+    assert jp_web_app.settings.get("api_last_activity") == before, "watching is no activity"
+
+
+async def test_what_a_model_printed_is_told(jp_fetch):
+    with gpumodels.load("echo", engine="fake", gpu="none") as model:
+        answer = await jp_fetch("gpumodels", "api", "models", model.record.id, "logs")
+        assert "echo is ready" in "\n".join(json.loads(answer.body)["lines"])
+    with pytest.raises(HTTPClientError, match="404"):
+        await jp_fetch("gpumodels", "api", "models", "gone-1", "logs")
+
+
+async def test_a_model_of_another_process_is_put_to_sleep_and_wakes_with_its_next_call(jp_fetch, puppet):
+    other = puppet()
+    other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
+    instance = other.do("echo.record.id")
+    answer = await jp_fetch("gpumodels", "api", "models", instance, "sleep", method="POST", body="")
+    assert answer.code == 204
+    assert other.do("echo('hello')") == "hello"
 
 
 def test_leftovers_are_swept_at_the_start(runtime, jp_configurable_serverapp):

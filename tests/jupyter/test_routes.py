@@ -63,6 +63,20 @@ async def test_stop_ends_the_model_and_says_by_whom(jp_fetch, shelf):
     assert shelf.stopped_by == {"echo-1": "the sidebar"}
 
 
+async def test_a_stop_from_the_dashboard_is_told_as_such(jp_fetch, shelf):
+    shelf.put("echo-1")
+    await jp_fetch("gpumodels", "api", "models", "echo-1", method="DELETE", params={"by": "dashboard"})
+    assert shelf.stopped_by == {"echo-1": "the dashboard"}
+
+
+async def test_a_model_is_put_to_sleep(jp_fetch, shelf):
+    shelf.put("echo-1")
+    answer = await jp_fetch("gpumodels", "api", "models", "echo-1", "sleep", method="POST", body="")
+    assert (answer.code, shelf.asleep) == (204, ["echo-1"])
+    code, _ = await _refused(jp_fetch("gpumodels", "api", "models", "echo-1", "sleep", method="POST", body=""))
+    assert code == 404
+
+
 async def test_stop_of_an_unknown_id_is_404(jp_fetch, shelf):
     code, message = await _refused(jp_fetch("gpumodels", "api", "models", "gone-1", method="DELETE"))
     assert code == 404
@@ -84,10 +98,15 @@ async def test_a_verb_that_is_not_offered_is_405(jp_fetch, shelf):
     assert (await _refused(jp_fetch("gpumodels", "api", "models", "echo-1")))[0] == 405
 
 
-@pytest.mark.parametrize(("parts", "method"), [((), "GET"), (("echo-1",), "DELETE")])
+@pytest.mark.parametrize(
+    ("parts", "method"),
+    [((), "GET"), (("echo-1",), "DELETE"), (("echo-1", "sleep"), "POST"), (("echo-1", "logs"), "GET")],
+)
 async def test_nobody_gets_in_without_the_token(parts, method, jp_fetch, shelf):
     shelf.put("echo-1")
-    request = jp_fetch("gpumodels", "api", "models", *parts, method=method, headers={"Authorization": "token wrong"})
+    body = "" if method == "POST" else None
+    wrong = {"Authorization": "token wrong"}
+    request = jp_fetch("gpumodels", "api", "models", *parts, method=method, body=body, headers=wrong)
     assert (await _refused(request))[0] == 403
     assert list(shelf.records) == ["echo-1"]
 

@@ -38,6 +38,8 @@ def wheel(tmp_path_factory) -> Path:
         "gpumodels/_version.py",
         "gpumodels/images/ctpn/model.toml",
         "gpumodels/images/echo/model.py",
+        "gpumodels/widgets/front/views.js",
+        "gpumodels/widgets/front/style.css",
         "share/jupyter/labextensions/gpumodels/package.json",
         "share/jupyter/labextensions/gpumodels/install.json",
         "share/jupyter/labextensions/gpumodels/static/style.js",
