@@ -50,4 +50,5 @@ def _share(share: Share) -> dict[str, Any]:
         "instance": share.instance,
         "kernel_id": share.kernel_id,
         "pids": list(share.pids),
+        "over_limit": share.over_limit,
     }

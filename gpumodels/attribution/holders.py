@@ -37,7 +37,7 @@ class Holders:
             return None
         for each in self._look.lineage(pid):
             if record := self._record(each):
-                return Share("model", record.model, None, record.owner.notebook, record.id, record.owner.kernel_id)
+                return _model(record)
             if process.facts.own and each.facts.own and each.facts.kernel is not None:
                 return self._kernel(each, each.facts.kernel)
         if not process.facts.own:
@@ -55,3 +55,8 @@ class Holders:
         name = PurePath(notebook).name or f"kernel {kernel_id[:8] or process.pid}"
         place = notebook or process.facts.directory
         return Share("kernel", name, None, place, kernel_id=kernel_id, pids=(process.pid,))
+
+
+def _model(record: InstanceRecord) -> Share:
+    owner, over = record.owner, record.over_since is not None
+    return Share("model", record.model, None, owner.notebook, record.id, owner.kernel_id, over_limit=over)

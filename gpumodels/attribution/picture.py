@@ -37,10 +37,11 @@ def _device(device: Mapping[str, Any], colours: Colours) -> str:
     said = escape(f"{device['label']}, {facts(device)}, held by {shares}")
     parts = "".join(_part(share, device["memory_total"], colours) for share in device["shares"])
     legend = "".join(_entry(share, colours) for share in device["shares"])
+    bar = f'<div role="img" aria-label="{said}" style="{_BAR}">{parts}</div>' if device["memory_total"] else ""
     head = f"<b>{escape(device['label'])}</b> {escape(device['name'])} · {escape(facts(device))}"
     return (
         f'<div style="margin-bottom: 10px{indent}"><div title="{escape(device["uuid"])}">{head}</div>'
-        f'<div role="img" aria-label="{said}" style="{_BAR}">{parts}</div><div>{legend}</div></div>'
+        f"{bar}<div>{legend}</div></div>"
     )
 
 

@@ -30,6 +30,8 @@ class Share:
     kernel_id: str = ""
     #: Process ids on this machine; none of other users'.
     pids: tuple[int, ...] = ()
+    #: Of a model that was given a limit: whether it has held a good deal more for some time.
+    over_limit: bool = False
 
 
 @dataclass(frozen=True)

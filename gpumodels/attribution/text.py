@@ -67,7 +67,8 @@ def facts(device: Mapping[str, Any]) -> str:
 def holder(share: Mapping[str, Any]) -> str:
     """Who holds a share, for a legend: a name, and the notebook's file name where that says more."""
     notebook = share["notebook"].rpartition("/")[2]
-    return f"{share['name']} · {notebook}" if notebook not in ("", share["name"]) else str(share["name"])
+    said = [share["name"], *([notebook] if notebook not in ("", share["name"]) else [])]
+    return " · ".join([*said, *(["over its memory limit"] if share["over_limit"] else [])])
 
 
 def _bar(device: Mapping[str, Any], colours: Colours) -> list[Piece]:

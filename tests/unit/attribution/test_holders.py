@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ child.kill()
 def test_a_model_is_known_by_the_mark_in_its_environment(process, record, holder):
     marked = process(**{MARK: "ctpn-1a2b"})
     assert holder(marked.pid, record("other-9f"), record()) == MODEL
+
+
+def test_a_model_over_its_limit_is_marked(process, record, holder):
+    marked = process(**{MARK: "ctpn-1a2b"})
+    assert holder(marked.pid, record(over_since=1.0)) == replace(MODEL, over_limit=True)
 
 
 def test_what_a_model_starts_is_the_model_even_without_the_mark(process, record, holder):

@@ -131,7 +131,7 @@ def test_a_usage_as_plain_values_says_what_it_says(build, process, record, usage
     (device,) = as_json(seen)["devices"]
     assert device["shares"] == [
         {"kind": "model", "name": "ctpn", "memory": GB, "notebook": "/home/me/demo.ipynb",
-         "instance": "ctpn-1a2b", "kernel_id": "kernel-id", "pids": [model.pid]}
+         "instance": "ctpn-1a2b", "kernel_id": "kernel-id", "pids": [model.pid], "over_limit": False}
     ]  # fmt: skip
     readings = ("memory_used", "memory_free", "utilisation", "temperature", "power", "power_limit", "trouble")
     assert [device[name] for name in readings] == [GB, 79 * GB, 12, 40, 70.5, 700.0, ""]

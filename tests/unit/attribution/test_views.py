@@ -14,7 +14,7 @@ from tests.fakes.nvml import GB
 
 WHOLE = Device("GPU-1b2c3d4e-aa", 0, "NVIDIA H100", 80 * GB)
 SHARES = (
-    Share("model", "ctpn", 40 * GB, "/me/demo.ipynb", "ctpn-1a2b"),
+    Share("model", "ctpn", 40 * GB, "/me/demo.ipynb", "ctpn-1a2b", over_limit=True),
     Share("kernel", "train.ipynb", 10 * GB, "/me/train.ipynb", kernel_id="ab"),
     Share("process", "python (pid 7)", None, pids=(7,)),
     Share("others", "other users", 4 * GB),
@@ -36,7 +36,7 @@ def test_all_that_is_known_as_text(busy):
         "GPU 0  NVIDIA H100  GPU-1b2c3d4e",
         "  56.0 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W",
         "  [" + 30 * "█" + 8 * "▓" + 2 * "░" + 2 * "-" + 18 * " " + "]",
-        "  █  40.0 GB  ctpn · demo.ipynb",
+        "  █  40.0 GB  ctpn · demo.ipynb · over its memory limit",
         "  ▓  10.0 GB  train.ipynb",
         "  ▒     ? GB  python (pid 7)",
         "  ░   4.0 GB  other users",
