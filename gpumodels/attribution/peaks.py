@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gpumodels.attribution.split import held
 from gpumodels.errors import GpumodelsError
 from gpumodels.lease.places import write_atomically
 from gpumodels.settings.xdg import directory
@@ -64,12 +65,9 @@ def note(record: InstanceRecord, memory: int | None) -> None:
 
 def note_seen(records: Iterable[InstanceRecord], seen: Iterable[DeviceUsage]) -> None:
     """The same for all that a look at the devices has shown of the instances `records`."""
-    held: dict[str, int] = {}
-    for share in (share for each in seen if not each.snapshot.device.sliced for share in each.shares):
-        if share.instance:
-            held[share.instance] = held.get(share.instance, 0) + (share.memory or 0)
+    found = held(seen)
     for record in records:
-        note(record, held.get(record.id))
+        note(record, sum(found.get(record.id, {}).values()))
 
 
 def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:

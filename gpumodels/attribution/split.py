@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpumodels.attribution.holders import Holders
+    from gpumodels.attribution.snapshot import DeviceUsage
     from gpumodels.devices import Holding, Snapshot
 
 _LAST = ("others", "unaccounted")
@@ -27,6 +29,17 @@ def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> t
     if rest > 0:
         found.append(Share("unaccounted", "unaccounted", rest))
     return tuple(sorted(found, key=_place))
+
+
+def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
+    """What each instance that is seen there holds, by its id: bytes by device UUID."""
+    found: dict[str, Counter[str]] = {}
+    for each in seen:
+        # A GPU in MIG mode shows what its slices show.
+        for share in each.shares if not each.snapshot.device.sliced else ():
+            if share.instance and share.memory:
+                found.setdefault(share.instance, Counter())[each.snapshot.device.uuid] += share.memory
+    return found
 
 
 def _processes(seen: Snapshot, everything: Iterable[Snapshot]) -> Iterable[Holding]:

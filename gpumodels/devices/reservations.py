@@ -104,6 +104,12 @@ def release(token: str) -> None:
     _rewrite(lambda known: [each for each in known if each.token != token])
 
 
+def sweep() -> None:
+    """Remove what loads of this user left that were killed."""
+    if (place := _place()) is not None and (place / f"gpumodels-{os.getuid()}.reserved").exists():
+        _rewrite(lambda known: known)
+
+
 def _place() -> Path | None:
     """`PLACE`, where it is the system's (or this user's own, in a container) and keeps users from each other's files.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
+from gpumodels.attribution.split import held
 from gpumodels.client import activity
 from gpumodels.errors import GpumodelsError
 from gpumodels.manager import instances
@@ -41,25 +42,18 @@ class Idle:
     held: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        places = {device["uuid"]: device["label"] for device in self.record.devices}
-        held = ", ".join(f"{devices.size(memory)} on {places.get(uuid, uuid)}" for uuid, memory in self.held.items())
-        return f"{self.record.model} ({self.record.id}), {held}"
+        together = devices.size(sum(self.held.values()))
+        return f"{self.record.model} ({self.record.id}, {together} on {self.record.device})"
 
 
 def look(seen: Usage) -> list[Idle]:
     """Every model of this user that is loaded, with what `seen` shows of it, the least recently called first."""
-    held: dict[str, Counter[str]] = {}
-    for each in seen.devices:
-        for share in each.shares if not each.snapshot.device.sliced else ():
-            if share.instance and share.memory:
-                held.setdefault(share.instance, Counter())[each.snapshot.device.uuid] += share.memory
+    found = held(seen.devices)
     records = [record for record in instances.running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = [
-            Idle(record, seconds, held.get(record.id, {}))
-            for record, seconds in zip(records, pool.map(_idle_for, records), strict=True)
-        ]
-    return sorted(found, key=lambda each: -(each.seconds or 0))
+        idle = list(pool.map(_idle_for, records))
+    known = [Idle(record, since, found.get(record.id, {})) for record, since in zip(records, idle, strict=True)]
+    return sorted(known, key=lambda each: -(each.seconds or 0))
 
 
 def plan(known: Iterable[Idle], fits: Callable[[Mapping[str, int]], bool]) -> list[Idle]:

@@ -25,6 +25,7 @@ from gpumodels.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gpumodels.attribution import Usage
     from gpumodels.catalog.spec import ModelSpec
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine
@@ -113,6 +114,7 @@ class Placing:
             directory, lease = self.runtime.create(record, engine.instance_user)
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
         self.beside.append(record)
+        self._evicted = False
         holders.sign(directory)
         record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
         return chosen, Hold(record, directory, lease, engine.attach(record, directory))
@@ -135,17 +137,23 @@ class Placing:
             reservations.reserve(reservations.Reservation.of_this_process(token, uuids, each, self.asked.timeout))
 
     def _evicts(self, need: Need) -> bool:
-        """Whether models have just been told to sleep so that it fits; once a load."""
+        """Whether models have just been told to sleep so that it fits; once an instance."""
         if not self.asked.evict or self._evicted:
             return False
-        chosen = evicting.plan(evicting.look(usage()), lambda back: self._fits(need, back))
+        chosen = evicting.plan(self._others(usage()), lambda back: self._fits(need, back))
         for each in chosen:
-            self.report.notice(f"{each} is put to sleep to make room for {self.spec.name}; its next call wakes it")
+            later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
+            self.report.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
         if chosen:
             evicting.put_to_sleep(chosen)
             self._evicted = True
             self.deadline = time.monotonic() + _EVICTED_WITHIN
         return bool(chosen)
+
+    def _others(self, seen: Usage) -> list[evicting.Idle]:
+        """The models of this user that are not of the same handle."""
+        mine = {record.id for record in self.beside}
+        return [each for each in evicting.look(seen) if each.record.id not in mine]
 
     def _fits(self, need: Need, back: Mapping[str, int]) -> bool:
         try:
@@ -156,7 +164,7 @@ class Placing:
 
     def _refusal(self, full: Full, need: Need) -> DeviceError:
         seen = usage()
-        known = evicting.look(seen)
+        known = self._others(seen)
         helps = evicting.plan(known, lambda back: self._fits(replace(need, insists=False), back))
         return refusal(self.spec.name, full, seen, known, () if self.asked.evict else helps)
 

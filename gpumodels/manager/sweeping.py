@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
+from gpumodels.devices import reservations
 from gpumodels.errors import EngineError
 from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.processes import marked
@@ -53,6 +54,7 @@ def sweep_directories(runtime: RuntimeDirectory) -> list[InstanceDirectory]:
         if directory.path.exists():
             left.append(directory)
     runtime.sweep_shared_memory()
+    reservations.sweep()
     return left
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from gpumodels.devices import Claims, reservations
-from gpumodels.model.nap import memory_held
+from gpumodels.attribution import DeviceUsage, Holders, Look
+from gpumodels.attribution.split import held, split
+from gpumodels.devices import Claims, reservations, snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gpumodels.lease.record import InstanceRecord
 
@@ -27,20 +28,32 @@ def claims(
     are as good as free.
     """
     loading = {token(record): record for record in running if record.state == "loading" and record.devices}
+    taken = _taken(loading.values())
     promised: Counter[str] = Counter()
     for record in loading.values():
-        left = max(0, record.memory - (memory_held(record) or 0)) if record.memory else 0
-        promised.update({device["uuid"]: left // len(record.devices) for device in record.devices})
+        for device in record.devices:
+            here = taken[record.id][device["uuid"]]
+            promised[device["uuid"]] += max(0, record.memory // len(record.devices) - here)
     promised.subtract(back)
     reserved: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for each in reservations.standing():
-        mine = loading.get(each.token)
-        known = 0 if mine is None else mine.memory // len(mine.devices)  # which counts as promised
-        reserved.update({uuid: max(0, each.memory - known) for uuid in each.devices})
-        unknown.update(each.devices if not each.memory else ())
+        for uuid in each.devices:
+            known = 0
+            if (mine := loading.get(each.token)) is not None:  # of which some is promised, or taken already
+                known = max(mine.memory // len(mine.devices), taken[mine.id][uuid])
+            reserved[uuid] += max(0, each.memory - known)
+            unknown[uuid] += not each.memory
     there = tuple(device["uuid"] for record in siblings for device in record.devices)
     return Claims(promised, reserved, unknown, there)
+
+
+def _taken(records: Collection[InstanceRecord]) -> defaultdict[str, Counter[str]]:
+    """What they hold by now, by id and device."""
+    if not records:
+        return defaultdict(Counter)
+    seen, holders = snapshots(), Holders(Look(), records)
+    return defaultdict(Counter, held(DeviceUsage(each, split(each, seen, holders)) for each in seen))
 
 
 def token(record: InstanceRecord) -> str:

@@ -53,7 +53,7 @@ def test_an_idle_model_is_put_to_sleep_for_one_that_evicts(build, folder, load, 
     second = load(folder("second", memory="60 GB"), gpu=0, evict=True, report=notices)
     assert first.asleep
     assert notices.said == [
-        f"first ({first.record.id}), 50.0 GB on GPU 0 is put to sleep to make room for second; its next call wakes it"
+        f"first ({first.record.id}, 50.0 GB on GPU 0) is put to sleep to make room for second; its next call wakes it"
     ]
     second.stop()
     assert first()["device"] == "cuda"

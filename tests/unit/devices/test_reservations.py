@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gpumodels.devices import reservations
-from gpumodels.devices.reservations import Reservation, in_turn, release, reserve, standing
+from gpumodels.devices.reservations import Reservation, in_turn, release, reserve, standing, sweep
 from gpumodels.lease import processes
 
 UID = os.getuid()
@@ -64,6 +64,17 @@ def test_it_ends_with_the_process_that_loads(place, puppet, file):
     assert standing() == []
     reserve(mine("b"))
     assert '"a"' not in file.read_text()  # what is over is not carried on
+
+
+def test_what_a_load_that_was_killed_leaves_is_swept(place, puppet, file):
+    other = puppet()
+    other.do("from pathlib import Path; from gpumodels.devices import reservations as r")
+    other.do(f"r.PLACE = Path({str(place)!r}); r.reserve(r.Reservation.of_this_process('a', ['GPU-1'], 5, 60))")
+    sweep()
+    assert file.exists()
+    other.kill()
+    sweep()
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
