@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from gpumodels.manager.place import runtime_directory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpumodels.attribution import DeviceUsage
     from gpumodels.lease.record import InstanceRecord
 
 _EVERY = 2.0  # seconds between two looks at what models hold
@@ -60,7 +60,7 @@ class Overseer:
                 if not records:
                     self._runs = False
                     return
-            with suppress(GpumodelsError, OSError, KeyError):  # what cannot be seen now is looked at again
+            with suppress(GpumodelsError, OSError):  # what cannot be seen now is looked at again
                 look(records, first_seen)
 
 
@@ -70,33 +70,44 @@ OVERSEER = Overseer()
 def look(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> None:
     """Mark those that have been over their limit for long, and unmark those that are not.
 
-    `first_seen` is kept between looks: since when each that is over was seen so, by time.time().
+    `first_seen` is kept between looks: since when each that is over was seen so, by time.time(). Where the driver does
+    not say what one holds, its mark stays as it is.
     """
-    held = _held()
+    seen = {each.snapshot.device.uuid: each for each in usage.recent().devices}
     for record in records:
-        most, has = record.limit or 0, held.get(record.id)
-        directory = runtime_directory().directory(record.id)
-        if has is None or has <= _OVER * most:
+        held = _held(record, [seen.get(device["uuid"]) for device in record.devices])
+        if held is None:
             first_seen.pop(record.id, None)
-            if has is not None and directory.over_since is not None:
-                directory.unmark_over()
             continue
-        since = first_seen.setdefault(record.id, time.time())
-        if time.time() - since >= _FOR and directory.over_since is None:
-            directory.mark_over(since)
-            text = f"{record.model} holds {devices.size(has)} of GPU memory; its limit is {devices.size(most)}"
-            events.tell(runtime_directory().path, "over", instance=record.id, model=record.model, text=text)
+        with suppress(KeyError):  # it has just ended
+            _judge(record, held, first_seen)
+
+
+def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
+    most, runtime = record.limit or 0, runtime_directory()
+    directory = runtime.directory(record.id)
+    if held <= _OVER * most:
+        first_seen.pop(record.id, None)
+        if directory.over_since is not None:
+            directory.unmark_over()
+        return
+    since = first_seen.setdefault(record.id, time.time())
+    if time.time() - since >= _FOR and directory.over_since is None:
+        directory.mark_over(since)
+        text = f"{record.model} holds {devices.size(held)} of GPU memory; its limit is {devices.size(most)}"
+        events.tell(runtime.path, "over", instance=record.id, model=record.model, text=text)
 
 
 def _limited() -> list[InstanceRecord]:
     return [record for record in instances.held_here() if record.limit is not None and record.devices]
 
 
-def _held() -> Counter[str]:
-    """Bytes of GPU memory by instance, of those of which the driver says it."""
-    found: Counter[str] = Counter()
-    for device in usage.recent().devices:
-        for share in device.shares:
-            if share.instance and share.memory is not None:
-                found[share.instance] += share.memory
-    return found
+def _held(record: InstanceRecord, seen: Sequence[DeviceUsage | None]) -> int | None:
+    """Bytes that the instance holds of those devices; None where the driver does not say."""
+    found: list[int | None] = []
+    for each in seen:
+        if each is None or each.snapshot.processes is None:
+            return None
+        found += [share.memory for share in each.shares if share.instance == record.id]
+    known = [memory for memory in found if memory is not None]
+    return sum(known) if len(known) == len(found) else None

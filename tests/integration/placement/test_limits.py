@@ -121,7 +121,22 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     (event,) = [each for each in events.told(tmp_path / "runtime") if each["event"] == "over"]
     assert event["text"] == "teller holds 12.0 GB of GPU memory; its limit is 10.0 GB"
 
+    lists = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
+    machine.fail(**dict.fromkeys(lists, 3))  # the driver does not say: so nobody knows better
+    time.sleep(0.4)
+    assert instances.running()[0].over_since == seen.over_since
+    machine.fail(**dict.fromkeys(lists, 0))
     machine.description["processes"][0]["memory"] = int(10.9 * GB)
+    machine.write()
+    until(lambda: instances.running()[0].over_since is None)
+
+
+def test_one_that_gives_all_back_is_unmarked(build, teller, load):
+    machine = build(gpu())
+    model = load(teller, gpu=0, memory="10 GB")
+    machine.hold(marked(model.record.id)[-1], 12 * GB)
+    until(lambda: instances.running()[0].over_since)
+    machine.description["processes"].clear()
     machine.write()
     until(lambda: instances.running()[0].over_since is None)
 
