@@ -138,18 +138,20 @@ class Replicas:
             for replica in self.all:
                 replica.calls = set()
         while True:
-            known = [(each, each.stay) for each in self.all]
-            awake = [(each, stay) for each, stay in known if stay.open and stay not in tried]
+            awake = [each for each in self.all if each.stay.open and each.stay not in tried]
             if awake:
-                turn = next(self._turns)
-                least = min(awake, key=lambda one: (len(one[0].calls), (one[0].place - turn) % len(self.all)))
-                if least[0].calls and len(awake) < len(self.all):
+                least = awake[0] if len(awake) == 1 else self._least(awake)
+                if least.calls and len(awake) < len(self.all):
                     self._want_more()
-                return least
-            for each, stay in known:
-                if stay.gone is None and stay.nap is None and stay not in tried:
+                return least, least.stay
+            for each in self.all:
+                if (stay := each.stay).gone is None and stay.nap is None and stay not in tried:
                     return each, stay  # all are about to end: it answers, or the call has not begun
             self._start_one(tried, ticket or Ticket())
+
+    def _least(self, awake: Sequence[Replica]) -> Replica:
+        turn = next(self._turns)
+        return min(awake, key=lambda each: (len(each.calls), (each.place - turn) % len(self.all)))
 
     def _check_not_begun(self, stay: Stay, error: ModelGone, *, answered: bool = False) -> None:
         """Return where the call can be made once more; raise what its caller is told where not."""
