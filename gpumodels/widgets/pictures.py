@@ -60,9 +60,8 @@ def _row(model: Mapping[str, Any]) -> tuple[str, ...]:
     work = model["activity"] or {}
     state = "" if model["state"] == "ready" else f" ({model['state']})"
     state += " (over its memory limit)" if model["over_since"] else ""
-    over = " (over its memory limit)" if model["over_since"] else ""
     return (
-        model["name"] + state + over,
+        model["name"] + state,
         model["notebook"].rpartition("/")[2] or f"process {model['pid']}",
         model["device"],
         _UNKNOWN if model["memory"] is None else size(model["memory"]),

@@ -17,7 +17,6 @@ function figures(model) {
 }
 
 function stateOf(model) {
-  if (model.over_since) return `over its memory limit since ${clock(Date.parse(model.over_since) / 1000)}`;
   const over = model.over_since ? `over its memory limit since ${clock(Date.parse(model.over_since) / 1000)}` : "";
   return [whatItDoes(model), over].filter(Boolean).join(", ");
 }
