@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from gpumodels.lease.record import InstanceRecord
 
+#: A little less than one, so that somebody who asks once a second sees something new each time.
+_SECOND = 0.9
+
 
 class Sampler:
     """Samples when it is asked and never by itself, so it costs nothing where nobody watches.
@@ -27,7 +30,7 @@ class Sampler:
     `running` tells the instances of this user; what it raises is raised. Any thread may ask.
     """
 
-    def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = 1.0) -> None:
+    def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = _SECOND) -> None:
         self._running = running
         self._interval = interval  # seconds
         self._look = Look()
