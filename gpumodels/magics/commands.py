@@ -125,10 +125,10 @@ class ModelMagics(Magics):
         if not asked.silent:
             display(Gpus(usage()))  # type: ignore[no-untyped-call]
 
-    def _dashboard(self, _: Namespace) -> Dashboard:
+    def _dashboard(self, asked: Namespace) -> Dashboard | None:
         from gpumodels.widgets import gpu_dashboard  # noqa: PLC0415
 
-        return gpu_dashboard()
+        return None if asked.silent else gpu_dashboard()
 
     def _instance(self, name: str | None, *, alive: bool) -> str | None:
         """The instance in the variable of that name; else the name itself, which then is a model's."""

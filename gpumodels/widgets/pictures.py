@@ -26,7 +26,7 @@ def dashboard(state: State, mark: str, asleep: Iterable[str]) -> dict[str, str]:
 
     The living widget hides what bears `mark`.
     """
-    moment = time.strftime("as seen on %d %b, %H:%M", time.localtime(state["moment"]))
+    moment = time.strftime("as seen on %d %b, %H:%M; run the cell again to see it live", time.localtime(state["moment"]))
     said = list(asleep) or ([] if state["models"] else ["No model is running."])
     html = picture(state) + _table(state["models"]) + "".join(f"<div>{escape(line)}</div>" for line in said)
     html += f'<div style="{_FAINT}">{moment}</div>'
@@ -41,7 +41,10 @@ def card(state: State, mark: str, instances: Iterable[str], said: str) -> dict[s
 
 
 def _marked(html: str, mark: str) -> str:
-    return f'<div data-gpumodels-still="{escape(mark)}">{html}</div>'
+    """With a style for JupyterLab, which says "model not found" in place of a widget whose kernel has ended."""
+    still = f'[data-gpumodels-still="{escape(mark)}"]'
+    dead = f".jp-OutputArea-child:has(+ .jp-OutputArea-child {still}):not(:has(.gpumodels))"
+    return f'<style>{dead} {{ display: none }}</style><div data-gpumodels-still="{escape(mark)}">{html}</div>'
 
 
 def _table(models: Iterable[Mapping[str, Any]]) -> str:

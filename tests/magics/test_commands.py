@@ -86,7 +86,14 @@ def test_gpus_says_why_there_is_none_or_lists_them(shell, capsys):
     assert "GPU" in capsys.readouterr().out
 
 
+def test_the_dashboard_is_text_in_a_terminal(shell, capsys):
+    shell.run_cell(f"{ECHO};\n%gpu_dashboard").raise_error()
+    shown = capsys.readouterr().out
+    assert "GPU" in shown
+    assert "echo" in shown
+
+
 def test_a_semicolon_silences(shell, capsys):
     shell.run_cell(f"{ECHO};").raise_error()
-    shell.run_cell("%models ;\n%gpus ;\n%stop_model ;").raise_error()
+    shell.run_cell("%models ;\n%gpus ;\n%gpu_dashboard ;\n%stop_model ;").raise_error()
     assert capsys.readouterr().out == ""
