@@ -120,7 +120,7 @@ class Model:
     @property
     def mine(self) -> bool:
         """Whether this very process loaded it, and not one that this is a fork of."""
-        return self._replicas.mine
+        return self._replicas.revival.mine
 
     @told
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
@@ -209,7 +209,7 @@ class Model:
 
     def let_go(self) -> None:
         """Remove what is left of a model that died or was stopped elsewhere; a living one is not touched."""
-        self._replicas.let_go()
+        self._replicas.revival.let_go()
 
     @told
     def sleep(self) -> Nap | None:
@@ -227,11 +227,11 @@ class Model:
 
         Whoever calls meanwhile waits for this one start. `report`: where to show it, by default where calls do.
         """
-        self._replicas.wake(Ticket(), report)
+        self._replicas.revival.wake(Ticket(), report)
 
     def continue_on(self, replica: Replica, stay: Stay) -> None:
         """Have what was loaded again in the place of `replica`; raises ModelStopped where it was stopped meanwhile."""
-        self._replicas.continue_on(replica, stay)
+        self._replicas.revival.continue_on(replica, stay)
         self._describe()
 
     def logs(self, lines: int = 40) -> str:
