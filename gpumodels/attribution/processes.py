@@ -26,6 +26,8 @@ _NAMESPACE = Path("/proc/self/ns/pid")
 
 #: A container's id, as every engine writes it somewhere into the path of its cgroup (v1 and v2, cgroupfs and systemd).
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
+#: Within it that user names cgroups as they like.
+_SOMEBODY_S = re.compile(r"/user-(\d+)\.slice/")
 _NOTEBOOK = "JPY_SESSION_NAME"
 _PIECE = 1 << 16  # bytes
 
@@ -127,8 +129,9 @@ def _stat(pid: int) -> tuple[int, int]:
 
 
 def _facts(pid: int) -> Facts:
-    containers = containers_of(_text(pid, "cgroup"))
-    if _user(pid) != os.getuid():
+    user = os.getuid()
+    containers = containers_of(_text(pid, "cgroup"), user)
+    if _user(pid) != user:
         return Facts(own=False, containers=containers)
     settings = dict(each.partition("=")[::2] for each in _text(pid, "environ").split("\0"))
     command = _text(pid, "cmdline").split("\0")[:-1]
@@ -143,9 +146,10 @@ def _facts(pid: int) -> Facts:
     )
 
 
-def containers_of(cgroup: str) -> frozenset[str]:
-    """The containers that `/proc/PID/cgroup` names."""
-    return frozenset(_CONTAINER.findall(cgroup))
+def containers_of(cgroup: str, user: int) -> frozenset[str]:
+    """The containers that `/proc/PID/cgroup` names, but for what lies within the slice of another than `user`."""
+    told = (line for line in cgroup.splitlines() if not set(_SOMEBODY_S.findall(line)) - {str(user)})
+    return frozenset(found for line in told for found in _CONTAINER.findall(line))
 
 
 def _user(pid: int) -> int:

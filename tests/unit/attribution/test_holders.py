@@ -125,7 +125,12 @@ def test_a_program_is_called_by_its_script_and_nothing_that_may_be_secret(words,
 )
 def test_a_container_is_known_by_its_cgroup_whatever_the_version_and_the_driver(cgroup):
     wanted = "0123456789abcdef" * 4
-    assert wanted in processes.containers_of(cgroup.format(id=wanted))
+    assert wanted in processes.containers_of(cgroup.format(id=wanted), user=1000)
+
+
+def test_another_user_cannot_feign_a_container_with_a_cgroup_of_its_name():
+    feigned = "0::/user.slice/user-1001.slice/user@1001.service/docker-" + "ab" * 32 + ".scope\n"
+    assert processes.containers_of(feigned, user=1000) == frozenset()
 
 
 @pytest.mark.root
