@@ -73,7 +73,7 @@ def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) 
 
 
 def _place(model: Model) -> str:
-    several = f"{len(model.replicas)} times " if len(model.replicas) > 1 else ""
+    several = f"as {len(model.replicas)} replicas " if len(model.replicas) > 1 else ""
     if not model.record.devices:
         return f"{several}on CPU, {model.record.engine} engine,"
     held = sum(memory_held(each.record) or 0 for each in model.replicas)
