@@ -26,7 +26,8 @@ def dashboard(state: State, mark: str, asleep: Iterable[str]) -> dict[str, str]:
 
     The living widget hides what bears `mark`.
     """
-    moment = time.strftime("as seen on %d %b, %H:%M; run the cell again to see it live", time.localtime(state["moment"]))
+    seen = time.localtime(state["moment"])
+    moment = time.strftime("as seen on %d %b, %H:%M; run the cell again to see it live", seen)
     said = list(asleep) or ([] if state["models"] else ["No model is running."])
     html = picture(state) + _table(state["models"]) + "".join(f"<div>{escape(line)}</div>" for line in said)
     html += f'<div style="{_FAINT}">{moment}</div>'

@@ -29,7 +29,8 @@ class Line {
 /** Who a share's memory belongs to, for the legend: name and notebook. */
 function holder(share) {
   const notebook = filename(share.notebook);
-  return notebook && notebook !== share.name ? `${share.name} · ${notebook}` : share.name;
+  const said = notebook && notebook !== share.name ? `${share.name} · ${notebook}` : share.name;
+  return share.over_limit ? `${said} · over its memory limit` : said;
 }
 
 class Part {
@@ -88,7 +89,7 @@ class DeviceRow {
     this.bar.setAttribute("aria-label", `${size(used)} of ${size(total)} in use: ${names || "nothing"}`);
     this.parts.update(shares, total);
     this.names.update(shares);
-    const past = history.get(device.uuid) ?? [];
+    const past = history.get(known(device)) ?? [];
     for (const [what, line] of Object.entries(this.lines)) line.update(past.map(each => each[what]));
   }
 }

@@ -48,6 +48,11 @@ function filename(path) {
   return path.split("/").pop();
 }
 
+/** A device's name among the others: one that fell off the bus may not say its UUID. */
+function known(device) {
+  return device.uuid || device.label;
+}
+
 /** Whose a model or a share is: the notebook's file name, or the process. */
 function owner(model) {
   return filename(model.notebook) || `process ${model.pid}`;

@@ -114,7 +114,7 @@ class DashboardView extends View {
     super(model, element);
     const devices = make("div");
     this.none = make("p", { class: "gpumodels-none" });
-    this.devices = new Keyed(devices, device => device.uuid, device => new DeviceRow(device));
+    this.devices = new Keyed(devices, known, device => new DeviceRow(device));
     this.models = new Models(this, "Models");
     this.form = new Loading(this, model.get("catalog"), model.get("engines"));
     this.foot = make("p", { class: "gpumodels-foot" });

@@ -49,13 +49,13 @@ class Watch {
 
   remember() {
     for (const device of this.state.devices) {
-      const past = this.history.get(device.uuid) ?? [];
+      const past = this.history.get(known(device)) ?? [];
       past.push({
         moment: this.state.moment,
         utilisation: device.utilisation,
         memory: device.memory_total ? (100 * device.memory_used) / device.memory_total : null
       });
-      this.history.set(device.uuid, past.slice(-REMEMBERED));
+      this.history.set(known(device), past.slice(-REMEMBERED));
     }
   }
 }
