@@ -1,7 +1,7 @@
 """Events of a runtime directory, for whoever shows what happens: `.events`, one JSON object a line, newest last.
 
-Each has `at` (seconds since the epoch), `event` ("asleep", "awake"), `instance`, `model` and `text`, and what else
-there is to say of it.
+Each has `at` (seconds since the epoch), `event` ("asleep", "awake", "over" its limit), `instance`, `model` and `text`,
+and what else there is to say of it.
 """
 
 from __future__ import annotations

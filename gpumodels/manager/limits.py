@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gpumodels.manager.asked import Asked
     from gpumodels.manager.reporting import Report
 
+#: Whoever asks for fewer bytes has forgotten the unit.
+_LEAST = 1 << 20
+
 
 def limit(model: object, given: object) -> int | None:
     """The bytes of `memory`; None where not given. Raises LoadRefused."""
@@ -26,9 +29,10 @@ def limit(model: object, given: object) -> int | None:
         most = size(given)
     except ValueError:
         most = 0
-    if not most:
+    if most < _LEAST:
         raise LoadRefused(
-            f"{model}: memory must be a size such as '4GiB', '500MB' or a number of bytes, not {given!r:.80}."
+            f"{model}: memory must be a size such as '4GiB' or '500MB', or a number of bytes, 1 MiB at least, "
+            f"not {given!r:.80}."
         )
     return most
 

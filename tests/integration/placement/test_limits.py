@@ -49,10 +49,10 @@ def until(true):
     return found
 
 
-@pytest.mark.parametrize("memory", ["much", "0", -5, True, 1.5])
+@pytest.mark.parametrize("memory", ["much", "4", -5, True, 1.5])
 def test_what_is_no_size_is_refused_before_anything_begins(build, teller, load, memory):
     build(gpu())
-    with pytest.raises(LoadRefused, match="memory must be a size such as '4GiB', '500MB' or a number of bytes, not "):
+    with pytest.raises(LoadRefused, match="memory must be a size such as '4GiB' or '500MB', or .*, not "):
         load(teller, memory=memory)
     assert instances.running() == []
 
