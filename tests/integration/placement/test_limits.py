@@ -52,7 +52,7 @@ def until(true):
 @pytest.mark.parametrize("memory", ["much", "4", -5, True, 1.5])
 def test_what_is_no_size_is_refused_before_anything_begins(build, teller, load, memory):
     build(gpu())
-    with pytest.raises(LoadRefused, match="memory must be a size such as '4GiB' or '500MB', or .*, not "):
+    with pytest.raises(LoadRefused, match=r"memory must be a size such as '4GiB' or '500MB', or .*, not "):
         load(teller, memory=memory)
     assert instances.running() == []
 
