@@ -75,13 +75,13 @@ class Look:
     def process(self, pid: int) -> Process | None:
         """The process of that id; None where there is none any more."""
         if pid not in self._seen:
-            self._seen[pid] = self._read(pid)
+            self._seen[pid] = self._read(pid) if pid > 0 else None
         return self._seen[pid]
 
     def lineage(self, pid: int) -> Iterator[Process]:
         """The process and those it descends from, the nearest first."""
         passed: set[int] = set()
-        while pid > 0 and pid not in passed and (process := self.process(pid)) is not None:
+        while pid not in passed and (process := self.process(pid)) is not None:
             yield process
             passed.add(pid)  # ids that are reused while we look could lead in a circle
             pid = process.parent

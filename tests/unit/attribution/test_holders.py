@@ -152,6 +152,7 @@ def test_a_process_that_has_gone_is_nobody(process, holder):
     gone.wait()
     assert holder(gone.pid) is None
     assert holder(2**40) is None
+    assert holder(0) is None  # as some drivers call what they do not want to name
 
 
 def test_a_zombie_is_still_this_user_s(process, holder):
