@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from tests.fakes.nvml import GB, gpu, machine
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -38,38 +41,66 @@ def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
     assert not list(runtime.glob("*-*"))
 
 
+@pytest.fixture
+def executed(tmp_path, monkeypatch):
+    """Execute a notebook that is shipped, see that it leaves nothing, and give it."""
+
+    def execute(name: str, engine: str) -> nbformat.NotebookNode:
+        runtime = tmp_path / "runtime"
+        monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime))
+        monkeypatch.setenv("ENGINE", engine)
+        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        NotebookClient(
+            notebook,
+            timeout=600,
+            kernel_name="python3",
+            resources={"metadata": {"path": NOTEBOOKS}},
+            extra_arguments=["--log-level=ERROR"],
+        ).execute()
+        assert not list(runtime.glob("*-*"))
+        return notebook
+
+    return execute
+
+
+def said(notebook: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ["process", "docker"])
-def test_every_way_to_call_is_shown_and_leaves_nothing(tmp_path, monkeypatch, engine):
-    runtime = tmp_path / "runtime"
-    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime))
-    monkeypatch.setenv("ENGINE", engine)
-    notebook = nbformat.read(NOTEBOOKS / "02-calling.ipynb", as_version=4)
-    NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        resources={"metadata": {"path": NOTEBOOKS}},
-        extra_arguments=["--log-level=ERROR"],
-    ).execute()
-    outputs = {
-        cell.source: "".join(
-            output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs
-        )
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    }
-    said = "\n".join(outputs.values())
-    assert "29 strips" in said
-    assert "2 16 shades" in said
-    assert "one word after another" in said
-    assert "which has no 'shade'" in said
-    assert "typist gave no answer within 0.5 s" in said
-    assert f"'engine': '{engine}'" in said
+def test_every_way_to_call_is_shown_and_leaves_nothing(executed, engine):
+    notebook = executed("02-calling.ipynb", engine)
+    text = said(notebook)
+    assert "29 strips" in text
+    assert "2 16 shades" in text
+    assert "one word after another" in text
+    assert "which has no 'shade'" in text
+    assert "typist gave no answer within 0.5 s" in text
+    assert f"'engine': '{engine}'" in text
     assert "image/png" in [mime for cell in notebook.cells for mime in mimes(cell)], "the picture is drawn"
     failed = [output for cell in notebook.cells for output in cell.get("outputs", ()) if output.output_type == "error"]
     assert [error.ename for error in failed] == ["ModelCallError"]
-    assert not list(runtime.glob("*-*"))
+
+
+@pytest.mark.timeout(900)
+def test_who_holds_the_gpu_is_shown_and_leaves_nothing(executed, tmp_path, monkeypatch):
+    """On a machine with two GPUs that do not exist."""
+    gpus = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB), gpu("NVIDIA A100", 40 * GB, used=3 * GB))
+    for name, value in gpus.environment().items():
+        monkeypatch.setenv(name, value)
+    notebook = executed("03-gpus.ipynb", "process")
+    text = said(notebook)
+    assert "2 devices" in text
+    assert "unaccounted" in text
+    assert "echo ready as 2 replicas on GPU 0, GPU 1" in text
+    assert "4950 from echo" in text
+    shown = [mime for cell in notebook.cells for mime in mimes(cell)]
+    assert shown.count("application/vnd.jupyter.widget-view+json") == 2, "the dashboard and the card"
+    for cell in notebook.cells:
+        for picture in re.findall(r"\]\((pictures/[^)]+)\)", cell.source):
+            assert (NOTEBOOKS / picture).exists()
 
 
 def test_a_notebook_that_fails_is_told_in_one_line_and_saved(tmp_path):
