@@ -17,7 +17,6 @@ import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,9 +88,11 @@ def standing() -> list[Reservation]:
     place = _place()
     if place is None:
         return []
-    with os.scandir(place) as entries:
-        named = ((entry.path, found) for entry in entries if (found := _NAME.fullmatch(entry.name)))
-        return [each for path, found in islice(named, _MOST_FILES) for each in _said(path, int(found[1]))]
+    try:
+        named = [(each, found) for each in os.listdir(place) if (found := _NAME.fullmatch(each))]  # noqa: PTH208
+    except OSError:  # which is no reason to refuse a load
+        return []
+    return [each for name, found in named[:_MOST_FILES] for each in _said(place / name, int(found[1]))]
 
 
 def reserve(reservation: Reservation) -> None:
@@ -124,7 +125,7 @@ def _place() -> Path | None:
     return PLACE if ours and shared else None
 
 
-def _said(path: str, uid: int) -> list[Reservation]:
+def _said(path: Path, uid: int) -> list[Reservation]:
     """What a user says in his file; nothing where it is not his, not plainly a small file, or not to be understood."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
@@ -159,7 +160,7 @@ def _rewrite(change: Callable[[list[Reservation]], list[Reservation]]) -> None:
     with suppress(OSError, RuntimeDirectoryError):
         make_private(private)
         with flocked_briefly(private, _PATIENCE):
-            left = change(_said(str(file), uid))
+            left = change(_said(file, uid))
             if left:
                 _replace(file, msgspec.json.encode(left))
             else:
