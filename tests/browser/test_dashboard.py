@@ -54,7 +54,8 @@ def converted(lab, name: str) -> str:
 
 def test_a_dashboard_in_jupyterlab(opened, lab, page):
     calls = "for _ in range(3): echo('hello', sleep=0.02)"
-    notebook, dashboard = opened("lab/tree", "signs.ipynb", LOAD, "%gpu_dashboard", calls, WAIT, "echo('again')")
+    again = "print(echo('again'))\necho"
+    notebook, dashboard = opened("lab/tree", "signs.ipynb", LOAD, "%gpu_dashboard", calls, WAIT, again)
     notebook.run(0)
     hold(lab, 12 * GB)
     notebook.run(1)
@@ -63,7 +64,7 @@ def test_a_dashboard_in_jupyterlab(opened, lab, page):
     it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page)
     it_asks_nothing_while_it_is_hidden(dashboard, page)
     it_goes_on_while_a_cell_runs(notebook, dashboard, lab)
-    it_puts_to_sleep_wakes_and_restarts(dashboard)
+    it_puts_to_sleep_wakes_and_restarts(dashboard, page.locator(".gpumodels-card"))
     it_outlives_its_kernel(notebook, dashboard, page)
     saved = converted(lab, "signs.ipynb")
     assert "echo · signs.ipynb" in saved
@@ -105,17 +106,19 @@ def it_goes_on_while_a_cell_runs(notebook, dashboard, lab):
     expect(dashboard.bar).to_have_attribute("aria-label", "0.0 GB of 80.0 GB in use: nothing")
     (lab.root / "go").touch()
     expect(said).to_contain_text("%load_model echo --gpu none --engine process: echo ready on CPU")
-    expect(notebook.run(4)).to_contain_text("again")
+    expect(notebook.run(4).first).to_contain_text("again")
 
 
-def it_puts_to_sleep_wakes_and_restarts(dashboard):
+def it_puts_to_sleep_wakes_and_restarts(dashboard, card):
     row = dashboard.row("echo")
     expect(row).to_contain_text("CPU")
     dashboard.button("Sleep echo").click()
     expect(dashboard.region).to_contain_text("echo is asleep since")
+    expect(card).to_contain_text("echo is asleep since")
     dashboard.button("Wake echo").click()
     expect(row).to_contain_text("CPU")
     expect(dashboard.region).to_contain_text("echo is awake")
+    expect(card).to_contain_text("signs.ipynb")
     dashboard.button("Restart echo").click()
     expect(dashboard.region).to_contain_text("echo was restarted, in")
     expect(row).to_contain_text("CPU")
