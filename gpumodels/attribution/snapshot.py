@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class DeviceUsage:
-    """A device's readings, and its memory by holder."""
+    """A device's readings, and its memory by holder. A GPU in MIG mode holds what its slices hold, which follow it."""
 
     snapshot: Snapshot
     #: Largest first, then those of unknown size, then "others", then "unaccounted". Together they are the memory in

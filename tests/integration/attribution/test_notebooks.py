@@ -32,6 +32,8 @@ def test_a_notebook_its_children_and_its_models_are_told_apart(tmp_path, runtime
         (shown,) = kernel.ok("%gpus").shown
         assert "5.0 GB  train.ipynb" in shown
         assert "4.0 GB  echo · train.ipynb" in shown
+        seen = "from gpumodels.magics.gpus import Gpus; Gpus(__import__('gpumodels').usage())._repr_html_()"
+        assert "train.ipynb 5.0 GB, echo · train.ipynb 4.0 GB, unaccounted 1.0 GB" in kernel.ok(seen).result
         kernel.ok("child.kill(); child.wait()\n%stop_model")
         (notebook, _) = gpumodels.usage().devices[0].shares
         assert (notebook.memory, notebook.pids) == (2 * GB, (own,))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from itertools import count
 
@@ -149,6 +151,31 @@ def test_many_who_watch_share_one_sampling(build):
     assert len(asked) == 1
     assert sampler.now().moment >= sampler.recent().moment
     assert len(asked) == 2
+
+
+def test_a_forked_child_looks_for_itself_even_if_a_thread_was_looking(build):
+    code = """
+import os, threading
+from gpumodels.attribution import Sampler
+inside, leave = threading.Event(), threading.Event()
+def running():
+    if os.getpid() == parent:
+        inside.set(); leave.wait()
+    return []
+parent, sampler = os.getpid(), Sampler(running)
+thread = threading.Thread(target=sampler.now)
+thread.start()
+inside.wait()
+child = os.fork()
+if not child:
+    os._exit(len(sampler.recent().devices))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+leave.set()
+thread.join()
+"""
+    environment = {**os.environ, **build(gpu(), gpu()).environment()}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60)
+    assert said.strip() == "2"
 
 
 def test_a_machine_that_changes_while_it_is_looked_at_crashes_nobody(build, usage):
