@@ -17,9 +17,13 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.fakes.nvml import GB, gpu, library, machine
 from tests.integration.docker.users import UID, switch
+
+if TYPE_CHECKING:
+    from gpumodels import Model
 
 ROOT = Path(__file__).parents[1]
 GPUS, MEMORY, NEED = 8, 80, 15
@@ -84,8 +88,11 @@ def crowd(place: Path, loads: int) -> None:
     for _ in range(loads):
         if not os.fork():
             os.close(keep)
-            os.write(say, f"{load(place)}\n".encode())
+            model, line = load(place)
+            os.write(say, f"{line}\n".encode())
             os.read(end, 1)
+            if model is not None:
+                model.stop()
             sys.exit()
     os.close(say)
     with os.fdopen(said) as lines:
@@ -97,8 +104,8 @@ def crowd(place: Path, loads: int) -> None:
         os.wait()
 
 
-def load(place: Path) -> str:
-    """One load: its GPU and how many seconds it took, or why it was refused."""
+def load(place: Path) -> tuple[Model | None, str]:
+    """One load, and its GPU with how many seconds it took, or why it was refused."""
     import gpumodels  # noqa: PLC0415
     from gpumodels.devices import reservations  # noqa: PLC0415
 
@@ -109,9 +116,9 @@ def load(place: Path) -> str:
     try:
         model = gpumodels.load(place / "taker", engine="fake")
     except gpumodels.GpumodelsError as error:
-        return "refused: " + " ".join(str(error).split())
+        return None, "refused: " + " ".join(str(error).split())
     model(1)
-    return f"{model.record.device}, {time.monotonic() - began:.1f}"
+    return model, f"{model.record.device}, {time.monotonic() - began:.1f}"
 
 
 def main(loads: int) -> None:

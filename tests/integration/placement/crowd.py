@@ -15,7 +15,6 @@ from pathlib import Path
 from gpumodels import catalog, engines
 from gpumodels.devices import devices, reservations
 from gpumodels.errors import DeviceError
-from gpumodels.lease import held
 from gpumodels.manager.asked import Asked
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.placing import Placing
@@ -25,10 +24,10 @@ def place(spec, number):
     asked = Asked(spec.folder, engine="fake")
     placing = Placing(asked, spec, f"mark {number}", runtime_directory())
     try:
-        chosen, _hold = placing.place(engines.engine("fake"))
+        chosen, hold = placing.place(engines.engine("fake"))
     except DeviceError as error:
-        return placing, str(error)
-    return placing, str(chosen[0].index)
+        return placing, None, str(error)
+    return placing, hold, str(chosen[0].index)
 
 
 def main(shared, folder, count):
@@ -44,11 +43,12 @@ def main(shared, folder, count):
             os.write(write, b"\n")
             while not Path(shared, "go").exists():
                 time.sleep(0.001)
-            placing, found = place(spec, number)
+            placing, hold, found = place(spec, number)
             os.write(write, found.encode() + b"\n")
             os.read(done_read, 1)
             placing.close()
-            held.release_all()
+            if hold is not None:
+                hold.end()
             os._exit(0)
         children.append(child)
     os.close(write)
