@@ -77,10 +77,13 @@ def it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, pa
     expect(row).not_to_contain_text(" ms")
     notebook.run(2)
     expect(row).to_contain_text(" ms")
+    button = dashboard.button("Sleep echo")
+    button.focus()
     page.wait_for_timeout(500)
     idle_since = last_activity(lab)
     assert dashboard.looks(4) >= 2
     assert last_activity(lab) == idle_since
+    expect(button).to_be_focused()
 
 
 def it_asks_nothing_while_it_is_hidden(dashboard, page):

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from gpumodels.attribution.colours import PALETTE
 
-_PARTS = ("text", "source", "watch", "devices", "models", "loading", "views")
+_PARTS = ("text", "source", "watch", "devices", "row", "models", "loading", "views")
 
 
 def _read(name: str) -> str:

@@ -8,8 +8,17 @@ const SHORTEST = 60; // looks over which a line is drawn, until there are more
 class Line {
   constructor(label, look) {
     this.label = label;
-    this.svg = make("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img" });
-    this.element = make("figure", { class: `gpumodels-line ${look}` }, this.svg, make("figcaption", { "aria-hidden": "true" }, label.toLowerCase()));
+    this.svg = make('svg', {
+      viewBox: `0 0 ${WIDE} ${HIGH}`,
+      preserveAspectRatio: 'none',
+      role: 'img'
+    });
+    this.element = make(
+      'figure',
+      { class: `gpumodels-line ${look}` },
+      this.svg,
+      make('figcaption', { 'aria-hidden': 'true' }, label.toLowerCase())
+    );
   }
 
   update(values) {
@@ -18,11 +27,21 @@ class Line {
     const runs = [[]];
     values.forEach((value, index) => {
       if (value === null) runs.push([]);
-      else runs.at(-1).push(`${(from + index * step).toFixed(1)},${(HIGH - 1 - (value / 100) * (HIGH - 2)).toFixed(1)}`);
+      else
+        runs
+          .at(-1)
+          .push(
+            `${(from + index * step).toFixed(1)},${(HIGH - 1 - (value / 100) * (HIGH - 2)).toFixed(1)}`
+          );
     });
-    this.svg.replaceChildren(...runs.filter(run => run.length).map(run => make("polyline", { points: run.join(" ") })));
+    this.svg.replaceChildren(
+      ...runs.filter(run => run.length).map(run => make('polyline', { points: run.join(' ') }))
+    );
     const last = values.at(-1) ?? null;
-    this.svg.setAttribute("aria-label", `${this.label}, last minutes; now ${last === null ? "not available" : `${number(last)} %`}`);
+    this.svg.setAttribute(
+      'aria-label',
+      `${this.label}, last minutes; now ${last === null ? 'not available' : `${number(last)} %`}`
+    );
   }
 }
 
@@ -35,7 +54,7 @@ function holder(share) {
 
 class Part {
   constructor() {
-    this.element = make("span");
+    this.element = make('span');
   }
 
   update(share, total) {
@@ -49,9 +68,9 @@ class Part {
 
 class Legend {
   constructor() {
-    this.swatch = make("i", { "aria-hidden": "true" });
-    this.text = make("span");
-    this.element = make("li", {}, this.swatch, this.text);
+    this.swatch = make('i', { 'aria-hidden': 'true' });
+    this.text = make('span');
+    this.element = make('li', {}, this.swatch, this.text);
   }
 
   update(share) {
@@ -65,19 +84,37 @@ class Legend {
 class DeviceRow {
   constructor(device) {
     const key = share => `${share.kind} ${share.instance || share.kernel_id || share.name}`;
-    this.title = make("b");
-    this.facts = make("span", { class: "gpumodels-facts" });
-    this.bar = make("div", { class: "gpumodels-bar", role: "img" });
-    this.legend = make("ul", { class: "gpumodels-legend", "aria-label": `Memory of ${device.label} by holder` });
+    this.title = make('b');
+    this.facts = make('span', { class: 'gpumodels-facts' });
+    this.bar = make('div', { class: 'gpumodels-bar', role: 'img' });
+    this.legend = make('ul', {
+      class: 'gpumodels-legend',
+      'aria-label': `Memory of ${device.label} by holder`
+    });
     this.parts = new Keyed(this.bar, key, () => new Part());
     this.names = new Keyed(this.legend, key, () => new Legend());
-    this.lines = { utilisation: new Line("Utilisation", "gpumodels-busy"), memory: new Line("Memory", "gpumodels-full") };
-    const lines = make("div", { class: "gpumodels-lines" }, ...Object.values(this.lines).map(line => line.element));
+    this.lines = {
+      utilisation: new Line('Utilisation', 'gpumodels-busy'),
+      memory: new Line('Memory', 'gpumodels-full')
+    };
+    const lines = make(
+      'div',
+      { class: 'gpumodels-lines' },
+      ...Object.values(this.lines).map(line => line.element)
+    );
     this.element = make(
-      "section",
-      { class: `gpumodels-device${device.parent ? " gpumodels-slice" : ""}`, "aria-label": device.label },
-      make("div", { class: "gpumodels-head", title: device.uuid }, this.title, this.facts),
-      make("div", { class: "gpumodels-body" }, make("div", { class: "gpumodels-memory" }, this.bar, this.legend), lines)
+      'section',
+      {
+        class: `gpumodels-device${device.parent ? ' gpumodels-slice' : ''}`,
+        'aria-label': device.label
+      },
+      make('div', { class: 'gpumodels-head', title: device.uuid }, this.title, this.facts),
+      make(
+        'div',
+        { class: 'gpumodels-body' },
+        make('div', { class: 'gpumodels-memory' }, this.bar, this.legend),
+        lines
+      )
     );
   }
 
@@ -85,12 +122,16 @@ class DeviceRow {
     const { memory_total: total, memory_used: used, shares } = device;
     say(this.title, `${device.label} ${device.name}`);
     say(this.facts, facts(device));
-    const names = shares.map(share => `${holder(share)} ${size(share.memory)}`).join(", ");
-    this.bar.setAttribute("aria-label", `${size(used)} of ${size(total)} in use: ${names || "nothing"}`);
+    const names = shares.map(share => `${holder(share)} ${size(share.memory)}`).join(', ');
+    this.bar.setAttribute(
+      'aria-label',
+      `${size(used)} of ${size(total)} in use: ${names || 'nothing'}`
+    );
     this.parts.update(shares, total);
     this.names.update(shares);
     const past = history.get(known(device)) ?? [];
-    for (const [what, line] of Object.entries(this.lines)) line.update(past.map(each => each[what]));
+    for (const [what, line] of Object.entries(this.lines))
+      line.update(past.map(each => each[what]));
   }
 }
 
@@ -98,14 +139,18 @@ class DeviceRow {
 function facts(device) {
   if (device.trouble) return device.trouble;
   const { utilisation, temperature, power, power_limit: limit } = device;
-  const watts = power === null ? null : `${number(power)}${limit ? ` / ${number(limit)}` : ""} W`;
+  const watts = power === null ? null : `${number(power)}${limit ? ` / ${number(limit)}` : ''} W`;
   return [
     `${size(device.memory_used)} / ${size(device.memory_total)}`,
     utilisation === null ? null : `${number(utilisation)} % busy`,
     temperature === null ? null : `${number(temperature)} °C`,
     watts,
-    device.allowed ? (device.sliced ? "MIG mode: use a slice" : null) : "not allowed by your administrator"
+    device.allowed
+      ? device.sliced
+        ? 'MIG mode: use a slice'
+        : null
+      : 'not allowed by your administrator'
   ]
     .filter(Boolean)
-    .join(" · ");
+    .join(' · ');
 }

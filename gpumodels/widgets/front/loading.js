@@ -2,7 +2,7 @@
 
 class Choice {
   constructor() {
-    this.element = make("option");
+    this.element = make('option');
   }
 
   update({ value, text, disabled = false }) {
@@ -15,18 +15,33 @@ class Choice {
 class Loading {
   constructor(view, catalog, engines) {
     this.view = view;
-    this.model = make("select", {}, ...catalog.map(({ name, summary }) => make("option", { value: name, title: summary }, name)));
-    this.gpu = make("select");
-    this.engine = make("select", {}, ...engines.map(name => make("option", { value: name }, name)));
-    this.line = make("code", { "aria-label": "The line that is run" });
-    this.button = make("button", { type: "submit" }, "Load");
-    this.note = make("p", { class: "gpumodels-note", role: "status" });
-    this.choices = new Keyed(this.gpu, each => each.value, () => new Choice());
+    this.model = make(
+      'select',
+      {},
+      ...catalog.map(({ name, summary }) => make('option', { value: name, title: summary }, name))
+    );
+    this.gpu = make('select');
+    this.engine = make('select', {}, ...engines.map(name => make('option', { value: name }, name)));
+    this.line = make('code', { 'aria-label': 'The line that is run' });
+    this.button = make('button', { type: 'submit' }, 'Load');
+    this.note = make('p', { class: 'gpumodels-note', role: 'status' });
+    this.choices = new Keyed(
+      this.gpu,
+      each => each.value,
+      () => new Choice()
+    );
     const fields = { Model: this.model, GPU: this.gpu, Engine: this.engine };
-    const labelled = Object.entries(fields).map(([text, field]) => make("label", {}, text, " ", field));
+    const labelled = Object.entries(fields).map(([text, field]) =>
+      make('label', {}, text, ' ', field)
+    );
     this.element = make(
-      "form",
-      { class: "gpumodels-load", "aria-label": "Load a model", onchange: () => this.preview(), onsubmit: event => this.load(event) },
+      'form',
+      {
+        class: 'gpumodels-load',
+        'aria-label': 'Load a model',
+        onchange: () => this.preview(),
+        onsubmit: event => this.load(event)
+      },
       ...labelled,
       this.button,
       this.line,
@@ -35,12 +50,15 @@ class Loading {
   }
 
   update(devices) {
-    const free = ({ memory_free: bytes }) => (bytes === null ? "" : ` – ${size(bytes)} free`);
+    const free = ({ memory_free: bytes }) => (bytes === null ? '' : ` – ${size(bytes)} free`);
     const usable = devices.filter(device => !device.sliced && device.allowed && !device.trouble);
     this.choices.update([
-      { value: "auto", text: "auto" },
-      ...usable.map(device => ({ value: device.parent ? device.uuid : String(device.index), text: device.label + free(device) })),
-      { value: "none", text: "none (CPU)" }
+      { value: 'auto', text: 'auto' },
+      ...usable.map(device => ({
+        value: device.parent ? device.uuid : String(device.index),
+        text: device.label + free(device)
+      })),
+      { value: 'none', text: 'none (CPU)' }
     ]);
     const why = this.view.mayAskKernel();
     this.button.disabled = Boolean(why) || this.busy === true || !this.model.value;
@@ -49,9 +67,11 @@ class Loading {
   }
 
   preview() {
-    const word = /^[\w./-]+$/.test(this.model.value) ? this.model.value : `'${this.model.value.replaceAll("'", `'"'"'`)}'`;
-    const gpu = this.gpu.value === "auto" ? "" : ` --gpu ${this.gpu.value}`;
-    const engine = this.engine.value === "auto" ? "" : ` --engine ${this.engine.value}`;
+    const word = /^[\w./-]+$/.test(this.model.value)
+      ? this.model.value
+      : `'${this.model.value.replaceAll("'", `'"'"'`)}'`;
+    const gpu = this.gpu.value === 'auto' ? '' : ` --gpu ${this.gpu.value}`;
+    const engine = this.engine.value === 'auto' ? '' : ` --engine ${this.engine.value}`;
     say(this.line, `%load_model ${word}${gpu}${engine}`);
   }
 
@@ -61,7 +81,7 @@ class Loading {
     this.busy = this.button.disabled = true;
     this.tell(`running ${line}`);
     try {
-      this.tell(`${line}: ${await this.view.askKernel("load", { line }, text => this.tell(text))}`);
+      this.tell(`${line}: ${await this.view.askKernel('load', { line }, text => this.tell(text))}`);
     } catch (error) {
       this.tell(`${line}: ${error.message}`, true);
     }
@@ -70,6 +90,6 @@ class Loading {
 
   tell(text, wrong = false) {
     say(this.note, text);
-    this.note.classList.toggle("gpumodels-wrong", wrong);
+    this.note.classList.toggle('gpumodels-wrong', wrong);
   }
 }

@@ -1,12 +1,16 @@
 // Small makers: elements, and values as text. null stands for "not available".
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = 'http://www.w3.org/2000/svg';
 
 function make(tag, attributes = {}, ...children) {
-  const element = tag === "svg" || tag === "polyline" ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element =
+    tag === 'svg' || tag === 'polyline'
+      ? document.createElementNS(SVG, tag)
+      : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false)
+      element.setAttribute(name, value === true ? '' : value);
   }
   element.append(...children);
   return element;
@@ -18,34 +22,37 @@ function say(element, text) {
 }
 
 function number(value, digits = 0) {
-  return value.toLocaleString(undefined, { maximumFractionDigits: digits, minimumFractionDigits: digits });
+  return value.toLocaleString(undefined, {
+    maximumFractionDigits: digits,
+    minimumFractionDigits: digits
+  });
 }
 
 /** Bytes in powers of ten, as everywhere in gpumodels. */
 function size(bytes) {
-  if (bytes === null || bytes === undefined) return "? GB";
+  if (bytes === null || bytes === undefined) return '? GB';
   return bytes >= 1e9 || bytes === 0 ? `${number(bytes / 1e9, 1)} GB` : `${number(bytes / 1e6)} MB`;
 }
 
 function milliseconds(seconds) {
-  if (seconds === null || seconds === undefined) return "–";
+  if (seconds === null || seconds === undefined) return '–';
   const value = seconds * 1000;
   return value >= 1000 ? `${number(seconds, 1)} s` : `${number(value, value < 10 ? 1 : 0)} ms`;
 }
 
 function span(seconds) {
-  if (seconds === null || seconds === undefined) return "–";
+  if (seconds === null || seconds === undefined) return '–';
   if (seconds < 60) return `${number(seconds)} s`;
   if (seconds < 5400) return `${number(seconds / 60)} min`;
   return seconds < 172800 ? `${number(seconds / 3600)} h` : `${number(seconds / 86400)} d`;
 }
 
 function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }
 
 function filename(path) {
-  return path.split("/").pop();
+  return path.split('/').pop();
 }
 
 /** A device's name among the others: one that fell off the bus may not say its UUID. */
@@ -58,15 +65,21 @@ function owner(model) {
   return filename(model.notebook) || `process ${model.pid}`;
 }
 
-/** Keep one child per item, in order, made once and updated: what is focused or pressed stays what it is. */
+/** Keep one child per item, in order, behind those that are there: made once and updated, so that what is focused or
+ *  pressed stays what it is. */
 class Keyed {
   constructor(parent, key, maker) {
-    Object.assign(this, { parent, key, maker, made: new Map() });
+    Object.assign(this, { parent, key, maker, made: new Map(), first: parent.childElementCount });
   }
 
   update(items, ...more) {
-    const old = new Set(this.made.keys());
-    let place = this.parent.firstElementChild;
+    const keys = new Set(items.map(this.key));
+    for (const [key, child] of this.made) {
+      if (keys.has(key)) continue;
+      child.element.remove();
+      this.made.delete(key);
+    }
+    let place = this.parent.children[this.first] ?? null;
     for (const item of items) {
       const key = this.key(item);
       if (!this.made.has(key)) this.made.set(key, this.maker(item));
@@ -74,11 +87,6 @@ class Keyed {
       child.update(item, ...more);
       if (child.element === place) place = place.nextElementSibling;
       else this.parent.insertBefore(child.element, place);
-      old.delete(key);
-    }
-    for (const key of old) {
-      this.made.get(key).element.remove();
-      this.made.delete(key);
     }
   }
 }

@@ -7,8 +7,15 @@ const REMEMBERED = 300; // looks, of which the lines are drawn
 /** What is seen of one source; `history` has the looks before, by device. */
 class Watch {
   constructor(source) {
-    Object.assign(this, { source, views: new Set(), state: null, trouble: null, history: new Map(), failed: 0 });
-    document.addEventListener("visibilitychange", () => this.begin());
+    Object.assign(this, {
+      source,
+      views: new Set(),
+      state: null,
+      trouble: null,
+      history: new Map(),
+      failed: 0
+    });
+    document.addEventListener('visibilitychange', () => this.begin());
   }
 
   add(view) {
@@ -26,12 +33,13 @@ class Watch {
     clearTimeout(this.timer);
     this.looking = this.look().finally(() => {
       this.looking = null;
-      if (this.watched()) this.timer = setTimeout(() => this.begin(), Math.min(EVERY * 2 ** this.failed, RARELY));
+      if (this.watched())
+        this.timer = setTimeout(() => this.begin(), Math.min(EVERY * 2 ** this.failed, RARELY));
     });
   }
 
   watched() {
-    return this.views.size > 0 && document.visibilityState === "visible";
+    return this.views.size > 0 && document.visibilityState === 'visible';
   }
 
   async look() {
@@ -62,7 +70,7 @@ class Watch {
 
 /** The page's one watch on its Jupyter server: every widget's module is a copy of this one. */
 function serverWatch() {
-  const place = Symbol.for("gpumodels watch 1");
+  const place = Symbol.for('gpumodels watch 1');
   const server = jupyterServer();
   return server && (globalThis[place] ??= new Watch(server));
 }
