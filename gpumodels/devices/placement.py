@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Digits that name no index are taken for the start of a UUID from this length on; below, they are a mistyped index.
 _SHORTEST_NUMERIC_PREFIX = 4
+_MUCH_LESS = 4  # times
 
 
 class Room(NamedTuple):
@@ -129,7 +130,9 @@ def _best(count: int, usable: Sequence[Device], need: Need, claims: Claims, poli
             break
     else:
         # A need that is not known may fit anywhere or nowhere: then most room is best, whatever the policy.
-        best = _in_order(candidates, free if need.declared else likely, "most-free")
+        best = _in_order(candidates, free, "most-free")
+        if not need.declared:
+            best = _least_reserved(best, likely, free, count)
     return tuple(d for d in candidates if d in best[:count])
 
 
@@ -138,6 +141,17 @@ def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: 
     if policy == "first-fit":
         return list(candidates)
     return sorted(candidates, key=room.__getitem__, reverse=policy == "most-free")
+
+
+def _least_reserved(
+    best: Sequence[Device], likely: Mapping[Device, int], free: Mapping[Device, int], count: int
+) -> list[Device]:
+    """Of those in the order of what is free, the ones first that others leave most of.
+
+    What others say, who may lie, moves nobody to a device that has less than a quarter of what the best has.
+    """
+    near = [d for d in best if free[d] * _MUCH_LESS >= free[best[0]]]
+    return sorted(near if len(near) >= count else best, key=lambda d: -likely[d])
 
 
 def _check_combination(chosen: Sequence[Device]) -> None:

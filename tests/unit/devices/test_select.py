@@ -278,6 +278,14 @@ def test_what_others_reserved_refuses_nothing(three):
     assert len(uuids("auto", claims=claims)) == 1
 
 
+def test_a_liar_moves_nobody_to_a_gpu_that_is_nearly_full(three):
+    three.hold(os.getpid(), 79 * GB, gpu=0)
+    lies = {A100: 1000 * GB, L4: 1000 * GB}
+    assert uuids("auto", claims=Claims(reserved=lies)) == [A100]
+    assert uuids("auto", claims=Claims(unknown={A100: 100, L4: 100})) == [A100]
+    assert uuids("auto", need=Need(10 * GB), claims=Claims(reserved=lies)) == [A100]
+
+
 def test_loads_of_which_nobody_knows_what_they_need_are_kept_apart(build):
     build(gpu(uuid=H100), gpu(uuid=A100), gpu("NVIDIA L4", 1 * GB, uuid=L4))
     assert uuids("auto", claims=Claims(unknown={H100: 1})) == [A100]
