@@ -38,7 +38,7 @@ class Holders:
         for each in self._look.lineage(pid):
             if record := self._record(each):
                 return _model(record)
-            if process.facts.own and each.facts.own and each.facts.kernel is not None:
+            if each.facts.kernel is not None:
                 return self._kernel(each, each.facts.kernel)
         if not process.facts.own:
             return Share("others", "other users", None)

@@ -34,7 +34,7 @@ _PIECE = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Facts:
-    """What does not change while a process lives. Of other users' processes no more is kept than what it takes."""
+    """What does not change while a process lives; of another user's process only what nobody can feign."""
 
     #: Of this user.
     own: bool

@@ -140,10 +140,11 @@ def test_other_users_are_not_named_whatever_they_write_into_environment_and_comm
 
 
 @pytest.mark.root
-def test_what_a_model_runs_as_another_user_is_the_model(process, record, holder):
+def test_what_a_model_or_a_kernel_runs_as_another_user_is_theirs(process, record, holder):
     code = WITH_CHILD.replace("env={}", f"env={{}}, user={STRANGER}")
-    marked = process(code=code, **{MARK: "ctpn-1a2b"})
+    marked, kernel = process(code=code, **{MARK: "ctpn-1a2b"}), process("-f", KERNEL, code=code)
     assert holder(int(marked.said), record()) == MODEL
+    assert holder(int(kernel.said)) == holder(kernel.pid)
 
 
 def test_a_process_that_has_gone_is_nobody(process, holder):
