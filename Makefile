@@ -15,7 +15,7 @@ demo: $(READY)
 	ENGINE=$(ENGINE) $(BIN)/python notebooks/demo.py
 
 lab: $(READY) $(LAB)
-	ENGINE=$(ENGINE) $(BIN)/jupyter lab notebooks/01-quickstart.ipynb
+	ENGINE=$(ENGINE) $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01-quickstart.ipynb
 
 test: lint tests
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import typer
 
 _FAILED = 1
+_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,10 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A user's mistake is one line on stderr and status 1, a command line that makes no sense status 2, Ctrl-C 130.
     """
-    import typer  # noqa: PLC0415  (who imports this package may not want a command line)
+    try:
+        import typer  # noqa: PLC0415  (who imports this package may not want a command line)
 
-    from gpumodels.cli.app import command  # noqa: PLC0415
-
+        from gpumodels.cli.app import command  # noqa: PLC0415
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     try:
         status = command().main(argv, prog_name="gpumodels", standalone_mode=False)
         sys.stdout.flush()

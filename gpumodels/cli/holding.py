@@ -25,7 +25,7 @@ def _names(incomplete: str) -> list[str]:
 _MODEL = typer.Argument(metavar="NAME|PATH", help="A model of the catalog, or a model folder.", autocompletion=_names)
 _GPU = typer.Option(metavar="GPU", help="0, 0,1, the start of a UUID, auto, auto:2 or none.")
 _ENGINE = typer.Option(metavar="ENGINE", help="docker, process or auto; by default as the settings say.")
-_TIMEOUT = typer.Option(metavar="SECONDS", help="For starting and loading; by default as the settings say.")
+_TIMEOUT = typer.Option(metavar="TIME", help="90s, 10m: for starting and loading; by default as the settings say.")
 _ENV = typer.Option("--env", metavar="NAME=VALUE", help="Set it for the model server; may be repeated.")
 
 
@@ -33,7 +33,7 @@ def run(
     model: Annotated[str, _MODEL],
     gpu: Annotated[str, _GPU] = "auto",
     engine: Annotated[str | None, _ENGINE] = None,
-    timeout: Annotated[float | None, _TIMEOUT] = None,
+    timeout: Annotated[str | None, _TIMEOUT] = None,
     env: Annotated[list[str] | None, _ENV] = None,
     serve: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Answer tritonclient there; port 0: a free one.")
@@ -136,7 +136,7 @@ def call(
     ] = None,
     gpu: Annotated[str, _GPU] = "auto",
     engine: Annotated[str | None, _ENGINE] = None,
-    timeout: Annotated[float | None, _TIMEOUT] = None,
+    timeout: Annotated[str | None, _TIMEOUT] = None,
     env: Annotated[list[str] | None, _ENV] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the picture that comes out.")
@@ -156,14 +156,14 @@ def call(
         calling.check_target(file)
     settings = _settings(env)
     with interruptible():
-        held = _running(model) or _load(model, gpu=gpu, engine=engine, timeout=timeout, env=settings)
+        held = _running(model, timeout) or _load(model, gpu=gpu, engine=engine, timeout=timeout, env=settings)
         try:
             calling.answer(held, words or [], output, draw)
         finally:
             _let_go(held)
 
 
-def _running(wanted: str) -> Model | None:
+def _running(wanted: str, timeout: str | None) -> Model | None:
     """The model that runs and is meant, held by this process too; None where there is none."""
     from gpumodels import manager  # noqa: PLC0415
     from gpumodels.cli.finding import one  # noqa: PLC0415
@@ -172,4 +172,4 @@ def _running(wanted: str) -> Model | None:
     known = manager.running()
     if not meant(wanted, known):
         return None
-    return manager.attach(one(wanted, known).id)
+    return manager.attach(one(wanted, known).id, timeout=timeout)

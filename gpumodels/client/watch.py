@@ -41,6 +41,10 @@ class Watch:
         """Ask the server to end itself as soon as no call runs."""
         self._send(frames.SLEEP)
 
+    def take_back(self) -> None:
+        """Ask it no more, if it has not begun to."""
+        self._send(frames.STAY)
+
     def close(self) -> None:
         """Watch no more."""
         self._line.close()

@@ -48,5 +48,6 @@ def names() -> list[str]:
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, names(), 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"There is no engine {name!r}; {hint}There are: auto, {', '.join(names())}."
+    known = [each for each in names() if each != "fake"]  # which is for tests
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"There is no engine {name!r}{hint} There are: auto, {', '.join(known)}."

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gpumodels.model import Model
     from gpumodels.widgets.live import Dashboard
 
+#: What is said of a model that this notebook only let go of.
+_OTHERS = "others go on using it"
+
 COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus", "gpu_dashboard")
 
 
@@ -85,18 +88,16 @@ class ModelMagics(Magics):
 
     def _stop(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)
-        for model in chosen:
-            model.stop("this notebook")
+        said = [_stopped(model) for model in chosen]
         if not asked.silent:
-            names = ", ".join(f"{model.name} ({_gain(model)})" if _gain(model) else model.name for model in chosen)
-            print(f"stopped {names}" if names else "nothing was running")  # noqa: T201
+            print(f"stopped {', '.join(said)}" if said else "nothing was running")  # noqa: T201
 
     def _sleep(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)
         for model in chosen:
             model.sleep()
         if not asked.silent:
-            print("\n".join(f"{model.name} is {model.nap}" for model in chosen) or "nothing was running")  # noqa: T201
+            print("\n".join(map(_slept, chosen)) or "nothing was running")  # noqa: T201
 
     def _chosen(self, asked: Namespace) -> list[Model]:
         from gpumodels.manager import choose  # noqa: PLC0415
@@ -138,8 +139,16 @@ class ModelMagics(Magics):
         return name if held is None or (alive and not held.alive and not held.asleep) else held.record.id
 
 
-def _gain(model: Model) -> str:
-    return "" if model.nap is None else model.nap.gain
+def _stopped(model: Model) -> str:
+    """Stop it; what is said of it."""
+    slept = model.asleep
+    model.stop("this notebook")
+    gain = _OTHERS if model.was_shared and not slept else model.nap.gain if model.nap else ""
+    return f"{model.name} ({gain})" if gain else model.name
+
+
+def _slept(model: Model) -> str:
+    return f"{model.name} is {model.nap}" + (f" here; {_OTHERS}" if model.was_shared else "")
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:

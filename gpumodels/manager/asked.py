@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import LoadRefused
+
+#: Both mean endless, each for what it is said of.
+_ENDLESS = ("never", "forever")
 
 Gpu = int | str | Sequence[int | str] | None
 
@@ -40,14 +44,12 @@ class Asked:
 
 
 def seconds(model: object, option: str, given: object, never: str) -> float | None:
-    """The seconds of `keep` or `idle`; None where not given, math.inf for `never`. Raises LoadRefused."""
+    """The seconds of an option; None where not given, math.inf for `never`. Raises LoadRefused."""
     if given is None:
         return None
     from gpumodels.settings import duration  # noqa: PLC0415
 
-    try:
-        return duration(given)
-    except ValueError:
-        raise LoadRefused(
-            f"{model}: {option} must be a time such as '90s', '10m' or '2h', or '{never}', not {given!r}."
-        ) from None
+    with suppress(ValueError):
+        if given not in _ENDLESS or given == never:  # to keep a model never is not to keep it for ever
+            return duration(given)
+    raise LoadRefused(f"{model}: {option} must be a time such as '90s', '10m' or '2h', or '{never}', not {given!r}.")

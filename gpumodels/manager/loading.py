@@ -37,7 +37,7 @@ def load(
     *,
     gpu: Gpu = "auto",
     engine: str | None = None,
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     env: Mapping[str, str] | None = None,
     cache: bool = True,
     serve: str | None = None,
@@ -54,10 +54,10 @@ def load(
 
     `model` is a name of the catalog or a path of a model folder. `gpu`: an index, a UUID or a prefix of one, several
     ("0,1"), "auto", "auto:2" or "none". `engine`: "docker", "process" or "auto" (docker where it can be used).
-    `timeout` in seconds is for starting and loading, not for building. `env` are environment settings of the model
-    server. With `cache=False` the image or environment is built anew. `serve`: "HOST:PORT" of this machine's own, such
-    as "127.0.0.1:8001" (port 0: a free one), where the model answers tritonclient as well; `model.endpoint` has the
-    token. What is not given is as the user's settings say.
+    `timeout` ("10m", or seconds) is for starting and loading, not for building. `env` are environment settings of the
+    model server. With `cache=False` the image or environment is built anew. `serve`: "HOST:PORT" of this machine's own,
+    such as "127.0.0.1:8001" (port 0: a free one), where the model answers tritonclient as well; `model.endpoint` has
+    the token. What is not given is as the user's settings say.
 
     `share`: use a running instance of the same on the same device, whichever notebook loaded it; it ends with the last
     that uses it. `keep`: for how long it outlives those who use it ("5m", "2h", "forever", or seconds); the next load
@@ -75,7 +75,7 @@ def load(
     LoadFailed, LoadTimeout or LoadCancelled; nothing of the load is then left.
     """
     engine = engines.configured() if engine is None else engine
-    timeout = settings().timeout if timeout is None else timeout
+    timeout = _within(model, timeout)
     check(model, engine, timeout, {} if env is None else env)
     check_replicas(model, replicas, {"serve": serve, "share": share, "keep": keep})
     kept = seconds(model, "keep", keep, "forever")
@@ -111,13 +111,15 @@ def load(
         raise LoadCancelled(f"{model}: cancelled, nothing left") from None
 
 
-def attach(wanted: str, *, timeout: float | None = None) -> Model:
+def attach(wanted: str, *, timeout: float | str | None = None) -> Model:
     """A handle on a model of this user that runs already: by its id, the start of one, or its name.
 
-    The instance then ends with the last process that holds it. `timeout`, in seconds, is for one that still loads.
+    The instance then ends with the last process that holds it. `timeout` ("10m", or seconds) is for one that loads.
     Raises ModelNotFound where there is none or several, and what waiting for it raises.
     """
-    timeout = settings().timeout if timeout is None else timeout
+    if not isinstance(wanted, str):
+        raise ModelNotFound(f"A running model is named by its id or its name, not by {wanted!r}.")
+    timeout = _within(wanted, timeout)
     runtime = runtime_directory()
     record = sharing.named(runtime, wanted)
     for handle in instances.models():
@@ -188,7 +190,13 @@ def _anchored(model: str | Path, request: Request) -> str | Path:
     return model if is_name else request.spec.folder.absolute()
 
 
+def _within(model: object, timeout: float | str | None) -> float:
+    given = seconds(model, "timeout", timeout, "never") if isinstance(timeout, str) else timeout
+    return settings().timeout if given is None else given
+
+
 def _idle(model: object, idle: float | str | None, keep: float | None) -> float | None:
-    forever = keep is not None and math.isinf(keep)
-    given = seconds(model, "idle", settings().idle if idle is None and not forever else idle, "never")
-    return None if given is None or math.isinf(given) else given
+    given = seconds(model, "idle", idle, "never")
+    if given is None:  # what is kept does not fall asleep, which would end it, before that time is over
+        given = max(settings().idle, keep or 0.0)
+    return None if math.isinf(given) else given

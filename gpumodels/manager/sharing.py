@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices, engines
-from gpumodels.errors import GpumodelsError, ModelNotFound
+from gpumodels.errors import GpumodelsError, LoadFailed, ModelNotFound
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
@@ -70,7 +70,7 @@ def join(
     from gpumodels.client import Client  # noqa: PLC0415
 
     began = time.monotonic()
-    client = None
+    client = stay = None
     report.progress(f"joining {record.model}", None)
     while (joined := _held(runtime, record)) is None:
         if time.monotonic() > began + timeout or not _is_starting(runtime, record):
@@ -83,20 +83,28 @@ def join(
     except (UnknownRecordError, GpumodelsError):
         lease.release()
         return None
+    was_ready = record.state != "loading"
     try:
         holders.sign(directory)
         shared = Path(record.shared_memory) if record.shared_memory else None
         client = Client(directory.socket, shared, record.model)
-        client.wait_ready(began + timeout, Watch(report, record.model, instance, began).check)
-        if record.state == "loading":  # whoever began this load may have given up since
+        deadline, check = began + timeout, Watch(report, record.model, instance, directory, began).check
+        client.wait_ready(deadline, check)
+        if not was_ready:  # whoever began this load may have given up since
             record = record.with_(state="ready")
             directory.write(record)
-        hold = Hold(record, directory, lease, instance)
-        return made(Stay(hold, client, client.signature(), time.monotonic() - began))
-    except BaseException:
+        stay = Stay(Hold(record, directory, lease, instance), client, client.signature(), time.monotonic() - began)
+        # One that falls asleep just now may not have read that we listen; what answers again has.
+        client.wait_ready(deadline, check)
+        return made(stay)
+    except BaseException as error:
+        if stay is not None:
+            stay.abandon()
         if client is not None:
             client.close()
         Hold(record, directory, lease, instance).end()
+        if was_ready and isinstance(error, LoadFailed):
+            return None
         raise
 
 

@@ -131,6 +131,8 @@ class Starting:
         joined = sharing.join(self.runtime, record, self.asked.timeout, self.report, lambda stay: self.made([stay]))
         if joined is not None and self.asked.keep is not None:
             sharing.keep(self.runtime, joined.record, self.asked.keep)
+        elif joined is not None and record.keep is not None:
+            joined.asked = replace(self.asked, keep=record.keep)  # so that it is kept again when it has slept
         return joined
 
     def _start_or_join(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
@@ -170,7 +172,7 @@ class Starting:
         self.placing.beside = list(self.beside)
         with contextlib.closing(self.placing), contextlib.ExitStack() as undone:
             holds = [self._launched(spec, prepared, weights, undone) for _ in range(self.count)]
-            watches = [Watch(self.report, spec.name, hold.instance, began) for hold in holds]
+            watches = [Watch(self.report, spec.name, hold.instance, hold.directory, began) for hold in holds]
             clients = [self._answering(hold, began, watches, undone) for hold in holds]
             # An interrupt up to here undoes all; from here on somebody is able to stop it.
             model = self.made([self._stay(*each) for each in zip(holds, clients, strict=True)])

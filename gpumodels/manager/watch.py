@@ -11,6 +11,7 @@ from gpumodels.lease.leash import UNSEEN
 if TYPE_CHECKING:
     from gpumodels.engines.base import Ending, Instance
     from gpumodels.errors import EngineError
+    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.manager.reporting import Report
 
 _ENGINE_ASKED_EVERY = 0.2  # seconds
@@ -19,8 +20,10 @@ _ENGINE_ASKED_EVERY = 0.2  # seconds
 class Watch:
     """Looked at between tries to connect: is the instance still alive?"""
 
-    def __init__(self, report: Report, name: str, instance: Instance, began: float) -> None:
-        self.report, self.name, self.instance, self.began = report, name, instance, began
+    def __init__(
+        self, report: Report, name: str, instance: Instance, directory: InstanceDirectory, began: float
+    ) -> None:
+        self.report, self.name, self.instance, self.directory, self.began = report, name, instance, directory, began
         self.asked = time.monotonic()
 
     def check(self) -> None:
@@ -32,7 +35,11 @@ class Watch:
         self.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
         ending = self.instance.ending()
         if ending is not None:
-            raise self._failure(ending)
+            raise self._stopped() or self._failure(ending)
+
+    def _stopped(self) -> LoadFailed | None:
+        stopped = self.directory.ended
+        return LoadFailed(f"{self.name} was {stopped}, while it was loaded.") if stopped else None
 
     def _failure(self, ending: Ending) -> EngineError | LoadFailed:
         tail = self.instance.logs()

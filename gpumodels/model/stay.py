@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpumodels.attribution import peaks
-from gpumodels.errors import ModelStopped
+from gpumodels.errors import ModelGone, ModelStopped
 from gpumodels.lease import events
 from gpumodels.model.nap import Nap, measured, memory_held
 from gpumodels.model.watcher import WATCHER
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpumodels.client import Client
-    from gpumodels.errors import ModelGone
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.model.endpoint import Endpoint
     from gpumodels.model.hold import Hold
@@ -112,9 +111,13 @@ class Stay:
         if self._watch is None or self.hold.shared:
             self._leave()
         else:
-            self._watch.ask_for_sleep()
-            while not self._over.wait(0.1) and self.hold.alive:
-                pass
+            try:
+                self._watch.ask_for_sleep()
+                while not self._over.wait(0.1) and self.hold.alive:
+                    pass
+            except KeyboardInterrupt:
+                self._watch.take_back()
+                raise
             self.let_go()
         if self.nap is not None:
             self._measured.wait(_MEASURED_WITHIN)
@@ -130,6 +133,14 @@ class Stay:
                 self._before = None if self.was_shared else self._memory()
                 self._lie_down()
 
+    def abandon(self) -> None:
+        """Have nothing more of an instance that ended while it was joined."""
+        with self._lock:
+            if self.gone is None and self.nap is None:
+                again = f"Load it again with {self.record.load_line}."
+                self.gone = ModelGone(f"{self.record.model} has just ended. {again}")
+                self._close()
+
     def stop(self, by: str) -> None:
         """End the instance, unless others use it."""
         self._leaving = True
@@ -144,7 +155,8 @@ class Stay:
             if self.nap is not None:
                 return
             self.last_lines = self.hold.instance.logs()
-            before = None if self.hold.shared else self._memory()
+            self.was_shared = self.hold.shared
+            before = None if self.was_shared else self._memory()
             self._close()
             self.hold.end(by)
             self.nap = measured(self.record, before, time.time())

@@ -31,10 +31,11 @@ METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
 
 #: Sleep, all with empty bodies. A holder of the instance says WATCH, and again as its answer to DROWSY; SLEEP asks the
-#: server to end itself as soon as no call runs. Before it does, for that reason or because nobody called for long, it
-#: says DROWSY to those who watch: whoever wants to look at what memory it has looks now, and a call now keeps it awake.
-#: ASLEEP is the server's last word, said when no call runs: what was not answered by then had not begun.
-WATCH, SLEEP, DROWSY, ASLEEP = 5, 6, 21, 22
+#: server to end itself as soon as no call runs, and STAY takes that back. Before it does, for that reason or because
+#: nobody called for long, it says DROWSY to those who watch: whoever wants to look at what memory it has looks now, and
+#: a call now keeps it awake. ASLEEP is the server's last word, said when no call runs: what was not answered by then
+#: had not begun.
+WATCH, SLEEP, STAY, DROWSY, ASLEEP = 5, 6, 7, 21, 22
 
 #: Of an OSError: it is this process, or the system, that has too many files open.
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
@@ -42,7 +43,7 @@ TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 #: Regions of a client's that the server maps at once for one connection: each takes a descriptor.
 MOST_REGIONS = 64
 
-_KINDS = frozenset({METADATA, INFER, REGION, FORGET, WATCH, SLEEP, ANSWER, PART, END, FAILED, DROWSY, ASLEEP})
+_KINDS = frozenset({METADATA, INFER, REGION, FORGET, WATCH, SLEEP, STAY, ANSWER, PART, END, FAILED, DROWSY, ASLEEP})
 _HEADER = struct.Struct("<IBBxx")
 _LONGEST = (1 << 31) - 1  # bytes of a body: protobuf ends there
 _CHUNK, _BIG_CHUNK = 128 << 10, 4 << 20  # bytes read at once

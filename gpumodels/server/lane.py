@@ -255,6 +255,8 @@ class Connection:
             self.watches = self.knows = True
         elif frame.kind == frames.SLEEP:
             self.wants_sleep = True
+        elif frame.kind == frames.STAY:
+            self.wants_sleep = False
         elif frame.kind == frames.METADATA:
             self.send(frames.ANSWER, metadata(model).SerializeToString())
         else:

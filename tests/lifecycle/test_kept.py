@@ -165,6 +165,14 @@ def test_when_the_keeper_is_killed_too_nothing_is_left(kept, runtime, leftovers)
     leftovers.wait(within=15)
 
 
+def test_taken_up_and_asleep_it_is_kept_again_when_it_wakes(kept):
+    kept("50s")
+    with _load() as model:
+        model.sleep()
+        assert model(1) == 1
+        assert model.record.keep == 50
+
+
 def test_who_takes_it_up_may_keep_it_for_longer(kept):
     kept("2s", die=False)
     other = kept("60s")
@@ -193,7 +201,7 @@ def test_a_running_model_is_kept_when_it_is_loaded_again_so(puppet):
     assert [record.state for record in gpumodels.running()] == ["kept"]
 
 
-@pytest.mark.parametrize("keep", ["soon", 0, -1, "", True])
+@pytest.mark.parametrize("keep", ["soon", 0, -1, "", True, "never"])
 def test_what_is_no_time_is_refused(keep):
     with pytest.raises(gpumodels.LoadRefused, match="echo: keep must be a time such as"):
         _load(keep=keep)

@@ -48,6 +48,17 @@ def _ids():
     return [record.id for record in gpumodels.running()]
 
 
+ATTACH = """
+def attach():
+    time.sleep(random.uniform(0.2, 0.4))
+    try:
+        with gpumodels.attach("echo") as model:
+            return "called" if model(1) == 1 else "wrong"
+    except gpumodels.ModelNotFound:
+        return "none"
+"""
+
+
 def test_a_second_process_gets_the_running_instance(join, engine_name, leftovers):
     first, second = join(engine_name), join(engine_name)
     assert first.instance == second.instance
@@ -161,6 +172,18 @@ def test_joining_one_that_just_ends_starts_another(join):
             assert model(number) == number
             other.do("m = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
         assert other.do(f"m({number})") == number
+
+
+def test_attaching_in_the_moment_in_which_it_falls_asleep_gets_a_model_or_is_told(puppet):
+    """It is had while it runs, or it has ended: never one that cannot be called."""
+    other = puppet()
+    other.do("import gpumodels, random, time; gpumodels.load")
+    other.do(ATTACH)
+    found = []
+    for _ in range(12):
+        with gpumodels.load("echo", engine="fake", gpu="none", idle=0.3):
+            found.append(other.do("attach()"))
+    assert set(found) <= {"called", "none"}, found
 
 
 def test_two_notebooks_whose_shared_model_slept_share_it_again(join):

@@ -15,6 +15,7 @@ import pytest
 import gpumodels
 from gpumodels import errors
 from gpumodels.lease import events
+from gpumodels.manager import stop_instance
 from tests.leftovers import descriptors, until
 
 TALLY = """
@@ -129,6 +130,20 @@ def test_sleep_waits_for_the_calls_that_run(load):
     model.sleep()
     assert model.asleep
     assert [each.result() for each in running] == [0, 1, 2]
+
+
+def test_a_sleep_that_is_interrupted_does_not_come_later(load):
+    model = load()
+    running = model.submit(1, sleep=1)
+    time.sleep(0.2)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        model.sleep()
+    assert not running.done()
+    assert running.result() == 1
+    time.sleep(0.3)
+    assert model.alive
+    assert not model.asleep
 
 
 def test_a_shared_model_that_one_puts_to_sleep_ends_the_calls_it_had_first(load, puppet):
@@ -288,6 +303,19 @@ def test_stopping_it_while_it_wakes_leaves_nothing(load, leftovers):
     until(lambda: leftovers.directories() == [])
 
 
+def test_one_that_is_stopped_elsewhere_while_it_loads_says_so(load, leftovers):
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, env={"ECHO_LOAD": "sleep:30"})
+        (record,) = until(gpumodels.running)
+        until(lambda: gpumodels.running()[0].engine_ref)
+        stop_instance(record.id, "the command line")
+        with pytest.raises(
+            gpumodels.LoadFailed, match=r"echo was stopped from the command line at .*, while"
+        ):
+            loading.result()
+    assert leftovers.directories() == []
+
+
 def test_one_that_is_stopped_while_it_sleeps_stays_stopped(load):
     model = load()
     model.sleep()
@@ -305,6 +333,8 @@ def test_one_that_is_stopped_while_it_sleeps_stays_stopped(load):
         ({}, 3600),
         ({"idle": "never"}, None),
         ({"keep": "5m"}, 3600),
+        ({"keep": "2h"}, 7200),
+        ({"keep": "2h", "idle": "10m"}, 600),
         ({"keep": "forever"}, None),
         ({"keep": "forever", "idle": "10m"}, 600),
     ],
