@@ -127,7 +127,7 @@ def _cause(ending: Ending) -> str:
         return "the system killed it: out of memory"
     if code is None:
         return "it is gone"
-    if code > 128:  # noqa: PLR2004  as shells count: 128 + signal
+    if code > 128 or code < 0:  # noqa: PLR2004  as shells count: 128 + signal; as Python does: below 0
         with suppress(ValueError):
-            return f"signal {signal.Signals(code - 128).name}"
+            return f"signal {signal.Signals(code - 128 if code > 0 else -code).name}"
     return f"exit code {code}"
