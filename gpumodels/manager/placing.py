@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from gpumodels.attribution import Usage
     from gpumodels.catalog.spec import ModelSpec
@@ -104,7 +106,7 @@ class Placing:
 
     def _placed(self, engine: Engine, need: Need) -> tuple[tuple[Device, ...], Hold]:
         with flocked(self.runtime.path / ".placement", exclusive=True):
-            with reservations.in_turn():
+            with self._turn():
                 chosen = self._select(need)
                 other = self.running_already(chosen)
                 if other is not None and (self.asked.share or other.keep is not None):
@@ -118,6 +120,10 @@ class Placing:
         holders.sign(directory)
         record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
         return chosen, Hold(record, directory, lease, engine.attach(record, directory))
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Our turn among all users of the machine, where there is anything to take."""
+        return reservations.in_turn() if devices.count(self.asked.gpu) and devices.devices() else nullcontext()
 
     def _select(self, need: Need, back: Mapping[str, int] = MappingProxyType({})) -> tuple[Device, ...]:
         try:
