@@ -309,9 +309,7 @@ def test_one_that_is_stopped_elsewhere_while_it_loads_says_so(load, leftovers):
         (record,) = until(gpumodels.running)
         until(lambda: gpumodels.running()[0].engine_ref)
         stop_instance(record.id, "the command line")
-        with pytest.raises(
-            gpumodels.LoadFailed, match=r"echo was stopped from the command line at .*, while"
-        ):
+        with pytest.raises(gpumodels.LoadFailed, match=r"echo was stopped from the command line at .*, while"):
             loading.result()
     assert leftovers.directories() == []
 
