@@ -66,6 +66,7 @@ def test_a_dashboard_in_jupyterlab(opened, lab, page):
     it_goes_on_while_a_cell_runs(notebook, dashboard, lab)
     it_puts_to_sleep_wakes_and_restarts(dashboard, page.locator(".gpumodels-card"))
     it_outlives_its_kernel(notebook, dashboard, page)
+    what_is_saved_is_a_picture(page)
     saved = converted(lab, "signs.ipynb")
     assert "echo · signs.ipynb" in saved
     assert "as seen on" in saved
@@ -133,6 +134,13 @@ def it_outlives_its_kernel(notebook, dashboard, page):
     expect(dashboard.alert).to_contain_text("The kernel is gone")
     expect(dashboard.form.get_by_role("button", name="Load")).to_be_disabled()
     expect(dashboard.region).to_contain_text("No model is running")
+
+
+def what_is_saved_is_a_picture(page):
+    page.reload()
+    expect(page.locator("[data-gpumodels-still]").first).to_contain_text("run the cell again to see it live")
+    page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+    expect(page.get_by_text("model not found").first).to_be_hidden()
 
 
 def test_a_dashboard_and_a_card_in_notebook_7_without_the_server_s_extension(opened, lab, page):
