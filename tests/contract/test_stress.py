@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -20,6 +21,13 @@ from tests.leftovers import descriptors, until
 THREADS, SECONDS = 8, 2.0
 DTYPES = ["uint8", "int16", "float16", "int32", "float32", "int64", "float64", "bool"]
 SHAPES = [(), (1,), (7, 3), (224, 224, 3), (1000,), (0, 5), (300, 400), (2, 3, 500, 100)]
+
+
+@pytest.fixture
+def collected():
+    """What a test leaves to the garbage collector goes with it, and not in the middle of another one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -135,6 +143,7 @@ def test_eight_threads_of_different_shapes_get_what_they_sent(echo):
 # Pressed so often, the button also meets `socket.socket()` itself, whose half the garbage collector closes, and
 # finalizers, which Python lets swallow it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
 def test_calls_that_end_early_spoil_none_of_the_others(echo):
     kinds = [Interrupted, Impatient, Fickle, Impatient, Fickle, Caller, Caller, Caller]
     callers = [kind(echo, number) for number, kind in enumerate(kinds)]

@@ -14,7 +14,7 @@ from gpumodels.manager import owner
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"timeout": "5"}, "timeout must be a number of seconds above 0, not '5'"),
+        ({"timeout": "soon"}, "timeout must be a time such as '90s', '10m' or '2h', or 'never', not 'soon'"),
         ({"timeout": -1}, "timeout must be a number of seconds above 0, not -1"),
         ({"timeout": 0}, "timeout must be"),
         ({"timeout": math.nan}, "timeout must be"),
