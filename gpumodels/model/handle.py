@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+import weakref
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from gpumodels.client import Ticket
 from gpumodels.model import description
@@ -45,7 +46,8 @@ class Model:
         It is given the ticket of the call that wants it, where to report, or None, and whether to say nothing.
         """
         self._callers = Callers()
-        self._replicas = Replicas(stays, functools.partial(again, self))
+        me = weakref.ref(self)  # a cycle would leave connections to the collector, once nobody has the model any more
+        self._replicas = Replicas(stays, lambda *given: again(cast("Model", me()), *given))
         #: What was asked for, to compare with what is asked for next, and by which words, to ask for it again.
         self.request: object = None
         self.asked: object = None

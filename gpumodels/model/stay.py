@@ -73,6 +73,7 @@ class Stay:
         """Have `tell` run, on any thread, when it has died or fallen asleep."""
         self._tell = tell
         if self.ended:
+            self._tell = None
             tell()
 
     def drowsy(self) -> None:
@@ -96,8 +97,10 @@ class Stay:
             elif (found := self.hold.gone()) is not None:
                 self.gone, self.last_lines = found
                 self._close()
-        if self.ended and self._tell is not None:
-            self._tell()
+        if self.ended:
+            tell, self._tell = self._tell, None
+            if tell is not None:
+                tell()
 
     def sleep(self) -> None:
         """Give the memory back when no call runs any more. One that others use as well is left to them."""
@@ -144,6 +147,7 @@ class Stay:
     def stop(self, by: str) -> None:
         """End the instance, unless others use it."""
         self._leaving = True
+        self._tell = None
         with self._lock:
             if self.gone is not None:
                 return

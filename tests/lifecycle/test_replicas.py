@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,6 +16,7 @@ import pytest
 import gpumodels
 from gpumodels import errors, manager
 from gpumodels.lease.processes import marked
+from gpumodels.manager import instances
 from gpumodels.model import replica
 from tests.leftovers import until
 
@@ -268,6 +271,22 @@ def test_a_forked_child_calls_those_that_live(load):
             os._exit(0 if model("x") == model("y") else 1)
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_is_stopped_and_forgotten_is_not_left_to_the_collector(replicas):
+    """Its connections to the engine would be closed at some later time, in the middle of something else."""
+    model = gpumodels.load("echo", engine="fake", gpu="none", replicas=replicas)
+    gc.collect()
+    gc.disable()
+    try:
+        model.stop()
+        held = [weakref.ref(each.stay.hold.instance) for each in model.replicas]
+        instances._models.clear()
+        del model
+        until(lambda: not any(each() for each in held))
+    finally:
+        gc.enable()
 
 
 def test_the_kernel_is_killed_and_no_replica_is_left(kernel, engine_name, leftovers):
