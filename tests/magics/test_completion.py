@@ -45,7 +45,8 @@ def test_on_a_later_line(tab):
 
 
 def test_options(tab):
-    assert tab.complete("%load_model ctpn --e") == ["%load_model ctpn --engine", "%load_model ctpn --env"]
+    options = ("--engine", "--env", "--evict")
+    assert tab.complete("%load_model ctpn --e") == [f"%load_model ctpn {option}" for option in options]
 
 
 def test_an_option_is_not_offered_twice(tab):
