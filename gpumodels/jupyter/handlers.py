@@ -116,7 +116,6 @@ class UsageHandler(ModelsHandler):
             }
         )
 
-
     def _kernel(self, listed: dict[str, Any]) -> dict[str, Any]:
         managers = self.kernel_manager
         manager = managers.get_kernel(listed["id"]) if listed["id"] in managers else None
