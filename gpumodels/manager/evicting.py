@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from gpumodels import devices
 from gpumodels.attribution.split import held
-from gpumodels.client import activity
 from gpumodels.errors import GpumodelsError
 from gpumodels.manager import instances
 from gpumodels.manager.place import runtime_directory
@@ -101,6 +100,8 @@ def _together(chosen: Iterable[Idle]) -> Counter[str]:
 
 def _idle_for(record: InstanceRecord) -> float | None:
     try:
+        from gpumodels.client import activity  # noqa: PLC0415 (its gRPC is for those who make room)
+
         said = activity.read(runtime_directory().directory(record.id).socket, record.model, _ANSWER_WITHIN)
     except KeyError:  # it has ended since
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices, engines
-from gpumodels.errors import GpumodelsError, LoadFailed, ModelNotFound
+from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
@@ -103,7 +103,7 @@ def join(
         if client is not None:
             client.close()
         Hold(record, directory, lease, instance).end()
-        if was_ready and isinstance(error, LoadFailed):
+        if was_ready and isinstance(error, LoadFailed | ModelGone):  # it died, or has just fallen asleep
             return None
         raise
 
