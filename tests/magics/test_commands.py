@@ -9,6 +9,7 @@ import pytest
 import gpumodels
 from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.magics.listing import Listing
+from tests.leftovers import until
 from tests.magics.conftest import ECHO
 
 
@@ -69,8 +70,12 @@ def test_what_does_not_run_is_told(shell, code, capsys):
 
 def test_model_logs_shows_what_the_model_printed(shell, capsys):
     shell.run_cell(f"{ECHO};")
-    shell.run_cell("%model_logs echo").raise_error()
-    assert "echo: load on cpu" in capsys.readouterr().out
+
+    def told():
+        shell.run_cell("%model_logs echo").raise_error()
+        return "echo: load on cpu" in capsys.readouterr().out
+
+    until(told)  # what a model server prints may take a while to its log
 
 
 def test_model_logs_shows_the_last_lines_of_a_model_that_died(shell, capsys):
