@@ -90,9 +90,10 @@ def _settings(given: list[str] | None) -> dict[str, str]:
 
 def _how_to_use(loaded: Model) -> str:
     needed = " ".join(f"<{spec.name}>" for spec in loaded.signature.inputs if not spec.optional)
+    ids = [replica.record.id for replica in loaded.replicas]
     lines = [
-        f"{loaded.name} ({loaded.record.id}) is ready on {loaded.record.device}, {loaded.record.engine} engine.",
-        f"  here      gpumodels call {loaded.name} {needed}".rstrip(),
+        f"{loaded.name} ({', '.join(ids)}) is ready on {loaded.device}, {loaded.record.engine} engine.",
+        f"  here      gpumodels call {ids[0] if len(ids) > 1 else loaded.name} {needed}".rstrip(),
         f'  Python    model = gpumodels.attach("{loaded.record.id}")',
     ]
     if loaded.endpoint is not None:
