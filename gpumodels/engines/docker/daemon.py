@@ -54,7 +54,8 @@ def connect() -> DockerClient:
     if address.startswith("ssh:") and importlib.util.find_spec("paramiko") is None:
         raise EngineUnavailable(f"Docker at {address} is reached by paramiko: `pip install paramiko`, {_USE_PROCESS}.")
     try:
-        knock(address)
+        if address.startswith("unix:"):
+            _knock(urlsplit(address).path)
         client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # which asks the daemon for its version
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailable(_why_unreachable(address, error)) from error
@@ -84,17 +85,11 @@ def _settings() -> dict[str, Any]:
     return {"base_url": context.Host or _DEFAULT_ADDRESS, "tls": context.TLSConfig}
 
 
-def knock(address: str) -> None:
-    """Connect to the daemon's socket, where it is one of this machine, and leave; raises OSError.
-
-    Its own error says more than what requests makes of it, and docker-py leaves a socket that it could not connect to
-    the garbage collector.
-    """
-    if not address.startswith("unix:"):
-        return
+def _knock(path: str) -> None:
+    """Connect to the socket and leave: its own error says more than what requests makes of it, and is quicker had."""
     with socket.socket(socket.AF_UNIX) as knocking:
         knocking.settimeout(_FIRST_ANSWER_WITHIN)
-        knocking.connect(urlsplit(address).path)
+        knocking.connect(path)
 
 
 def _why_unreachable(address: str, error: BaseException) -> str:

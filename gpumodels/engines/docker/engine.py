@@ -54,15 +54,8 @@ class DockerEngine(Engine):
 
     @cached_property
     def client(self) -> DockerClient:
-        self._address = daemon.address()
         client = daemon.connect()
         weakref.finalize(self, client.close)
-        return client
-
-    def reached(self) -> DockerClient:
-        """The client, of a daemon that still listens; raises OSError, or EngineUnavailable where it never did."""
-        client = self.client
-        daemon.knock(self._address)
         return client
 
     @cached_property
@@ -170,11 +163,11 @@ class DockerEngine(Engine):
             "label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
         }
         try:
-            for found in self.reached().api.containers(all=True, filters=here):
+            for found in self.client.api.containers(all=True, filters=here):
                 if found["State"] != "running" and _is_left(found, runtime, place, boot):
                     remove(self.client, found["Id"])
                     removed.append(str(found["Names"][0]).lstrip("/"))
-        except (DockerException, OSError) as error:  # what requests raises is an OSError as well
+        except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
         return removed
 

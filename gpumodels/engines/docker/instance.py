@@ -36,10 +36,10 @@ class DockerInstance(Instance):
 
     def _container(self) -> Container | None:
         try:
-            found = self._engine.reached().containers.get(self.name)
+            found = self._engine.client.containers.get(self.name)
         except NotFound:
             return None
-        except (DockerException, OSError) as error:  # what requests raises is an OSError as well
+        except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer, so {self.id} cannot be reached: {error}.") from error
         return found if found.labels.get(labels.INSTANCE) == self.id else None
 

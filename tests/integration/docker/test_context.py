@@ -48,9 +48,11 @@ def test_name_and_content_make_the_fingerprint() -> None:
 
 
 def test_packed_files_lie_in_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
     with context.packed({"a": b"x"}):
-        assert list(tmp_path.iterdir()) == []
+        assert list(place.iterdir()) == []
 
 
 def test_no_place_for_the_tar_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
