@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from gpumodels.lease.interrupts import uninterrupted
@@ -47,7 +47,9 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
-    os.killpg(process.pid, by)
+    # An interrupt of our whole process group may have ended it in the instant before it had one of its own.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, by)
     process.wait()
 
 
