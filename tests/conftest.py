@@ -12,6 +12,7 @@ from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.manager import instances
 from tests import parts
+from tests.fakes import nvml
 from tests.leftovers import Leftovers, Puppet, until
 
 _left_out = pytest.StashKey[list[str]]()
@@ -66,6 +67,19 @@ def _clear(path):
         with guard._guards.pop(key) as process:
             os.killpg(process.pid, signal.SIGKILL)
     until(lambda: sweep(RuntimeDirectory(path)), within=30)
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """`build(gpu(...), ...)` makes this process see such a machine until the test ends."""
+    nvml.preload()
+
+    def make(*gpus):
+        made = nvml.machine(tmp_path / "machine.json", *gpus)
+        monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
+        return made
+
+    return make
 
 
 @pytest.fixture

@@ -87,17 +87,18 @@ for line in sys.stdin:
 """
 
 
-def descriptors():
-    """The files that this process has open: number and what it is. What a test opened is in the difference of two.
+def descriptors(kind=""):
+    """The files that this process has open, number and what it is, of those whose name has `kind` in it.
 
-    Only that: what earlier tests left, to the collector or to a thread, may be closed at any time.
+    What a test opened is in the difference of two. Only that: what earlier tests left, to the collector or to a thread
+    (gRPC goes on connecting to a server that is gone), may be closed, and opened, at any time.
     """
     gc.collect()
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the one that lists them
             found.add((entry.name, str(entry.readlink())))
-    return found
+    return {each for each in found if kind in each[1]}
 
 
 class Puppet:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpumodels.attribution.split import held
+from gpumodels.attribution.split import held_in_all
 from gpumodels.errors import GpumodelsError
 from gpumodels.lease.places import write_atomically
 from gpumodels.settings.xdg import directory
@@ -65,9 +65,9 @@ def note(record: InstanceRecord, memory: int | None) -> None:
 
 def note_seen(records: Iterable[InstanceRecord], seen: Iterable[DeviceUsage]) -> None:
     """The same for all that a look at the devices has shown of the instances `records`."""
-    found = held(seen)
+    found = held_in_all(seen)
     for record in records:
-        note(record, sum(found.get(record.id, {}).values()))
+        note(record, found.get(record.id))
 
 
 def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:

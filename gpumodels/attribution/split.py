@@ -42,6 +42,11 @@ def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
     return found
 
 
+def held_in_all(seen: Iterable[DeviceUsage]) -> dict[str, int]:
+    """The same on all devices together: bytes by instance id, none for one of which the driver does not say."""
+    return {instance: found.total() for instance, found in held(seen).items()}
+
+
 def _processes(seen: Snapshot, everything: Iterable[Snapshot]) -> Iterable[Holding]:
     if seen.processes is None and seen.device.sliced:  # a driver may tell them of the slices only
         slices = (each for each in everything if each.device.parent == seen.device.uuid)

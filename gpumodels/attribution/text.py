@@ -32,13 +32,13 @@ def lines(told: Mapping[str, Any]) -> Iterator[Sequence[Piece]]:
         yield [Piece(no_device(told))]
     colours = Colours()
     for device in told["devices"]:
-        yield [Piece(_printable("  ".join(filter(None, (device["label"], device["name"], device["short_uuid"])))))]
+        yield [Piece(printable("  ".join(filter(None, (device["label"], device["name"], device["short_uuid"])))))]
         yield [Piece(f"  {facts(device)}")]
         if device["memory_total"]:
             yield _bar(device, colours)
         for share in device["shares"]:
             mark = Piece(_GLYPHS[share["kind"]], colours.of(share))
-            yield [Piece("  "), mark, Piece(_printable(f" {size(share['memory']):>8}  {holder(share)}"))]
+            yield [Piece("  "), mark, Piece(printable(f" {size(share['memory']):>8}  {holder(share)}"))]
 
 
 def no_device(told: Mapping[str, Any]) -> str:
@@ -82,6 +82,6 @@ def _bar(device: Mapping[str, Any], colours: Colours) -> list[Piece]:
     return [*pieces, Piece(f"{' ' * (_WIDTH - at)}]")]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What a file or a program is called must not steer the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

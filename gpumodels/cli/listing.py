@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
+from gpumodels.attribution.split import held_in_all
 from gpumodels.cli.finding import whose
 from gpumodels.client import activity
 from gpumodels.lease.record import Owner
 from gpumodels.manager import keeper
 from gpumodels.manager.holders import holders
 from gpumodels.manager.place import runtime_directory
-from gpumodels.model.nap import memory_held
+from gpumodels.manager.usage import usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +35,11 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 def described(records: Sequence[InstanceRecord]) -> list[dict[str, Any]]:
     """Each of `records` as plain values; docs/command-line.md says what they mean."""
     runtime = runtime_directory()
+    memory = held_in_all(usage().devices)
 
     def describe(record: InstanceRecord) -> dict[str, Any] | None:
         try:
-            return _described(record, runtime.directory(record.id))
+            return _described(record, runtime.directory(record.id), memory.get(record.id))
         except KeyError:  # it has ended since
             return None
 
@@ -46,7 +47,7 @@ def described(records: Sequence[InstanceRecord]) -> list[dict[str, Any]]:
         return [told for told in pool.map(describe, records) if told is not None]
 
 
-def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str, Any]:
+def _described(record: InstanceRecord, directory: InstanceDirectory, memory: int | None) -> dict[str, Any]:
     loading = record.state == "loading"
     seen = None if loading else activity.read(directory.socket, record.model, _ANSWER_WITHIN)
     return {
@@ -56,10 +57,10 @@ def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str
         "engine": record.engine,
         "device": record.device,
         "gpus": [{key: device[key] for key in ("uuid", "index", "name")} for device in record.devices],
-        "memory": memory_held(record),
+        "memory": memory,
         "limit": record.limit,
         "over_since": None if record.over_since is None else _moment(record.over_since),
-        "idle": None if seen is None else _idle(record, seen),
+        "idle": None if seen is None else round(seen.idle(record.created), 1),
         "activity": None if seen is None else _activity(seen),
         "since": _moment(record.created),
         "owner": _owner(record.owner),
@@ -70,11 +71,6 @@ def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str
 
 def _owner(owner: Owner) -> dict[str, Any]:
     return {"pid": owner.pid, "kernel_id": owner.kernel_id, "notebook": owner.notebook}
-
-
-def _idle(record: InstanceRecord, seen: Activity) -> float:
-    """Seconds since the last call, or since it was loaded where there was none; 0 while one runs."""
-    return 0.0 if seen.running else round(max(0.0, time.time() - (seen.last_call or record.created)), 1)
 
 
 def _activity(seen: Activity) -> dict[str, Any]:

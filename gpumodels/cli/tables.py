@@ -9,13 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gpumodels.attribution.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 def show(headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
     """Print rows of text under headings. `styles` colours the columns, in a terminal that wants colours."""
-    printed = [[_printable(cell) for cell in row] for row in rows]
+    printed = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.write(_plain([list(headings), *printed]))
         return
@@ -30,8 +32,3 @@ def show(headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Sequ
 def _plain(table: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in table)
-
-
-def _printable(text: str) -> str:
-    """What a name on somebody's disk may hold must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -6,6 +6,7 @@ are told by ours.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,10 @@ class Activity:
     #: Calls that have come and not begun, and that run.
     waiting: int | None = None
     running: int | None = None
+
+    def idle(self, loaded: float) -> float:
+        """Seconds since the last call, or since it was `loaded`, by the epoch, without one; 0 while one runs."""
+        return 0.0 if self.running else max(0.0, time.time() - (self.last_call or loaded))
 
 
 def read(socket_dir: Path, model: str, within: float) -> Activity | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.devices.allowlist import admitted
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpumodels.settings import Policy
+
+#: What is seen of a device, read once.
+Look = Callable[[Device], Snapshot]
 
 #: Digits that name no index are taken for the start of a UUID from this length on; below, they are a mistyped index.
 _SHORTEST_NUMERIC_PREFIX = 4
@@ -69,16 +74,17 @@ def select(
         return ()  # before the driver is asked, which takes a while the first time
     known = devices()
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
+    look = functools.cache(snapshot)  # what is checked is what was chosen by
     if request.automatic:
         if not usable and not request.counted:
             return ()
-        chosen = _best(request.automatic, usable, need, claims, policy)
+        chosen = _best(request.automatic, usable, need, claims, policy, look)
         rivals = usable
     else:
         chosen = tuple(_named(name, known, usable) for name in request.names)
         rivals = list(chosen)
     _check_combination(chosen)
-    _check_memory(chosen, rivals, need, claims)
+    _check_memory(chosen, rivals, need, claims, look)
     return chosen
 
 
@@ -112,16 +118,17 @@ def _named(name: str, known: Sequence[Device], usable: Sequence[Device]) -> Devi
     return device
 
 
-def _best(count: int, usable: Sequence[Device], need: Need, claims: Claims, policy: Policy) -> tuple[Device, ...]:
+def _best(
+    count: int, usable: Sequence[Device], need: Need, claims: Claims, policy: Policy, look: Look
+) -> tuple[Device, ...]:
     # CUDA gives a process one slice at most, so slices are no choice for more than one device.
     candidates = [d for d in usable if count == 1 or not d.is_mig]
     if len(candidates) < count:
         there = _list(candidates) if candidates else why_none() or "none that can be combined"
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
-    seen = {d: snapshot(d) for d in candidates}
-    likely = {d: claims.likely(seen[d]) for d in candidates}
+    likely = {d: claims.likely(look(d)) for d in candidates}
     # A device that does not say how much is free is taken only where no other has any.
-    free = {d: claims.free(seen[d]) or 0 for d in candidates}
+    free = {d: claims.free(look(d)) or 0 for d in candidates}
     # What others have reserved is left to them if there is enough elsewhere, and only then.
     for room in (likely, free):
         fitting = [d for d in candidates if need.on(d) and room[d] * count >= need.on(d)]
@@ -162,14 +169,14 @@ def _check_combination(chosen: Sequence[Device]) -> None:
         raise DeviceError(f"CUDA cannot combine a MIG slice with another device: name one of {_list(chosen)}.")
 
 
-def _check_memory(chosen: Sequence[Device], rivals: Sequence[Device], need: Need, claims: Claims) -> None:
+def _check_memory(chosen: Sequence[Device], rivals: Sequence[Device], need: Need, claims: Claims, look: Look) -> None:
     needed = need.required(chosen)
     if not (chosen and needed):
         return
-    room = [claims.free(snapshot(d)) for d in chosen]
+    room = [claims.free(look(d)) for d in chosen]
     if None in room or sum(filter(None, room)) >= needed:
         return
-    found = map(snapshot, rivals)
+    found = map(look, rivals)
     raise Full(needed, [Room(seen, claims.free(seen), claims.promised.get(seen.device.uuid, 0)) for seen in found])
 
 

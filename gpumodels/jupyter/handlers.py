@@ -86,7 +86,7 @@ class ListHandler(ModelsHandler):
     async def get(self) -> None:
         records = await asyncio.to_thread(self.models.running)
         notebooks = await self.notebooks()
-        self.finish({"models": [describe(record, notebooks) for record in records]})
+        self.finish({"models": [renamed(describe(record), notebooks) for record in records]})
 
 
 class UsageHandler(ModelsHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -107,6 +106,4 @@ def _idle_for(record: InstanceRecord) -> float | None:
         return None
     if said is None or said.running is None:
         return None
-    if said.running or said.waiting:
-        return 0.0
-    return max(0.0, time.time() - (said.last_call or record.created))
+    return 0.0 if said.waiting else said.idle(record.created)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,7 @@ def join(
         lease.release()
         return None
     was_ready = record.state != "loading"
+    hold = Hold(record, directory, lease, instance)
     try:
         holders.sign(directory)
         shared = Path(record.shared_memory) if record.shared_memory else None
@@ -91,9 +93,9 @@ def join(
         deadline, check = began + timeout, Watch(report, record.model, instance, directory, began).check
         client.wait_ready(deadline, check)
         if not was_ready:  # whoever began this load may have given up since
-            record = record.with_(state="ready")
-            directory.write(record)
-        stay = Stay(Hold(record, directory, lease, instance), client, client.signature(), time.monotonic() - began)
+            hold = replace(hold, record=record.with_(state="ready"))
+            directory.write(hold.record)
+        stay = Stay(hold, client, client.signature(), time.monotonic() - began)
         # One that falls asleep just now may not have read that we listen; what answers again has.
         client.wait_ready(deadline, check)
         return made(stay)
@@ -102,7 +104,7 @@ def join(
             stay.abandon()
         if client is not None:
             client.close()
-        Hold(record, directory, lease, instance).end()
+        hold.end()
         if was_ready and isinstance(error, LoadFailed | ModelGone):  # it died, or has just fallen asleep
             return None
         raise

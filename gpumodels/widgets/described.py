@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
 
 
-def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, str | int]:
-    """The JSON of `record`; `notebooks` maps the kernels of this Jupyter server to the paths of their notebooks.
+def describe(record: InstanceRecord) -> dict[str, str | int]:
+    """The JSON of `record`.
 
     `notebook` is "" where a script asked, which `pid` then names; `since` is ISO 8601 in UTC, and so is `kept_since`,
     since when nobody uses it and it is only kept, or else "", and `over_since`, since when it holds more GPU memory
@@ -22,7 +22,7 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
     return {
         "id": record.id,
         "name": record.model,
-        "notebook": notebooks.get(owner.kernel_id, owner.notebook),
+        "notebook": owner.notebook,
         "kernel_id": owner.kernel_id,
         "pid": owner.pid,
         "device": record.device,
@@ -35,7 +35,7 @@ def describe(record: InstanceRecord, notebooks: Mapping[str, str]) -> dict[str, 
 
 
 def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
-    """The same of a notebook that `notebooks` knows better; what has no kernel is as it was."""
+    """The same with its notebook as the Jupyter server knows it; `notebooks` maps kernels to the paths of theirs."""
     return {**told, "notebook": notebooks.get(told["kernel_id"], told["notebook"])}
 
 

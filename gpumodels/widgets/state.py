@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.attribution import as_json
+from gpumodels.attribution.split import held_in_all
 from gpumodels.client import activity
 from gpumodels.manager import running
 from gpumodels.manager.place import runtime_directory
@@ -18,7 +19,7 @@ from gpumodels.manager.usage import recent
 from gpumodels.widgets.described import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import RuntimeDirectory
@@ -54,15 +55,14 @@ def read() -> State:
     `place` tells one runtime directory from another: who sees the same one sees the same models.
     """
     runtime = runtime_directory()
-    seen = as_json(recent())
-    models = _models(running(runtime), runtime, _held(seen["devices"]))
-    return {"place": runtime.identity, **seen, "models": models}
+    seen = recent()
+    models = _models(running(runtime), runtime, held_in_all(seen.devices))
+    return {"place": runtime.identity, **as_json(seen), "models": models}
 
 
-def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, held: dict[str, int]) -> list[dict[str, Any]]:
+def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, memory: dict[str, int]) -> list[dict[str, Any]]:
     def model(record: InstanceRecord) -> dict[str, Any]:
-        told = {**describe(record, {}), "memory": held.get(record.id)}
-        return told | _work(record, runtime)
+        return {**describe(record), "memory": memory.get(record.id), **_work(record, runtime)}
 
     if not records:
         return []
@@ -80,17 +80,7 @@ def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
             seen = None
     if seen is None:
         return {"activity": None, "idle": None}
-    idle = 0.0 if seen.running else max(0.0, time.time() - (seen.last_call or record.created))
-    return {"activity": asdict(seen), "idle": idle}
-
-
-def _held(devices: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Bytes by instance, on all devices together; none where the driver does not say."""
-    found: dict[str, int] = {}
-    for share in (share for device in devices for share in device["shares"]):
-        if share["kind"] == "model" and share["memory"] is not None:
-            found[share["instance"]] = found.get(share["instance"], 0) + share["memory"]
-    return found
+    return {"activity": asdict(seen), "idle": seen.idle(record.created)}
 
 
 def last_lines(instance: str, lines: int = 100) -> list[str]:

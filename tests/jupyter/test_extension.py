@@ -12,7 +12,7 @@ import gpumodels
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.manager.place import runtime_directory
-from tests.fakes.nvml import GB, gpu, machine, preload
+from tests.fakes.nvml import GB, gpu
 
 
 @pytest.fixture
@@ -38,11 +38,8 @@ async def test_a_model_of_this_user_is_listed_and_stopped(jp_fetch):
 
 
 @pytest.fixture
-def gpus(tmp_path, monkeypatch):
-    preload()
-    made = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB))
-    monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
-    return made
+def gpus(build):
+    return build(gpu("NVIDIA H100", 80 * GB))
 
 
 async def _usage(jp_fetch, right):

@@ -11,7 +11,7 @@ import pytest
 from gpumodels import devices
 from gpumodels.lease.held import LeaseState
 from gpumodels.lease.processes import marked
-from tests.fakes.nvml import GB, gpu, machine, preload
+from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 from tests.memory import bounded_memory
 
@@ -129,11 +129,9 @@ def test_nothing_is_left_when_the_system_kills_the_kernel_for_want_of_memory(ker
         assert killed() == 1
 
 
-def test_the_gpu_s_memory_is_back(kernel, engine_name, leftovers, runtime, tmp_path, monkeypatch):
+def test_the_gpu_s_memory_is_back(kernel, engine_name, leftovers, runtime, build):
     """As the driver tells it (a fake one, which shows the memory of processes that live)."""
-    preload()
-    gpus = machine(tmp_path / "machine.json", gpu(memory=80 * GB))
-    monkeypatch.setenv("FAKE_NVML_MACHINE", str(gpus.path))
+    gpus = build(gpu(memory=80 * GB))
     kernel.load(engine_name)
     for pid in marked(runtime.instances()[0].id):
         gpus.hold(pid, GB)

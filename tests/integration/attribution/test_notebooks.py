@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gpumodels
 from gpumodels.lease.processes import marked
-from tests.fakes.nvml import GB, gpu, machine, preload
+from tests.fakes.nvml import GB, gpu
 from tests.magics.conftest import started
 
 
-def test_a_notebook_its_children_and_its_models_are_told_apart(tmp_path, runtime_path, monkeypatch):
-    gpus = machine(tmp_path / "machine.json", gpu(used=GB))
-    preload()
-    monkeypatch.setenv("FAKE_NVML_MACHINE", str(gpus.path))
+def test_a_notebook_its_children_and_its_models_are_told_apart(tmp_path, runtime_path, build):
+    gpus = build(gpu(used=GB))
     with started(tmp_path, JPY_SESSION_NAME="/home/me/train.ipynb", **gpus.environment()) as kernel:
         kernel.ok("%load_model echo --engine fake --gpu 0")
         kernel.ok("import subprocess; child = subprocess.Popen(['sleep', '1000'])")

@@ -5,22 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import gpumodels
-from tests.fakes.nvml import GB, gpu, machine, preload
+from tests.fakes.nvml import GB, Machine, gpu
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    import pytest
     from docker import DockerClient
 
 
-def test_a_container_is_its_model_and_another_is_not(
-    tmp_path: Path, client: DockerClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_container_is_its_model_and_another_is_not(client: DockerClient, build: Callable[..., Machine]) -> None:
     """Its processes are known by their cgroup: they run as another user, whose environment proves nothing."""
-    gpus = machine(tmp_path / "machine.json", gpu())
-    preload()
-    monkeypatch.setenv("FAKE_NVML_MACHINE", str(gpus.path))
+    gpus = build(gpu())
     with gpumodels.load("echo", engine="docker", gpu="none") as model:
         container = client.containers.get(model.record.engine_ref["container"])
         stranger = client.containers.run(container.image, entrypoint=["sleep", "60"], user="47110", detach=True)

@@ -14,15 +14,16 @@ from gpumodels.engines import engine
 from gpumodels.engines.docker import base_image
 from gpumodels.errors import EngineUnavailable
 from gpumodels.manager import load
-from tests.fakes.nvml import GB, gpu, machine, preload
+from tests.fakes.nvml import GB, gpu
 from tests.fakes.runtime import nvidia
 from tests.integration.docker.second_daemon import SecondDaemon, second_daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from docker import DockerClient
 
+    from tests.fakes.nvml import Machine
     from tests.integration.docker.conftest import MakeFolder
     from tests.integration.reports import Recorded
 
@@ -54,7 +55,7 @@ def path(
     client: DockerClient,
     other: SecondDaemon,
     report: Recorded,
-    tmp_path: Path,
+    build: Callable[..., Machine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A model folder whose image the second daemon has, on a machine with two GPUs."""
@@ -62,9 +63,7 @@ def path(
     tag = engine("docker").prepare(catalog.find(path), "cpu", report.progress)
     if tag not in [name for image in other.client.images.list() for name in image.tags]:
         other.copy(client, base_image.made(), tag)
-    preload()
-    machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB), gpu("NVIDIA A100", 40 * GB))
-    monkeypatch.setenv("FAKE_NVML_MACHINE", str(tmp_path / "machine.json"))
+    build(gpu("NVIDIA H100", 80 * GB), gpu("NVIDIA A100", 40 * GB))
     monkeypatch.setattr(allowlist, "_INITIAL", Path("/dev/null"))
     monkeypatch.setenv("DOCKER_HOST", other.address)
     return path

@@ -8,7 +8,6 @@ import pytest
 
 import gpumodels
 from gpumodels.devices import allowlist
-from tests.fakes.nvml import machine, preload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,19 +39,6 @@ class Notices:
 @pytest.fixture
 def notices() -> Notices:
     return Notices()
-
-
-@pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`build(gpu(...), ...)` makes this process see such a machine."""
-    preload()
-
-    def make(*gpus):
-        made = machine(tmp_path / "machine.json", *gpus)
-        monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
-        return made
-
-    return make
 
 
 @pytest.fixture

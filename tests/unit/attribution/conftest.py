@@ -5,31 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from gpumodels.attribution import Holders, Look, Sampler
 from gpumodels.lease.record import InstanceRecord, Owner
-from tests.fakes.nvml import machine, preload
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAY = "import sys; print(flush=True); sys.stdin.read()"
-
-
-@pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`build(gpu(...), ...)` makes this process see such a machine."""
-    preload()
-
-    def make(*gpus):
-        made = machine(tmp_path / "machine.json", *gpus)
-        monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
-        return made
-
-    return make
 
 
 @pytest.fixture

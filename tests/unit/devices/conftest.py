@@ -1,33 +1,18 @@
-"""Machines with GPUs, described in a file and seen through the real nvidia-ml-py in this very process."""
+"""The GPUs that an administrator allows a kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gpumodels.devices import allowlist
-from tests.fakes.nvml import Machine, machine, preload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Build = Callable[..., Machine]
 Administer = Callable[[str | None], None]
-
-
-@pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """`build(gpu(...), gpu(...))` makes this process see such a machine until the test ends."""
-    preload()
-
-    def make(*gpus: dict[str, Any]) -> Machine:
-        made = machine(tmp_path / "machine.json", *gpus)
-        monkeypatch.setenv("FAKE_NVML_MACHINE", str(made.path))
-        return made
-
-    return make
 
 
 @pytest.fixture(autouse=True)

@@ -106,21 +106,21 @@ def test_an_instance_is_complete_and_held_from_its_first_moment(create, record):
 
 
 def test_a_failed_creation_leaves_nothing(runtime, record, monkeypatch):
-    before = descriptors()
+    before = descriptors(str(runtime.path))
     monkeypatch.setattr(InstanceDirectory, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
     with pytest.raises(RuntimeDirectoryError, match="cannot take a new instance: No space"):
         runtime.create(record())
     assert runtime.instances() == []
-    assert not descriptors() - before
+    assert not descriptors(str(runtime.path)) - before
 
 
 def test_an_interrupted_creation_leaves_nothing(runtime, record, monkeypatch):
-    before = descriptors()
+    before = descriptors(str(runtime.path))
     monkeypatch.setattr(InstanceDirectory, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         runtime.create(record())
     assert runtime.instances() == []
-    assert not descriptors() - before
+    assert not descriptors(str(runtime.path)) - before
 
 
 def test_a_runtime_directory_that_vanished_is_said_by_name(runtime, record, monkeypatch):

@@ -59,7 +59,7 @@ def test_frames_without_end_that_are_never_cut_well_take_no_memory(ends):
 
 def test_a_descriptor_comes_with_its_frame_and_belongs_to_the_receiver(ends):
     end, read = ends
-    before = descriptors()
+    before = descriptors("pipe:")
     mine, other = os.pipe()
     send(end, FORGET, b"first")
     send(end, REGION, b"a", mine)
@@ -73,7 +73,7 @@ def test_a_descriptor_comes_with_its_frame_and_belongs_to_the_receiver(ends):
         os.close(frame.fd)
     os.close(mine)
     os.close(other)
-    assert not descriptors() - before
+    assert not descriptors("pipe:") - before
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_no_header_is_refused_before_its_body_comes(ends, data):
 
 
 def test_descriptors_that_nobody_took_are_closed_with_the_connection():
-    before = descriptors()
+    before = descriptors("pipe:")
     left, right = socket.socketpair()
     read = Frames(right)
     mine, other = os.pipe()
@@ -99,7 +99,7 @@ def test_descriptors_that_nobody_took_are_closed_with_the_connection():
     left.close()
     os.close(mine)
     os.close(other)
-    assert not descriptors() - before
+    assert not descriptors("pipe:") - before
 
 
 def test_the_end_is_told(ends):

@@ -14,7 +14,7 @@ MB = 1 << 20
 
 
 def test_both_sides_see_the_same_bytes_as_long_as_one_of_them_lives():
-    before = descriptors()
+    before = descriptors("memfd:")
     mine = region.create("mine", 100_000)
     theirs = region.adopt(os.dup(mine.fd))
     assert len(theirs) == len(mine) >= 100_000
@@ -22,7 +22,7 @@ def test_both_sides_see_the_same_bytes_as_long_as_one_of_them_lives():
     del mine
     assert bytes(region.part(theirs, 69_999, 5)) == b"\0abc\0"
     del theirs
-    assert not descriptors() - before
+    assert not descriptors("memfd:") - before
 
 
 def test_nobody_can_make_it_smaller_or_undo_that():
@@ -91,9 +91,9 @@ def test_no_memory_is_no_region(monkeypatch):
     def none(*_):
         raise OSError(28, "No space left on device")
 
-    before = descriptors()
+    before = descriptors("memfd:")
     own = Own("in")
     monkeypatch.setattr(os, "posix_fallocate", none)
     assert own.make(MB) is None
     assert own.region is None
-    assert not descriptors() - before
+    assert not descriptors("memfd:") - before
