@@ -9,7 +9,7 @@ LAB := $(VENV)/lab
 # JupyterLab's own yarn; its scripts call jupyter-builder, which lies in the environment.
 JLPM := PATH="$(abspath $(BIN)):$$PATH" jlpm
 
-.PHONY: demo lab test lint tests lock base-image clean
+.PHONY: demo lab test lint jest tests lock base-image clean
 
 demo: $(READY)
 	ENGINE=$(ENGINE) $(BIN)/python notebooks/demo.py
@@ -17,7 +17,7 @@ demo: $(READY)
 lab: $(READY) $(LAB)
 	ENGINE=$(ENGINE) $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01-quickstart.ipynb
 
-test: lint tests
+test: lint jest tests
 
 lint: $(READY) labextension/node_modules
 	$(BIN)/ruff check .
@@ -25,6 +25,9 @@ lint: $(READY) labextension/node_modules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd labextension && $(JLPM) lint:check
+
+jest: labextension/node_modules
+	cd labextension && $(JLPM) test
 
 tests: $(READY) $(LAB)
 	$(BIN)/pytest

@@ -1,0 +1,17 @@
+/** JupyterLab's packages are ES modules that import styles and pictures; jest reads neither by itself. */
+const MODULES =
+  '@jupyter|@jupyterlab|@lumino|@microsoft|@rjsf|exenv-es6|lib0|nanoid|y-protocols|yjs';
+
+module.exports = {
+  testEnvironment: 'jsdom',
+  roots: ['<rootDir>/tests'],
+  testMatch: ['**/*.test.{ts,tsx}'],
+  setupFiles: ['<rootDir>/tests/browser.ts'],
+  setupFilesAfterEnv: ['@testing-library/jest-dom'],
+  // Types are tsc's business, in `jlpm lint:check`.
+  transform: {
+    '\\.[jt]sx?$': ['ts-jest', { diagnostics: false, tsconfig: 'tests/tsconfig.json' }]
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${MODULES})/)`],
+  moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/tests/picture.cjs' }
+};
