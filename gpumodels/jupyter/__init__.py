@@ -6,7 +6,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from gpumodels import manager
-from gpumodels.jupyter.handlers import add_routes
+from gpumodels.jupyter.base import Desk
+from gpumodels.jupyter.routes import add_routes
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -21,7 +22,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    add_routes(app.web_app, manager)
+    add_routes(app.web_app, Desk(manager))
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
 
 

@@ -10,7 +10,8 @@ import pytest
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from gpumodels.errors import EngineUnavailable
-from gpumodels.jupyter.handlers import add_routes
+from gpumodels.jupyter.base import Desk
+from gpumodels.jupyter.routes import add_routes
 from gpumodels.lease.record import InstanceRecord, Owner
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def jp_server_config() -> dict[str, object]:
 @pytest.fixture
 def shelf(jp_serverapp: ServerApp) -> Shelf:
     shelf = Shelf()
-    add_routes(jp_serverapp.web_app, shelf)
+    add_routes(jp_serverapp.web_app, Desk(shelf))
     return shelf

@@ -135,7 +135,7 @@ async def test_an_authorizer_that_allows_reading_only_is_obeyed(jp_fetch, jp_ser
 
 async def test_our_errors_come_as_one_sentence_of_json(jp_fetch, shelf, no_docker):
     shelf.broken = no_docker
-    assert await _refused(jp_fetch("gpumodels", "api", "models")) == (500, str(no_docker))
+    assert await _refused(jp_fetch("gpumodels", "api", "models")) == (503, str(no_docker))
 
 
 async def test_an_unexpected_error_is_json_and_tells_nothing_of_the_inside(jp_fetch, shelf):

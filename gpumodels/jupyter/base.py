@@ -1,0 +1,109 @@
+"""What every route shares: where its answers come from, waiting in threads, and errors as one sentence of JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from gpumodels.errors import (
+    DeviceError,
+    EngineUnavailable,
+    GpumodelsError,
+    LoadRefused,
+    ModelFolderError,
+    ModelNotFound,
+    SettingsError,
+)
+from gpumodels.jupyter.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpumodels.lease.record import InstanceRecord
+
+T = TypeVar("T")
+
+#: What an id may look like; nothing else reaches the manager, which makes paths of ids.
+ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+#: HTTP's status for errors of ours, the first that fits; any other is 500.
+STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
+    (ModelNotFound, 404),
+    (EngineUnavailable, 503),
+    (LoadRefused, 400),
+    (ModelFolderError, 400),
+    (SettingsError, 400),
+    (DeviceError, 409),
+)
+
+
+class Models(Protocol):
+    """What the routes need of the manager."""
+
+    def running(self) -> Sequence[InstanceRecord]:
+        """List this user's instances, whichever notebook or process asked for them."""
+
+    def stop_instance(self, instance_id: str, /, by: str) -> None:
+        """End one; raises KeyError where none has that id."""
+
+    def sleep_instance(self, instance_id: str, /) -> None:
+        """Put one to sleep; raises KeyError where none has that id."""
+
+
+class Desk:
+    """What the routes of one Jupyter server share."""
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+
+
+class ModelsHandler(APIHandler):
+    """The base of every route: `desk`, what the server shares; errors of ours as JSON, `{"message": ...}`."""
+
+    auth_resource = "gpumodels"
+
+    def initialize(self, desk: Desk) -> None:
+        self.desk = desk
+
+    async def notebooks(self) -> dict[str, str]:
+        """The paths of notebooks by kernel id, also of renamed ones, and as the browser would open them."""
+        sessions = await self.session_manager.list_sessions()  # type: ignore[no-untyped-call]
+        return {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
+
+    async def of_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
+        """Do it in a thread; what is not the id of a running model is an HTTP error."""
+        check_id(instance)
+        try:
+            return await in_thread(act, instance, **more)
+        except KeyError:
+            raise web.HTTPError(404, f"no running model has the id {instance}; it may have stopped already") from None
+
+    def write_error(self, status_code: int, **details: Any) -> None:
+        error = details.get("exc_info", (None, None))[1]
+        if not isinstance(error, GpumodelsError):
+            super().write_error(status_code, **details)
+            return
+        self.set_status(status_of(error))
+        self.finish(json.dumps({"message": str(error)}))
+
+    def log_exception(self, kind: Any, error: Any, traceback: Any) -> None:
+        """A user's mistake is one line of the server's log."""
+        if isinstance(error, GpumodelsError):
+            self.log.warning("gpumodels: %s %s: %s", self.request.method, self.request.path, error)
+        else:
+            super().log_exception(kind, error, traceback)
+
+
+def check_id(text: str) -> None:
+    """Raise HTTP 400 for what cannot be the id of a model or of a load."""
+    if not ID.fullmatch(text):
+        raise web.HTTPError(400, "that is not the id of a model: letters, digits, - and _ make one")
+
+
+def status_of(error: GpumodelsError) -> int:
+    """The status that an error of ours is answered with."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)

@@ -1,0 +1,37 @@
+"""Which handler answers where, below `gpumodels/` of the Jupyter server's base_url; openapi.json says the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from jupyter_server.utils import url_path_join
+
+from gpumodels.jupyter import models, readings
+
+if TYPE_CHECKING:
+    from tornado.web import Application, RequestHandler
+
+    from gpumodels.jupyter.base import Desk
+
+#: Paths as OpenAPI writes them; a handler's verbs get what stands for `{name}`, by that name.
+ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
+    ("api/models", models.ListHandler),
+    ("api/models/{instance}", models.ModelHandler),
+    ("api/models/{instance}/sleep", models.SleepHandler),
+    ("api/models/{instance}/logs", models.LogsHandler),
+    ("api/usage", readings.UsageHandler),
+)
+
+
+def add_routes(app: Application, desk: Desk) -> None:
+    """Serve them all."""
+    given = {"desk": desk}
+    root = url_path_join(app.settings["base_url"], "gpumodels")
+    app.add_handlers(".*$", [(url_path_join(root, _pattern(path)), handler, given) for path, handler in ROUTES])
+
+
+def _pattern(path: str) -> str:
+    """The regular expression of a path; what stands for a name has no slash in it."""
+    parts = re.split(r"\{(\w+)\}", path)
+    return "".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
