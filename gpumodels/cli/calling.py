@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpumodels.client.result import Result
+from gpumodels.client.plain import from_text, listed, outputs, plain
 from gpumodels.errors import GpumodelsError, InputError
 from gpumodels.signature import TensorSpec
 
@@ -47,7 +46,7 @@ def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path |
     kinds = {spec.name: spec.kind for spec in model.signature.outputs}
     streams = model.signature.stream
     for given in model.stream(*by_place, **by_name):
-        values = outputs(model, given)
+        values = outputs(model.signature, given)
         sys.stdout.write(tell(values, kinds, indented=not streams) + "\n")
         sys.stdout.flush()
         if output is not None:
@@ -76,18 +75,13 @@ def read(spec: TensorSpec, word: str) -> Any:
     if spec.kind == "image" or spec.dtype == "str":
         return word  # a picture is read from its path by who encodes it
     file = Path(word).expanduser()
-    if spec.dtype == "bytes":
-        return file.read_bytes() if _is_file(file) else word.encode()
-    if spec.dtype not in ("any", "json") and _is_file(file):
+    if spec.dtype == "bytes" and _is_file(file):
+        return file.read_bytes()
+    if spec.dtype not in ("any", "json", "bytes") and _is_file(file):
         return _array(spec, file)
     if spec.dtype == "any" and _holds_an_array(file):
         return _array(spec, file)
-    try:
-        return json.loads(word)
-    except ValueError:
-        if spec.dtype in ("any", "json"):
-            return word
-        raise InputError(f"{spec} cannot be {word!r}: give a number, a JSON list of them, or a file") from None
+    return from_text(spec, word)
 
 
 def _holds_an_array(path: Path) -> bool:
@@ -126,27 +120,16 @@ def tell(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bool)
 
 
 def _plain(value: Any, kind: str = "") -> Any:
-    """What JSON can hold; of long arrays and of bytes what they are. NaN and infinities are null."""
-    if isinstance(value, np.ndarray):
-        return _listed(value) if value.size <= _MOST or kind in _WHOLE else _summary(value)
-    match value:
-        case bytes():
-            told: Any = {"dtype": "bytes", "size": len(value)}
-        case float():
-            told = value if math.isfinite(value) else None
-        case dict():
-            told = {str(key): _plain(each) for key, each in value.items()}
-        case list() | tuple():
-            told = [_plain(each) for each in value]
-        case _:
-            told = value.item() if isinstance(value, np.generic) else value
-    return told
+    """What JSON can hold; of long arrays and of bytes what they are."""
+
+    def array(given: NDArray[Any]) -> Any:
+        return _listed(given) if given.size <= _MOST or kind in _WHOLE else _summary(given)
+
+    return plain(value, array, lambda raw: {"dtype": "bytes", "size": len(raw)})
 
 
 def _listed(array: NDArray[Any]) -> Any:
-    if array.dtype.kind == "f" and array.dtype.itemsize < np.dtype(np.float64).itemsize:
-        array = array.astype(str).astype(np.float64)  # so that 0.1 is printed as 0.1
-    return _plain(array.tolist())
+    return _plain(array.tolist()) if array.dtype.kind == "O" else listed(array)
 
 
 def _summary(array: NDArray[Any]) -> dict[str, Any]:
@@ -155,14 +138,6 @@ def _summary(array: NDArray[Any]) -> dict[str, Any]:
         for name in ("min", "max", "mean"):
             told[name] = _plain(float(getattr(array, name)()))
     return told
-
-
-def outputs(model: Model, answer: Any) -> dict[str, Any]:
-    """The values of one answer by output name."""
-    if isinstance(answer, Result):
-        return {name: answer[name] for name in answer.keys()}  # noqa: SIM118  (iterating gives the values)
-    names = [spec.name for spec in model.signature.outputs] or ["value"]
-    return {names[0]: answer}
 
 
 def picture(values: Mapping[str, Any]) -> Image.Image:
