@@ -1,0 +1,89 @@
+import { PathExt } from '@jupyterlab/coreutils';
+import { type NotebookPanel, NotebookActions } from '@jupyterlab/notebook';
+import type { Kernel } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { loadsExtension } from './line';
+
+/** How long a kernel that is idle may take to say whether it has our extension. */
+const ANSWERS_WITHIN = 1000;
+
+const HAS_EXTENSION = `get_ipython().find_line_magic('load_model') is not None`;
+
+/** Why no cell of a model can be run there: a sentence that says what to do; '' where one can. */
+export function obstacle(
+  { context, sessionContext }: NotebookPanel,
+  language: string,
+  trans: TranslationBundle
+): string {
+  const name = PathExt.basename(context.path);
+  const { session, kernelDisplayStatus } = sessionContext;
+  if (!session?.kernel && kernelDisplayStatus === 'unknown') {
+    return trans.__('%1 has no kernel: choose one to load a model there.', name);
+  }
+  if (language && language.toLowerCase() !== 'python') {
+    return trans.__(
+      'The kernel of %1 is of %2: models are loaded in notebooks of Python.',
+      name,
+      language
+    );
+  }
+  switch (kernelDisplayStatus) {
+    case 'idle':
+    case 'busy':
+      return '';
+    case 'dead':
+      return trans.__('The kernel of %1 is dead: restart it to load a model there.', name);
+    case 'disconnected':
+      return trans.__('The kernel of %1 cannot be reached: is the Jupyter server running?', name);
+    default:
+      return trans.__('The kernel of %1 is not ready yet.', name);
+  }
+}
+
+/**
+ * Whether a cell below the active one has to load the extension first: no cell above does, which would make the
+ * notebook fail when it is run from its top, or the kernel has not run that. A kernel that is busy is not waited for:
+ * loading the extension twice does no harm.
+ */
+export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
+  const { widgets, activeCellIndex } = panel.content;
+  const above = widgets.slice(0, activeCellIndex + 1);
+  const said = above.some(
+    ({ model }) => model.type === 'code' && loadsExtension(model.sharedModel.getSource())
+  );
+  return !said || !(await hasExtension(panel.sessionContext.session?.kernel));
+}
+
+async function hasExtension(kernel?: Kernel.IKernelConnection | null): Promise<boolean> {
+  if (kernel?.status !== 'idle') {
+    return false;
+  }
+  const future = kernel.requestExecute({
+    code: '',
+    silent: true,
+    store_history: false,
+    user_expressions: { here: HAS_EXTENSION }
+  });
+  const late = new Promise<null>(resolve => setTimeout(() => resolve(null), ANSWERS_WITHIN));
+  const reply = await Promise.race([future.done.catch(() => null), late]);
+  future.dispose();
+  if (reply?.content.status !== 'ok') {
+    return false;
+  }
+  const here = reply.content.user_expressions.here as { data?: { 'text/plain'?: string } };
+  return here?.data?.['text/plain'] === 'True';
+}
+
+/** A cell of this source below the active one, which it becomes, in one step of undo; it is run and scrolled to. */
+export function insertAndRun({ content, sessionContext }: NotebookPanel, source: string): void {
+  const index = content.activeCell ? content.activeCellIndex + 1 : 0;
+  content.model!.sharedModel.insertCell(index, {
+    cell_type: 'code',
+    metadata: { trusted: true },
+    source
+  });
+  content.activeCellIndex = index;
+  content.deselectAll();
+  void NotebookActions.runCells(content, [content.widgets[index]], sessionContext);
+}
