@@ -56,10 +56,7 @@ def listed(array: NDArray[Any]) -> Any:
     if array.dtype.itemsize < np.dtype(np.float64).itemsize:
         array = array.astype(str).astype(np.float64)
     finite = np.isfinite(array)
-    if not finite.all():
-        array = array.astype(object)
-        array[~finite] = None
-    return array.tolist()
+    return array.tolist() if finite.all() else np.where(finite, array.astype(object), None).tolist()
 
 
 def from_text(spec: TensorSpec, text: str) -> Any:
