@@ -1,59 +1,98 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-/** One running model, as `gpumodels/widgets/described.py` describes it. */
-export interface IRunningModel {
-  readonly id: string;
-  readonly name: string;
-  /** A path, or '' where no notebook but the process `pid` asked for the model. */
-  readonly notebook: string;
-  readonly kernel_id: string;
-  readonly pid: number;
-  readonly device: string;
-  readonly engine: string;
-  /** ISO 8601. */
-  readonly since: string;
-  readonly state: 'loading' | 'ready' | 'stopping' | 'kept';
-  /** Since when nobody uses it and it is only kept: ISO 8601; '' where it is not. */
-  readonly kept_since: string;
-  /** Since when it holds more GPU memory than its limit: ISO 8601; '' where it does not. */
-  readonly over_since: string;
-}
+import type { IState } from './state';
 
 /** Why a request failed, in the kinds that a user can do something about. */
 export type Trouble =
   | { readonly kind: 'unreachable' }
   | { readonly kind: 'missing' }
+  | { readonly kind: 'gone'; readonly message: string }
   | { readonly kind: 'refused' }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** The server extension's REST interface; every method throws `ApiError`. */
-export class Api {
-  constructor(private readonly _settings: ServerConnection.ISettings) {}
+/** A model that can be loaded. */
+export interface ICatalogModel {
+  readonly name: string;
+  readonly summary: string;
+  /** Bytes of GPU memory that it asks for, 0 where it does not say. */
+  readonly memory: number;
+  readonly folder: string;
+}
 
-  async list(): Promise<IRunningModel[]> {
-    const response = await this._request('GET');
-    const answer = (await response.json()) as { models: IRunningModel[] };
-    return answer.models;
+export interface ICatalog {
+  readonly models: readonly ICatalogModel[];
+  readonly engines: readonly string[];
+}
+
+/** One thing that the doctor looked at; `mend` says what to do. */
+export interface ICheck {
+  readonly check: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly text: string;
+  readonly mend: string;
+}
+
+/** The server extension's REST interface (docs/rest.md); every method throws `ApiError`. */
+export class Api {
+  constructor(readonly settings: ServerConnection.ISettings) {}
+
+  async state(): Promise<IState> {
+    return this._read<IState>('state');
   }
 
   /** Resolves when the model has stopped, also if it had stopped already. */
   async stop(id: string): Promise<void> {
+    await this._unlessGone('DELETE', 'models', id);
+  }
+
+  async sleep(id: string): Promise<void> {
+    await this._request('POST', 'models', id, 'sleep');
+  }
+
+  /** Resolves when it begins to wake. */
+  async wake(id: string): Promise<void> {
+    await this._request('POST', 'models', id, 'wake');
+  }
+
+  /** What it printed last. */
+  async logs(id: string): Promise<readonly string[]> {
+    return (await this._read<{ lines: string[] }>('models', id, 'logs')).lines;
+  }
+
+  /** Forget a load that failed, or cancel one of the Jupyter server's own. */
+  async dismiss(load: string): Promise<void> {
+    await this._unlessGone('DELETE', 'loads', load);
+  }
+
+  async catalog(): Promise<ICatalog> {
+    return this._read<ICatalog>('catalog');
+  }
+
+  async doctor(): Promise<readonly ICheck[]> {
+    return (await this._read<{ checks: ICheck[] }>('doctor')).checks;
+  }
+
+  private async _unlessGone(method: string, ...path: string[]): Promise<void> {
     try {
-      await this._request('DELETE', id);
+      await this._request(method, ...path);
     } catch (error) {
-      if (!(error instanceof ApiError && error.trouble.kind === 'missing')) {
+      if (troubleOf(error).kind !== 'gone') {
         throw error;
       }
     }
   }
 
+  private async _read<T>(...path: string[]): Promise<T> {
+    return (await (await this._request('GET', ...path)).json()) as T;
+  }
+
   private async _request(method: string, ...path: string[]): Promise<Response> {
     const parts = path.map(encodeURIComponent);
-    const url = URLExt.join(this._settings.baseUrl, 'gpumodels', 'api', 'models', ...parts);
+    const url = URLExt.join(this.settings.baseUrl, 'gpumodels', 'api', ...parts);
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(url, { method }, this._settings);
+      response = await ServerConnection.makeRequest(url, { method }, this.settings);
     } catch {
       throw new ApiError({ kind: 'unreachable' });
     }
@@ -70,13 +109,19 @@ export class ApiError extends Error {
   }
 }
 
+export function troubleOf(error: unknown): Trouble {
+  return error instanceof ApiError ? error.trouble : { kind: 'failed', message: String(error) };
+}
+
+/** A route that is not there is answered by Jupyter, in HTML; a model that is not there by us, in JSON. */
 async function explain(response: Response): Promise<Trouble> {
-  if (response.status === 404) {
+  const ours = response.headers.get('Content-Type')?.startsWith('application/json');
+  if (response.status === 404 && !ours) {
     return { kind: 'missing' };
   }
   if (response.status === 401 || response.status === 403) {
     return { kind: 'refused' };
   }
   const { message } = await ServerConnection.ResponseError.create(response);
-  return { kind: 'failed', message };
+  return { kind: response.status === 404 ? 'gone' : 'failed', message };
 }

@@ -1,7 +1,7 @@
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { IRunningModel, Trouble } from './api';
+import type { Trouble } from './api';
 
 /** One sentence that says what happened and what to do. */
 export function explain(trouble: Trouble, trans: TranslationBundle): string {
@@ -14,14 +14,46 @@ export function explain(trouble: Trouble, trans: TranslationBundle): string {
       );
     case 'refused':
       return trans.__('The Jupyter server refused: log in again, or ask its administrator.');
+    case 'gone':
     case 'failed':
       return trouble.message;
   }
 }
 
-/** Who asked for the model: the notebook's file name, or the process. */
-export function owner(model: IRunningModel, trans: TranslationBundle): string {
-  return PathExt.basename(model.notebook) || trans.__('process %1', model.pid);
+/** Whose a model or a load is: the notebook's file name, or the process. */
+export function owner(of: { notebook: string; pid: number }, trans: TranslationBundle): string {
+  return PathExt.basename(of.notebook) || trans.__('process %1', of.pid);
+}
+
+/** In the language of the browser, as all numbers here. */
+export function number(value: number, digits = 0): string {
+  return value.toLocaleString(undefined, {
+    maximumFractionDigits: digits,
+    minimumFractionDigits: digits
+  });
+}
+
+/** Bytes in powers of ten, as everywhere in gpumodels. */
+export function size(bytes: number | null, trans: TranslationBundle): string {
+  if (bytes === null) {
+    return trans.__('? GB');
+  }
+  return bytes >= 1e9 || bytes === 0
+    ? trans.__('%1 GB', number(bytes / 1e9, 1))
+    : trans.__('%1 MB', number(bytes / 1e6));
+}
+
+/** For how long, to one unit. */
+export function span(seconds: number, trans: TranslationBundle): string {
+  if (seconds < 60) {
+    return trans.__('%1 s', number(Math.max(0, Math.floor(seconds))));
+  }
+  if (seconds < 5400) {
+    return trans.__('%1 min', number(Math.floor(seconds / 60)));
+  }
+  return seconds < 172800
+    ? trans.__('%1 h', number(Math.floor(seconds / 3600)))
+    : trans.__('%1 d', number(Math.floor(seconds / 86400)));
 }
 
 /** The time of day, with the date if that is not today's. */
