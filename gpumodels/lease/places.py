@@ -27,9 +27,10 @@ _NETWORK_FILESYSTEMS = (
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the file at once and whole: a reader never sees half of it."""
+    """Replace the file, which only this user may read, at once and whole: a reader never sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
     try:
+        temporary.touch(mode=0o600, exist_ok=False)
         temporary.write_text(text)
         temporary.replace(path)
     except BaseException:

@@ -30,6 +30,9 @@ _HOMES = {
     "sweep": "sweeping",
 }
 
+#: What is told as a whole.
+_ROOMS = ("loads", "sleepers")
+
 __all__ = [
     "Report",
     "SilentReport",
@@ -49,6 +52,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"gpumodels.manager.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'gpumodels.manager' has no attribute {name!r}")
     return getattr(import_module(f"gpumodels.manager.{_HOMES[name]}"), name)

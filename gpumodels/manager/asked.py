@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from gpumodels.errors import LoadRefused
 
 #: Both mean endless, each for what it is said of.
 _ENDLESS = ("never", "forever")
+#: What a line need not say.
+_DEFAULTS = {"gpu": "auto", "replicas": 1}
 
 Gpu = int | str | Sequence[int | str] | None
 
@@ -41,6 +44,22 @@ class Asked:
     memory: int | None = None
     #: The fingerprint that it must have, where not all that it was loaded with is known; "" where it is.
     mark: str = ""
+    #: What asks for the same in a notebook; see `load_line`.
+    line: str = ""
+
+
+def load_line(model: object, given: Mapping[str, object]) -> str:
+    """`%load_model ctpn --gpu 0`, by the arguments of `load` as they were given.
+
+    Environment settings are left out: they may be secret.
+    """
+    words = ["%load_model", str(model)]
+    for name, value in given.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value not in (None, False, _DEFAULTS.get(name)):
+            words += [f"--{name}", ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
+    return shlex.join(words)
 
 
 def seconds(model: object, option: str, given: object, never: str) -> float | None:

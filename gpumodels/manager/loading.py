@@ -12,7 +12,8 @@ from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.lease import events, guard
 from gpumodels.manager import instances, limits, reporting, serving, sharing
 from gpumodels.manager.ahead import import_ahead
-from gpumodels.manager.asked import Asked, seconds
+from gpumodels.manager.asked import Asked, load_line, seconds
+from gpumodels.manager.noting import Note, Noted
 from gpumodels.manager.overseer import OVERSEER
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.reporting import SilentReport
@@ -49,6 +50,7 @@ def load(
     memory: int | str | None = None,
     in_place_of: Model | None = None,
     report: Report | None = None,
+    load_id: str = "",
 ) -> Model:
     """Load a model and wait until it is ready.
 
@@ -69,11 +71,16 @@ def load(
     first. `memory`: bytes of GPU memory, or "4GiB", that each instance may use.
 
     `in_place_of`: a model that this one replaces; it is returned as it is if it already is what is asked for, and
-    stopped before the new one starts if not.
+    stopped before the new one starts if not. `report` is told how it goes on; `load_id` is the load's id for those who
+    look at it meanwhile, see `manager.loads`.
 
     Raises SettingsError, ModelNotFound, ModelFolderError, DeviceError, EngineError, WeightsError, LoadRefused,
     LoadFailed, LoadTimeout or LoadCancelled; nothing of the load is then left.
     """
+    line = load_line(model, {
+        "gpu": "none" if gpu is None else gpu, "engine": engine, "timeout": timeout, "serve": serve, "share": share,
+        "keep": keep, "idle": idle, "replicas": replicas, "evict": evict, "memory": memory, "no-cache": not cache,
+    })  # fmt: skip
     engine = engines.configured() if engine is None else engine
     timeout = _within(model, timeout)
     check(model, engine, timeout, {} if env is None else env)
@@ -93,6 +100,7 @@ def load(
         replicas=replicas,
         evict=evict,
         memory=limits.limit(model, memory),
+        line=line,
     )
     import_ahead()
 
@@ -103,8 +111,10 @@ def load(
         _remember(handle)
         return handle
 
+    note = Note(model, line, load_id)
+    starting = Starting(asked, Noted(report or SilentReport(), note))
     try:
-        return Starting(asked, report or SilentReport()).run(made, in_place_of)
+        return note.around(lambda: starting.run(made, in_place_of))
     except LoadCancelled:
         raise
     except KeyboardInterrupt:
@@ -130,6 +140,7 @@ def attach(wanted: str, *, timeout: float | str | None = None) -> Model:
         record.asked or record.model, engine=record.engine, timeout=timeout, share=True, keep=record.keep,
         idle=record.idle, memory=record.limit,
         mark=record.fingerprint, gpu=",".join(device["uuid"] for device in record.devices) or "none",
+        line=record.load_line.strip("`"),
     )  # fmt: skip
 
     def made(stay: Stay) -> Model:
@@ -163,8 +174,13 @@ def _again(handle: Model, replica: Replica, ticket: Ticket, report: Report | Non
         return handle
 
     did = "was replaced" if replica.dead else "is awake again"
+    note = report.note if isinstance(report, Noted) else Note(handle.name, asked.line)
+    if replica.asleep:
+        note.concerns(replica.record.id)
+    told = Noted(reporting.GivenUp(shown, ticket), note)
+    starting = Starting(replace(asked, fresh=False, share=share), told, beside)
     try:
-        Starting(replace(asked, fresh=False, share=share), reporting.GivenUp(shown, ticket), beside).run(made, None)
+        note.around(lambda: starting.run(made, None))
     except (KeyboardInterrupt, CancelledError) as error:
         shown.end(f"{handle.name}: cancelled, {then}")
         if isinstance(error, CancelledError):

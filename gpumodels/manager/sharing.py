@@ -15,7 +15,7 @@ from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFoun
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.manager import holders, instances, keeper
+from gpumodels.manager import holders, instances, keeper, owner
 from gpumodels.manager.watch import Watch
 from gpumodels.model import Hold, Stay
 from gpumodels.model.nap import memory_held
@@ -85,7 +85,7 @@ def join(
         lease.release()
         return None
     was_ready = record.state != "loading"
-    hold = Hold(record, directory, lease, instance)
+    hold = Hold(record, directory, lease, instance, owner.current())
     try:
         holders.sign(directory)
         shared = Path(record.shared_memory) if record.shared_memory else None

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gpumodels.engines.base import Engine, Instance
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.manager.asked import Asked
-    from gpumodels.manager.reporting import Report
+    from gpumodels.manager.noting import Noted
     from gpumodels.model import Model
 
 #: How long a load waits, in seconds, for the memory of instances that are ending.
@@ -52,7 +52,7 @@ _FREED_WITHIN = 1.0
 class Starting:
     """One load under way."""
 
-    def __init__(self, asked: Asked, report: Report, beside: Sequence[InstanceRecord] | None = None) -> None:
+    def __init__(self, asked: Asked, report: Noted, beside: Sequence[InstanceRecord] | None = None) -> None:
         """`beside`: the replicas that there are, where one more is to be started and not all that are asked for."""
         self.asked = asked
         self.beside = list(beside or ())
@@ -82,6 +82,7 @@ class Starting:
             return self._load(spec, replaced)
 
     def _load(self, spec: ModelSpec, replaced: Model | None) -> Model:
+        self.report.note.begin(spec.name)
         if replaced is None or not _is_at(replaced, self.door):
             self.door.open()
         self.runtime = runtime_directory()
@@ -184,6 +185,7 @@ class Starting:
     ) -> Hold:
         chosen, hold = self._placed(prepared.engine, undone)
         current = hold.record
+        self.report.note.concerns(current.id)
         hold.directory.write(current)
         plan = LaunchPlan(
             spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.asked.env,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpumodels import engines
 from gpumodels.devices import reservations
 from gpumodels.errors import EngineError
+from gpumodels.lease import notes
 from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
@@ -54,6 +55,7 @@ def sweep_directories(runtime: RuntimeDirectory) -> list[InstanceDirectory]:
         if directory.path.exists():
             left.append(directory)
     runtime.sweep_shared_memory()
+    notes.sweep(runtime.path)
     reservations.sweep()
     return left
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpumodels.engines.base import Instance
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease.record import InstanceRecord, Owner
 
 #: How long to wait, in seconds, for the engine to know what the broken connection told already.
 _KNOWN_WITHIN = 2.0
@@ -38,6 +38,13 @@ class Hold:
     directory: InstanceDirectory
     lease: Lease
     instance: Instance
+    #: Who this process is, where another one loaded the instance.
+    guest: Owner | None = None
+
+    @property
+    def user(self) -> Owner:
+        """Who this process is."""
+        return self.guest or self.record.owner
 
     @property
     def alive(self) -> bool:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import ModelStopped
+from gpumodels.lease.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
@@ -79,7 +80,9 @@ class Replica:
         self._attempts = []
 
     def continue_on(self, stay: Stay) -> None:
-        self.stay, self.wanted, self.trouble = stay, False, ""
+        with uninterrupted():  # so that nobody is told of a model that sleeps and does not
+            self.stay.woken()
+            self.stay, self.wanted, self.trouble = stay, False, ""
 
     def _recent(self) -> list[float]:
         return [each for each in self._attempts if each > self.stay.ended - _WITHIN]

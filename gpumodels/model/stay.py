@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gpumodels.attribution import peaks
 from gpumodels.errors import ModelGone, ModelStopped
-from gpumodels.lease import events
+from gpumodels.lease import events, notes
 from gpumodels.model.nap import Nap, measured, memory_held
 from gpumodels.model.watcher import WATCHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gpumodels.client import Client
     from gpumodels.lease.record import InstanceRecord
@@ -45,7 +47,7 @@ class Stay:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._measured = threading.Event()
-        self._asleep = False
+        self._asleep = self._forgotten = False
         self._leaving = False
         self._tell: Callable[[], None] | None = None
         self._before = self._memory()  # of a model that a kernel was too busy to look at later, this is known
@@ -157,6 +159,7 @@ class Stay:
                 f"Load it again with {self.record.load_line}."
             )
             if self.nap is not None:
+                self._forget()
                 return
             self.last_lines = self.hold.instance.logs()
             self.was_shared = self.hold.shared
@@ -164,6 +167,11 @@ class Stay:
             self._close()
             self.hold.end(by)
             self.nap = measured(self.record, before, time.time())
+
+    def woken(self) -> None:
+        """Its model, which slept, goes on elsewhere."""
+        with self._lock:
+            self._forget()
 
     def logs(self, lines: int) -> str:
         """The last lines that the model server printed, also of one that has ended."""
@@ -187,15 +195,18 @@ class Stay:
         self._close()
         self.hold.end()
         self.nap = Nap(since, self.record.device, self._before)
+        self._tell_nap(self.nap)
         threading.Thread(target=self._measure, args=(self.nap,), name="gpumodels sleep", daemon=True).start()
 
     def _measure(self, nap: Nap) -> None:
         with suppress(Exception):
             nap = measured(self.record, nap.before, nap.since)
-        self.nap = nap
+        with self._lock:
+            self.nap = nap
+            self._tell_nap(nap)
         self.last_lines += f"\ngpumodels: {self.record.model} is {nap}"
         events.tell(
-            self.hold.directory.path.parent,
+            self._runtime,
             "asleep",
             instance=self.record.id,
             model=self.record.model,
@@ -204,6 +215,24 @@ class Stay:
             after=nap.after,
         )
         self._measured.set()
+
+    def _tell_nap(self, nap: Nap) -> None:
+        """With the lock held: say to all that this process has a model that sleeps and can be woken."""
+        if self.gone is None and not self._forgotten:
+            told = {"record": asdict(self.record), "owner": asdict(self.hold.user)}
+            notes.write(self._runtime, notes.ASLEEP, self._note, {**told, "since": nap.since, "freed": nap.freed})
+
+    def _forget(self) -> None:
+        self._forgotten = True
+        notes.remove(self._runtime, notes.ASLEEP, self._note)
+
+    @property
+    def _runtime(self) -> Path:
+        return self.hold.directory.path.parent
+
+    @property
+    def _note(self) -> str:
+        return f"{self.record.id}.{self.hold.user.pid}"  # each that shared it has a model that sleeps
 
     def _close(self) -> None:
         self.ended = time.monotonic()

@@ -1,0 +1,87 @@
+"""Notes: what a living process says of what it does, for whoever shows it: loads under way, models that sleep.
+
+A note is a hidden file of the runtime directory, `.KIND-NAME.json`, replaced whole. It counts as long as the process
+lives that wrote it, told by its id and start time: what a process that was killed leaves is read by nobody, and removed
+by the next sweep. One that is `lasting` counts until it is removed. Notes are a courtesy: where they cannot be written,
+nothing else fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.lease import processes
+from gpumodels.lease.places import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+LOAD, ASLEEP = "load", "asleep"
+
+_NOTE = re.compile(rf"\.({LOAD}|{ASLEEP})-(.+)\.json")
+#: What a writer that was killed leaves half-written; see `places.write_atomically`.
+_HALF = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
+
+
+def write(runtime: Path, kind: str, name: str, facts: Mapping[str, Any], *, lasting: bool = False) -> bool:
+    """Write a note, in place of what it said before; whether that could be done."""
+    pid = os.getpid()
+    note = {**facts, "by": None if lasting else [pid, processes.start_time(pid)]}
+    with suppress(OSError):
+        write_atomically(_path(runtime, kind, name), json.dumps(note))
+        return True
+    return False
+
+
+def remove(runtime: Path, kind: str, name: str) -> bool:
+    """Remove a note; whether there was one."""
+    with suppress(OSError):
+        _path(runtime, kind, name).unlink()
+        return True
+    return False
+
+
+def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
+    """The notes of a kind that count, in no order; `by` is who wrote them, or None."""
+    return [note for _, found, note in _notes(runtime) if found == kind and note is not None]
+
+
+def sweep(runtime: Path) -> None:
+    """Remove what processes left that have ended."""
+    for path, _, note in _notes(runtime):
+        if note is None:
+            path.unlink(missing_ok=True)
+    for name in _names(runtime):
+        if (half := _HALF.fullmatch(name)) is not None and not processes.start_time(int(half["pid"])):
+            (runtime / name).unlink(missing_ok=True)
+
+
+def _notes(runtime: Path) -> Iterator[tuple[Path, str, dict[str, Any] | None]]:
+    """Each file with its kind and what it says; None where that does not count, or not any more."""
+    for name in _names(runtime):
+        if (found := _NOTE.fullmatch(name)) is None:
+            continue
+        path = runtime / name
+        try:
+            note = json.loads(path.read_bytes())
+            counts = note["by"] is None or processes.same_process(*note["by"])
+        except OSError:  # it was removed meanwhile
+            continue
+        except (ValueError, KeyError, TypeError):
+            counts = False
+        yield path, found[1], note if counts else None
+
+
+def _names(runtime: Path) -> list[str]:
+    with suppress(OSError):
+        return os.listdir(runtime)  # noqa: PTH208  names are enough
+    return []
+
+
+def _path(runtime: Path, kind: str, name: str) -> Path:
+    return runtime / f".{kind}-{name}.json"
