@@ -1,29 +1,80 @@
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ILayoutRestorer } from '@jupyterlab/application';
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import * as React from 'react';
 
 import { Api } from './api';
-import { RunningModels } from './models';
+import { addCommands } from './commands';
+import { Feed } from './feed';
+import { LoadForm } from './form';
+import { LoadFormView } from './loadform';
+import { Notebooks } from './notebooks';
 import { ModelsPanel } from './panel';
+import { follow } from './settings';
+import { NotebookMemory } from './statusbar';
 
 /** After JupyterLab's own tabs at the top of the left sidebar. */
 const RANK = 650;
 
+/** All is optional: Notebook 7 has no status bar, and its pages without a notebook have no tracker of any. */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'gpumodels:plugin',
-  description: "Shows this user's running models in the sidebar and stops them.",
+  description: 'Shows GPUs and models in the sidebar, and loads models into the current notebook.',
   autoStart: true,
-  optional: [ILayoutRestorer, ITranslator],
+  optional: [
+    ILayoutRestorer,
+    ITranslator,
+    INotebookTracker,
+    ICommandPalette,
+    IStatusBar,
+    ISettingRegistry
+  ],
   activate: (
     app: JupyterFrontEnd,
     restorer: ILayoutRestorer | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    tracker: INotebookTracker | null,
+    palette: ICommandPalette | null,
+    statusBar: IStatusBar | null,
+    settings: ISettingRegistry | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('gpumodels');
-    const models = new RunningModels(new Api(app.serviceManager.serverSettings));
-    const panel = new ModelsPanel(models, trans);
+    const api = new Api(app.serviceManager.serverSettings);
+    const feed = new Feed(api);
+    const notebooks = new Notebooks(app, tracker, trans);
+    const form = new LoadForm(api, notebooks, trans);
+    const loadForm = (): JSX.Element => React.createElement(LoadFormView, { form, feed });
+    const panel = new ModelsPanel({ feed, api, trans, actions: notebooks, loadForm });
     app.shell.add(panel, 'left', { rank: RANK });
     restorer?.add(panel, panel.id);
+
+    const open = (): void => {
+      app.shell.activateById(panel.id);
+      panel.activate();
+    };
+    addCommands(app.commands, palette, {
+      api,
+      notebooks,
+      trans,
+      open,
+      want: choice => {
+        form.want(choice);
+        open();
+      }
+    });
+    const memory = statusBar && new NotebookMemory(feed, notebooks, open, trans);
+    memory?.addTo(statusBar!);
+    void follow(settings, plugin.id, ({ statusBar: shown, engine, idle }) => {
+      memory?.enable(shown);
+      form.choose({ engine, idle });
+    });
   }
 };
 

@@ -39,13 +39,15 @@ export function loadsExtension(source: string): boolean {
  * follows, `$x` also in them: so braces are doubled, and behind a dollar the quotes end and begin anew.
  */
 function word(text: string): string {
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(text)) {
     throw new RangeError('A line of a notebook cannot hold a name with a line break in it.');
   }
   if (/^[\w@%+=:,./~-]+$/.test(text)) {
     return text;
   }
-  const quoted = text.replace(/'/g, `'"'"'`).replace(/\$/g, () => "$''").replace(/[{}]/g, '$&$&');
+  const quoted = text
+    .replace(/'/g, `'"'"'`)
+    .replace(/\$/g, () => "$''")
+    .replace(/[{}]/g, '$&$&');
   return `'${quoted}'`;
 }

@@ -101,25 +101,23 @@ export class Notebooks {
   }
 
   private _follow(): void {
-    if (this._panel) {
-      Signal.disconnectBetween(this._panel.context, this);
-      Signal.disconnectBetween(this._panel.sessionContext, this);
+    for (const signal of this._panel ? signals(this._panel) : []) {
+      signal.disconnect(this._tell);
     }
     this._panel = this._tracker?.currentWidget ?? null;
-    if (this._panel) {
-      const { context, sessionContext } = this._panel;
-      context.pathChanged.connect(this._tell, this);
-      sessionContext.kernelChanged.connect(this._tell, this);
-      sessionContext.statusChanged.connect(this._tell, this);
-      sessionContext.connectionStatusChanged.connect(this._tell, this);
+    for (const signal of this._panel ? signals(this._panel) : []) {
+      signal.connect(this._tell);
     }
     this._tell();
   }
 
-  private _tell(): void {
-    this._changed.emit();
-  }
-
+  private readonly _tell = (): void => this._changed.emit();
   private readonly _changed = new Signal<this, void>(this);
   private _panel: NotebookPanel | null = null;
+}
+
+/** What tells that the notebook has another name, another kernel, or its kernel another state. */
+function signals({ context, sessionContext }: NotebookPanel): ISignal<unknown, unknown>[] {
+  const { kernelChanged, statusChanged, connectionStatusChanged } = sessionContext;
+  return [context.pathChanged, kernelChanged, statusChanged, connectionStatusChanged];
 }

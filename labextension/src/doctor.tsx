@@ -1,0 +1,59 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { type Api, type ICheck, troubleOf } from './api';
+import { explain } from './text';
+
+/** What the server's checks found, each with how to mend it; resolves when the dialog is closed. */
+export async function showDoctor(
+  api: Pick<Api, 'doctor'>,
+  trans: TranslationBundle
+): Promise<void> {
+  await showDialog({
+    title: trans.__('What gpumodels needs of this machine'),
+    body: ReactWidget.create(<Findings api={api} trans={trans} />),
+    buttons: [Dialog.okButton({ label: trans.__('Close') })],
+    hasClose: true
+  });
+}
+
+interface IFindingsProps {
+  readonly api: Pick<Api, 'doctor'>;
+  readonly trans: TranslationBundle;
+}
+
+export function Findings({ api, trans }: IFindingsProps): JSX.Element {
+  const [checks, setChecks] = React.useState<readonly ICheck[] | null>(null);
+  const [trouble, setTrouble] = React.useState('');
+  React.useEffect(() => {
+    api.doctor().then(setChecks, error => setTrouble(explain(troubleOf(error), trans)));
+  }, [api, trans]);
+  if (trouble) {
+    return (
+      <p className="gpumodels-trouble" role="alert">
+        {trouble}
+      </p>
+    );
+  }
+  if (!checks) {
+    return <p role="status">{trans.__('Looking…')}</p>;
+  }
+  const said = {
+    ok: trans.__('fine'),
+    warn: trans.__('less than it could be'),
+    fail: trans.__('wrong')
+  };
+  return (
+    <ul className="gpumodels-Doctor">
+      {checks.map(({ check, status, text, mend }, index) => (
+        <li key={index} data-status={status}>
+          <b>{check}</b> <span className="gpumodels-Doctor-status">{said[status]}</span>
+          <div>{text}</div>
+          {mend && <div className="gpumodels-Doctor-mend">{mend}</div>}
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,186 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { Button, HTMLSelect, InputGroup } from '@jupyterlab/ui-components';
+import type { ISignal } from '@lumino/signaling';
+import * as React from 'react';
+
+import type { ICatalogModel } from './api';
+import type { IFeed } from './feed';
+import type { LoadForm } from './form';
+import { choices, shortage } from './gpus';
+import type { IDevice } from './state';
+import { size } from './text';
+
+const ENGINES = ['auto', 'docker', 'process'];
+const IDLE_TIMES = ['10m', '1h', 'never'];
+
+interface ILoadFormProps {
+  readonly form: LoadForm;
+  readonly feed: Pick<IFeed, 'state' | 'stateChanged'>;
+}
+
+interface IPartProps {
+  readonly form: LoadForm;
+  readonly devices: readonly IDevice[];
+}
+
+/** Loads a model, by a line that it shows and puts into the current notebook. */
+export function LoadFormView({ form, feed }: ILoadFormProps): JSX.Element {
+  const { choice, trans } = form;
+  const search = React.useRef<HTMLInputElement>(null);
+  const devices = Object.values(feed.state?.devices ?? {});
+  useSignal(feed.stateChanged);
+  useSignal(form.stateChanged);
+  useSignal(form.notebooks.currentChanged);
+  React.useEffect(() => void form.refresh(), [form]);
+  React.useEffect(() => {
+    if (form.wanted) {
+      form.wanted = false;
+      search.current?.focus();
+    }
+  });
+  const found = React.useMemo(() => form.catalog && form.found, [form.catalog, form.search]);
+  const onChoose = React.useCallback((model: string) => form.choose({ model }), [form]);
+  return (
+    <form
+      className="gpumodels-Form"
+      aria-label={trans.__('Load a model')}
+      onSubmit={event => {
+        event.preventDefault();
+        void form.load();
+      }}
+    >
+      <InputGroup
+        type="search"
+        rightIcon="ui-components:search"
+        inputRef={search}
+        aria-label={trans.__('Search models')}
+        placeholder={trans.__('Search, or a path')}
+        value={form.search}
+        onFocus={() => void form.refresh()}
+        onChange={event => form.searchFor(event.target.value)}
+      />
+      <Catalog models={found} chosen={choice.model} onChoose={onChoose} trans={trans} />
+      <Where form={form} devices={devices} />
+      <Line form={form} devices={devices} />
+    </form>
+  );
+}
+
+interface ICatalogProps {
+  readonly models: readonly ICatalogModel[] | null;
+  readonly chosen: string;
+  readonly onChoose: (name: string) => void;
+  readonly trans: TranslationBundle;
+}
+
+/** Not rendered again with every reading of the GPUs. */
+const Catalog = React.memo(function Catalog(props: ICatalogProps): JSX.Element | null {
+  const { models, chosen, onChoose, trans } = props;
+  if (!models?.length) {
+    return models && <p className="gpumodels-Form-none">{trans.__('No model of that name.')}</p>;
+  }
+  return (
+    <div className="gpumodels-Form-models" role="radiogroup" aria-label={trans.__('Models')}>
+      {models.map(({ name, summary, memory }) => (
+        <label key={name} className="gpumodels-Form-model" title={summary}>
+          <input
+            type="radio"
+            name="gpumodels-model"
+            checked={name === chosen}
+            onChange={() => onChoose(name)}
+            aria-label={name}
+            aria-description={summary}
+          />
+          <span className="gpumodels-Form-name">{name}</span>
+          <span className="gpumodels-Form-need">{memory ? size(memory, trans) : ''}</span>
+          <span className="gpumodels-Form-summary">{summary}</span>
+        </label>
+      ))}
+    </div>
+  );
+});
+
+/** On which GPU, by which engine, and how long without a call. */
+function Where({ form, devices }: IPartProps): JSX.Element {
+  const { choice, trans } = form;
+  const times = React.useId();
+  const engines = form.catalog?.engines ?? ENGINES;
+  return (
+    <>
+      <label>
+        <span>{trans.__('GPU')}</span>
+        <HTMLSelect
+          value={choice.gpu}
+          options={[...choices(devices, choice.gpu, trans)]}
+          onChange={event => form.choose({ gpu: event.target.value })}
+        />
+      </label>
+      <label>
+        <span>{trans.__('Engine')}</span>
+        <HTMLSelect
+          value={choice.engine}
+          options={[...new Set([...engines, choice.engine])]}
+          onChange={event => form.choose({ engine: event.target.value })}
+        />
+      </label>
+      <label>
+        <span>{trans.__('Sleep when idle for')}</span>
+        <input
+          className="jp-mod-styled"
+          list={times}
+          value={choice.idle}
+          placeholder={trans.__('as your settings say')}
+          aria-invalid={form.idleIsWrong}
+          onChange={event => form.choose({ idle: event.target.value.trim() })}
+        />
+        <datalist id={times}>
+          {IDLE_TIMES.map(time => (
+            <option key={time} value={time} />
+          ))}
+        </datalist>
+      </label>
+    </>
+  );
+}
+
+/** The line, what stands against it, and the button that runs it. */
+function Line({ form, devices }: IPartProps): JSX.Element {
+  const { choice, line, notebooks, trans } = form;
+  const { obstacle } = notebooks;
+  const short = shortage(form.model, choice.gpu, devices, trans);
+  const idle = form.idleIsWrong ? trans.__('An idle time is such as 90s, 10m, 2h or never.') : '';
+  return (
+    <>
+      <code className="gpumodels-Form-line" aria-label={trans.__('The line that it will run')}>
+        {line || '%load_model …'}
+      </code>
+      <div className="gpumodels-Form-notes" role="status">
+        {[idle, short, obstacle, form.failed ? '' : form.outcome].filter(Boolean).map(note => (
+          <p key={note}>{note}</p>
+        ))}
+      </div>
+      {form.failed && (
+        <p className="gpumodels-trouble" role="alert">
+          {form.outcome}
+        </p>
+      )}
+      {notebooks.canMake && (
+        <Button small onClick={() => void notebooks.make()} type="button">
+          {trans.__('New notebook')}
+        </Button>
+      )}
+      <Button small type="submit" disabled={!line || form.busy || obstacle !== ''}>
+        {trans.__('Load')}
+      </Button>
+    </>
+  );
+}
+
+/** Render again whenever it is emitted. */
+function useSignal<T>(signal: ISignal<T, void>): void {
+  const [, again] = React.useReducer((times: number) => times + 1, 0);
+  React.useEffect(() => {
+    signal.connect(again);
+    return () => void signal.disconnect(again);
+  }, [signal]);
+}

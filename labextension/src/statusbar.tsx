@@ -1,0 +1,98 @@
+import type { IStatusBar } from '@jupyterlab/statusbar';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+import * as React from 'react';
+
+import type { IFeed } from './feed';
+import { memoryOf, total } from './gpus';
+import type { Notebooks } from './notebooks';
+import { size } from './text';
+
+/**
+ * In the status bar: the GPU memory of the current notebook. It looks only where there is a notebook with a kernel,
+ * and no longer than until it knows that the machine has no GPU, or the server no gpumodels.
+ */
+export class NotebookMemory extends ReactWidget {
+  constructor(
+    private readonly _feed: IFeed,
+    private readonly _notebooks: Notebooks,
+    private readonly _open: () => void,
+    private readonly _trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('gpumodels-StatusBar');
+    _feed.stateChanged.connect(this._refresh);
+    _notebooks.currentChanged.connect(this._refresh);
+  }
+
+  /** Whether the user wants it; it is off until it is told. */
+  enable(enabled: boolean): void {
+    this._enabled = enabled;
+    this._refresh();
+  }
+
+  addTo(statusBar: IStatusBar): void {
+    statusBar.registerStatusItem('gpumodels:memory', {
+      item: this,
+      align: 'left',
+      isActive: () => this._active,
+      activeStateChanged: this._activeChanged
+    });
+  }
+
+  override dispose(): void {
+    this._feed.stateChanged.disconnect(this._refresh);
+    this._notebooks.currentChanged.disconnect(this._refresh);
+    this._viewing?.dispose();
+    super.dispose();
+  }
+
+  protected override render(): JSX.Element | null {
+    const { state } = this._feed;
+    if (!this._active || !state) {
+      return null;
+    }
+    const held = memoryOf(this._notebooks.currentKernel, state);
+    const trans = this._trans;
+    const parts = [...held].map(([{ label }, memory]) => `${label}: ${size(memory, trans)}`);
+    const title = parts.length
+      ? trans.__('GPU memory of this notebook and its models: %1', parts.join(', '))
+      : trans.__('This notebook and its models hold no GPU memory');
+    return (
+      <button type="button" title={title} onClick={this._open}>
+        {trans.__('GPU %1', size(total(held), trans))}
+      </button>
+    );
+  }
+
+  private readonly _refresh = (): void => {
+    const { state, connection } = this._feed;
+    if (state) {
+      this._hasGpu = Object.keys(state.devices).length > 0;
+    }
+    const wanted = this._enabled && this._notebooks.currentKernel !== '';
+    const looking = wanted && this._hasGpu !== false && connection !== 'missing';
+    if (looking && !this._viewing) {
+      this._viewing = this._feed.view();
+    } else if (!looking) {
+      this._viewing?.dispose();
+      this._viewing = null;
+    }
+    const answered = connection === 'live' || connection === 'polling';
+    const active = looking && this._hasGpu === true && answered;
+    if (active !== this._active) {
+      this._active = active;
+      this._activeChanged.emit();
+    }
+    this.update();
+  };
+
+  private readonly _activeChanged = new Signal<this, void>(this);
+  private _viewing: IDisposable | null = null;
+  private _enabled = false;
+  private _active = false;
+  /** Null until it is known. */
+  private _hasGpu: boolean | null = null;
+}
