@@ -90,6 +90,9 @@ class LoadRefused(LoadError, ValueError):
 class LoadFailed(LoadError):
     """The model's own code failed in `load`, or its server died; the message holds the traceback or log's tail."""
 
+    #: Whether somebody stopped it while it was loaded, so that nothing is wrong with it.
+    stopped = False
+
 
 class LoadTimeout(LoadError, TimeoutError):
     """The model was not ready within the time given."""

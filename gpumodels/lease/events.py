@@ -1,7 +1,7 @@
 """Events of a runtime directory, for whoever shows what happens: `.events`, one JSON object a line, newest last.
 
-Each has `at` (seconds since the epoch), `event` ("asleep", "awake", "over" its limit), `instance`, `model` and `text`,
-and what else there is to say of it.
+Each has `at` (seconds since the epoch), `event` ("loaded", "failed" to load, "asleep", "awake", "over" its limit,
+"stopped", "died"), `instance` ("" of a load that failed), `model` and `text`, and what else there is to say of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = ".events"
 _LONGEST = 256 << 10  # bytes; then the older half is dropped
+_LINE = 1000  # bytes, which most lines are far shorter than
 
 
 def tell(runtime: Path, event: str, **facts: Any) -> None:
@@ -35,11 +36,14 @@ def tell(runtime: Path, event: str, **facts: Any) -> None:
             path.write_bytes(kept)
 
 
-def told(runtime: Path) -> list[dict[str, Any]]:
-    """The events that are kept, oldest first."""
+def told(runtime: Path, last: int | None = None) -> list[dict[str, Any]]:
+    """The events that are kept, or the `last` so many of them, oldest first."""
     found = []
-    with suppress(OSError):
-        for line in (runtime / _NAME).read_text(errors="replace").splitlines():
+    with suppress(OSError), (runtime / _NAME).open("rb") as file:
+        if last is not None:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - last * _LINE))  # what is cut is no JSON
+        for line in file.read().splitlines():
             with suppress(ValueError):
                 found.append(json.loads(line))
-    return found
+    return found if last is None else found[-last:]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import ModelNotFound
-from gpumodels.lease import held
+from gpumodels.lease import events, held
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import remove_shared_memory
 from gpumodels.manager.place import runtime_directory
@@ -118,6 +118,8 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
         directory.unmark_ended()
         raise
     remove_shared_memory(record.shared_memory)
+    text = f"{record.model} was stopped from {by}"
+    events.tell(directory.path.parent, "stopped", instance=instance_id, model=record.model, text=text)
 
 
 def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> list[InstanceRecord]:

@@ -109,6 +109,7 @@ def load(
         handle.asked = replace(asked, model=_anchored(model, request))
         handle.request = request
         _remember(handle)
+        _tell_loaded(handle)
         return handle
 
     note = Note(model, line, load_id)
@@ -193,6 +194,12 @@ def _again(handle: Model, replica: Replica, ticket: Ticket, report: Report | Non
     if report is None:
         shown.end(text)
     events.tell(runtime_directory().path, "awake", instance=replica.record.id, model=handle.name, text=text)
+
+
+def _tell_loaded(handle: Model) -> None:
+    several = f" as {len(handle.replicas)} replicas" if len(handle.replicas) > 1 else ""
+    text = f"{handle.name} is ready{several} on {handle.device}, in {handle.load_seconds:.1f} s"
+    events.tell(runtime_directory().path, "loaded", instance=handle.record.id, model=handle.name, text=text)
 
 
 def _remember(handle: Model) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gpumodels.errors import GpumodelsError, LoadCancelled, ModelStopped
+from gpumodels.errors import GpumodelsError, LoadCancelled, LoadFailed, ModelStopped
 from gpumodels.lease import events, notes
 from gpumodels.manager import owner
 from gpumodels.manager.loads import Load, loads, new_id
 from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gpumodels.manager.reporting import Report
@@ -27,6 +26,9 @@ _EVERY = 0.2  # seconds between two writes: a build may print hundreds of lines 
 #: Loads that failed and are kept, the newest.
 _KEPT = 20
 _LINES, _LONGEST = 60, 500  # of a log, and characters of a line
+
+#: How a model server tells why it could not load; see `server.__main__`.
+_SAYS, _FAILED = "gpumodels: ", " failed to load: "
 
 
 class Note:
@@ -45,13 +47,13 @@ class Note:
     def around(self, load: Callable[[], T]) -> T:
         """What `load` gives. When it ends, the note does, and stays only where it failed."""
         self._over = self._settled = False
+        self._next = 0.0
         try:
             try:
                 return load()
-            except (LoadCancelled, CancelledError, ModelStopped):  # somebody wanted it to end
-                raise
             except GpumodelsError as error:
-                self._fail(str(error))
+                if not _was_wanted(error):
+                    self._fail(str(error))
                 raise
             finally:
                 self._settle()
@@ -76,8 +78,8 @@ class Note:
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
-            self._load = replace(self._load, **changes)
-            if self._over or self._waiting:
+            before, self._load = self._load, replace(self._load, **changes)
+            if self._over or self._waiting or (self._load == before and self._next):
                 return
             wait = self._next - time.monotonic()
             if wait <= 0:
@@ -108,10 +110,10 @@ class Note:
     def _fail(self, why: str) -> None:
         if self._load.failed:  # it was asked for within another load, which shares this note
             return
-        reason, _, tail = why.partition("\n")
+        first, *tail = why.strip("\n").splitlines() or ["no reason was given"]
         with self._lock:
-            log = _shortened((*self._load.log, *tail.strip("\n").splitlines()))
-            self._load = replace(self._load, failed=reason[: 4 * _LONGEST], log=log)
+            log = _shortened((*self._load.log, *tail))
+            self._load = replace(self._load, failed=_reason(first, tail)[: 4 * _LONGEST], log=log)
         if (place := self._place()) is not None:
             events.tell(place, "failed", instance="", model=self._load.model, text=self._load.failed)
 
@@ -150,6 +152,19 @@ class Noted:
     def notice(self, text: str) -> None:
         self.note.notices(text)
         self._report.notice(text)
+
+
+def _was_wanted(error: GpumodelsError) -> bool:
+    """Whether somebody wanted the load to end: nothing is wrong with it."""
+    return isinstance(error, (LoadCancelled, ModelStopped)) or (isinstance(error, LoadFailed) and error.stopped)
+
+
+def _reason(first: str, tail: Sequence[str]) -> str:
+    """One sentence: what the model server said last of itself tells more than that it ended."""
+    said = tail[-1] if tail else ""
+    if said.startswith(_SAYS) and _FAILED in said:
+        return said.removeprefix(_SAYS)
+    return first.removesuffix(" Its last lines:").rstrip(":")
 
 
 def _shortened(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,8 +38,11 @@ class Watch:
             raise self._stopped() or self._failure(ending)
 
     def _stopped(self) -> LoadFailed | None:
-        stopped = self.directory.ended
-        return LoadFailed(f"{self.name} was {stopped}, while it was loaded.") if stopped else None
+        if (stopped := self.directory.ended) is None:
+            return None
+        error = LoadFailed(f"{self.name} was {stopped}, while it was loaded.")
+        error.stopped = True
+        return error
 
     def _failure(self, ending: Ending) -> EngineError | LoadFailed:
         tail = self.instance.logs()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels.engines.base import Ending
 from gpumodels.errors import EngineError, ModelGone, ModelStopped
-from gpumodels.lease import guard
+from gpumodels.lease import events, guard
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.runtime import remove_shared_memory
 
@@ -56,14 +56,15 @@ class Hold:
         """Whether another process uses the instance as well; its keeper does not."""
         return self.lease.others_use
 
-    def end(self, by: str = "") -> None:
+    def end(self, by: str = "") -> bool:
         """Let go of the instance and, unless others hold it, leave nothing of it: no process or container, no memory,
         no directory.
 
         It goes the way of a kernel that dies: the lease is released, and the leash ends the server within its grace.
         What is left is removed then, or by force when that takes too long, or at once on an interrupt. `by` says who
         wanted it, for whoever else looks; "" where it ended by itself. What cannot be removed now (the engine is
-        down) is tried again until it can, by the guard where this process has ended.
+        down) is tried again until it can, by the guard where this process has ended. Returns whether this was the last
+        hold.
         """
         with uninterrupted():
             stopped = by != "" and self.directory.mark_ended_unless_used(by, self.lease)
@@ -72,7 +73,8 @@ class Hold:
         if claimed is None:
             if stopped:  # only its keeper holds it, which removes the rest
                 self.instance.stop(self.record.grace)
-            return
+                self._tell("stopped", f"was stopped from {by}")
+            return False
         try:
             deadline = time.monotonic() + self.record.grace + _LEASH_MARGIN
             while claimed.leash_lives and time.monotonic() < deadline:
@@ -82,6 +84,13 @@ class Hold:
                 if not self._removed(claimed):
                     again = functools.partial(self._removed, claimed)
                     threading.Thread(target=guard.until_done, args=(again,), daemon=True).start()
+        if stopped:
+            self._tell("stopped", f"was stopped from {by}")
+        return True
+
+    def _tell(self, event: str, what: str) -> None:
+        record, place = self.record, self.directory.path.parent
+        events.tell(place, event, instance=record.id, model=record.model, text=f"{record.model} {what}")
 
     def _removed(self, claimed: InstanceDirectory) -> bool:
         try:
@@ -101,10 +110,12 @@ class Hold:
         if ended is None and ending is None:
             return None
         tail = self.instance.logs(_LAST_LINES) or self.directory.kept_log()
-        self.end()
+        last = self.end()
         if ending is None:
             return ModelStopped(f"{name} was {ended}. Load it again with {self.record.load_line}."), tail
         cause = _cause(ending)
+        if last:
+            self._tell("died", f"died ({cause})")
         advice = f"Load it again with {self.record.load_line}"
         return ModelGone(f"The model server of {name} died ({cause}). {advice}. Its last lines:\n{tail}"), tail
 

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpumodels.attribution import peaks
 from gpumodels.errors import ModelGone, ModelStopped
@@ -160,6 +160,7 @@ class Stay:
             )
             if self.nap is not None:
                 self._forget()
+                self._say("stopped", f"was stopped from {by}, while it slept")
                 return
             self.last_lines = self.hold.instance.logs()
             self.was_shared = self.hold.shared
@@ -205,16 +206,12 @@ class Stay:
             self.nap = nap
             self._tell_nap(nap)
         self.last_lines += f"\ngpumodels: {self.record.model} is {nap}"
-        events.tell(
-            self._runtime,
-            "asleep",
-            instance=self.record.id,
-            model=self.record.model,
-            text=f"{self.record.model} is {nap}",
-            before=nap.before,
-            after=nap.after,
-        )
+        self._say("asleep", f"is {nap}", before=nap.before, after=nap.after)
         self._measured.set()
+
+    def _say(self, event: str, what: str, **facts: Any) -> None:
+        name = self.record.model
+        events.tell(self._runtime, event, instance=self.record.id, model=name, text=f"{name} {what}", **facts)
 
     def _tell_nap(self, nap: Nap) -> None:
         """With the lock held: say to all that this process has a model that sleeps and can be woken."""
