@@ -22,7 +22,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    add_routes(app.web_app, Desk(manager))
+    add_routes(app.web_app, Desk(manager, app.web_app.settings, app.log))
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
 
 

@@ -18,11 +18,15 @@ from gpumodels.errors import (
     ModelNotFound,
     SettingsError,
 )
+from gpumodels.jupyter.feed import SLOW, Feed
+from gpumodels.jupyter.kernels import Kernels
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from logging import Logger
 
+    from gpumodels.jupyter.feed import State
     from gpumodels.lease.record import InstanceRecord
 
 T = TypeVar("T")
@@ -55,10 +59,17 @@ class Models(Protocol):
 
 
 class Desk:
-    """What the routes of one Jupyter server share."""
+    """What the routes of one Jupyter server share; `settings` are those of its web application."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, settings: Mapping[str, Any], log: Logger) -> None:
         self.models = models
+        self.kernels = Kernels(settings["kernel_manager"], settings["session_manager"])
+        self.feed = Feed(self._read, log)
+
+    async def _read(self) -> State:
+        from gpumodels.jupyter import state  # noqa: PLC0415  a server that nobody asks for it needs none of that
+
+        return await state.read(self.kernels)
 
 
 class ModelsHandler(APIHandler):
@@ -69,10 +80,12 @@ class ModelsHandler(APIHandler):
     def initialize(self, desk: Desk) -> None:
         self.desk = desk
 
-    async def notebooks(self) -> dict[str, str]:
-        """The paths of notebooks by kernel id, also of renamed ones, and as the browser would open them."""
-        sessions = await self.session_manager.list_sessions()  # type: ignore[no-untyped-call]
-        return {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
+    async def look(self) -> State:
+        """What the feed tells, at most a second old; where that cannot be had in time it is HTTP's 503."""
+        try:
+            return await self.desk.feed.look()
+        except TimeoutError:
+            raise web.HTTPError(503, SLOW) from None
 
     async def of_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
         """Do it in a thread; what is not the id of a running model is an HTTP error."""

@@ -20,7 +20,7 @@ class ListHandler(ModelsHandler):
     @authorized
     async def get(self) -> None:
         records = await in_thread(self.desk.models.running)
-        notebooks = await self.notebooks()
+        notebooks = await self.desk.kernels.notebooks()
         self.finish({"models": [renamed(describe(record), notebooks) for record in records]})
 
 

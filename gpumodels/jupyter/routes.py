@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_server.utils import url_path_join
 
-from gpumodels.jupyter import models, readings
+from gpumodels.jupyter import models, readings, sockets
 
 if TYPE_CHECKING:
     from tornado.web import Application, RequestHandler
@@ -20,6 +20,8 @@ ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("api/models/{instance}", models.ModelHandler),
     ("api/models/{instance}/sleep", models.SleepHandler),
     ("api/models/{instance}/logs", models.LogsHandler),
+    ("api/state", readings.StateHandler),
+    ("api/feed", sockets.FeedHandler),
     ("api/usage", readings.UsageHandler),
 )
 

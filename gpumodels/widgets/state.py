@@ -71,7 +71,10 @@ def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, memory: di
 
 
 def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
-    """Its activity, and `idle`, the seconds since its last call; None where it does not say."""
+    """Its activity, `idle`, the seconds since its last call, and `idle_since`, when that ended or it was loaded.
+
+    None where it does not say; `idle_since` also while a call runs.
+    """
     seen = None
     if record.state != "loading":
         try:
@@ -79,8 +82,9 @@ def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
         except KeyError:  # it has ended since
             seen = None
     if seen is None:
-        return {"activity": None, "idle": None}
-    return {"activity": asdict(seen), "idle": seen.idle(record.created)}
+        return {"activity": None, "idle": None, "idle_since": None}
+    idle_since = None if seen.running else seen.last_call or record.created
+    return {"activity": asdict(seen), "idle": seen.idle(record.created), "idle_since": idle_since}
 
 
 def last_lines(instance: str, lines: int = 100) -> list[str]:

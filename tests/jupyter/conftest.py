@@ -59,5 +59,6 @@ def jp_server_config() -> dict[str, object]:
 @pytest.fixture
 def shelf(jp_serverapp: ServerApp) -> Shelf:
     shelf = Shelf()
-    add_routes(jp_serverapp.web_app, Desk(shelf))
+    app = jp_serverapp.web_app
+    add_routes(app, Desk(shelf, app.settings, jp_serverapp.log))
     return shelf

@@ -1,0 +1,59 @@
+"""`feed`: the WebSocket that tells a browser what changes, see `feed`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import authorized, ws_authenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado.websocket import WebSocketHandler
+
+from gpumodels.jupyter.feed import Viewer
+
+if TYPE_CHECKING:
+    from gpumodels.jupyter.base import Desk
+
+
+class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    """One browser. It may say `{"type": "pause"}` while nobody looks at it, and `{"type": "resume"}`."""
+
+    auth_resource = "gpumodels"
+
+    def initialize(self, desk: Desk) -> None:
+        self.desk = desk
+        self.viewer = Viewer(self.write_message)
+
+    def set_default_headers(self) -> None:
+        """None of a page's headers, as for Jupyter's own sockets."""
+
+    def get_compression_options(self) -> dict[str, Any] | None:
+        """As the administrator has it for kernels."""
+        options: dict[str, Any] | None = self.settings.get("websocket_compression_options")
+        return options
+
+    @ws_authenticated
+    @authorized
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        super().open(*args, **kwargs)
+        self.desk.feed.join(self.viewer)
+
+    def on_message(self, message: str | bytes) -> None:
+        try:
+            kind = json.loads(message)["type"]
+        except (ValueError, TypeError, KeyError):
+            kind = None
+        if kind not in ("pause", "resume"):
+            self.log.warning("gpumodels: a browser said %.100r to the feed, which means nothing there", message)
+            return
+        self.viewer.paused = kind == "pause"
+        self.desk.feed.join(self.viewer)
+
+    def on_close(self) -> None:
+        self.desk.feed.leave(self.viewer)
+        if self.ping_callback is not None:
+            self.ping_callback.stop()
