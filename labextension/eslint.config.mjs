@@ -4,5 +4,9 @@ export default tseslint.config(...tseslint.configs.recommendedTypeChecked, {
   languageOptions: {
     parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname }
   },
-  rules: { 'no-console': 'error' }
+  rules: {
+    'no-console': 'error',
+    // Lumino's signals take a method and its object apart.
+    '@typescript-eslint/unbound-method': 'off'
+  }
 });

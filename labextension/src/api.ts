@@ -110,7 +110,10 @@ export class ApiError extends Error {
 }
 
 export function troubleOf(error: unknown): Trouble {
-  return error instanceof ApiError ? error.trouble : { kind: 'failed', message: String(error) };
+  if (error instanceof ApiError) {
+    return error.trouble;
+  }
+  return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }
 
 /** A route that is not there is answered by Jupyter, in HTML; a model that is not there by us, in JSON. */

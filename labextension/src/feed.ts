@@ -166,7 +166,9 @@ export class Feed implements IFeed, IDisposable {
         this._trouble = trouble.message;
         this._tell('polling');
       } else {
-        this._tell(trouble.kind === 'missing' || trouble.kind === 'refused' ? trouble.kind : 'lost');
+        this._tell(
+          trouble.kind === 'missing' || trouble.kind === 'refused' ? trouble.kind : 'lost'
+        );
       }
     }
   }

@@ -11,3 +11,10 @@ const svgstr = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" widt
 </svg>`;
 
 export const modelsIcon = new LabIcon({ name: 'gpumodels:models', svgstr });
+
+/** A moon. */
+const moon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16">
+  <path class="jp-icon3 jp-icon-selectable" fill="#616161" d="M20.5 15.2A8.7 8.7 0 0 1 8.8 3.5a8.7 8.7 0 1 0 11.7 11.7z"/>
+</svg>`;
+
+export const sleepIcon = new LabIcon({ name: 'gpumodels:sleep', svgstr: moon });

@@ -1,38 +1,33 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
-import type { IDisposable } from '@lumino/disposable';
-import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
 import type { Api } from './api';
+import { Contents } from './contents';
+import { type IActions, type ITools, Tools } from './context';
 import type { IFeed } from './feed';
+import { keepFocus } from './focus';
 import { modelsIcon } from './icon';
+import { View } from './view';
 
-/** What the panel asks of the notebooks around it. Rejects with a sentence that is shown. */
-export interface IActions {
-  /** As the Jupyter server knows it; null where none is open. */
-  readonly currentNotebook: string | null;
-  readonly currentChanged: ISignal<unknown, void>;
-  goToNotebook(path: string): Promise<void>;
-  shutDownKernel(id: string): Promise<void>;
-  /** Insert `line` into the current notebook and run it. */
-  load(line: string): Promise<unknown>;
-}
+export type { IActions } from './context';
 
 export interface IPanelOptions {
   readonly feed: IFeed;
   readonly api: Api;
   readonly trans: TranslationBundle;
   readonly actions: IActions;
-  /** The form that loads a model; mounted when the panel is first shown. */
+  /** The form that loads a model, a component; mounted when the panel is first shown. */
   readonly loadForm: () => JSX.Element;
 }
 
 /** The sidebar: GPUs, models, loads that failed, idle kernels that hold memory, and the form that loads a model. */
 export class ModelsPanel extends ReactWidget {
-  constructor(private readonly _options: IPanelOptions) {
+  constructor({ feed, api, trans, actions, loadForm }: IPanelOptions) {
     super();
-    const { trans } = _options;
+    this._view = new View(feed);
+    this._loadForm = loadForm;
+    this._tools = { api, actions, trans, view: this._view, announce: text => this._announce(text) };
     this.id = 'gpumodels-panel';
     this.addClass('gpumodels-Panel');
     this.title.icon = modelsIcon;
@@ -40,15 +35,25 @@ export class ModelsPanel extends ReactWidget {
     this.node.tabIndex = -1;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('GPU models'));
+    this._focus = keepFocus(this.node);
   }
 
   override dispose(): void {
-    this._look(false);
+    this._view.visible = false;
+    this._focus.disconnect();
     super.dispose();
   }
 
   protected override render(): JSX.Element | null {
-    return this._shown ? this._options.loadForm() : null;
+    if (!this._shown) {
+      return null;
+    }
+    return (
+      <Tools.Provider value={this._tools}>
+        <Contents loadForm={this._loadForm} />
+        <div ref={this._results} className="gpumodels-Panel-results" role="status" />
+      </Tools.Provider>
+    );
   }
 
   protected override onAfterAttach(): void {
@@ -68,16 +73,23 @@ export class ModelsPanel extends ReactWidget {
   }
 
   private _look(visible: boolean): void {
-    if (visible && !this._viewing) {
-      this._viewing = this._options.feed.view();
+    this._view.visible = visible;
+    if (visible && !this._shown) {
       this._shown = true;
       this.update();
-    } else if (!visible) {
-      this._viewing?.dispose();
-      this._viewing = null;
     }
   }
 
-  private _viewing: IDisposable | null = null;
+  private _announce(text: string): void {
+    if (this._results.current) {
+      this._results.current.textContent = text;
+    }
+  }
+
+  private readonly _view: View;
+  private readonly _tools: ITools;
+  private readonly _loadForm: () => JSX.Element;
+  private readonly _focus: MutationObserver;
+  private readonly _results = React.createRef<HTMLDivElement>();
   private _shown = false;
 }

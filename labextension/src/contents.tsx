@@ -1,0 +1,52 @@
+import * as React from 'react';
+
+import { useTools } from './context';
+import { Devices } from './devices';
+import { Failures } from './failures';
+import { Kernels } from './kernels';
+import { Models } from './models';
+import { Section } from './section';
+import { Troubles } from './troubles';
+import type { ISeen } from './view';
+
+/** All that the panel shows. */
+export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Element {
+  const { trans, view } = useTools();
+  const seen = view.useSeen();
+  return (
+    <>
+      <h2 className="gpumodels-Panel-title">{trans.__('GPU models')}</h2>
+      <Troubles seen={seen} />
+      <Known seen={seen} />
+      {seen.connection !== 'missing' && seen.connection !== 'refused' && (
+        <Section name={trans.__('Load a model')}>
+          <LoadForm form={loadForm} />
+        </Section>
+      )}
+    </>
+  );
+}
+
+/** What was known when the server last answered stays in sight, and cannot be used. */
+function Known({ seen: { connection, state } }: { seen: ISeen }): JSX.Element | null {
+  if (!state || connection === 'missing' || connection === 'refused') {
+    return null;
+  }
+  const lost = connection === 'lost';
+  return (
+    <div className={lost ? 'gpumodels-mod-past' : undefined} ref={node => inert(node, lost)}>
+      <Devices state={state} />
+      <Models state={state} />
+      <Failures state={state} />
+      <Kernels state={state} />
+    </div>
+  );
+}
+
+function inert(node: HTMLElement | null, is: boolean): void {
+  if (node) {
+    node.inert = is;
+  }
+}
+
+const LoadForm = React.memo(({ form: Form }: { form: () => JSX.Element }) => <Form />);

@@ -1,0 +1,86 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { useTools } from './context';
+import { Memory } from './memory';
+import { Section } from './section';
+import { Sparkline } from './sparkline';
+import type { IDevice, IState } from './state';
+import { number, size } from './text';
+
+/** A card for each GPU and slice, or why there is none. */
+export function Devices({ state }: { state: IState }): JSX.Element {
+  const { trans } = useTools();
+  const devices = Object.entries(state.devices).sort(([, one], [, other]) => order(one, other));
+  return (
+    <Section name={trans.__('GPUs')}>
+      {devices.map(([key, device]) => (
+        <Card key={key} id={key} device={device} />
+      ))}
+      {!devices.length && (
+        <p className="gpumodels-hint" role="status">
+          {trans.__('No GPU: %1.', state.trouble || trans.__('none was found'))}{' '}
+          {trans.__(
+            'Models run on the CPU. If there is one, “Check this machine” in the command palette says what is missing.'
+          )}
+        </p>
+      )}
+    </Section>
+  );
+}
+
+function order(one: IDevice, other: IDevice): number {
+  return one.index - other.index || (one.slice_index ?? -1) - (other.slice_index ?? -1);
+}
+
+interface ICardProps {
+  /** Its name among the others: one that fell off the bus does not say its UUID. */
+  readonly id: string;
+  readonly device: IDevice;
+}
+
+const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
+  const { trans } = useTools();
+  const slice = device.parent ? ' gpumodels-mod-slice' : '';
+  return (
+    <article
+      className={`gpumodels-Card${slice}`}
+      aria-label={`${device.label} ${device.name}`.trim()}
+    >
+      <div className="gpumodels-Card-head" title={device.uuid}>
+        <span className="gpumodels-Card-label">{device.label}</span>
+        <span className="gpumodels-Card-name">{device.name}</span>
+      </div>
+      {device.trouble ? (
+        <p className="gpumodels-trouble">{device.trouble}</p>
+      ) : (
+        <>
+          <div className="gpumodels-Card-readings">
+            {!device.sliced && !device.parent && <Sparkline device={id} />}
+            <ul className="gpumodels-facts">
+              {facts(device, trans).map(fact => (
+                <li key={fact}>{fact}</li>
+              ))}
+            </ul>
+          </div>
+          <Memory device={device} />
+        </>
+      )}
+    </article>
+  );
+});
+
+/** The readings that there are. */
+function facts(device: IDevice, trans: TranslationBundle): string[] {
+  const { utilisation, temperature, power, power_limit: limit } = device;
+  const used = size(device.memory_used, trans);
+  const watts = power === null ? '' : number(power);
+  return [
+    trans.__('%1 of %2', used, size(device.memory_total, trans)),
+    utilisation === null ? '' : trans.__('%1 % busy', number(utilisation)),
+    temperature === null ? '' : trans.__('%1 °C', number(temperature)),
+    watts && (limit ? trans.__('%1 of %2 W', watts, number(limit)) : trans.__('%1 W', watts)),
+    device.allowed ? '' : trans.__('not allowed by your administrator'),
+    device.allowed && device.sliced ? trans.__('MIG mode: use a slice') : ''
+  ].filter(Boolean);
+}

@@ -1,0 +1,43 @@
+import type { IFeed } from './feed';
+import type { IState } from './state';
+
+/** One reading of a device: the server's time in seconds, and percent, null where it is not available. */
+export interface IReading {
+  readonly moment: number;
+  readonly utilisation: number | null;
+}
+
+/** Seconds that are kept. */
+export const KEPT = 180;
+
+const NONE: readonly IReading[] = [];
+
+/** The readings of the last minutes, of what the feed said while somebody looked. */
+export class History {
+  constructor(private readonly _feed: IFeed) {
+    _feed.stateChanged.connect(this._record, this);
+    this._record();
+  }
+
+  of(device: string): readonly IReading[] {
+    return this._readings.get(device) ?? NONE;
+  }
+
+  private _record(): void {
+    const { state } = this._feed;
+    if (state && state.moment > this._latest) {
+      this._latest = state.moment;
+      this._readings = new Map(
+        Object.keys(state.devices).map(key => [key, this._longer(key, state)])
+      );
+    }
+  }
+
+  private _longer(key: string, { moment, devices }: IState): readonly IReading[] {
+    const recent = this.of(key).filter(reading => reading.moment > moment - KEPT);
+    return [...recent, { moment, utilisation: devices[key].utilisation }];
+  }
+
+  private _readings = new Map<string, readonly IReading[]>();
+  private _latest = -Infinity;
+}

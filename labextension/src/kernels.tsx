@@ -1,0 +1,120 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
+import * as React from 'react';
+
+import { useTools } from './context';
+import { useDoing } from './doing';
+import { heldByKernels } from './groups';
+import { Section } from './section';
+import type { IKernel, IState } from './state';
+import { size, span } from './text';
+
+/** Seconds: between two cells a kernel is idle, too. */
+const IDLE_FOR = 5;
+
+/** Kernels that hold GPU memory and do nothing; the largest first. */
+export function Kernels({ state }: { state: IState }): JSX.Element | null {
+  const { trans, view } = useTools();
+  const held = React.useMemo(() => heldByKernels(state), [state.devices]);
+  const idle = Object.values(state.kernels).filter(
+    kernel => kernel.state === 'idle' && held.has(kernel.id)
+  );
+  const resting = view.useTime(now =>
+    idle
+      .filter(({ idle_since: since }) => since === null || now - since >= IDLE_FOR)
+      .sort((a, b) => held.get(b.id)! - held.get(a.id)! || a.id.localeCompare(b.id))
+      .map(kernel => kernel.id)
+      .join(' ')
+  );
+  if (!resting) {
+    return null;
+  }
+  return (
+    <Section name={trans.__('Idle kernels')}>
+      <ul className="gpumodels-List" aria-label={trans.__('Idle kernels')}>
+        {resting.split(' ').map(id => (
+          <Kernel
+            key={id}
+            kernel={state.kernels[id]}
+            memory={held.get(id)!}
+            models={modelsOf(id, state)}
+          />
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function modelsOf(kernel: string, { models }: IState): string {
+  const own = Object.values(models).filter(model => model.kernel_id === kernel);
+  return own.map(model => model.name).join(', ');
+}
+
+interface IKernelProps {
+  readonly kernel: IKernel;
+  readonly memory: number;
+  /** The names of its models, which end with it. */
+  readonly models: string;
+}
+
+const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelProps): JSX.Element {
+  const { actions, trans, view } = useTools();
+  const { what, trouble, begin } = useDoing<'shut down'>();
+  const { id, idle_since: since } = kernel;
+  const name = PathExt.basename(kernel.notebook) || trans.__('kernel %1', id.slice(0, 8));
+  const rest = view.useTime(now =>
+    since === null ? trans.__('idle') : trans.__('idle %1', span(now - since, trans))
+  );
+  const shutDown = async (): Promise<void> => {
+    if (await asked()) {
+      begin(
+        'shut down',
+        () => actions.shutDownKernel(id),
+        trans.__('The kernel of %1 was shut down.', name)
+      );
+    }
+  };
+  const asked = async (): Promise<boolean> => {
+    const lost = trans.__(
+      'What its notebook has computed is lost; %1 come free.',
+      size(memory, trans)
+    );
+    const end = models && trans.__('Its models end with it: %1.', models);
+    const { button } = await showDialog({
+      title: trans.__('Shut down the kernel of %1?', name),
+      body: `${lost} ${end}`.trim(),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.warnButton({ label: trans.__('Shut Down') })
+      ]
+    });
+    return button.accept;
+  };
+  return (
+    <li className="gpumodels-Row" aria-busy={what !== null}>
+      <div className="gpumodels-Row-head">
+        <span className="gpumodels-Row-name" title={kernel.notebook}>
+          {name}
+        </span>
+        <button
+          type="button"
+          className="gpumodels-Button"
+          aria-label={trans.__('Shut down kernel of %1', name)}
+          aria-disabled={what !== null || undefined}
+          onClick={() => void shutDown()}
+        >
+          {what ? trans.__('shutting down…') : trans.__('Shut down kernel')}
+        </button>
+      </div>
+      <ul className="gpumodels-facts">
+        <li>{trans.__('holds %1', size(memory, trans))}</li>
+        <li>{rest}</li>
+      </ul>
+      {trouble && (
+        <p className="gpumodels-trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+    </li>
+  );
+});

@@ -1,0 +1,55 @@
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { Action } from './action';
+import { useTools } from './context';
+import { useDoing } from './doing';
+import { Progress } from './progress';
+import type { ILoad } from './state';
+import { span } from './text';
+
+/** A load under way. */
+export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): JSX.Element {
+  const { api, trans, view } = useTools();
+  const { what, trouble, begin } = useDoing<'cancel'>();
+  const began = Date.parse(load.began) / 1000;
+  const taken = view.useTime(now => span(now - began, trans));
+  const cancel = (): Promise<unknown> =>
+    load.instances.length
+      ? Promise.all(load.instances.map(id => api.stop(id)))
+      : api.dismiss(load.id);
+  return (
+    <li className="gpumodels-Row" aria-busy="true">
+      <div className="gpumodels-Row-head">
+        <span className="gpumodels-Row-name" title={load.line}>
+          {load.model}
+        </span>
+        <span className="gpumodels-State gpumodels-mod-loading">{trans.__('loading…')}</span>
+        <span className="gpumodels-Row-buttons">
+          <Action
+            icon={closeIcon}
+            label={trans.__('Stop loading %1', load.model)}
+            disabled={what !== null}
+            onClick={() =>
+              begin('cancel', cancel, trans.__('The load of %1 was stopped.', load.model))
+            }
+          />
+        </span>
+      </div>
+      <Progress
+        name={trans.__('Loading %1', load.model)}
+        fraction={load.fraction}
+        text={load.text}
+      />
+      <ul className="gpumodels-facts">
+        <li>{load.text}</li>
+        <li>{taken}</li>
+      </ul>
+      {trouble && (
+        <p className="gpumodels-trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+    </li>
+  );
+});

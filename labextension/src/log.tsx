@@ -1,0 +1,63 @@
+import { closeIcon, refreshIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { Action } from './action';
+import { troubleOf } from './api';
+import { useTools } from './context';
+import { explain } from './text';
+
+interface ILogProps {
+  /** Whose it is. */
+  readonly name: string;
+  readonly read: () => Promise<readonly string[]>;
+  readonly onClose: () => void;
+}
+
+/** The last lines of a log, read anew on demand; they can be selected, and scrolled with the keyboard. */
+export function Log({ name, read, onClose }: ILogProps): JSX.Element {
+  const { trans } = useTools();
+  const [text, setText] = React.useState(trans.__('Reading…'));
+  const lines = React.useRef<HTMLPreElement>(null);
+  const load = React.useCallback(async () => {
+    try {
+      setText((await read()).join('\n') || trans.__('Nothing was printed.'));
+    } catch (error) {
+      setText(explain(troubleOf(error), trans));
+    }
+  }, [read, trans]);
+  React.useEffect(() => void load(), [load]);
+  React.useEffect(() => {
+    lines.current?.scrollTo?.({ top: lines.current.scrollHeight });
+  }, [text]);
+  return (
+    <div
+      className="gpumodels-Log"
+      onKeyDown={event => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          onClose();
+        }
+      }}
+    >
+      <div className="gpumodels-Log-head">
+        <span>{trans.__('Last lines of %1', name)}</span>
+        <Action
+          icon={refreshIcon}
+          label={trans.__('Read the log of %1 again', name)}
+          onClick={() => void load()}
+        />
+        <Action icon={closeIcon} label={trans.__('Close the log of %1', name)} onClick={onClose} />
+      </div>
+      <pre
+        ref={lines}
+        role="log"
+        aria-live="off"
+        aria-label={trans.__('What %1 printed', name)}
+        tabIndex={0}
+        data-jp-suppress-context-menu
+      >
+        {text}
+      </pre>
+    </div>
+  );
+}

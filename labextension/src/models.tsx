@@ -1,0 +1,55 @@
+import * as React from 'react';
+
+import { useCurrentNotebook, useTools } from './context';
+import { grouped, type IGroup } from './groups';
+import { LoadRow } from './loadrow';
+import { Row } from './row';
+import { Section } from './section';
+import type { IState } from './state';
+import { owner } from './text';
+
+/** Running and sleeping models and loads under way, by notebook. */
+export function Models({ state }: { state: IState }): JSX.Element {
+  const { trans } = useTools();
+  const current = useCurrentNotebook();
+  const groups = React.useMemo(() => grouped(state, current), [state.models, state.loads, current]);
+  return (
+    <Section name={trans.__('Models')}>
+      {groups.map(group => (
+        <Group key={group.key} group={group} />
+      ))}
+      {!groups.length && <Nothing />}
+    </Section>
+  );
+}
+
+function Group({ group }: { group: IGroup }): JSX.Element {
+  const { trans } = useTools();
+  const name = owner(group, trans);
+  const said = group.current ? trans.__('%1 (this notebook)', name) : name;
+  return (
+    <div className="gpumodels-Group" role="group" aria-label={said}>
+      <h4 className="gpumodels-Group-name" title={group.notebook}>
+        {said}
+      </h4>
+      <ul className="gpumodels-List" aria-label={trans.__('Models of %1', name)}>
+        {group.loads.map(load => (
+          <LoadRow key={load.id} load={load} />
+        ))}
+        {group.models.map(model => (
+          <Row key={model.id} model={model} />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Nothing(): JSX.Element {
+  const { trans } = useTools();
+  return (
+    <div className="gpumodels-hint" role="status">
+      <p>{trans.__('No model is running. Load one below, or run this in a notebook:')}</p>
+      <pre>{'%load_ext gpumodels\n%load_model ctpn'}</pre>
+    </div>
+  );
+}

@@ -1,0 +1,25 @@
+import * as React from 'react';
+
+interface IProgressProps {
+  readonly name: string;
+  /** Of 1, or null where nobody knows. */
+  readonly fraction: number | null;
+  readonly text: string;
+}
+
+export function Progress({ name, fraction, text }: IProgressProps): JSX.Element {
+  const percent = fraction === null ? undefined : Math.round(100 * fraction);
+  return (
+    <div
+      className={`gpumodels-Progress${percent === undefined ? ' gpumodels-mod-unknown' : ''}`}
+      role="progressbar"
+      aria-label={name}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={percent}
+      aria-valuetext={text || undefined}
+    >
+      <div style={{ width: percent === undefined ? undefined : `${percent}%` }} />
+    </div>
+  );
+}

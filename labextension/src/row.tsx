@@ -1,0 +1,176 @@
+import { PathExt } from '@jupyterlab/coreutils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { launchIcon, listIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { Action } from './action';
+import { useTools } from './context';
+import { useDoing } from './doing';
+import { sleepIcon } from './icon';
+import { Log } from './log';
+import type { IModel } from './state';
+import { number, owner, since, size, span } from './text';
+
+type Deed = 'stop' | 'sleep' | 'wake' | 'go';
+
+/** One model: what it is and does, and what can be done with it. */
+export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.Element {
+  const { trans } = useTools();
+  const { what, trouble, begin } = useDoing<Deed>();
+  const [logShown, setLogShown] = React.useState(false);
+  const state = stateOf(model, what, trans);
+  return (
+    <li className="gpumodels-Row" data-model-id={model.id} aria-busy={state.busy}>
+      <div className="gpumodels-Row-head">
+        <span className="gpumodels-Row-name" title={origin(model, trans)}>
+          {model.name}
+        </span>
+        <span className={`gpumodels-State gpumodels-mod-${model.state}`}>{state.text}</span>
+        <Buttons {...{ model, begin, logShown, setLogShown }} busy={state.busy} />
+      </div>
+      <Facts model={model} />
+      {model.over_since && (
+        <p className="gpumodels-trouble">
+          {trans.__('Over its memory limit %1', since(model.over_since, trans))}
+        </p>
+      )}
+      {trouble && (
+        <p className="gpumodels-trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+      {logShown && <ModelLog model={model} onClose={() => setLogShown(false)} />}
+    </li>
+  );
+});
+
+interface IButtonsProps {
+  readonly model: IModel;
+  readonly busy: boolean;
+  readonly begin: ReturnType<typeof useDoing<Deed>>['begin'];
+  readonly logShown: boolean;
+  readonly setLogShown: (shown: boolean) => void;
+}
+
+function Buttons({ model, busy, begin, logShown, setLogShown }: IButtonsProps): JSX.Element {
+  const { api, actions, trans } = useTools();
+  const { id, name, notebook } = model;
+  const asleep = model.state === 'asleep';
+  return (
+    <span className="gpumodels-Row-buttons">
+      {asleep && model.can_wake && (
+        <Action
+          icon={runIcon}
+          label={trans.__('Wake %1', name)}
+          disabled={busy}
+          onClick={() => begin('wake', () => api.wake(id), trans.__('%1 wakes.', name))}
+        />
+      )}
+      {!asleep && (
+        <Action
+          icon={sleepIcon}
+          label={trans.__('Put %1 to sleep', name)}
+          disabled={busy}
+          onClick={() => begin('sleep', () => api.sleep(id), trans.__('%1 is asleep.', name))}
+        />
+      )}
+      <Action
+        icon={listIcon}
+        label={trans.__('Logs of %1', name)}
+        expanded={logShown}
+        onClick={() => setLogShown(!logShown)}
+      />
+      {notebook && (
+        <Action
+          icon={launchIcon}
+          label={trans.__('Go to %1', PathExt.basename(notebook))}
+          onClick={() => begin('go', () => actions.goToNotebook(notebook), '')}
+        />
+      )}
+      <Action
+        icon={stopIcon}
+        label={trans.__('Stop %1', name)}
+        disabled={busy}
+        onClick={() => begin('stop', () => api.stop(id), trans.__('%1 has stopped.', name))}
+      />
+    </span>
+  );
+}
+
+function ModelLog({ model, onClose }: { model: IModel; onClose: () => void }): JSX.Element {
+  const { api } = useTools();
+  const read = React.useCallback(() => api.logs(model.id), [api, model.id]);
+  return <Log name={model.name} read={read} onClose={onClose} />;
+}
+
+function Facts({ model }: { model: IModel }): JSX.Element {
+  const { trans } = useTools();
+  const { activity, memory, freed } = model;
+  const rate = activity?.per_second ?? null;
+  return (
+    <ul className="gpumodels-facts">
+      <li>{model.device}</li>
+      {memory !== null && <li>{size(memory, trans)}</li>}
+      {model.state === 'asleep' && freed ? (
+        <li>{trans.__('%1 given back', size(freed, trans))}</li>
+      ) : null}
+      <Idle model={model} />
+      {rate !== null && <li>{trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0))}</li>}
+      {activity?.waiting ? (
+        <li>{trans._n('%1 call waits', '%1 calls wait', activity.waiting)}</li>
+      ) : null}
+    </ul>
+  );
+}
+
+function Idle({ model }: { model: IModel }): JSX.Element | null {
+  const { trans, view } = useTools();
+  const said = view.useTime(now => idle(model, now, trans));
+  return said ? <li>{said}</li> : null;
+}
+
+function idle(model: IModel, now: number, trans: TranslationBundle): string {
+  if (model.state === 'asleep') {
+    const fell = Date.parse(model.asleep_since) / 1000;
+    return fell ? trans.__('for %1', span(now - fell, trans)) : '';
+  }
+  if (model.idle_since !== null) {
+    return trans.__('idle %1', span(now - model.idle_since, trans));
+  }
+  const running = model.activity?.running ?? 0;
+  return running ? trans._n('%1 call runs', '%1 calls run', running) : '';
+}
+
+function stateOf(
+  { state, kept_since }: IModel,
+  what: Deed | null,
+  trans: TranslationBundle
+): { text: string; busy: boolean } {
+  if (what === 'stop' || state === 'stopping') {
+    return { text: trans.__('stopping…'), busy: true };
+  }
+  if (what === 'sleep') {
+    return { text: trans.__('falling asleep…'), busy: true };
+  }
+  if (what === 'wake') {
+    return { text: trans.__('waking…'), busy: true };
+  }
+  const texts = {
+    loading: trans.__('loading…'),
+    ready: trans.__('ready'),
+    asleep: trans.__('asleep'),
+    kept: kept_since ? trans.__('kept %1', since(kept_since, trans)) : trans.__('kept')
+  };
+  return { text: texts[state], busy: false };
+}
+
+/** Who asked for it and how it runs. */
+function origin(model: IModel, trans: TranslationBundle): string {
+  return trans.__(
+    '%1, loaded by %2 %3, engine %4',
+    model.name,
+    owner(model, trans),
+    since(model.since, trans),
+    model.engine
+  );
+}

@@ -1,0 +1,51 @@
+import * as React from 'react';
+
+import { useTools } from './context';
+import { type IReading, KEPT } from './history';
+import { number } from './text';
+
+const WIDE = 120; // of the drawing, which the style stretches
+const HIGH = 24;
+
+/** Seconds between two readings after which nobody knows what was. */
+const GAP = 12;
+
+/** Utilisation over the last minutes; what was not read, or is not available, is a gap. */
+export function Sparkline({ device }: { device: string }): JSX.Element {
+  const { trans, view } = useTools();
+  const readings = view.useReadings(device);
+  const now = readings.at(-1)?.utilisation ?? null;
+  const said = now === null ? trans.__('not available') : trans.__('%1 %', number(now));
+  return (
+    <svg
+      className="gpumodels-Sparkline"
+      viewBox={`0 0 ${WIDE} ${HIGH}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={trans.__('Utilisation of the last minutes; now %1', said)}
+    >
+      {lines(readings).map((points, index) => (
+        <polyline key={index} points={points} />
+      ))}
+    </svg>
+  );
+}
+
+/** The points of each line. */
+export function lines(readings: readonly IReading[]): string[] {
+  const last = readings.at(-1)?.moment ?? 0;
+  const runs: string[][] = [[]];
+  let before = last;
+  for (const { moment, utilisation } of readings) {
+    if (utilisation === null || moment - before > GAP) {
+      runs.push([]);
+    }
+    if (utilisation !== null) {
+      const x = WIDE * (1 - (last - moment) / KEPT);
+      const y = HIGH - 1 - (utilisation / 100) * (HIGH - 2);
+      runs[runs.length - 1].push(`${x.toFixed(1)},${y.toFixed(1)}`);
+    }
+    before = moment;
+  }
+  return runs.filter(run => run.length).map(run => run.join(' '));
+}
