@@ -55,8 +55,9 @@ def listed(array: NDArray[Any]) -> Any:
         return array.tolist()
     if array.dtype.itemsize < np.dtype(np.float64).itemsize:
         array = array.astype(str).astype(np.float64)
-    finite = np.isfinite(array)
-    return array.tolist() if finite.all() else np.where(finite, array.astype(object), None).tolist()
+    if np.isfinite(array).all():
+        return array.tolist()
+    return np.where(np.isfinite(array), array.astype(object), np.array(None)).tolist()
 
 
 def from_text(spec: TensorSpec, text: str) -> Any:

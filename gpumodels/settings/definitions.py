@@ -9,11 +9,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from gpumodels.settings import sizes
 from gpumodels.settings.durations import EXAMPLES, duration
 
 
 class Seconds(float):
     """A duration in seconds, written as text: "10m"."""
+
+
+class Bytes(int):
+    """A size in bytes, written as text: "64 MiB"."""
+
+
+class Count(int):
+    """A number of things, from 1."""
 
 
 #: Which of several devices "auto" takes.
@@ -35,6 +44,9 @@ Prefix = Annotated[
         description='the beginning of an image\'s name, such as "gpumodels" or "registry.lab:5000/vision"',
     ),
 ]
+Size = Annotated[Bytes, Meta(description=sizes.EXAMPLES)]
+Number = Annotated[Count, Meta(description="a whole number from 1")]
+Switch = Annotated[Literal["on", "off"], Meta(description='"on" or "off"')]
 Placement = Annotated[Policy, Meta(description='"most-free", "first-fit" or "pack"')]
 
 
@@ -59,6 +71,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index_url: Text = ""
     ca_bundle: Place | None = None
     debian_mirror: Text = ""
+    #: What the HTTP gateway of a Jupyter server allows: calls of one model at once, and that wait for their turn,
+    gateway_calls: Number = Count(4)
+    gateway_waiting: Number = Count(16)
+    #: how long one may take, its turn included, how large its request and a picture it names may be,
+    gateway_timeout: Duration = Seconds(600)
+    gateway_body: Size = Bytes(64 << 20)
+    #: and whether pictures are fetched from addresses at all.
+    gateway_fetch: Switch = "off"
 
 
 KEYS: tuple[str, ...] = Settings.__struct_fields__
@@ -83,10 +103,21 @@ def _made(kind: type, value: object) -> object:
     """Of msgspec's own types none is a duration or a path."""
     if kind is Seconds:
         return Seconds(duration(value))
+    if kind is Bytes:
+        return Bytes(sizes.size(value))
+    if kind is Count:
+        return Count(_count(value))
     path = Path(os.path.expanduser(value) if isinstance(value, str) else "")  # noqa: PTH111 - leaves ~nobody as it is
     if not path.is_absolute() or "\0" in str(path):
         raise ValueError(value)
     return path
+
+
+def _count(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    if type(number) is not int or not 1 <= number < 1 << 31:
+        raise ValueError(value)
+    return number
 
 
 def _allowed(kind: Any) -> str:

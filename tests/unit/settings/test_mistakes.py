@@ -41,6 +41,10 @@ def told() -> str:
         ("idle = " + "9" * 5000, 1, "not valid TOML: Exceeds the limit (4300 digits) for integer string conversion"),
         ("\nidle = " + "[" * 5000 + "]" * 5000, 2, "not valid TOML: nested too deeply"),
         ("timeout = nan", 1, "timeout must be a duration such as 90s, 10m, 2h or never, not nan"),
+        ("gateway_calls = 0", 1, "gateway_calls must be a whole number from 1, not 0"),
+        ("gateway_waiting = true", 1, "gateway_waiting must be a whole number from 1, not True"),
+        ('gateway_body = "much"', 1, 'gateway_body must be a size such as "1.5 GiB" '),
+        ("gateway_fetch = true", 1, 'gateway_fetch must be "on" or "off", not True'),
         ('idle = "1m"\nidle = "2m"', 2, "not valid TOML: Cannot overwrite a value"),
     ],
 )  # fmt: skip

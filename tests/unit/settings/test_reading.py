@@ -22,6 +22,11 @@ base_image = "debian:12"
 index_url = "https://index.lab/simple"
 ca_bundle = "/etc/lab.pem"
 debian_mirror = "https://debian.lab"
+gateway_calls = 1
+gateway_waiting = 2
+gateway_timeout = "5s"
+gateway_body = "1.5 MiB"
+gateway_fetch = "on"
 """
 
 
@@ -40,6 +45,7 @@ def test_a_file_sets_all_of_them(user, monkeypatch, tmp_path):
     assert all(getattr(found, key) != getattr(Settings(), key) for key in KEYS)
     assert (found.idle, found.timeout, found.models) == (math.inf, 90, tmp_path / "zoo")
     assert runtime_dir() == found.runtime_dir == Path("/srv/run")
+    assert (found.gateway_calls, found.gateway_body) == (1, 3 << 19)
 
 
 def test_the_environment_sets_all_of_them(monkeypatch):

@@ -1,0 +1,185 @@
+"""What the routes of the gateway share: a call is let in before its body is read, and ends with its client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_server.utils import ensure_async
+from tornado import web
+
+from gpumodels.client import Ticket
+from gpumodels.errors import CallError, CallTimeout, GpumodelsError, InputError, LoadError, ModelCallError
+from gpumodels.jupyter.base import ModelsHandler, status_of
+from gpumodels.jupyter.gateway.callees import Callees
+from gpumodels.jupyter.gateway.queueing import Queue
+from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.threads import in_thread
+from gpumodels.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from gpumodels.jupyter.base import Desk
+    from gpumodels.jupyter.gateway.callees import Callee
+    from gpumodels.settings import Settings
+
+T = TypeVar("T")
+
+_STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
+    (InputError, 400),
+    (CallTimeout, 504),
+    (CallError, 500),
+    (LoadError, 503),
+)
+
+
+class Gateway:
+    """What the calls of one Jupyter server share."""
+
+    def __init__(self) -> None:
+        self.callees = Callees()
+        self._queues: dict[tuple[object, ...], Queue] = {}
+
+    def queue(self, callee: Callee, at_once: int) -> Queue:
+        """Of that model; those of others that nobody calls are forgotten."""
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.inside or key == callee.key}
+        return self._queues.setdefault(callee.key, Queue(at_once))
+
+
+class GatewayHandler(ModelsHandler):
+    """Errors as the protocol has them, `{"error": ...}`, and as all our routes do, `{"message": ...}`."""
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.desk.gateway
+
+    def write_error(self, status_code: int, **details: Any) -> None:
+        error = details.get("exc_info", (None, None))[1]
+        if isinstance(error, GpumodelsError):
+            self.set_status(_status(error))
+            if isinstance(error, Refused) and error.retry_after is not None:
+                self.set_header("Retry-After", str(error.retry_after))
+            self.finish(json.dumps(told(error)))
+            return
+        said = getattr(error, "log_message", None) or self._reason
+        self.set_status(status_code)
+        self.finish(json.dumps({"message": said, "error": said}))
+
+
+def told(error: BaseException) -> dict[str, str]:
+    """An error as JSON; what the model's code raised comes with its traceback beside the sentence."""
+    if isinstance(error, ModelCallError):
+        said = str(error.args[0])
+        return {"message": said, "error": said, "traceback": error.remote_traceback}
+    said = str(error) if isinstance(error, GpumodelsError) else "Unhandled error"
+    return {"message": said, "error": said}
+
+
+def _status(error: GpumodelsError) -> int:
+    if isinstance(error, Refused):
+        return error.status
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), status_of(error))
+
+
+@web.stream_request_body
+class CallHandler(GatewayHandler):
+    """A call: who asks, and whether there is room, is looked at when its headers have come; then the body is read."""
+
+    allowed: Settings
+    callee: Callee
+
+    def initialize(self, desk: Desk) -> None:
+        super().initialize(desk)
+        self.received = bytearray()
+        self.ticket = Ticket()
+        self.deadline = math.inf
+        self._queue: Queue | None = None
+        self._gone = asyncio.get_running_loop().create_future()
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        await super().prepare()
+        if self.request.method != "POST" or self._finished:
+            return
+        await self._check_user()
+        name = self.path_kwargs["name"]
+        self.allowed, self.callee = await in_thread(lambda: (settings(), self.gateway.callees.find(name)))
+        self.deadline = time.monotonic() + min(self.allowed.gateway_timeout, self._asked_timeout())
+        self._check_length(int(self.request.headers.get("Content-Length") or 0))
+        queue = self.gateway.queue(self.callee, self.allowed.gateway_calls)
+        if not self._gone.done():
+            queue.enter(self.callee.name, self.allowed.gateway_calls + self.allowed.gateway_waiting)
+            self._queue = queue
+
+    def data_received(self, chunk: bytes) -> None:
+        """What comes beyond the limit is not kept; it is told when all has come."""
+        if self._queue is not None and len(self.received) <= self.allowed.gateway_body:
+            self.received += chunk
+
+    async def in_turn(self, act: Callable[[], T]) -> T:
+        """Do it in a thread when it is this call's turn; see `while_here`."""
+        self._check_length(len(self.received))
+        if self._queue is None:  # the client has gone
+            raise web.Finish
+        return await self.while_here(self._queue.in_turn(act))
+
+    async def while_here(self, doing: Coroutine[Any, Any, T]) -> T:
+        """Its result; where its time is over, or its client has gone, the call is ended. Raises CallTimeout, Finish."""
+        task = asyncio.ensure_future(doing)
+        left = None if self.deadline == math.inf else self.deadline - time.monotonic()
+        try:
+            await asyncio.wait({task, self._gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not self._gone.done():
+                return task.result()
+        finally:
+            if not task.done() or self._gone.done():
+                self.ticket.end()
+                task.cancel()
+        if self._gone.done():
+            raise web.Finish
+        raise CallTimeout(f"{self.callee.name} gave no answer in the time that a call by HTTP has; it was cancelled")
+
+    def on_connection_close(self) -> None:
+        """The client has gone: its call ends in the model server too, or never begins."""
+        super().on_connection_close()
+        if not self._gone.done():
+            self._gone.set_result(None)
+        self.ticket.end()
+        self._leave()
+
+    def on_finish(self) -> None:
+        super().on_finish()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._queue is not None:
+            self._queue.leave()
+            self._queue = None
+
+    async def _check_user(self) -> None:
+        """As the decorators of the verb do, which would come after the body."""
+        if self.current_user is None:
+            raise web.HTTPError(403)
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "write", self.auth_resource)):
+            raise web.HTTPError(403, f"User is not authorized to write on resource: {self.auth_resource}.")
+
+    def _check_length(self, length: int) -> None:
+        limit = self.allowed.gateway_body
+        if length > limit:
+            raise Refused(413, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)")
+        if self.request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Refused(415, "a compressed request is not taken: send it as it is")
+
+    def _asked_timeout(self) -> float:
+        """Seconds that the query says."""
+        text = self.get_query_argument("timeout", "inf")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not seconds > 0:
+            raise Refused(400, f"timeout must be a number of seconds above 0, not {text!r:.40}")
+        return seconds

@@ -1,0 +1,202 @@
+"""Which running model a name stands for, and the connections to those that are called.
+
+A connection is no hold: a model lives and ends with those who loaded it, whoever calls it by HTTP.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.client import Client
+from gpumodels.errors import ModelGone
+from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.manager import handles, running
+from gpumodels.manager.loads import loads
+from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.reporting import Nowhere
+from gpumodels.manager.sleepers import asleep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gpumodels.client import Result, Ticket
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.model import Model
+    from gpumodels.signature import Signature
+
+_READY_WITHIN = 5.0  # seconds for one that is ready to answer the first time
+_SOON, _LATER = 2, 10  # seconds after which to try again while it loads, and while it sleeps
+
+
+@dataclass(frozen=True)
+class Callee:
+    """What a call goes to: one model, of which several instances may run that are the same."""
+
+    name: str
+    #: Which queue its calls have.
+    key: tuple[object, ...]
+    records: tuple[InstanceRecord, ...]
+    #: The handle of this very process, where that loaded it, which may sleep.
+    own: Model | None = None
+
+
+class Callees:
+    """What can be called now. May be used from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[str, Client] = {}
+        self._calls: Counter[str] = Counter()
+
+    def find(self, name: str) -> Callee:
+        """What is called so, or has that id; raises Refused where that is none, several, or cannot be called now."""
+        mine = [model for model in handles() if model.alive or model.asleep]
+        records = running()
+        self._forget_ended({record.id for record in records})
+        found = _groups([record for record in records if record.state in {"ready", "kept"}], mine)
+        wanted = _called(name, found)
+        if len(wanted) == 1:
+            return wanted[0]
+        if wanted:
+            ids = ", ".join(record.id for callee in wanted for record in callee.records)
+            raise Refused(409, f"several models are called {name}: use the id of one ({ids})")
+        raise _uncallable(name, records)
+
+    def ready(self) -> list[str]:
+        """The names of what can be called."""
+        return sorted({record.model for record in running() if record.state in {"ready", "kept"}})
+
+    def signature(self, callee: Callee) -> Signature:
+        """What it takes and gives; one that sleeps and is this process's own is woken. Raises Refused."""
+        return self._client(self._awake(callee)).signature()
+
+    def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Iterator[Result]:
+        """Each answer to one call; `deadline` is by time.monotonic(). Raises CallError and its kinds, and Refused.
+
+        A call that had not begun when its instance ended is made once more, if another has come in its place.
+        """
+        for again in (True, False):
+            record, given = self._awake(callee), False
+            self._calls[record.id] += 1
+            try:
+                left = max(0.001, deadline - time.monotonic())
+                for answer in self._client(record).results((), inputs, left, ticket=ticket):
+                    given = True
+                    yield answer
+            except ModelGone as error:
+                self._forget(record.id)
+                if given or error.begun or not again:
+                    raise _ended(record) from None
+            else:
+                return
+            finally:
+                self._calls[record.id] -= 1
+            callee = self.find(callee.name)
+
+    def _awake(self, callee: Callee) -> InstanceRecord:
+        """The instance to call: of several that are the same, the one with the fewest calls from here."""
+        if callee.own is not None and callee.own.asleep:
+            callee.own.wake(Nowhere())
+            return callee.own.record
+        return min(callee.records, key=lambda record: self._calls[record.id])
+
+    def _client(self, record: InstanceRecord) -> Client:
+        with self._lock:
+            client = self._clients.get(record.id)
+        if client is not None:
+            return client
+        directory = _directory(record)
+        client = Client(directory.socket, _path(record.shared_memory), record.model)
+
+        def check_alive() -> None:
+            if not directory.leash_lives:
+                raise _ended(record)
+
+        try:
+            client.wait_ready(time.monotonic() + _READY_WITHIN, check_alive)
+        except BaseException:
+            client.close()
+            raise
+        with self._lock:
+            return self._clients.setdefault(record.id, client)
+
+    def _forget(self, instance_id: str) -> None:
+        with self._lock:
+            client = self._clients.pop(instance_id, None)
+        if client is not None:
+            client.close()
+
+    def _forget_ended(self, live: set[str]) -> None:
+        for instance_id in self._clients.keys() - live:
+            self._forget(instance_id)
+
+
+def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Callee]:
+    """The models that can be called: replicas of one are one, and so is what one owner loaded twice alike."""
+    found: list[Callee] = []
+    others = {record.id: record for record in records}
+    for model in mine:
+        ids = [replica.record.id for replica in model.replicas]
+        here = tuple(others.pop(each) for each in ids if each in others)
+        if here or model.asleep:
+            found.append(Callee(model.name, ("own", id(model)), here, model))
+    alike: dict[tuple[object, ...], list[InstanceRecord]] = {}
+    for record in others.values():
+        alike.setdefault((record.model, record.owner, record.fingerprint or record.id), []).append(record)
+    return found + [Callee(same[0].model, key, tuple(same)) for key, same in alike.items()]
+
+
+def _called(name: str, callees: Sequence[Callee]) -> list[Callee]:
+    """Those of that id, of which there is one, else of that name."""
+    for callee in callees:
+        for record in callee.records:
+            if record.id == name:
+                return [replace(callee, records=(record,))]
+        if callee.own is not None and not callee.records and callee.own.is_called(name):
+            return [callee]
+    return [callee for callee in callees if callee.name == name]
+
+
+def _uncallable(name: str, records: Sequence[InstanceRecord]) -> Refused:
+    """Why nothing that is called so can be called now."""
+    for load in loads():
+        if name in {load.model, *load.instances} and not load.failed:
+            return Refused(503, f"{name} is being loaded ({load.text or 'it begins'}): try again in a moment", _SOON)
+    for record in records:
+        if name in {record.model, record.id} and record.state == "loading":
+            return Refused(503, f"{name} is being loaded: try again in a moment", _SOON)
+    for sleeper in asleep():
+        if name in {sleeper.record.model, sleeper.record.id}:
+            where = sleeper.owner.notebook or f"process {sleeper.owner.pid}"
+            wake = f"POST gpumodels/api/models/{sleeper.record.id}/wake"
+            return Refused(503, f"{name} sleeps: it wakes with its next call in {where}, or by {wake}", _LATER)
+    names = ", ".join(sorted({record.model for record in records})) or "nothing"
+    return Refused(404, f"no model that runs is called {name:.100}; what runs is {names}")
+
+
+def _directory(record: InstanceRecord) -> InstanceDirectory:
+    try:
+        return runtime_directory().directory(record.id)
+    except KeyError:
+        raise _ended(record) from None
+
+
+def _ended(record: InstanceRecord) -> Refused:
+    """What is said of a call that was under way when its instance ended."""
+    if any(sleeper.record.id == record.id for sleeper in asleep()):
+        return Refused(503, f"{record.model} fell asleep before it answered: call again", _SOON)
+    with suppress(KeyError):
+        if (ended := runtime_directory().directory(record.id).ended) is not None:
+            return Refused(502, f"{record.model} was {ended}, before it answered this call")
+    return Refused(502, f"{record.model} ended before it answered this call: load it again with {record.load_line}")
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
