@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useTools } from './context';
+import { Facts } from './facts';
 import { Memory } from './memory';
 import { Section } from './section';
 import { Sparkline } from './sparkline';
@@ -18,7 +19,7 @@ export function Devices({ state }: { state: IState }): JSX.Element {
         <Card key={key} id={key} device={device} />
       ))}
       {!devices.length && (
-        <p className="gpumodels-hint" role="status">
+        <p className="gpumodels-Hint" role="status">
           {trans.__('No GPU: %1.', state.trouble || trans.__('none was found'))}{' '}
           {trans.__(
             'Models run on the CPU. If there is one, “Check this machine” in the command palette says what is missing.'
@@ -52,16 +53,12 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
         <span className="gpumodels-Card-name">{device.name}</span>
       </div>
       {device.trouble ? (
-        <p className="gpumodels-trouble">{device.trouble}</p>
+        <p className="gpumodels-Trouble">{device.trouble}</p>
       ) : (
         <>
           <div className="gpumodels-Card-readings">
             {!device.sliced && !device.parent && <Sparkline device={id} />}
-            <ul className="gpumodels-facts">
-              {facts(device, trans).map(fact => (
-                <li key={fact}>{fact}</li>
-              ))}
-            </ul>
+            <Facts of={facts(device, trans)} />
           </div>
           <Memory device={device} />
         </>
@@ -70,7 +67,7 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
   );
 });
 
-/** The readings that there are. */
+/** What is not available is ''. */
 function facts(device: IDevice, trans: TranslationBundle): string[] {
   const { utilisation, temperature, power, power_limit: limit } = device;
   const used = size(device.memory_used, trans);
@@ -82,5 +79,5 @@ function facts(device: IDevice, trans: TranslationBundle): string[] {
     watts && (limit ? trans.__('%1 of %2 W', watts, number(limit)) : trans.__('%1 W', watts)),
     device.allowed ? '' : trans.__('not allowed by your administrator'),
     device.allowed && device.sliced ? trans.__('MIG mode: use a slice') : ''
-  ].filter(Boolean);
+  ];
 }

@@ -4,6 +4,7 @@ import * as React from 'react';
 import { Action } from './action';
 import { useTools } from './context';
 import { useDoing } from './doing';
+import { Facts } from './facts';
 import { Log } from './log';
 import { Section } from './section';
 import type { ILoad, IState } from './state';
@@ -66,13 +67,10 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
           />
         </span>
       </div>
-      <ul className="gpumodels-facts">
-        <li>{owner(load, trans)}</li>
-        <li>{since(load.began, trans)}</li>
-      </ul>
-      <p className="gpumodels-trouble">{load.failed}</p>
+      <Facts of={[owner(load, trans), since(load.began, trans)]} />
+      <p className="gpumodels-Trouble">{load.failed}</p>
       {trouble && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {trouble}
         </p>
       )}

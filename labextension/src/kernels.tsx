@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { useTools } from './context';
 import { useDoing } from './doing';
+import { Facts } from './facts';
 import { heldByKernels } from './groups';
 import { Section } from './section';
 import type { IKernel, IState } from './state';
@@ -106,12 +107,9 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
           {what ? trans.__('shutting down…') : trans.__('Shut down kernel')}
         </button>
       </div>
-      <ul className="gpumodels-facts">
-        <li>{trans.__('holds %1', size(memory, trans))}</li>
-        <li>{rest}</li>
-      </ul>
+      <Facts of={[trans.__('holds %1', size(memory, trans)), rest]} />
       {trouble && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {trouble}
         </p>
       )}

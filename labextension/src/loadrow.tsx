@@ -4,6 +4,7 @@ import * as React from 'react';
 import { Action } from './action';
 import { useTools } from './context';
 import { useDoing } from './doing';
+import { Facts } from './facts';
 import { Progress } from './progress';
 import type { ILoad } from './state';
 import { span } from './text';
@@ -41,12 +42,9 @@ export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): J
         fraction={load.fraction}
         text={load.text}
       />
-      <ul className="gpumodels-facts">
-        <li>{load.text}</li>
-        <li>{taken}</li>
-      </ul>
+      <Facts of={[load.text, taken]} />
       {trouble && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {trouble}
         </p>
       )}

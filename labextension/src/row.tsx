@@ -6,6 +6,7 @@ import * as React from 'react';
 import { Action } from './action';
 import { useTools } from './context';
 import { useDoing } from './doing';
+import { Facts } from './facts';
 import { sleepIcon } from './icon';
 import { Log } from './log';
 import type { IModel } from './state';
@@ -28,14 +29,14 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
         <span className={`gpumodels-State gpumodels-mod-${model.state}`}>{state.text}</span>
         <Buttons {...{ model, begin, logShown, setLogShown }} busy={state.busy} />
       </div>
-      <Facts model={model} />
+      <Work model={model} />
       {model.over_since && (
-        <p className="gpumodels-trouble">
+        <p className="gpumodels-Trouble">
           {trans.__('Over its memory limit %1', since(model.over_since, trans))}
         </p>
       )}
       {trouble && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {trouble}
         </p>
       )}
@@ -103,30 +104,24 @@ function ModelLog({ model, onClose }: { model: IModel; onClose: () => void }): J
   return <Log name={model.name} read={read} onClose={onClose} />;
 }
 
-function Facts({ model }: { model: IModel }): JSX.Element {
-  const { trans } = useTools();
-  const { activity, memory, freed } = model;
-  const rate = activity?.per_second ?? null;
-  return (
-    <ul className="gpumodels-facts">
-      <li>{model.device}</li>
-      {memory !== null && <li>{size(memory, trans)}</li>}
-      {model.state === 'asleep' && freed ? (
-        <li>{trans.__('%1 given back', size(freed, trans))}</li>
-      ) : null}
-      <Idle model={model} />
-      {rate !== null && <li>{trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0))}</li>}
-      {activity?.waiting ? (
-        <li>{trans._n('%1 call waits', '%1 calls wait', activity.waiting)}</li>
-      ) : null}
-    </ul>
-  );
-}
-
-function Idle({ model }: { model: IModel }): JSX.Element | null {
+function Work({ model }: { model: IModel }): JSX.Element {
   const { trans, view } = useTools();
-  const said = view.useTime(now => idle(model, now, trans));
-  return said ? <li>{said}</li> : null;
+  const { activity, device, freed, memory, state } = model;
+  const rest = view.useTime(now => idle(model, now, trans));
+  const rate = activity?.per_second ?? null;
+  const waiting = activity?.waiting ?? 0;
+  return (
+    <Facts
+      of={[
+        device,
+        memory === null ? '' : size(memory, trans),
+        state === 'asleep' && freed ? trans.__('%1 given back', size(freed, trans)) : '',
+        rest,
+        rate === null ? '' : trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0)),
+        waiting ? trans._n('%1 call waits', '%1 calls wait', waiting) : ''
+      ]}
+    />
+  );
 }
 
 function idle(model: IModel, now: number, trans: TranslationBundle): string {

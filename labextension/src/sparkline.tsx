@@ -24,15 +24,23 @@ export function Sparkline({ device }: { device: string }): JSX.Element {
       role="img"
       aria-label={trans.__('Utilisation of the last minutes; now %1', said)}
     >
-      {lines(readings).map((points, index) => (
-        <polyline key={index} points={points} />
+      {lines(readings).map(points => (
+        <React.Fragment key={points[0]}>
+          <polygon points={[...points, foot(points.at(-1)!), foot(points[0])].join(' ')} />
+          <polyline points={points.join(' ')} />
+        </React.Fragment>
       ))}
     </svg>
   );
 }
 
+/** Where the ground is below a point. */
+function foot(point: string): string {
+  return `${point.split(',')[0]},${HIGH}`;
+}
+
 /** The points of each line. */
-export function lines(readings: readonly IReading[]): string[] {
+export function lines(readings: readonly IReading[]): string[][] {
   const last = readings.at(-1)?.moment ?? 0;
   const runs: string[][] = [[]];
   let before = last;
@@ -47,5 +55,5 @@ export function lines(readings: readonly IReading[]): string[] {
     }
     before = moment;
   }
-  return runs.filter(run => run.length).map(run => run.join(' '));
+  return runs.filter(run => run.length);
 }

@@ -12,23 +12,23 @@ export function Troubles({ seen }: { seen: ISeen }): JSX.Element {
   return (
     <>
       {wrong && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {wrong}
         </p>
       )}
       {!wrong && !state && (
-        <p className="gpumodels-hint" role="status">
+        <p className="gpumodels-Hint" role="status">
           {trans.__('Asking the Jupyter server…')}
         </p>
       )}
       {!wrong && !trouble && state?.docker && (
-        <p className="gpumodels-notice" role="status">
+        <p className="gpumodels-Notice" role="status">
           {trans.__('Docker cannot be used: %1', state.docker)}{' '}
           {trans.__('Until it can, models run as local processes.')}
         </p>
       )}
       {connection === 'polling' && state && (
-        <p className="gpumodels-hint">
+        <p className="gpumodels-Hint">
           {trans.__('No WebSocket gets through, so this is read every two seconds.')}
         </p>
       )}
