@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
@@ -18,8 +19,11 @@ from gpumodels.errors import (
     ModelNotFound,
     SettingsError,
 )
+from gpumodels.jupyter import description
+from gpumodels.jupyter.availability import Docker
 from gpumodels.jupyter.feed import SLOW, Feed
 from gpumodels.jupyter.kernels import Kernels
+from gpumodels.jupyter.loading import Loading
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from gpumodels.jupyter.feed import State
+    from gpumodels.jupyter.gateway.base import Gateway
     from gpumodels.lease.record import InstanceRecord
 
 T = TypeVar("T")
@@ -65,11 +70,20 @@ class Desk:
         self.models = models
         self.kernels = Kernels(settings["kernel_manager"], settings["session_manager"])
         self.feed = Feed(self._read, log)
+        self.loading = Loading(log)
+        self.docker = Docker()
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """What calls by HTTP share."""
+        from gpumodels.jupyter.gateway.base import Gateway  # noqa: PLC0415  only when one comes
+
+        return Gateway()
 
     async def _read(self) -> State:
         from gpumodels.jupyter import state  # noqa: PLC0415  a server that nobody asks for it needs none of that
 
-        return await state.read(self.kernels)
+        return await state.read(self.kernels, self.docker.trouble())
 
 
 class ModelsHandler(APIHandler):
@@ -87,6 +101,16 @@ class ModelsHandler(APIHandler):
         except TimeoutError:
             raise web.HTTPError(503, SLOW) from None
 
+    def body(self, schema: str) -> dict[str, Any]:
+        """The JSON of the request, as that schema of openapi.json has it; anything else is HTTP's 400."""
+        try:
+            given: Any = json.loads(self.request.body)
+        except ValueError as error:  # which is also what text that is not UTF-8 raises
+            raise web.HTTPError(400, f"the request is not JSON: {error}") from None
+        if complaint := description.complaint(schema, given):
+            raise web.HTTPError(400, complaint)
+        return dict(given)
+
     async def of_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
         """Do it in a thread; what is not the id of a running model is an HTTP error."""
         check_id(instance)
@@ -97,11 +121,14 @@ class ModelsHandler(APIHandler):
 
     def write_error(self, status_code: int, **details: Any) -> None:
         error = details.get("exc_info", (None, None))[1]
-        if not isinstance(error, GpumodelsError):
+        if isinstance(error, GpumodelsError):
+            self.set_status(status_of(error))
+            self.finish({"message": str(error)})
+        elif isinstance(error, web.HTTPError) and error.log_message:
+            # Tornado doubles each % of a message that is not meant to be a format.
+            self.finish({"message": error.log_message % error.args})
+        else:
             super().write_error(status_code, **details)
-            return
-        self.set_status(status_of(error))
-        self.finish(json.dumps({"message": str(error)}))
 
     def log_exception(self, kind: Any, error: Any, traceback: Any) -> None:
         """A user's mistake is one line of the server's log."""

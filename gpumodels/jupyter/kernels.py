@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from jupyter_server.utils import ensure_async
+
+from gpumodels.errors import EngineError
+
+_ANSWERS_WITHIN = 1.0  # seconds; a kernel that takes longer runs a cell
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,33 @@ class Kernels:
             "notebook": notebooks.get(listed["id"], ""),
             "idle_since": idle_since,
         }
+
+    def has(self, kernel_id: str) -> bool:
+        """Whether this server has a kernel of that id."""
+        return kernel_id in self.kernel_manager
+
+    async def run(self, kernel_id: str, code: str, within: float = _ANSWERS_WITHIN) -> bool:
+        """Have the kernel run `code`, of which no notebook shows anything; False where a cell runs that goes first.
+
+        Raises KeyError where the code raised one, EngineError for anything else that it raised.
+        """
+        client = self.kernel_manager.get_kernel(kernel_id).client()
+        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        try:
+            asked = client.execute(code, silent=True, store_history=False, allow_stdin=False)
+            async with asyncio.timeout(within):
+                while (reply := await client.get_shell_msg())["parent_header"].get("msg_id") != asked:
+                    pass
+        except TimeoutError:
+            return False
+        finally:
+            client.stop_channels()
+        told = reply["content"]
+        if told["status"] != "ok" and told.get("ename") == "KeyError":
+            raise KeyError(kernel_id)
+        if told["status"] != "ok":
+            raise EngineError(f"The notebook's kernel could not do it: {told.get('evalue') or told['status']}.")
+        return True
 
     def pid(self, kernel_id: str) -> int | None:
         """The kernel's process; None where there is none of that id, or it is not known."""

@@ -1,20 +1,29 @@
-"""Routes of the models that run: list them, stop one, put it to sleep, read its log."""
+"""Routes of models: list those that run, load one, stop it, put it to sleep, wake it, read its log."""
 
 from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from gpumodels.jupyter.base import ModelsHandler
+from gpumodels.jupyter.base import ModelsHandler, check_id
 from gpumodels.jupyter.threads import in_thread
-from gpumodels.widgets.described import describe, renamed
+from gpumodels.widgets.described import describe, describe_sleeper, renamed
+
+if TYPE_CHECKING:
+    from gpumodels.manager.sleepers import Sleeper
+
+#: What a kernel runs, silently, to wake a model of its own; it leaves no name in the user's namespace.
+WAKE = '__import__("gpumodels.manager", fromlist=["_"]).sleepers.wake_here({!r})'
 
 
 class ListHandler(ModelsHandler):
-    """`GET models`: `{"models": [...]}`, see `widgets.described`."""
+    """`GET models`: `{"models": [...]}`, those that run, see `widgets.described`.
 
-    # The panel asks every few seconds: that must not keep an idle server from being culled.
-    _track_activity = False
+    `POST models`: loads one in the Jupyter server's own process; 202 with `{"load": ID}`.
+    """
 
     @web.authenticated
     @authorized
@@ -23,12 +32,36 @@ class ListHandler(ModelsHandler):
         notebooks = await self.desk.kernels.notebooks()
         self.finish({"models": [renamed(describe(record), notebooks) for record in records]})
 
+    def update_api_activity(self) -> None:
+        """A load is activity; who only looks keeps no idle server from being culled."""
+        if self.request.method == "POST":
+            super().update_api_activity()
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        options = self.body("LoadRequest")
+        load = await self.desk.loading.begin(options.pop("model"), options)
+        self.set_status(202)
+        self.finish({"load": load})
+
 
 class ModelHandler(ModelsHandler):
-    """`DELETE models/ID`: 204 when it has stopped, 404 where none has that id, 400 where it cannot be one.
+    """`GET models/ID`: that model, which may be asleep; 404 where none has that id, 400 where it cannot be one.
 
-    `?by=dashboard` for a button there.
+    `DELETE models/ID`: 204 when it has stopped. `?by=dashboard` for a button there.
     """
+
+    @web.authenticated
+    @authorized
+    async def get(self, instance: str) -> None:
+        told = await self.of_model(self._described, instance)
+        self.finish(renamed(told, await self.desk.kernels.notebooks()))
+
+    def _described(self, instance: str) -> dict[str, Any]:
+        """Raises KeyError."""
+        found = {sleeper.record.id: describe_sleeper(sleeper) for sleeper in _sleepers()}
+        return (found | {record.id: describe(record) for record in self.desk.models.running()})[instance]
 
     @web.authenticated
     @authorized
@@ -50,6 +83,34 @@ class SleepHandler(ModelsHandler):
         self.finish()
 
 
+class WakeHandler(ModelsHandler):
+    """`POST models/ID/wake`: 202 when it begins to wake, where it was loaded.
+
+    `{"waits": true}` where a cell runs there: it wakes after that. 404 where none of that id sleeps; 409 where this
+    server has no hand on the process that put it to sleep.
+    """
+
+    @web.authenticated
+    @authorized
+    async def post(self, instance: str) -> None:
+        check_id(instance)
+        found = [each.owner for each in await in_thread(_sleepers) if each.record.id == instance]
+        if not found:
+            raise web.HTTPError(404, f"no model that sleeps has the id {instance}; it may be awake already")
+        kernel = next((owner.kernel_id for owner in found if self.desk.kernels.has(owner.kernel_id)), "")
+        waits = False
+        if any(owner.pid == os.getpid() for owner in found):
+            await self.of_model(_wake_here, instance)
+        elif kernel:
+            waits = not await self.desk.kernels.run(kernel, WAKE.format(instance))
+        else:
+            raise web.HTTPError(
+                409, "this Jupyter server did not start what loaded it: it wakes with its next call there"
+            )
+        self.set_status(202)
+        self.finish({"waits": waits})
+
+
 class LogsHandler(ModelsHandler):
     """`GET models/ID/logs`: `{"lines": [...]}`, the last that its model server printed; 404 and 400 as above."""
 
@@ -61,7 +122,19 @@ class LogsHandler(ModelsHandler):
         self.finish({"lines": await self.of_model(_last_lines, instance)})
 
 
+def _sleepers() -> list[Sleeper]:
+    from gpumodels.manager import sleepers  # noqa: PLC0415  a server that nobody asks for it needs none of that
+
+    return sleepers.asleep()
+
+
+def _wake_here(instance: str) -> None:
+    from gpumodels.manager import sleepers  # noqa: PLC0415
+
+    sleepers.wake_here(instance)
+
+
 def _last_lines(instance: str) -> list[str]:
-    from gpumodels.widgets.state import last_lines  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.widgets.state import last_lines  # noqa: PLC0415
 
     return last_lines(instance)

@@ -36,3 +36,16 @@ class UsageHandler(ModelsHandler):
                 "models": [model for model in seen["models"].values() if model["state"] != "asleep"],
             }
         )
+
+
+class GpusHandler(ModelsHandler):
+    """`GET gpus`: GPUs and slices with their memory by holder, as `gpumodels gpus --json` prints them."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        seen = await self.look()
+        told = {name: seen[name] for name in ("moment", "trouble")}
+        self.finish({**told, "devices": list(seen["devices"].values())})

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_server.utils import url_path_join
 
-from gpumodels.jupyter import models, readings, sockets
+from gpumodels.jupyter import about, loads, models, readings, sockets
+from gpumodels.jupyter.gateway import handlers as gateway
 
 if TYPE_CHECKING:
     from tornado.web import Application, RequestHandler
@@ -19,10 +20,18 @@ ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("api/models", models.ListHandler),
     ("api/models/{instance}", models.ModelHandler),
     ("api/models/{instance}/sleep", models.SleepHandler),
+    ("api/models/{instance}/wake", models.WakeHandler),
     ("api/models/{instance}/logs", models.LogsHandler),
+    ("api/loads", loads.LoadsHandler),
+    ("api/loads/{load}", loads.LoadHandler),
     ("api/state", readings.StateHandler),
     ("api/feed", sockets.FeedHandler),
     ("api/usage", readings.UsageHandler),
+    ("api/gpus", readings.GpusHandler),
+    ("api/catalog", about.CatalogHandler),
+    ("api/doctor", about.DoctorHandler),
+    ("api/openapi.json", about.DescriptionHandler),
+    *gateway.ROUTES,
 )
 
 

@@ -1,7 +1,8 @@
-"""One running model as the sidebar and the dashboard get it."""
+"""One model, or one load, as the sidebar and the dashboard get it."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpumodels.lease.record import InstanceRecord
+    from gpumodels.manager.loads import Load
+    from gpumodels.manager.sleepers import Sleeper
 
 
 def describe(record: InstanceRecord) -> dict[str, str | int]:
@@ -32,6 +35,25 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
         "kept_since": _moment(record.kept_since),
         "over_since": _moment(record.over_since),
     }
+
+
+def describe_sleeper(sleeper: Sleeper) -> dict[str, Any]:
+    """The JSON of a model that sleeps: what it was, of whoever can wake it, since when, and the bytes that came back."""
+    owner = sleeper.owner
+    return {
+        **describe(sleeper.record),
+        "notebook": owner.notebook,
+        "kernel_id": owner.kernel_id,
+        "pid": owner.pid,
+        "state": "asleep",
+        "asleep_since": _moment(sleeper.since),
+        "freed": sleeper.freed,
+    }
+
+
+def describe_load(load: Load) -> dict[str, Any]:
+    """The JSON of `load`; `began` is ISO 8601 in UTC."""
+    return {**asdict(load), "began": _moment(load.began)}
 
 
 def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:

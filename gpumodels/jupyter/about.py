@@ -1,0 +1,76 @@
+"""Routes of what there is before anything runs: the catalog, the doctor's checks, and what these routes are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from gpumodels.errors import GpumodelsError
+from gpumodels.jupyter import description
+from gpumodels.jupyter.base import ModelsHandler
+from gpumodels.jupyter.threads import in_thread
+
+if TYPE_CHECKING:
+    from gpumodels.manager.doctor import Finding
+
+
+class CatalogHandler(ModelsHandler):
+    """`GET catalog`: `{"models": [...], "engines": [...]}`, what can be loaded by name, and by what."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish(await in_thread(_catalog))
+
+
+class DoctorHandler(ModelsHandler):
+    """`GET doctor`: `{"checks": [...]}`, as `gpumodels doctor` prints them; takes some seconds."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish({"checks": [asdict(finding) for finding in await in_thread(_findings)]})
+
+
+class DescriptionHandler(ModelsHandler):
+    """`GET openapi.json`: all routes, for programs."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        servers = [{"url": self.base_url.rstrip("/") or "/"}]
+        self.finish({**description.document(), "servers": servers})
+
+
+def _catalog() -> dict[str, Any]:
+    from gpumodels import catalog, engines  # noqa: PLC0415  a server that nobody asks for it needs none of that
+
+    names = ["auto", *(name for name in engines.names() if name != "fake")]  # which is for tests
+    return {"models": [_model(name, summary) for name, summary in catalog.names()], "engines": names}
+
+
+def _model(name: str, summary: str) -> dict[str, Any]:
+    """`memory`: bytes of GPU memory that it says it needs, 0 where it does not; `trouble`: why it cannot be loaded."""
+    from gpumodels import catalog  # noqa: PLC0415
+
+    told = {"name": name, "summary": summary, "memory": 0, "folder": "", "trouble": ""}
+    try:
+        spec = catalog.find(name)
+    except GpumodelsError as error:
+        return {**told, "trouble": str(error)}
+    return {**told, "memory": spec.memory, "folder": str(spec.folder)}
+
+
+def _findings() -> list[Finding]:
+    from gpumodels.manager import doctor  # noqa: PLC0415
+
+    return list(doctor.checks())

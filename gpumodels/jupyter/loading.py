@@ -1,0 +1,101 @@
+"""Loads that the Jupyter server's own process makes: it holds the models, for whoever calls them, until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.errors import LoadCancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from logging import Logger
+
+
+class Loading:
+    """Those under way, by id."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._under_way: dict[str, _Report] = {}
+
+    async def begin(self, model: str, options: dict[str, Any]) -> str:
+        """Begin a load in a thread and return its id, when it has said its first word.
+
+        `options` are those of `manager.load`. Raises what that raises before its first word.
+        """
+        from gpumodels.manager import loads  # noqa: PLC0415  a server that loads nothing needs none of that
+
+        load_id = loads.new_id(model)
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+
+        def tell(error: BaseException | None = None) -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(_settle, begun, error)
+
+        report = self._under_way[load_id] = _Report(tell)
+        Thread(target=self._load, args=(load_id, report, model, options), name="gpumodels load", daemon=True).start()
+        await begun
+        return load_id
+
+    def cancel(self, load_id: str) -> bool:
+        """Have a load undone at its next step; False where none of that id is under way here."""
+        report = self._under_way.get(load_id)
+        if report is not None:
+            report.cancelled = True
+        return report is not None
+
+    def _load(self, load_id: str, report: _Report, model: str, options: dict[str, Any]) -> None:
+        from gpumodels import manager  # noqa: PLC0415
+        from gpumodels.manager import loads  # noqa: PLC0415
+
+        try:
+            loaded = manager.load(model, report=report, load_id=load_id, **options)
+            if report.cancelled:
+                loaded.stop("the sidebar")
+            report.tell()
+        except LoadCancelled:
+            report.tell()
+        except BaseException as error:  # noqa: BLE001  whoever asked is told, or else the log and the load's note
+            if report.began:
+                self._log.warning("gpumodels: %s could not be loaded: %s", model, error)
+            else:
+                with suppress(Exception):  # the answer says it
+                    loads.dismiss(load_id)
+            report.tell(error)
+        finally:
+            del self._under_way[load_id]
+
+
+class _Report:
+    """Hears when the load begins, and ends it when that is wanted. How far it is others read of its note."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self.tell = tell
+        self.began = False
+        self.cancelled = False
+
+    def progress(self, text: str, fraction: float | None) -> None:  # noqa: ARG002
+        if self.cancelled:
+            raise KeyboardInterrupt
+        if not self.began:
+            self.began = True
+            self.tell()
+
+    def notice(self, text: str) -> None:
+        """The note has it."""
+
+    def end(self, text: str) -> None:
+        """The note has it."""
+
+
+def _settle(begun: asyncio.Future[None], error: BaseException | None) -> None:
+    if begun.done():
+        return
+    if error is None:
+        begun.set_result(None)
+    else:
+        begun.set_exception(error)

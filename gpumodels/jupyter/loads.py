@@ -1,0 +1,68 @@
+"""Routes of loads: begin one in the Jupyter server, list them, end or dismiss one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from gpumodels.jupyter.base import ModelsHandler, check_id
+from gpumodels.jupyter.threads import in_thread
+from gpumodels.widgets.described import describe_load, renamed
+
+if TYPE_CHECKING:
+    from gpumodels.manager.loads import Load
+
+
+class LoadsHandler(ModelsHandler):
+    """`GET loads`: `{"loads": [...]}`, those under way and those that failed."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        found = await in_thread(_loads)
+        notebooks = await self.desk.kernels.notebooks()
+        self.finish({"loads": [renamed(describe_load(load), notebooks) for load in found]})
+
+
+class LoadHandler(ModelsHandler):
+    """`DELETE loads/ID`: forgets one that failed (204), or ends one that this server makes at its next step (202).
+
+    404 where none has that id; 409 where it is a notebook's, which alone can end it.
+    """
+
+    @web.authenticated
+    @authorized
+    async def delete(self, load: str) -> None:
+        check_id(load)
+        if self.desk.loading.cancel(load):
+            self.set_status(202)
+            self.finish({})
+            return
+        found = {each.id: each for each in await in_thread(_loads)}.get(load)
+        if found is None:
+            raise web.HTTPError(404, f"no load has the id {load}; it may be over, or dismissed already")
+        if not found.failed:
+            whose = found.notebook or f"process {found.pid}"
+            raise web.HTTPError(409, f"{found.model} is loaded by {whose}: interrupt it there")
+        await in_thread(_dismiss, load)
+        self.set_status(204)
+        self.finish()
+
+
+def _loads() -> list[Load]:
+    from gpumodels.manager import loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
+
+    return loads.loads()
+
+
+def _dismiss(load: str) -> None:
+    from gpumodels.manager import loads  # noqa: PLC0415
+
+    try:
+        loads.dismiss(load)
+    except KeyError:  # somebody else was first
+        return
