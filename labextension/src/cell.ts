@@ -1,3 +1,4 @@
+import type { ICellModel, ICodeCellModel } from '@jupyterlab/cells';
 import { PathExt } from '@jupyterlab/coreutils';
 import { type NotebookPanel, NotebookActions } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
@@ -23,7 +24,7 @@ export function obstacle(
   }
   if (language && language.toLowerCase() !== 'python') {
     return trans.__(
-      'The kernel of %1 is of %2: models are loaded in notebooks of Python.',
+      'The kernel of %1 runs %2: models are loaded in Python notebooks.',
       name,
       language
     );
@@ -43,21 +44,27 @@ export function obstacle(
 
 /**
  * Whether a cell below the active one has to load the extension first: no cell above does, which would make the
- * notebook fail when it is run from its top, or the kernel has not run that. A kernel that is busy is not waited for:
- * loading the extension twice does no harm.
+ * notebook fail when it is run from its top, or the kernel says that none has. A kernel that is busy is not waited
+ * for: that a cell above was run then counts for its answer. Loading it twice does no harm.
  */
 export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   const { widgets, activeCellIndex } = panel.content;
-  const above = widgets.slice(0, activeCellIndex + 1);
-  const said = above.some(
-    ({ model }) => model.type === 'code' && loadsExtension(model.sharedModel.getSource())
-  );
-  return !said || !(await hasExtension(panel.sessionContext.session?.kernel));
+  const above = widgets
+    .slice(0, activeCellIndex + 1)
+    .map(({ model }) => model)
+    .filter(isCodeCellModel)
+    .filter(model => loadsExtension(model.sharedModel.getSource()));
+  if (!above.length) {
+    return true;
+  }
+  const loaded = await hasExtension(panel.sessionContext.session?.kernel);
+  return !(loaded ?? above.some(wasRun));
 }
 
-async function hasExtension(kernel?: Kernel.IKernelConnection | null): Promise<boolean> {
+/** Null where it does not say in time. */
+async function hasExtension(kernel?: Kernel.IKernelConnection | null): Promise<boolean | null> {
   if (kernel?.status !== 'idle') {
-    return false;
+    return null;
   }
   const future = kernel.requestExecute({
     code: '',
@@ -69,10 +76,18 @@ async function hasExtension(kernel?: Kernel.IKernelConnection | null): Promise<b
   const reply = await Promise.race([future.done.catch(() => null), late]);
   future.dispose();
   if (reply?.content.status !== 'ok') {
-    return false;
+    return null;
   }
   const here = reply.content.user_expressions.here as { data?: { 'text/plain'?: string } };
   return here?.data?.['text/plain'] === 'True';
+}
+
+function isCodeCellModel(model: ICellModel): model is ICodeCellModel {
+  return model.type === 'code';
+}
+
+function wasRun({ executionCount, executionState }: ICodeCellModel): boolean {
+  return executionCount !== null || executionState === 'running';
 }
 
 /** A cell of this source below the active one, which it becomes, in one step of undo; it is run and scrolled to. */

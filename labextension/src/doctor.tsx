@@ -32,7 +32,7 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
   }, [api, trans]);
   if (trouble) {
     return (
-      <p className="gpumodels-trouble" role="alert">
+      <p className="gpumodels-Trouble" role="alert">
         {trouble}
       </p>
     );
@@ -51,9 +51,14 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
         <li key={index} data-status={status}>
           <b>{check}</b> <span className="gpumodels-Doctor-status">{said[status]}</span>
           <div>{text}</div>
-          {mend && <div className="gpumodels-Doctor-mend">{mend}</div>}
+          {mend && <div className="gpumodels-Doctor-mend">{withCode(mend)}</div>}
         </li>
       ))}
     </ul>
   );
+}
+
+/** What stands between backticks as code. */
+function withCode(text: string): React.ReactNode[] {
+  return text.split('`').map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part));
 }

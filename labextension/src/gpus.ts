@@ -39,14 +39,20 @@ export function shortage(
   trans: TranslationBundle
 ): string {
   const asked = usable(devices).filter(device => gpu === 'auto' || called(device) === gpu);
-  const fits = asked.some(({ memory_free: free }) => free === null || free >= model!.memory);
-  if (!model?.memory || !asked.length || fits) {
+  const fits = ({ memory_free: free }: IDevice): boolean => free === null || free >= model!.memory;
+  if (!model?.memory || !asked.length || asked.some(fits)) {
     return '';
   }
   const need = size(model.memory, trans);
   return gpu === 'auto'
     ? trans.__('%1 needs %2, and no GPU has as much free.', model.name, need)
-    : trans.__('%1 needs %2; %3.', model.name, need, label(asked[0], trans));
+    : trans.__(
+        '%1 needs %2, and %3 has %4 free.',
+        model.name,
+        need,
+        asked[0].label,
+        size(asked[0].memory_free, trans)
+      );
 }
 
 function label({ label, memory_free: free }: IDevice, trans: TranslationBundle): string {

@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Button, HTMLSelect, InputGroup } from '@jupyterlab/ui-components';
+import { HTMLSelect, InputGroup } from '@jupyterlab/ui-components';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
@@ -129,7 +129,7 @@ function Where({ form, devices }: IPartProps): JSX.Element {
           className="jp-mod-styled"
           list={times}
           value={choice.idle}
-          placeholder={trans.__('as your settings say')}
+          placeholder={trans.__('your default')}
           aria-invalid={form.idleIsWrong}
           onChange={event => form.choose({ idle: event.target.value.trim() })}
         />
@@ -148,6 +148,7 @@ function Line({ form, devices }: IPartProps): JSX.Element {
   const { choice, line, notebooks, trans } = form;
   const { obstacle } = notebooks;
   const short = shortage(form.model, choice.gpu, devices, trans);
+  const outcome = form.failed ? '' : form.outcome;
   const idle = form.idleIsWrong ? trans.__('An idle time is such as 90s, 10m, 2h or never.') : '';
   return (
     <>
@@ -155,23 +156,27 @@ function Line({ form, devices }: IPartProps): JSX.Element {
         {line || '%load_model …'}
       </code>
       <div className="gpumodels-Form-notes" role="status">
-        {[idle, short, obstacle, form.failed ? '' : form.outcome].filter(Boolean).map(note => (
+        {[idle, short, obstacle || outcome].filter(Boolean).map(note => (
           <p key={note}>{note}</p>
         ))}
       </div>
       {form.failed && (
-        <p className="gpumodels-trouble" role="alert">
+        <p className="gpumodels-Trouble" role="alert">
           {form.outcome}
         </p>
       )}
       {notebooks.canMake && (
-        <Button small onClick={() => void notebooks.make()} type="button">
+        <button type="button" className="jp-mod-styled" onClick={() => void notebooks.make()}>
           {trans.__('New notebook')}
-        </Button>
+        </button>
       )}
-      <Button small type="submit" disabled={!line || form.busy || obstacle !== ''}>
+      <button
+        type="submit"
+        className="jp-mod-styled jp-mod-accept"
+        disabled={!line || form.busy || obstacle !== ''}
+      >
         {trans.__('Load')}
-      </Button>
+      </button>
     </>
   );
 }
