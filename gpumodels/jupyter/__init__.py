@@ -1,4 +1,4 @@
-"""The Jupyter server's part: routes for the sidebar, under Jupyter's own authentication."""
+"""The Jupyter server's part: routes under Jupyter's own authentication, and a second net under the lease."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels import manager
 from gpumodels.jupyter.base import Desk
+from gpumodels.jupyter.net import Net
 from gpumodels.jupyter.routes import add_routes
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    add_routes(app.web_app, Desk(manager, app.web_app.settings, app.log))
+    desk = Desk(manager, app.web_app.settings, app.log)
+    add_routes(app.web_app, desk)
+    app.io_loop.add_callback(Net(desk.kernels, app.log).start)
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
 
 

@@ -72,6 +72,10 @@ class Kernels:
             raise EngineError(f"The notebook's kernel could not do it: {told.get('evalue') or told['status']}.")
         return True
 
+    def processes(self) -> set[int]:
+        """The processes of all kernels, as far as they are known."""
+        return {pid for kernel_id in self.kernel_manager.list_kernel_ids() if (pid := self.pid(kernel_id))}
+
     def pid(self, kernel_id: str) -> int | None:
         """The kernel's process; None where there is none of that id, or it is not known."""
         kernel = self.kernel_manager.get_kernel(kernel_id) if kernel_id in self.kernel_manager else None
