@@ -98,7 +98,7 @@ class CallHandler(GatewayHandler):
         self.ticket = Ticket()
         self.deadline = math.inf
         self._queue: Queue | None = None
-        self._gone = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.get_running_loop().create_future()
 
     async def prepare(self) -> None:  # type: ignore[override]
         await super().prepare()
@@ -108,9 +108,9 @@ class CallHandler(GatewayHandler):
         name = self.path_kwargs["name"]
         self.allowed, self.callee = await in_thread(lambda: (settings(), self.gateway.callees.find(name)))
         self.deadline = time.monotonic() + min(self.allowed.gateway_timeout, self._asked_timeout())
-        self._check_length(int(self.request.headers.get("Content-Length") or 0))
+        self.check_length(int(self.request.headers.get("Content-Length") or 0))
         queue = self.gateway.queue(self.callee, self.allowed.gateway_calls)
-        if not self._gone.done():
+        if not self.gone.done():
             queue.enter(self.callee.name, self.allowed.gateway_calls + self.allowed.gateway_waiting)
             self._queue = queue
 
@@ -121,7 +121,7 @@ class CallHandler(GatewayHandler):
 
     async def in_turn(self, act: Callable[[], T]) -> T:
         """Do it in a thread when it is this call's turn; see `while_here`."""
-        self._check_length(len(self.received))
+        self.check_length(len(self.received))
         if self._queue is None:  # the client has gone
             raise web.Finish
         return await self.while_here(self._queue.in_turn(act))
@@ -131,22 +131,22 @@ class CallHandler(GatewayHandler):
         task = asyncio.ensure_future(doing)
         left = None if self.deadline == math.inf else self.deadline - time.monotonic()
         try:
-            await asyncio.wait({task, self._gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and not self._gone.done():
+            await asyncio.wait({task, self.gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not self.gone.done():
                 return task.result()
         finally:
-            if not task.done() or self._gone.done():
+            if not task.done() or self.gone.done():
                 self.ticket.end()
                 task.cancel()
-        if self._gone.done():
+        if self.gone.done():
             raise web.Finish
         raise CallTimeout(f"{self.callee.name} gave no answer in the time that a call by HTTP has; it was cancelled")
 
     def on_connection_close(self) -> None:
         """The client has gone: its call ends in the model server too, or never begins."""
         super().on_connection_close()
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
         self.ticket.end()
         self._leave()
 
@@ -166,7 +166,8 @@ class CallHandler(GatewayHandler):
         if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "write", self.auth_resource)):
             raise web.HTTPError(403, f"User is not authorized to write on resource: {self.auth_resource}.")
 
-    def _check_length(self, length: int) -> None:
+    def check_length(self, length: int) -> None:
+        """Raise Refused where a body is larger than the settings allow, or would be once it is unpacked."""
         limit = self.allowed.gateway_body
         if length > limit:
             raise Refused(413, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)")

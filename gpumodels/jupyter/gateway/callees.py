@@ -23,7 +23,7 @@ from gpumodels.manager.reporting import Nowhere
 from gpumodels.manager.sleepers import asleep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from gpumodels.client import Result, Ticket
     from gpumodels.lease.directory import InstanceDirectory
@@ -77,7 +77,7 @@ class Callees:
         """What it takes and gives; one that sleeps and is this process's own is woken. Raises Refused."""
         return self._client(self._awake(callee)).signature()
 
-    def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Iterator[Result]:
+    def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Generator[Result]:
         """Each answer to one call; `deadline` is by time.monotonic(). Raises CallError and its kinds, and Refused.
 
         A call that had not begun when its instance ended is made once more, if another has come in its place.
@@ -102,8 +102,9 @@ class Callees:
 
     def _awake(self, callee: Callee) -> InstanceRecord:
         """The instance to call: of several that are the same, the one with the fewest calls from here."""
-        if callee.own is not None and callee.own.asleep:
-            callee.own.wake(Nowhere())
+        if callee.own is not None and not callee.records:
+            if callee.own.asleep:
+                callee.own.wake(Nowhere())
             return callee.own.record
         return min(callee.records, key=lambda record: self._calls[record.id])
 

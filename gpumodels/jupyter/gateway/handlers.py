@@ -11,6 +11,7 @@ from tornado import web
 from gpumodels.client.plain import outputs
 from gpumodels.jupyter.gateway import oip
 from gpumodels.jupyter.gateway.base import CallHandler, GatewayHandler
+from gpumodels.jupyter.gateway.predict import PredictHandler
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
@@ -117,4 +118,5 @@ ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("v2/models/{name}/versions/{version}", MetadataHandler),
     ("v2/models/{name}/versions/{version}/ready", ReadyHandler),
     ("v2/models/{name}/versions/{version}/infer", InferHandler),
+    ("predict/{name}", PredictHandler),
 )

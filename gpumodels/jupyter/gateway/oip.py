@@ -18,7 +18,7 @@ from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.protocol import bfloat16
 from gpumodels.protocol.arrays import as_array
 from gpumodels.protocol.casting import cast
-from gpumodels.protocol.headers import checked_size
+from gpumodels.protocol.headers import checked_size, unshapely
 from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, DTYPES, TensorError, decode, encode, storage, view
 
 if TYPE_CHECKING:
@@ -116,10 +116,9 @@ def _parted(body: memoryview, header_length: str | None) -> tuple[bytes, memoryv
     """The JSON, and what follows it."""
     length = len(body)
     if header_length is not None:
-        if not (header_length.isascii() and header_length.isdecimal() and len(header_length) <= len(str(length))):
-            raise Refused(400, f"{HEADER_LENGTH} must be a number of bytes of the body, not {header_length!r:.40}")
-        if int(header_length) > length:
-            raise Refused(400, f"{HEADER_LENGTH} is {header_length}, but {length} bytes came")
+        digits = header_length.isascii() and header_length.isdecimal() and len(header_length) <= len(str(length))
+        if not digits or int(header_length) > length:
+            raise Refused(400, f"{HEADER_LENGTH} is {header_length!r:.40}, of the {length} bytes that came")
         length = int(header_length)
     return bytes(body[: min(length, written.LIMIT + 1)]), body[length:]
 
@@ -176,7 +175,11 @@ def _numbers(data: Any, datatype: str, shape: tuple[int, ...]) -> Any:
         raise TensorError(f"{datatype}{list(shape)} came with {array.size} values")
     checked_size(datatype, shape, array.size * storage(datatype).itemsize)
     numbers = cast(array, DTYPES[datatype])
-    return (bfloat16.from_bits(numbers) if datatype == "BF16" else numbers).reshape(shape)
+    try:
+        numbers = numbers.reshape(shape)
+    except ValueError:  # (0, 2**62): no values, but numpy has no such shape
+        raise unshapely(shape) from None
+    return bfloat16.from_bits(numbers) if datatype == "BF16" else numbers
 
 
 def _elements(data: Any, content_type: Any) -> list[bytes]:

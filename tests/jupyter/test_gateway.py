@@ -1,0 +1,220 @@
+"""Calls by HTTP on models that a notebook loaded, as curl and clients of the Open Inference Protocol make them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import numpy as np
+import pytest
+from tornado.httpclient import HTTPClientError
+
+import gpumodels
+from gpumodels.jupyter.gateway.handlers import ROUTES
+
+HEAD = "Inference-Header-Content-Length"
+
+
+@pytest.fixture
+def jp_server_config(runtime_path):
+    return {"ServerApp": {"jpserver_extensions": {"gpumodels": True}, "allow_unauthenticated_access": False}}
+
+
+@pytest.fixture
+def load():
+    """`load("echo")`: models that this very process has, and that end with the test."""
+    loaded = []
+
+    def begin(name="echo", **options):
+        loaded.append(gpumodels.load(name, engine="fake", gpu="none", **options))
+        return loaded[-1]
+
+    yield begin
+    for model in loaded:
+        model.stop()
+
+
+@pytest.fixture
+def ask(jp_fetch):
+    """`await ask("models/echo/infer", {...})`: the JSON that comes back."""
+
+    async def fetch(path, body=None, **options):
+        given = {"method": "GET"} if body is None else {"method": "POST", "body": body}
+        if isinstance(body, dict):
+            given["body"] = json.dumps(body)
+        return await jp_fetch("gpumodels", "v2", *path.split("/"), **given, request_timeout=60, **options)
+
+    return fetch
+
+
+async def refused(asking):
+    """Status, message and headers of a request that must fail."""
+    with pytest.raises(HTTPClientError) as error:
+        await asking
+    told = json.loads(error.value.response.body)
+    assert told["message"] == told["error"]
+    return error.value.code, told["message"], error.value.response.headers
+
+
+def request(data, **parameters):
+    return {"inputs": [{"name": "value", "shape": [len(data)], "datatype": "FP32", "data": data}], **parameters}
+
+
+async def test_the_protocol_from_health_to_inference(ask, load):
+    load()
+    assert json.loads((await ask("health/live")).body) == {"live": True}
+    assert json.loads((await ask("health/ready")).body) == {"ready": True}
+    server = json.loads((await ask("")).body)
+    assert (server["name"], server["extensions"], server["models"]) == ("gpumodels", ["binary_tensor_data"], ["echo"])
+    assert json.loads((await ask("models/echo/ready")).body) == {"name": "echo", "ready": True}
+    metadata = json.loads((await ask("models/echo/versions/1")).body)
+    assert (metadata["name"], metadata["versions"]) == ("echo", ["1"])
+    assert metadata["inputs"][0]["name"] == "value"
+    assert metadata["inputs"][1]["parameters"]["optional"] is True
+    told = json.loads((await ask("models/echo/infer", request([1, 0.1], id="7"))).body)
+    assert told == {
+        "model_name": "echo", "model_version": "1", "id": "7",
+        "outputs": [{"name": "value", "datatype": "FP32", "shape": [2], "data": [1.0, 0.1]}],
+    }  # fmt: skip
+
+
+async def test_binary_data_both_ways(ask, load):
+    model = load()
+    array = np.arange(600_000, dtype=np.uint16)
+    head = json.dumps({
+        "inputs": [{"name": "value", "shape": [600_000], "datatype": "UINT16", "parameters": {"binary_data_size": array.nbytes}}],
+        "outputs": [{"name": "value", "parameters": {"binary_data": True}}],
+    }).encode()  # fmt: skip
+    answer = await ask(f"models/{model.record.id}/infer", head + array.tobytes(), headers={HEAD: str(len(head))})
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    length = int(answer.headers[HEAD])
+    assert json.loads(answer.body[:length])["outputs"][0]["parameters"] == {"binary_data_size": array.nbytes}
+    np.testing.assert_array_equal(np.frombuffer(answer.body[length:], np.uint16), array)
+
+
+async def test_what_is_wrong_is_told_with_its_status(ask, load, monkeypatch):
+    load()
+    code, message, _ = await refused(ask("models/nemo/infer", request([1])))
+    assert (code, message) == (404, "no model that runs is called nemo; what runs is echo")
+    assert (await refused(ask("models/echo/versions/2/infer", request([1]))))[0] == 404
+    assert (await refused(ask("models/echo/infer", b"[")))[0] == 400
+    code, message, _ = await refused(ask("models/echo/infer", {"inputs": []}))
+    assert (code, message.partition("; ")[2]) == (400, "missing: value")
+    code, message, _ = await refused(ask("models/echo/infer", request([1], outputs=[{"name": "other"}])))
+    assert (code, message) == (400, "echo has no output 'other'; its outputs are value")
+    boom = request([1])
+    boom["inputs"].append({"name": "fail", "shape": [], "datatype": "BYTES", "data": ["boom 100%"]})
+    with pytest.raises(HTTPClientError) as raised:
+        await ask("models/echo/infer", boom)
+    told = json.loads(raised.value.response.body)
+    assert (raised.value.code, told["message"]) == (500, "echo: ValueError: boom 100%")
+    assert "predict" in told["traceback"]
+    late = request([1], parameters={"timeout": 200_000})
+    late["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [60]})
+    assert (await refused(ask("models/echo/infer", late)))[0] == 504
+    assert (await refused(ask("models/echo/infer", request([1]), headers={"Content-Encoding": "gzip"})))[0] == 415
+    monkeypatch.setenv("GPUMODELS_GATEWAY_BODY", "1 KiB")
+    assert (await refused(ask("models/echo/infer", b"x" * 1025)))[0] == 413
+    assert (await refused(ask("models/echo/infer", b"x" * 9, params={"timeout": "-1"})))[0] == 400
+
+
+async def test_several_of_one_name_are_told_apart_by_their_ids(ask, load, puppet):
+    mine, other = load(), puppet()
+    other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
+    theirs = other.do("echo.record.id")
+    code, message, _ = await refused(ask("models/echo/infer", request([1])))
+    assert code == 409
+    assert mine.record.id in message
+    assert theirs in message
+    assert json.loads((await ask(f"models/{theirs}/infer", request([1]))).body)["model_name"] == "echo"
+
+
+async def test_a_call_keeps_no_model_alive_whose_notebook_ends(ask, puppet):
+    other = puppet()
+    other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
+    await ask("models/echo/infer", request([1]))
+    slow = request([1])
+    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [600]})
+    calling = asyncio.ensure_future(refused(ask("models/echo/infer", slow)))
+    await asyncio.sleep(0.3)
+    other.kill()
+    code, message, _ = await calling
+    assert code == 502
+    assert "ended before it answered" in message
+    assert (await refused(ask("models/echo/infer", request([1]))))[0] == 404
+
+
+async def test_one_that_sleeps_says_how_to_wake_it_and_ours_wakes_by_the_call(ask, load, puppet):
+    other = puppet()
+    other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
+    await ask("models/echo/infer", request([1]))
+    other.do("echo.sleep() is None")
+    code, message, headers = await refused(ask("models/echo/infer", request([1])))
+    assert (code, int(headers["Retry-After"]) > 0) == (503, True)
+    assert "POST gpumodels/api/models/echo-" in message
+    other.do("echo.stop()")
+    model = load()
+    model.sleep()
+    assert model.asleep
+    assert json.loads((await ask("models/echo/infer", request([1]))).body)["outputs"][0]["data"] == [1.0]
+    assert model.alive
+
+
+async def test_nobody_calls_without_the_token_or_without_leave(ask, load, jp_serverapp, monkeypatch, jp_fetch):
+    load()
+    wrong = {"Authorization": "token wrong"}
+    for path, _ in ROUTES:
+        parts = path.format(name="echo", version="1", what="live").split("/")
+        posts = parts[-1] == "infer" or parts[0] == "predict"
+        given = {"method": "POST", "body": "{}"} if posts else {}
+        assert (await refused(jp_fetch("gpumodels", *parts, headers=wrong, **given)))[0] == 403, path
+    monkeypatch.setattr(
+        type(jp_serverapp.authorizer), "is_authorized", lambda self, handler, user, action, resource: action == "read"
+    )
+    assert (await ask("models/echo")).code == 200
+    code, message, _ = await refused(ask("models/echo/infer", request([1])))
+    assert (code, message) == (403, "User is not authorized to write on resource: gpumodels.")
+
+
+async def test_a_browsers_cookie_needs_the_xsrf_token(ask, load):
+    load()
+    login = (await ask("")).headers["Set-Cookie"].partition(";")[0]
+    cookies = {"Authorization": "", "Cookie": f"{login}; _xsrf=abc"}
+    assert (await refused(ask("models/echo/infer", request([1]), headers=cookies)))[0] == 403
+    assert (await ask("models/echo/infer", request([1]), headers={**cookies, "X-XSRFToken": "abc"})).code == 200
+
+
+async def test_beyond_the_queue_it_is_429_and_the_others_are_answered(ask, load, monkeypatch):
+    monkeypatch.setenv("GPUMODELS_GATEWAY_CALLS", "1")
+    monkeypatch.setenv("GPUMODELS_GATEWAY_WAITING", "2")
+    load()
+    slow = request([1])
+    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [1.5]})
+    first = asyncio.ensure_future(ask("models/echo/infer", slow))
+    await asyncio.sleep(0.3)
+    answers = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)), return_exceptions=True)
+    codes = sorted(answer.code for answer in answers)
+    assert codes == [200] * 2 + [429] * 4
+    busy = next(answer for answer in answers if answer.code == 429)
+    assert busy.response.headers["Retry-After"] == "1"
+    assert (await first).code == 200
+    assert (await ask("models/echo/infer", request([1]))).code == 200
+
+
+async def test_a_client_that_goes_away_ends_its_call(ask, load, jp_http_port, jp_base_url, jp_auth_header):
+    model = load()
+    slow = request([1])
+    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [600]})
+    body = json.dumps(slow)
+    _, writer = await asyncio.open_connection("localhost", jp_http_port)
+    writer.write(
+        f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    await asyncio.sleep(0.5)
+    writer.close()
+    began = time.monotonic()
+    assert (await ask("models/echo/infer", request([1]))).code == 200  # which waits until the model is free
+    assert time.monotonic() - began < 60
+    assert "call cancelled by the client" in model.logs()
