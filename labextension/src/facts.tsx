@@ -1,6 +1,15 @@
 import * as React from 'react';
 
-/** Those that there are, on as few lines as they need. */
-export function Facts({ of }: { of: readonly string[] }): JSX.Element {
-  return <p className="gpumodels-Facts">{of.filter(Boolean).join(' · ')}</p>;
+/** Those that there are, none broken in two, on as few lines as they need. */
+export function Facts({ of }: { of: readonly React.ReactNode[] }): JSX.Element {
+  return (
+    <p className="gpumodels-Facts">
+      {of.filter(Boolean).map((fact, index) => (
+        <React.Fragment key={index}>
+          {index > 0 && ' · '}
+          <span>{fact}</span>
+        </React.Fragment>
+      ))}
+    </p>
+  );
 }

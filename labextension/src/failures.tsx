@@ -8,7 +8,7 @@ import { Facts } from './facts';
 import { Log } from './log';
 import { Section } from './section';
 import type { ILoad, IState } from './state';
-import { owner, since } from './text';
+import { clock, owner } from './text';
 
 /** Loads that failed, until they are dismissed; the newest first. */
 export function Failures({ state }: { state: IState }): JSX.Element | null {
@@ -67,7 +67,7 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
           />
         </span>
       </div>
-      <Facts of={[owner(load, trans), since(load.began, trans)]} />
+      <Facts of={[owner(load, trans), clock(load.began)]} />
       <p className="gpumodels-Trouble">{load.failed}</p>
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">

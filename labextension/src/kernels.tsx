@@ -9,6 +9,7 @@ import { heldByKernels } from './groups';
 import { Section } from './section';
 import type { IKernel, IState } from './state';
 import { size, span } from './text';
+import { Ticking } from './ticking';
 
 /** Seconds: between two cells a kernel is idle, too. */
 const IDLE_FOR = 5;
@@ -59,13 +60,16 @@ interface IKernelProps {
 }
 
 const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelProps): JSX.Element {
-  const { actions, trans, view } = useTools();
+  const { actions, trans } = useTools();
   const { what, trouble, begin } = useDoing<'shut down'>();
   const { id, idle_since: since } = kernel;
   const name = PathExt.basename(kernel.notebook) || trans.__('kernel %1', id.slice(0, 8));
-  const rest = view.useTime(now =>
-    since === null ? trans.__('idle') : trans.__('idle %1', span(now - since, trans))
-  );
+  const idle =
+    since === null ? (
+      trans.__('idle')
+    ) : (
+      <Ticking told={now => trans.__('idle %1', span(now - since, trans))} />
+    );
   const shutDown = async (): Promise<void> => {
     if (await asked()) {
       begin(
@@ -107,7 +111,7 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
           {what ? trans.__('shutting down…') : trans.__('Shut down kernel')}
         </button>
       </div>
-      <Facts of={[trans.__('holds %1', size(memory, trans)), rest]} />
+      <Facts of={[trans.__('holds %1', size(memory, trans)), idle]} />
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}

@@ -8,13 +8,13 @@ import { Facts } from './facts';
 import { Progress } from './progress';
 import type { ILoad } from './state';
 import { span } from './text';
+import { Ticking } from './ticking';
 
 /** A load under way. */
 export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): JSX.Element {
-  const { api, trans, view } = useTools();
+  const { api, trans } = useTools();
   const { what, trouble, begin } = useDoing<'cancel'>();
   const began = Date.parse(load.began) / 1000;
-  const taken = view.useTime(now => span(now - began, trans));
   const cancel = (): Promise<unknown> =>
     load.instances.length
       ? Promise.all(load.instances.map(id => api.stop(id)))
@@ -42,7 +42,7 @@ export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): J
         fraction={load.fraction}
         text={load.text}
       />
-      <Facts of={[load.text, taken]} />
+      <Facts of={[load.text, <Ticking key="taken" told={now => span(now - began, trans)} />]} />
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}

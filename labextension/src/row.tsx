@@ -11,6 +11,7 @@ import { sleepIcon } from './icon';
 import { Log } from './log';
 import type { IModel } from './state';
 import { number, owner, since, size, span } from './text';
+import { Ticking } from './ticking';
 
 type Deed = 'stop' | 'sleep' | 'wake' | 'go';
 
@@ -27,7 +28,15 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
           {model.name}
         </span>
         <span className={`gpumodels-State gpumodels-mod-${model.state}`}>{state.text}</span>
-        <Buttons {...{ model, begin, logShown, setLogShown }} busy={state.busy} />
+        <Buttons
+          id={model.id}
+          name={model.name}
+          notebook={model.notebook}
+          asleep={model.state === 'asleep'}
+          canWake={model.can_wake}
+          busy={state.busy}
+          {...{ begin, logShown, setLogShown }}
+        />
       </div>
       <Work model={model} />
       {model.over_since && (
@@ -46,20 +55,24 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
 });
 
 interface IButtonsProps {
-  readonly model: IModel;
+  readonly id: string;
+  readonly name: string;
+  readonly notebook: string;
+  readonly asleep: boolean;
+  readonly canWake: boolean;
   readonly busy: boolean;
   readonly begin: ReturnType<typeof useDoing<Deed>>['begin'];
   readonly logShown: boolean;
   readonly setLogShown: (shown: boolean) => void;
 }
 
-function Buttons({ model, busy, begin, logShown, setLogShown }: IButtonsProps): JSX.Element {
+/** Icons are most of what a row costs; a model's numbers change every second, and these do not. */
+const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
+  const { id, name, notebook, asleep, canWake, busy, begin, logShown, setLogShown } = props;
   const { api, actions, trans } = useTools();
-  const { id, name, notebook } = model;
-  const asleep = model.state === 'asleep';
   return (
     <span className="gpumodels-Row-buttons">
-      {asleep && model.can_wake && (
+      {asleep && canWake && (
         <Action
           icon={runIcon}
           label={trans.__('Wake %1', name)}
@@ -96,7 +109,7 @@ function Buttons({ model, busy, begin, logShown, setLogShown }: IButtonsProps): 
       />
     </span>
   );
-}
+});
 
 function ModelLog({ model, onClose }: { model: IModel; onClose: () => void }): JSX.Element {
   const { api } = useTools();
@@ -105,35 +118,34 @@ function ModelLog({ model, onClose }: { model: IModel; onClose: () => void }): J
 }
 
 function Work({ model }: { model: IModel }): JSX.Element {
-  const { trans, view } = useTools();
+  const { trans } = useTools();
   const { activity, device, freed, memory, state } = model;
-  const rest = view.useTime(now => idle(model, now, trans));
   const rate = activity?.per_second ?? null;
+  const running = activity?.running ?? 0;
   const waiting = activity?.waiting ?? 0;
   return (
     <Facts
       of={[
         device,
-        memory === null ? '' : size(memory, trans),
-        state === 'asleep' && freed ? trans.__('%1 given back', size(freed, trans)) : '',
-        rest,
-        rate === null ? '' : trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0)),
-        waiting ? trans._n('%1 call waits', '%1 calls wait', waiting) : ''
+        memory !== null && size(memory, trans),
+        state === 'asleep' && freed && trans.__('%1 given back', size(freed, trans)),
+        running > 0 && trans._n('%1 call runs', '%1 calls run', running),
+        waiting > 0 && trans._n('%1 call waits', '%1 calls wait', waiting),
+        rest(model, trans),
+        rate !== null && trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0))
       ]}
     />
   );
 }
 
-function idle(model: IModel, now: number, trans: TranslationBundle): string {
-  if (model.state === 'asleep') {
-    const fell = Date.parse(model.asleep_since) / 1000;
-    return fell ? trans.__('for %1', span(now - fell, trans)) : '';
+/** For how long it sleeps, or is idle. */
+function rest(model: IModel, trans: TranslationBundle): React.ReactNode {
+  const { asleep_since: asleep, idle_since: idle } = model;
+  if (asleep) {
+    const fell = Date.parse(asleep) / 1000;
+    return <Ticking told={now => trans.__('for %1', span(now - fell, trans))} />;
   }
-  if (model.idle_since !== null) {
-    return trans.__('idle %1', span(now - model.idle_since, trans));
-  }
-  const running = model.activity?.running ?? 0;
-  return running ? trans._n('%1 call runs', '%1 calls run', running) : '';
+  return idle !== null && <Ticking told={now => trans.__('idle %1', span(now - idle, trans))} />;
 }
 
 function stateOf(

@@ -25,12 +25,17 @@ export function owner(of: { notebook: string; pid: number }, trans: TranslationB
   return PathExt.basename(of.notebook) || trans.__('process %1', of.pid);
 }
 
+const formats = [0, 1].map(
+  digits =>
+    new Intl.NumberFormat(undefined, {
+      maximumFractionDigits: digits,
+      minimumFractionDigits: digits
+    })
+);
+
 /** In the language of the browser, as all numbers here. */
-export function number(value: number, digits = 0): string {
-  return value.toLocaleString(undefined, {
-    maximumFractionDigits: digits,
-    minimumFractionDigits: digits
-  });
+export function number(value: number, digits: 0 | 1 = 0): string {
+  return formats[digits].format(value);
 }
 
 /** Bytes in powers of ten, as everywhere in gpumodels. */
@@ -56,10 +61,16 @@ export function span(seconds: number, trans: TranslationBundle): string {
     : trans.__('%1 d', number(Math.floor(seconds / 86400)));
 }
 
+const day = new Intl.DateTimeFormat();
+const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+
 /** The time of day, with the date if that is not today's. */
-export function since(moment: string, trans: TranslationBundle): string {
+export function clock(moment: string): string {
   const start = new Date(moment);
-  const time = start.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  const today = start.toDateString() === new Date().toDateString();
-  return trans.__('since %1', today ? time : `${start.toLocaleDateString()} ${time}`);
+  const time = timeOfDay.format(start);
+  return start.toDateString() === new Date().toDateString() ? time : `${day.format(start)} ${time}`;
+}
+
+export function since(moment: string, trans: TranslationBundle): string {
+  return trans.__('since %1', clock(moment));
 }

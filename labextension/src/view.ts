@@ -53,9 +53,17 @@ export class View {
   }
 
   /** What `told` says of the server's time, in seconds since the epoch; only another answer is shown anew. */
-  useTime<T extends string | boolean>(told: (now: number) => T): T {
-    return React.useSyncExternalStore(this._onTick, () => told(this._feed.now()));
+  useTime(told: (now: number) => string): string {
+    return React.useSyncExternalStore(this.onTick, () => told(this.now()));
   }
+
+  /** The server's clock, in seconds since the epoch. */
+  now(): number {
+    return this._feed.now();
+  }
+
+  /** Call `listener` every second while the panel is visible; returns what ends that. */
+  readonly onTick = (listener: () => void): (() => void) => subscribed(this._ticked, listener);
 
   private _look(): ISeen {
     const { state, connection, trouble } = this._feed;
@@ -69,8 +77,6 @@ export class View {
 
   private readonly _onChange = (listener: () => void): (() => void) =>
     subscribed(this._changed, listener);
-  private readonly _onTick = (listener: () => void): (() => void) =>
-    subscribed(this._ticked, listener);
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ticked = new Signal<this, void>(this);
   private readonly _history: History;
