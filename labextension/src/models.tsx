@@ -47,7 +47,7 @@ function Group({ group }: { group: IGroup }): JSX.Element {
 function Nothing(): JSX.Element {
   const { trans } = useTools();
   return (
-    <div className="gpumodels-hint" role="status">
+    <div className="gpumodels-Hint" role="status">
       <p>{trans.__('No model is running. Load one below, or run this in a notebook:')}</p>
       <pre>{'%load_ext gpumodels\n%load_model ctpn'}</pre>
     </div>
