@@ -29,11 +29,10 @@ _WHICH = typer.Argument(
 
 
 def ps(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
-    """List your running models, of all notebooks and programs."""
+    """List your models that run, load or sleep, of all notebooks and programs."""
     from gpumodels.cli.listing import HEADINGS, described, row  # noqa: PLC0415
-    from gpumodels.manager import running  # noqa: PLC0415
 
-    told = described(running())
+    told = described()
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     elif not told:

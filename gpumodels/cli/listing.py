@@ -1,4 +1,4 @@
-"""What `ps` tells of a running model, for people and as JSON."""
+"""What `ps` tells of a model that runs, loads or sleeps, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -7,49 +7,92 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
 from gpumodels.attribution.split import held_in_all
 from gpumodels.cli.finding import whose
 from gpumodels.client import activity
-from gpumodels.lease.record import Owner
-from gpumodels.manager import keeper
+from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.manager import keeper, running
 from gpumodels.manager.holders import holders
+from gpumodels.manager.loads import under_way
 from gpumodels.manager.place import runtime_directory
+from gpumodels.manager.sleepers import asleep
 from gpumodels.manager.usage import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gpumodels.client.activity import Activity
     from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.manager.loads import Load
+    from gpumodels.manager.sleepers import Sleeper
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
 _ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called
 _AT_ONCE = 16
+_WIDEST = 60  # characters of what a load tells of itself
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
-def described(records: Sequence[InstanceRecord]) -> list[dict[str, Any]]:
-    """Each of `records` as plain values; docs/command-line.md says what they mean."""
+def described() -> list[dict[str, Any]]:
+    """Every model of this user as plain values; docs/command-line.md says what they mean."""
+    records, sleepers, loads = running(), asleep(), under_way()  # in this order nothing is missed that changes just now
+    ids = {record.id for record in records}
+    early = [load for load in loads if not ids.intersection(load.instances)]
+    by_instance = {instance: load for load in loads for instance in load.instances}
+    told = _running(records, by_instance)
+    told += [_asleep(each) for each in sleepers if each.record.id not in by_instance]  # else it is being woken
+    return told + [_early(load) for load in early]
+
+
+def _running(records: Sequence[InstanceRecord], loads: Mapping[str, Load]) -> list[dict[str, Any]]:
     runtime = runtime_directory()
     memory = held_in_all(usage().devices)
 
     def describe(record: InstanceRecord) -> dict[str, Any] | None:
         try:
-            return _described(record, runtime.directory(record.id), memory.get(record.id))
+            told = _described(record, runtime.directory(record.id), memory.get(record.id))
         except KeyError:  # it has ended since
             return None
+        return {**told, "progress": _progress(loads.get(record.id) if record.state == "loading" else None)}
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [told for told in pool.map(describe, records) if told is not None]
 
 
+def _early(load: Load) -> dict[str, Any]:
+    """A load that has no instance yet: an image is built, say, or weights are fetched."""
+    owner = Owner(load.pid, load.kernel_id, load.notebook)
+    record = InstanceRecord("", load.model, "", owner, load.began)
+    return {**_of_record(record), "device": "", "progress": _progress(load)}
+
+
+def _asleep(sleeper: Sleeper) -> dict[str, Any]:
+    told = _of_record(sleeper.record.with_(owner=sleeper.owner, state="asleep", keep=None))
+    return {**told, "asleep": {"since": _moment(sleeper.since), "freed": sleeper.freed}}
+
+
+def _progress(load: Load | None) -> dict[str, Any] | None:
+    return None if load is None else {"text": load.text, "fraction": load.fraction}
+
+
 def _described(record: InstanceRecord, directory: InstanceDirectory, memory: int | None) -> dict[str, Any]:
     loading = record.state == "loading"
     seen = None if loading else activity.read(directory.socket, record.model, _ANSWER_WITHIN)
+    return {
+        **_of_record(record),
+        "memory": memory,
+        "idle": None if seen is None else round(seen.idle(record.created), 1),
+        "activity": None if seen is None else _activity(seen),
+        "holders": [_owner(holder) for holder in holders(directory) if not _is_keeper(holder.pid)],
+    }
+
+
+def _of_record(record: InstanceRecord) -> dict[str, Any]:
+    """What is known without looking further."""
     return {
         "id": record.id,
         "model": record.model,
@@ -57,15 +100,17 @@ def _described(record: InstanceRecord, directory: InstanceDirectory, memory: int
         "engine": record.engine,
         "device": record.device,
         "gpus": [{key: device[key] for key in ("uuid", "index", "name")} for device in record.devices],
-        "memory": memory,
+        "memory": None,
         "limit": record.limit,
         "over_since": None if record.over_since is None else _moment(record.over_since),
-        "idle": None if seen is None else round(seen.idle(record.created), 1),
-        "activity": None if seen is None else _activity(seen),
+        "idle": None,
+        "activity": None,
         "since": _moment(record.created),
         "owner": _owner(record.owner),
-        "holders": [_owner(holder) for holder in holders(directory) if not _is_keeper(holder.pid)],
+        "holders": [_owner(record.owner)],
         "kept": _kept(record),
+        "asleep": None,
+        "progress": None,
     }
 
 
@@ -101,19 +146,33 @@ def _moment(seconds: float) -> str:
 
 def row(told: dict[str, Any]) -> tuple[str, ...]:
     """One line of the table."""
-    loading, on_gpu = told["state"] == "loading", bool(told["gpus"])
+    runs, on_gpu = told["state"] not in ("loading", "asleep"), bool(told["gpus"])
     return (
         told["id"],
         told["model"],
         whose(Owner(**told["owner"])),
         told["engine"],
         told["device"],
-        devices.size(told["memory"]) if on_gpu else "",
-        told["state"] + (", over its limit" if told["over_since"] else ""),
-        "" if loading else duration(told["idle"]),
+        devices.size(told["memory"]) if on_gpu and not told["asleep"] else "",
+        _state(told),
+        duration(told["idle"]) if runs else "",
         ", ".join(whose(Owner(**holder)) for holder in told["holders"]),
         _kept_for(told["kept"]),
     )
+
+
+def _state(told: dict[str, Any]) -> str:
+    if (nap := told["asleep"]) is not None:
+        freed = f", {devices.size(nap['freed'])} freed" if nap["freed"] else ""
+        return f"asleep since {_clock(nap['since'])}{freed}"
+    if (progress := told["progress"]) is not None and progress["text"]:
+        done = "" if progress["fraction"] is None else f" ({progress['fraction']:.0%})"
+        return f"{shorten(progress['text'], _WIDEST, placeholder='...')}{done}"
+    return f"{told['state']}{', over its limit' if told['over_since'] else ''}"
+
+
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%H:%M}"
 
 
 def _kept_for(kept: dict[str, Any] | None) -> str:
@@ -122,7 +181,7 @@ def _kept_for(kept: dict[str, Any] | None) -> str:
     text = "for ever" if kept["seconds"] is None else f"for {duration(kept['seconds'])}"
     if kept["since"] is None:
         return text
-    return f"{text}, since {datetime.fromisoformat(kept['since']).astimezone():%H:%M}"
+    return f"{text}, since {_clock(kept['since'])}"
 
 
 def duration(seconds: float | None) -> str:

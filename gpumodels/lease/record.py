@@ -10,8 +10,9 @@ from typing import Any, Literal
 #: The format of instance.json; a reader leaves records of another version alone.
 VERSION = 2
 
-#: The last two are never written: a reader says so of what somebody is ending, and of what only its keeper holds.
-State = Literal["loading", "ready", "stopping", "kept"]
+#: The last three are never written: a reader says so of what somebody is ending, of what only its keeper holds, and of
+#: what a handle remembers that sleeps.
+State = Literal["loading", "ready", "stopping", "kept", "asleep"]
 
 
 class UnknownRecordError(ValueError):

@@ -131,7 +131,7 @@ def _logs() -> Arguments:
 
 
 LOAD = _load()
-MODELS = Arguments("models", "List your running models, those of this notebook first.")
+MODELS = Arguments("models", "List your models that run, load or sleep, those of this notebook first.")
 STOP = _of_models("stop_model", "Stop a model of this notebook and free its memory; alone, the only one.")
 SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again; alone, the only one.")
 LOGS = _logs()

@@ -44,7 +44,7 @@ class ModelMagics(Magics):
 
     @line_magic
     def models(self, line: str) -> None:
-        """`%models`: your running models, those of this notebook first."""
+        """`%models`: your models that run, load or sleep, those of this notebook first."""
         _run(MODELS, line, self._list)
 
     @line_magic
@@ -81,10 +81,15 @@ class ModelMagics(Magics):
     def _list(self, asked: Namespace) -> None:
         from gpumodels.magics.listing import Listing  # noqa: PLC0415
         from gpumodels.manager import models, owner, running  # noqa: PLC0415
+        from gpumodels.manager.loads import under_way  # noqa: PLC0415
+        from gpumodels.manager.sleepers import asleep  # noqa: PLC0415
 
-        if not asked.silent:
-            asleep = [(each.record, str(each.nap)) for model in models() for each in model.replicas if each.asleep]
-            display(Listing(running(), owner.current(), asleep))  # type: ignore[no-untyped-call]
+        if asked.silent:
+            return
+        here, records = owner.current(), running()
+        slept = [(each.record, str(each.nap)) for model in models() for each in model.replicas if each.asleep]
+        slept += [(each.record.with_(owner=each.owner), str(each)) for each in asleep() if each.owner.pid != here.pid]
+        display(Listing(records, here, slept, under_way()))  # type: ignore[no-untyped-call]
 
     def _stop(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)

@@ -1,4 +1,4 @@
-"""Running models as a table, for `%models`."""
+"""Models that run, load or sleep as a table, for `%models`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from html import escape
 from typing import TYPE_CHECKING
 
+from gpumodels.lease.record import InstanceRecord, Owner
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpumodels.lease.record import InstanceRecord, Owner
+    from gpumodels.manager.loads import Load
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."
@@ -20,10 +22,18 @@ class Listing:
     """A table that a notebook shows as HTML and a terminal as text."""
 
     def __init__(
-        self, records: Iterable[InstanceRecord], here: Owner, asleep: Iterable[tuple[InstanceRecord, str]] = ()
+        self,
+        records: Iterable[InstanceRecord],
+        here: Owner,
+        asleep: Iterable[tuple[InstanceRecord, str]] = (),
+        loads: Sequence[Load] = (),
     ) -> None:
-        """`here` is who asks: its models come first; those of it that sleep come with what is said of that."""
-        seen = [*asleep, *((record, _state(record)) for record in records)]
+        """`here` is who asks: its models come first; those that sleep come with what is said of that."""
+        said = {instance: load.said for load in loads for instance in load.instances}
+        seen = [(each, (each.state == "loading" and said.get(each.id)) or _state(each)) for each in records]
+        known = {record.id for record, _ in seen}
+        seen += [(_early(load), load.said) for load in loads if not known.intersection(load.instances)]
+        seen += [(record, state) for record, state in asleep if record.id not in said]  # else it is being woken
         ordered = sorted(seen, key=lambda each: not _same(each[0].owner, here))
         self._rows = [_row(record, state, here) for record, state in ordered]
 
@@ -45,6 +55,11 @@ def _html_row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align: left">{escape(cell)}</{tag}>' for cell in cells) + "</tr>"
 
 
+def _early(load: Load) -> InstanceRecord:
+    """What is known of the instance of a load that has none yet."""
+    return InstanceRecord("", load.model, "", Owner(load.pid, load.kernel_id, load.notebook), load.began)
+
+
 def _state(record: InstanceRecord) -> str:
     state = record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
     return state if record.over_since is None else f"{state}, over its memory limit since {_since(record.over_since)}"
@@ -53,7 +68,8 @@ def _state(record: InstanceRecord) -> str:
 def _row(record: InstanceRecord, state: str, here: Owner) -> tuple[str, ...]:
     owner = record.owner
     notebook = "this notebook" if _same(owner, here) else owner.notebook or f"process {owner.pid}"
-    return record.model, record.device, record.engine, state, notebook, _since(record.created)
+    device = record.device if record.engine else ""
+    return record.model, device, record.engine, state, notebook, _since(record.created)
 
 
 def _same(owner: Owner, here: Owner) -> bool:

@@ -40,6 +40,12 @@ class Load:
     #: The instances that it concerns: those that it starts, and before them one that slept and is woken by it.
     instances: tuple[str, ...] = ()
 
+    @property
+    def said(self) -> str:
+        """How far it is, for display."""
+        done = "" if self.fraction is None else f" ({self.fraction:.0%})"
+        return f"{self.text or 'loading'}{done}"
+
 
 _FIELDS = {field.name for field in fields(Load)}
 
@@ -57,6 +63,11 @@ def loads(runtime: Path | None = None) -> list[Load]:
     """
     found = [_read(note) for note in notes.standing(runtime or runtime_directory().path, notes.LOAD)]
     return sorted((load for load in found if load is not None), key=lambda load: load.began)
+
+
+def under_way() -> list[Load]:
+    """Those that have not failed."""
+    return [load for load in loads() if not load.failed]
 
 
 def dismiss(load_id: str) -> None:

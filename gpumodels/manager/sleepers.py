@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpumodels import devices
 from gpumodels.errors import GpumodelsError
 from gpumodels.lease import notes
 from gpumodels.lease.held import LeaseState
@@ -35,6 +37,10 @@ class Sleeper:
     freed: int | None
     #: Who has the handle, and can wake it. An instance that was shared has several, each with a sleeper of its own.
     owner: Owner
+
+    def __str__(self) -> str:
+        freed = f", {devices.size(self.freed)} freed" if self.freed else ""
+        return f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}{freed}"
 
 
 def asleep(runtime: RuntimeDirectory | None = None) -> list[Sleeper]:

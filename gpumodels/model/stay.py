@@ -98,6 +98,7 @@ class Stay:
                 self._lie_down()
             elif (found := self.hold.gone()) is not None:
                 self.gone, self.last_lines = found
+                self._forget()
                 self._close()
         if self.ended:
             tell, self._tell = self._tell, None
@@ -194,9 +195,10 @@ class Stay:
             self.hold.dies_within(self.record.grace)  # its server has; nobody shall see it run
         self.last_lines = self.hold.instance.logs() or self.hold.directory.kept_log()
         self._close()
+        nap = Nap(since, self.record.device, self._before)
+        self._tell_nap(nap)  # first, so that at no moment it is in neither list
         self.hold.end()
-        self.nap = Nap(since, self.record.device, self._before)
-        self._tell_nap(self.nap)
+        self.nap = nap
         threading.Thread(target=self._measure, args=(self.nap,), name="gpumodels sleep", daemon=True).start()
 
     def _measure(self, nap: Nap) -> None:
