@@ -1,0 +1,130 @@
+import { act, render, screen, waitFor } from '@testing-library/react';
+import userEvent from '@testing-library/user-event';
+import * as React from 'react';
+
+import { ApiError, type ICatalog } from '../src/api';
+import { LoadForm } from '../src/form';
+import { LoadFormView } from '../src/loadform';
+import { device, FakeFeed, FakeNotebooks, GB, stateOf, trans } from './desk';
+
+const CATALOG: ICatalog = {
+  models: [
+    { name: 'ctpn', summary: 'Finds lines of text in pictures', memory: 4 * GB, folder: '' },
+    { name: 'echo', summary: 'Gives back what it is given', memory: 0, folder: '' }
+  ],
+  engines: ['auto', 'docker', 'process']
+};
+
+async function shown(catalog = () => Promise.resolve(CATALOG)) {
+  const [feed, notebooks] = [new FakeFeed(), new FakeNotebooks()];
+  feed.tell(stateOf([device(0, { memory_free: GB })]));
+  const form = new LoadForm({ catalog }, notebooks.as(), trans);
+  const { container } = render(<LoadFormView form={form} feed={feed} />);
+  await waitFor(() => expect(form.catalog ?? form.outcome).toBeTruthy());
+  const user = userEvent.setup();
+  const line = () => container.querySelector('code')!.textContent;
+  return { feed, notebooks, form, user, line };
+}
+
+const search = () => screen.getByRole('searchbox', { name: 'Search models' });
+const load = () => screen.getByRole('button', { name: 'Load' });
+
+test('a model is found by what it does, and the line says all that is chosen', async () => {
+  const { user, line, notebooks } = await shown();
+  expect(load()).toBeDisabled();
+  await user.type(search(), 'TEXT pict');
+  expect(screen.getAllByRole('radio')).toHaveLength(1);
+  expect(screen.getByRole('radio', { name: 'ctpn' })).toBeChecked();
+  await user.selectOptions(screen.getByRole('combobox', { name: 'GPU' }), 'GPU 0, 1.0 GB free');
+  await user.selectOptions(screen.getByRole('combobox', { name: 'Engine' }), 'process');
+  await user.type(screen.getByRole('combobox', { name: 'Sleep when idle for' }), '10m');
+  expect(line()).toBe('%load_model ctpn --gpu 0 --engine process --idle 10m');
+  expect(screen.getByRole('status')).toHaveTextContent('ctpn needs 4.0 GB, and GPU 0 has 1.0 GB');
+  await user.click(load());
+  expect(notebooks.load).toHaveBeenCalledWith(line());
+  expect(screen.getByRole('status')).toHaveTextContent('signs.ipynb runs it.');
+});
+
+test('the keyboard alone loads', async () => {
+  const { user, notebooks } = await shown();
+  await user.click(search());
+  await user.keyboard('echo{Enter}');
+  expect(notebooks.load).toHaveBeenCalledWith('%load_model echo');
+});
+
+test('a path is taken as one', async () => {
+  const { user, line } = await shown();
+  await user.type(search(), './my models/one');
+  expect(line()).toBe("%load_model './my models/one'");
+});
+
+test('a search that finds nothing says so, and keeps what was chosen', async () => {
+  const { user, line } = await shown();
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  await user.type(search(), 'nothing');
+  expect(screen.getByText('No model of that name.')).toBeVisible();
+  expect(line()).toBe('%load_model echo');
+});
+
+test('an idle time that is none is told before the notebook would', async () => {
+  const { user } = await shown();
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  await user.type(screen.getByRole('combobox', { name: 'Sleep when idle for' }), 'soon');
+  expect(screen.getByRole('status')).toHaveTextContent('such as 90s, 10m, 2h or never');
+  expect(load()).toBeDisabled();
+});
+
+test('what stands in the way is said until it is gone', async () => {
+  const { user, notebooks } = await shown();
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  const obstacle = 'The kernel of signs.ipynb is not ready yet.';
+  act(() => notebooks.change({ obstacle }));
+  expect(screen.getByRole('status')).toHaveTextContent(obstacle);
+  expect(load()).toBeDisabled();
+  act(() => notebooks.change({ obstacle: '' }));
+  expect(load()).toBeEnabled();
+});
+
+test('where no notebook is open, one can be made', async () => {
+  const { user, notebooks } = await shown();
+  expect(screen.queryByRole('button', { name: 'New notebook' })).toBeNull();
+  notebooks.canMake = true;
+  await user.type(search(), 'e');
+  await user.click(screen.getByRole('button', { name: 'New notebook' }));
+  expect(notebooks.make).toHaveBeenCalled();
+  expect(notebooks.load).not.toHaveBeenCalled();
+});
+
+test('a line that could not be run is an alert, which the next choice ends', async () => {
+  const { user, notebooks } = await shown();
+  notebooks.load.mockRejectedValueOnce(new Error('signs.ipynb has no kernel.'));
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  await user.click(load());
+  expect(screen.getByRole('alert')).toHaveTextContent('signs.ipynb has no kernel.');
+  await user.click(screen.getByRole('radio', { name: 'ctpn' }));
+  expect(screen.queryByRole('alert')).toBeNull();
+});
+
+test('a line that is on its way is not sent twice', async () => {
+  const { user, notebooks } = await shown();
+  let arrive: (notebook: string) => void = () => undefined;
+  notebooks.load.mockReturnValueOnce(new Promise(resolve => (arrive = resolve)));
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  await user.click(load());
+  expect(load()).toBeDisabled();
+  arrive('signs.ipynb');
+  await waitFor(() => expect(load()).toBeEnabled());
+  expect(notebooks.load).toHaveBeenCalledTimes(1);
+});
+
+test('a catalog that cannot be had says why', async () => {
+  await shown(() => Promise.reject(new ApiError({ kind: 'failed', message: 'A file is broken.' })));
+  expect(screen.getByRole('alert')).toHaveTextContent('A file is broken.');
+});
+
+test('a command chooses, and brings the keyboard here', async () => {
+  const { form, line } = await shown();
+  await act(async () => Promise.resolve(form.want({ model: 'ctpn', gpu: '0,1' })));
+  expect(search()).toHaveFocus();
+  expect(line()).toBe('%load_model ctpn --gpu 0,1');
+});

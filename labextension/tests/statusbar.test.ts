@@ -1,0 +1,79 @@
+import type { IStatusBar } from '@jupyterlab/statusbar';
+import { waitFor } from '@testing-library/dom';
+import { Widget } from '@lumino/widgets';
+
+import { NotebookMemory } from '../src/statusbar';
+import { device, FakeFeed, FakeNotebooks, GB, share, stateOf, trans } from './desk';
+
+let feed: FakeFeed;
+let notebooks: FakeNotebooks;
+let item: NotebookMemory;
+let registered: IStatusBar.IItem;
+const open = jest.fn();
+
+beforeEach(() => {
+  feed = new FakeFeed();
+  notebooks = new FakeNotebooks();
+  item = new NotebookMemory(feed, notebooks.as(), open, trans);
+  const registerStatusItem = (_: string, it: IStatusBar.IItem) => ((registered = it), item);
+  item.addTo({ registerStatusItem });
+  Widget.attach(item, document.body);
+});
+
+afterEach(() => item.dispose());
+
+const busy = (memory: number) =>
+  stateOf([device(0, { shares: [share(memory, { kernel_id: 'k1' })] })]);
+
+test('it looks only while it is wanted and there is a notebook with a kernel', () => {
+  expect(feed.viewers).toBe(0);
+  item.enable(true);
+  expect(feed.viewers).toBe(1);
+  notebooks.change({ currentKernel: '' });
+  expect(feed.viewers).toBe(0);
+  notebooks.change({ currentKernel: 'k1' });
+  expect(feed.viewers).toBe(1);
+  item.enable(false);
+  expect(feed.viewers).toBe(0);
+});
+
+test('it shows the memory of the current notebook, device by device in its title', async () => {
+  item.enable(true);
+  feed.tell(busy(3 * GB));
+  await waitFor(() => expect(item.node).toHaveTextContent('GPU 3.0 GB'));
+  expect(registered.isActive!()).toBe(true);
+  const button = item.node.querySelector('button')!;
+  expect(button.title).toContain('GPU 0: 3.0 GB');
+  button.click();
+  expect(open).toHaveBeenCalled();
+  notebooks.change({ currentKernel: 'k2' });
+  await waitFor(() => expect(item.node).toHaveTextContent('GPU 0.0 GB'));
+});
+
+test('without a GPU it is hidden, and looks no longer', () => {
+  item.enable(true);
+  feed.tell(stateOf([]));
+  expect(feed.viewers).toBe(0);
+  expect(registered.isActive!()).toBe(false);
+});
+
+test('a server without gpumodels is not asked for ever', () => {
+  item.enable(true);
+  feed.tell(null, 'missing');
+  expect(feed.viewers).toBe(0);
+});
+
+test('what may no longer be true is not shown', () => {
+  item.enable(true);
+  feed.tell(busy(GB));
+  expect(registered.isActive!()).toBe(true);
+  feed.tell(feed.state, 'lost');
+  expect(registered.isActive!()).toBe(false);
+  expect(feed.viewers).toBe(1);
+});
+
+test('it looks no longer when it is disposed of', () => {
+  item.enable(true);
+  item.dispose();
+  expect(feed.viewers).toBe(0);
+});
