@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from gpumodels.jupyter.feed import State
-    from gpumodels.jupyter.gateway.base import Gateway
+    from gpumodels.jupyter.gateway.calls import Gateway
     from gpumodels.lease.record import InstanceRecord
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Desk:
     @cached_property
     def gateway(self) -> Gateway:
         """What calls by HTTP share."""
-        from gpumodels.jupyter.gateway.base import Gateway  # noqa: PLC0415  only when one comes
+        from gpumodels.jupyter.gateway.calls import Gateway  # noqa: PLC0415  only when one comes
 
         return Gateway()
 

@@ -82,10 +82,10 @@ async def test_the_protocol_from_health_to_inference(ask, load):
 async def test_binary_data_both_ways(ask, load):
     model = load()
     array = np.arange(600_000, dtype=np.uint16)
-    head = json.dumps({
-        "inputs": [{"name": "value", "shape": [600_000], "datatype": "UINT16", "parameters": {"binary_data_size": array.nbytes}}],
-        "outputs": [{"name": "value", "parameters": {"binary_data": True}}],
-    }).encode()  # fmt: skip
+    value = {"name": "value", "shape": [600_000], "datatype": "UINT16"}
+    wanted = {"name": "value", "parameters": {"binary_data": True}}
+    parameters = {"binary_data_size": array.nbytes}
+    head = json.dumps({"inputs": [{**value, "parameters": parameters}], "outputs": [wanted]}).encode()
     answer = await ask(f"models/{model.record.id}/infer", head + array.tobytes(), headers={HEAD: str(len(head))})
     assert answer.headers["Content-Type"] == "application/octet-stream"
     length = int(answer.headers[HEAD])

@@ -133,8 +133,8 @@ def form(*parts):
     written = b""
     for name, content, *filename in parts:
         file = f'; filename="{filename[0]}"' if filename else ""
-        content = content if isinstance(content, bytes) else content.encode()
-        written += f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+        written += f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+        written += (content if isinstance(content, bytes) else content.encode()) + b"\r\n"
     return written + b"--b--\r\n", "multipart/form-data; boundary=b"
 
 

@@ -5,30 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sys
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.utils import ensure_async
 from tornado import web
 
-from gpumodels.client import Ticket
 from gpumodels.errors import CallError, CallTimeout, GpumodelsError, InputError, LoadError, ModelCallError
 from gpumodels.jupyter.base import ModelsHandler, status_of
-from gpumodels.jupyter.gateway.callees import Callees
-from gpumodels.jupyter.gateway.queueing import Queue
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
-from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gpumodels.jupyter.base import Desk
-    from gpumodels.jupyter.gateway.callees import Callee
-    from gpumodels.settings import Settings
+    from gpumodels.jupyter.gateway.calls import Call, Gateway
 
 T = TypeVar("T")
 
+_CALLS = "gpumodels.jupyter.gateway.calls"
 _STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
     (InputError, 400),
     (CallTimeout, 504),
@@ -37,24 +35,13 @@ _STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
 )
 
 
-class Gateway:
-    """What the calls of one Jupyter server share."""
-
-    def __init__(self) -> None:
-        self.callees = Callees()
-        self._queues: dict[tuple[object, ...], Queue] = {}
-
-    def queue(self, callee: Callee, at_once: int) -> Queue:
-        """Of that model; those of others that nobody calls are forgotten."""
-        self._queues = {key: queue for key, queue in self._queues.items() if queue.inside or key == callee.key}
-        return self._queues.setdefault(callee.key, Queue(at_once))
-
-
 class GatewayHandler(ModelsHandler):
     """Errors as the protocol has them, `{"error": ...}`, and as all our routes do, `{"message": ...}`."""
 
-    @property
-    def gateway(self) -> Gateway:
+    async def gateway(self) -> Gateway:
+        """What all calls share, imported on a thread when the first comes."""
+        if _CALLS not in sys.modules:
+            await in_thread(import_module, _CALLS)
         return self.desk.gateway
 
     def write_error(self, status_code: int, **details: Any) -> None:
@@ -89,15 +76,12 @@ def _status(error: GpumodelsError) -> int:
 class CallHandler(GatewayHandler):
     """A call: who asks, and whether there is room, is looked at when its headers have come; then the body is read."""
 
-    allowed: Settings
-    callee: Callee
+    call: Call
 
     def initialize(self, desk: Desk) -> None:
         super().initialize(desk)
         self.received = bytearray()
-        self.ticket = Ticket()
-        self.deadline = math.inf
-        self._queue: Queue | None = None
+        self._inside = False
         self.gone = asyncio.get_running_loop().create_future()
 
     async def prepare(self) -> None:  # type: ignore[override]
@@ -105,49 +89,48 @@ class CallHandler(GatewayHandler):
         if self.request.method != "POST" or self._finished:
             return
         await self._check_user()
-        name = self.path_kwargs["name"]
-        self.allowed, self.callee = await in_thread(lambda: (settings(), self.gateway.callees.find(name)))
-        self.deadline = time.monotonic() + min(self.allowed.gateway_timeout, self._asked_timeout())
-        self.check_length(int(self.request.headers.get("Content-Length") or 0))
-        queue = self.gateway.queue(self.callee, self.allowed.gateway_calls)
+        seconds = self._asked_timeout()
+        gateway = await self.gateway()
+        callee, allowed = await in_thread(gateway.admitted, self.path_kwargs["name"])
+        self._check_size(int(self.request.headers.get("Content-Length") or 0), allowed.gateway_body)
         if not self.gone.done():
-            queue.enter(self.callee.name, self.allowed.gateway_calls + self.allowed.gateway_waiting)
-            self._queue = queue
+            self.call = gateway.enter(callee, allowed, seconds)
+            self._inside = True
 
     def data_received(self, chunk: bytes) -> None:
         """What comes beyond the limit is not kept; it is told when all has come."""
-        if self._queue is not None and len(self.received) <= self.allowed.gateway_body:
+        if self._inside and len(self.received) <= self.call.limit:
             self.received += chunk
 
     async def in_turn(self, act: Callable[[], T]) -> T:
         """Do it in a thread when it is this call's turn; see `while_here`."""
-        self.check_length(len(self.received))
-        if self._queue is None:  # the client has gone
-            raise web.Finish
-        return await self.while_here(self._queue.in_turn(act))
+        return await self.while_here(self.call.queue.in_turn(act))
 
     async def while_here(self, doing: Coroutine[Any, Any, T]) -> T:
         """Its result; where its time is over, or its client has gone, the call is ended. Raises CallTimeout, Finish."""
+        self._check_size(len(self.received), self.call.limit)
         task = asyncio.ensure_future(doing)
-        left = None if self.deadline == math.inf else self.deadline - time.monotonic()
+        left = None if self.call.deadline == math.inf else self.call.deadline - time.monotonic()
         try:
             await asyncio.wait({task, self.gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if task.done() and not self.gone.done():
                 return task.result()
         finally:
             if not task.done() or self.gone.done():
-                self.ticket.end()
+                self.call.ticket.end()
                 task.cancel()
         if self.gone.done():
             raise web.Finish
-        raise CallTimeout(f"{self.callee.name} gave no answer in the time that a call by HTTP has; it was cancelled")
+        name = self.call.callee.name
+        raise CallTimeout(f"{name} gave no answer in the time that a call by HTTP has; it was cancelled")
 
     def on_connection_close(self) -> None:
         """The client has gone: its call ends in the model server too, or never begins."""
         super().on_connection_close()
         if not self.gone.done():
             self.gone.set_result(None)
-        self.ticket.end()
+        if self._inside:
+            self.call.ticket.end()
         self._leave()
 
     def on_finish(self) -> None:
@@ -155,9 +138,9 @@ class CallHandler(GatewayHandler):
         self._leave()
 
     def _leave(self) -> None:
-        if self._queue is not None:
-            self._queue.leave()
-            self._queue = None
+        if self._inside:
+            self._inside = False
+            self.call.queue.leave()
 
     async def _check_user(self) -> None:
         """As the decorators of the verb do, which would come after the body."""
@@ -166,10 +149,9 @@ class CallHandler(GatewayHandler):
         if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "write", self.auth_resource)):
             raise web.HTTPError(403, f"User is not authorized to write on resource: {self.auth_resource}.")
 
-    def check_length(self, length: int) -> None:
+    def _check_size(self, size: int, limit: int) -> None:
         """Raise Refused where a body is larger than the settings allow, or would be once it is unpacked."""
-        limit = self.allowed.gateway_body
-        if length > limit:
+        if size > limit:
             raise Refused(413, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)")
         if self.request.headers.get("Content-Encoding", "identity") != "identity":
             raise Refused(415, "a compressed request is not taken: send it as it is")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from gpumodels.client.plain import outputs
-from gpumodels.jupyter.gateway import oip
 from gpumodels.jupyter.gateway.base import CallHandler, GatewayHandler
+from gpumodels.jupyter.gateway.names import HEADER_LENGTH, VERSION
 from gpumodels.jupyter.gateway.predict import PredictHandler
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
@@ -42,7 +40,7 @@ class ServerHandler(GatewayHandler):
     async def get(self) -> None:
         from gpumodels import __version__  # noqa: PLC0415  (looked up when it is asked for)
 
-        models = await in_thread(self.gateway.callees.ready)
+        models = await in_thread((await self.gateway()).ready)
         told = {"name": "gpumodels", "version": __version__, "extensions": ["binary_tensor_data"], "models": models}
         self.finish(told)
 
@@ -52,15 +50,9 @@ class MetadataHandler(GatewayHandler):
 
     @web.authenticated
     @authorized
-    async def get(self, name: str, version: str = oip.VERSION) -> None:
+    async def get(self, name: str, version: str = VERSION) -> None:
         check_version(name, version)
-        callees = self.gateway.callees
-
-        def ask() -> dict[str, object]:
-            callee = callees.find(name)
-            return oip.metadata(callee.name, callees.signature(callee))
-
-        self.finish(await in_thread(ask))
+        self.finish(await in_thread((await self.gateway()).metadata, name))
 
 
 class ReadyHandler(GatewayHandler):
@@ -70,9 +62,9 @@ class ReadyHandler(GatewayHandler):
 
     @web.authenticated
     @authorized
-    async def get(self, name: str, version: str = oip.VERSION) -> None:
+    async def get(self, name: str, version: str = VERSION) -> None:
         check_version(name, version)
-        callee = await in_thread(self.gateway.callees.find, name)
+        callee, _ = await in_thread((await self.gateway()).admitted, name)
         self.finish({"name": callee.name, "ready": True})
 
 
@@ -81,32 +73,21 @@ class InferHandler(CallHandler):
 
     @web.authenticated
     @authorized
-    async def post(self, name: str, version: str = oip.VERSION) -> None:
+    async def post(self, name: str, version: str = VERSION) -> None:
         check_version(name, version)
-        body, length = await self.in_turn(self._answer)
+        gateway, header_length = await self.gateway(), self.request.headers.get(HEADER_LENGTH)
+        body, length = await self.in_turn(lambda: gateway.infer(self.call, self.received, header_length))
         if length is None:
             self.finish(body)
             return
-        self.set_header(oip.HEADER_LENGTH, str(length))
+        self.set_header(HEADER_LENGTH, str(length))
         self.finish(body, set_content_type="application/octet-stream")
-
-    def _answer(self) -> tuple[bytes, int | None]:
-        callees, callee = self.gateway.callees, self.callee
-        signature = callees.signature(callee)
-        if signature.stream:
-            raise Refused(
-                400, f"{callee.name} gives several answers to a call: ask POST gpumodels/predict/{callee.name}"
-            )
-        request = oip.read(self.received, self.request.headers.get(oip.HEADER_LENGTH), signature)
-        deadline = min(self.deadline, time.monotonic() + (request.timeout or float("inf")))
-        (answer,) = callees.answers(callee, request.inputs, deadline, self.ticket)
-        return oip.write(callee.name, request, outputs(signature, answer), signature)
 
 
 def check_version(name: str, version: str) -> None:
     """Raise Refused for another than the one that each model has."""
-    if version != oip.VERSION:
-        raise Refused(404, f"{name} has no version {version:.40}, only {oip.VERSION}")
+    if version != VERSION:
+        raise Refused(404, f"{name} has no version {version:.40}, only {VERSION}")
 
 
 ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (

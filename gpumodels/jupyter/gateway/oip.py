@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpumodels.jupyter.gateway import written
+from gpumodels.jupyter.gateway.names import HEADER_LENGTH, VERSION
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.protocol import bfloat16
 from gpumodels.protocol.arrays import as_array
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from gpumodels.protocol.tensors import Tensor
     from gpumodels.signature import Signature, TensorSpec
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
-VERSION = "1"
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
 _BASE64 = "base64"
 #: Parameters that ask for what is not done here; to leave them unheard would answer another question.

@@ -8,24 +8,18 @@ import math
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from gpumodels.client.plain import outputs
 from gpumodels.errors import CallTimeout, GpumodelsError
-from gpumodels.jupyter.gateway import predicting
 from gpumodels.jupyter.gateway.base import CallHandler, told
-from gpumodels.jupyter.gateway.fetching import Fetch
-from gpumodels.jupyter.gateway.predicting import Address
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
     from gpumodels.jupyter.base import Desk
-    from gpumodels.jupyter.gateway.predicting import Asked
-    from gpumodels.signature import Signature
 
 
 @dataclass(frozen=True)
@@ -53,11 +47,21 @@ class PredictHandler(CallHandler):
     @authorized
     async def post(self, name: str) -> None:  # noqa: ARG002  (found before the body was read)
         described = self._described()
-        signature, asked = await self.while_here(in_thread(self._read))
-        way = self._way(streams=signature.stream)
-        calls = await self._fetched(asked)
+        gateway, content_type = await self.gateway(), self.request.headers.get("Content-Type", "")
+        asked, streams = await self.while_here(in_thread(gateway.asked, self.call, self.received, content_type))
+        await self.while_here(gateway.fetch(self.call, asked))
+        way = self._way(streams=streams)
+
+        def tell() -> list[str]:
+            """All answers, or none where each is sent as it comes."""
+            kept = []
+            with closing(gateway.texts(self.call, asked, described=described)) as texts:
+                for text in texts:
+                    kept.append(text) if way is None else self._send(way, text)
+            return kept
+
         try:
-            texts = await self.in_turn(lambda: self._call(signature, calls, way, described=described))
+            texts = await self.in_turn(tell)
         except GpumodelsError as error:
             if way is None or not self._began:
                 raise
@@ -68,47 +72,16 @@ class PredictHandler(CallHandler):
         else:
             self.finish(f"[{', '.join(texts)}]" if asked.several else texts[0])
 
-    def _read(self) -> tuple[Signature, Asked]:
-        self.check_length(len(self.received))
-        signature = self.gateway.callees.signature(self.callee)
-        content_type = self.request.headers.get("Content-Type", "")
-        return signature, predicting.read(bytes(self.received), content_type, signature, self.callee.name)
-
-    async def _fetched(self, asked: Asked) -> list[dict[str, Any]]:
-        """The inputs of the calls, with pictures in the place of addresses."""
-        places = [(call, name) for call in asked.calls for name, value in call.items() if isinstance(value, Address)]
-        if places and self.allowed.gateway_fetch != "on":
-            raise Refused(
-                403, "pictures are not fetched from addresses here (gateway_fetch is off): send them as files"
-            )
-        fetch = Fetch(self.allowed.gateway_body)
-        found = await self.while_here(fetch.all([call[name].url for call, name in places])) if places else []
-        for (call, name), picture in zip(places, found, strict=True):
-            call[name] = picture
-        return asked.calls
-
-    def _call(
-        self, signature: Signature, calls: list[dict[str, Any]], way: Way | None, *, described: bool
-    ) -> list[str]:
-        """In a thread: the texts of all answers; where there is a way, they are sent as they come, and none is kept."""
-        texts = []
-        while calls:
-            inputs = calls.pop(0)
-            with closing(self.gateway.callees.answers(self.callee, inputs, self.deadline, self.ticket)) as answers:
-                for answer in answers:
-                    text = predicting.answer(outputs(signature, answer), described=described)
-                    texts.append(text) if way is None else self._send(way, text)
-        return texts
-
     def _send(self, way: Way, text: str) -> None:
         """In a thread: until the client has read what came before, so that a slow one holds the model back."""
         sent = asyncio.run_coroutine_threadsafe(self._written(way, text), self._loop)
+        left = self.call.deadline - time.monotonic()
         try:
-            sent.result(None if self.deadline == math.inf else max(0.0, self.deadline - time.monotonic()))
+            sent.result(None if left == math.inf else max(0.0, left))
         except TimeoutError:
-            self.ticket.end()
-            raise CallTimeout(f"what {self.callee.name} answered was not read in time") from None
-        self.ticket.check()
+            self.call.ticket.end()
+            raise CallTimeout(f"what {self.call.callee.name} answered was not read in time") from None
+        self.call.ticket.check()
 
     async def _written(self, way: Way, text: str) -> None:
         self._begin(way)

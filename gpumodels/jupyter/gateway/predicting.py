@@ -54,6 +54,10 @@ class Asked:
     calls: list[dict[str, Any]]
     several: bool
 
+    def addresses(self) -> list[tuple[dict[str, Any], str]]:
+        """Where there are addresses: the inputs of a call, and the name among them."""
+        return [(inputs, name) for inputs in self.calls for name, value in inputs.items() if isinstance(value, Address)]
+
 
 def read(body: bytes, content_type: str, signature: Signature, model: str) -> Asked:
     """What a body asks for; raises Refused and InputError."""
