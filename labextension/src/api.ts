@@ -18,6 +18,8 @@ export interface ICatalogModel {
   /** Bytes of GPU memory that it asks for, 0 where it does not say. */
   readonly memory: number;
   readonly folder: string;
+  /** Why it cannot be loaded, or ''. */
+  readonly trouble: string;
 }
 
 export interface ICatalog {
@@ -50,9 +52,10 @@ export class Api {
     await this._request('POST', 'models', id, 'sleep');
   }
 
-  /** Resolves when it begins to wake. */
-  async wake(id: string): Promise<void> {
-    await this._request('POST', 'models', id, 'wake');
+  /** Resolves when it is asked to wake: whether it waits for a cell that runs in its notebook. */
+  async wake(id: string): Promise<boolean> {
+    const response = await this._request('POST', 'models', id, 'wake');
+    return ((await response.json()) as { waits: boolean }).waits;
   }
 
   /** What it printed last. */

@@ -9,18 +9,18 @@ export interface IDoing<T extends string> {
   readonly what: T | null;
   /** Why the last did not succeed, or ''. */
   readonly trouble: string;
-  /** Begin, unless something is being done. */
-  readonly begin: (what: T, act: () => Promise<unknown>, done: string) => void;
+  /** Begin, unless something is being done; what it comes to is told to a screen reader. */
+  readonly begin: (what: T, act: () => Promise<string | void>) => void;
 }
 
-/** One action at a time; `done` is told to a screen reader. */
+/** One action at a time. */
 export function useDoing<T extends string>(): IDoing<T> {
   const { announce, trans } = useTools();
   const [what, setWhat] = React.useState<T | null>(null);
   const [trouble, setTrouble] = React.useState('');
   const doing = React.useRef(false);
   const begin = React.useCallback(
-    (next: T, act: () => Promise<unknown>, done: string) => {
+    (next: T, act: () => Promise<string | void>) => {
       if (doing.current) {
         return;
       }
@@ -28,7 +28,7 @@ export function useDoing<T extends string>(): IDoing<T> {
       setWhat(next);
       setTrouble('');
       act()
-        .then(() => announce(done))
+        .then(told => announce(told ?? ''))
         .catch((error: unknown) => setTrouble(explain(troubleOf(error), trans)))
         .finally(() => {
           doing.current = false;

@@ -36,6 +36,14 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
   const [logShown, setLogShown] = React.useState(false);
   const read = React.useCallback(() => Promise.resolve(load.log), [load.log]);
   const { model } = load;
+  const again = async (): Promise<string> => {
+    await actions.load(load.line);
+    return trans.__('%1 is being loaded.', model);
+  };
+  const dismiss = async (): Promise<string> => {
+    await api.dismiss(load.id);
+    return trans.__('The failed load of %1 is dismissed.', model);
+  };
   return (
     <li className="gpumodels-Row">
       <div className="gpumodels-Row-head">
@@ -47,9 +55,7 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
             icon={refreshIcon}
             label={trans.__('Load %1 again', model)}
             disabled={what !== null}
-            onClick={() =>
-              begin('load', () => actions.load(load.line), trans.__('%1 is being loaded.', model))
-            }
+            onClick={() => begin('load', again)}
           />
           <Action
             icon={listIcon}
@@ -61,9 +67,7 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
             icon={closeIcon}
             label={trans.__('Dismiss %1', model)}
             disabled={what !== null}
-            onClick={() =>
-              begin('dismiss', () => api.dismiss(load.id), trans.__('%1 is dismissed.', model))
-            }
+            onClick={() => begin('dismiss', dismiss)}
           />
         </span>
       </div>

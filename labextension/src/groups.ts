@@ -12,14 +12,16 @@ export interface IGroup {
   readonly loads: readonly ILoad[];
 }
 
+/** Shown by their load, which knows how far it is. */
+function isStarting({ state }: IModel): boolean {
+  return state === 'loading' || state === 'asleep';
+}
+
 /** The current notebook first, then the others by name, then processes. */
 export function grouped({ models, loads }: IState, current: string | null): IGroup[] {
   const underway = Object.values(loads).filter(load => !load.failed);
-  // A model that loads is shown by its load, which knows how far it is.
   const hidden = new Set(underway.flatMap(load => load.instances));
-  const shown = Object.values(models).filter(
-    model => !(model.state === 'loading' && hidden.has(model.id))
-  );
+  const shown = Object.values(models).filter(model => !(isStarting(model) && hidden.has(model.id)));
   const all = [...shown, ...underway];
   const keys = [...new Set(all.map(keyOf))];
   const groups = keys.map((key): IGroup => {

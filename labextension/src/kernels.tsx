@@ -1,5 +1,6 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useTools } from './context';
@@ -70,30 +71,12 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
     ) : (
       <Ticking told={now => trans.__('idle %1', span(now - since, trans))} />
     );
-  const shutDown = async (): Promise<void> => {
-    if (await asked()) {
-      begin(
-        'shut down',
-        () => actions.shutDownKernel(id),
-        trans.__('The kernel of %1 was shut down.', name)
-      );
+  const shutDown = async (): Promise<string> => {
+    if (!(await confirmed(name, memory, models, trans))) {
+      return '';
     }
-  };
-  const asked = async (): Promise<boolean> => {
-    const lost = trans.__(
-      'What its notebook has computed is lost; %1 come free.',
-      size(memory, trans)
-    );
-    const end = models && trans.__('Its models end with it: %1.', models);
-    const { button } = await showDialog({
-      title: trans.__('Shut down the kernel of %1?', name),
-      body: `${lost} ${end}`.trim(),
-      buttons: [
-        Dialog.cancelButton({ label: trans.__('Cancel') }),
-        Dialog.warnButton({ label: trans.__('Shut Down') })
-      ]
-    });
-    return button.accept;
+    await actions.shutDownKernel(id);
+    return trans.__('The kernel of %1 was shut down.', name);
   };
   return (
     <li className="gpumodels-Row" aria-busy={what !== null}>
@@ -106,9 +89,9 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
           className="gpumodels-Button"
           aria-label={trans.__('Shut down kernel of %1', name)}
           aria-disabled={what !== null || undefined}
-          onClick={() => void shutDown()}
+          onClick={() => begin('shut down', shutDown)}
         >
-          {what ? trans.__('shutting down…') : trans.__('Shut down kernel')}
+          {trans.__('Shut down kernel')}
         </button>
       </div>
       <Facts of={[trans.__('holds %1', size(memory, trans)), idle]} />
@@ -120,3 +103,24 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
     </li>
   );
 });
+
+async function confirmed(
+  name: string,
+  memory: number,
+  models: string,
+  trans: TranslationBundle
+): Promise<boolean> {
+  const lost = trans.__(
+    'What its notebook has computed is lost, and %1 come free.',
+    size(memory, trans)
+  );
+  const { button } = await showDialog({
+    title: trans.__('Shut down the kernel of %1?', name),
+    body: models ? `${lost} ${trans.__('Its models end with it: %1.', models)}` : lost,
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.warnButton({ label: trans.__('Shut Down') })
+    ]
+  });
+  return button.accept;
+}

@@ -10,15 +10,24 @@ import type { ILoad } from './state';
 import { span } from './text';
 import { Ticking } from './ticking';
 
+interface ILoadRowProps {
+  readonly load: ILoad;
+  /** The ids of its models that are starting, with spaces between. */
+  readonly starting: string;
+}
+
 /** A load under way. */
-export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): JSX.Element {
+export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.Element {
+  const { load, starting } = props;
   const { api, trans } = useTools();
   const { what, trouble, begin } = useDoing<'cancel'>();
   const began = Date.parse(load.began) / 1000;
-  const cancel = (): Promise<unknown> =>
-    load.instances.length
-      ? Promise.all(load.instances.map(id => api.stop(id)))
-      : api.dismiss(load.id);
+  const cancel = async (): Promise<string> => {
+    await (starting
+      ? Promise.all(starting.split(' ').map(id => api.stop(id)))
+      : api.dismiss(load.id));
+    return trans.__('The load of %1 was stopped.', load.model);
+  };
   return (
     <li className="gpumodels-Row" aria-busy="true">
       <div className="gpumodels-Row-head">
@@ -31,9 +40,7 @@ export const LoadRow = React.memo(function LoadRow({ load }: { load: ILoad }): J
             icon={closeIcon}
             label={trans.__('Stop loading %1', load.model)}
             disabled={what !== null}
-            onClick={() =>
-              begin('cancel', cancel, trans.__('The load of %1 was stopped.', load.model))
-            }
+            onClick={() => begin('cancel', cancel)}
           />
         </span>
       </div>

@@ -5,7 +5,7 @@ import { grouped, type IGroup } from './groups';
 import { LoadRow } from './loadrow';
 import { Row } from './row';
 import { Section } from './section';
-import type { IState } from './state';
+import type { ILoad, IState } from './state';
 import { owner } from './text';
 
 /** Running and sleeping models and loads under way, by notebook. */
@@ -16,14 +16,14 @@ export function Models({ state }: { state: IState }): JSX.Element {
   return (
     <Section name={trans.__('Models')}>
       {groups.map(group => (
-        <Group key={group.key} group={group} />
+        <Group key={group.key} group={group} state={state} />
       ))}
       {!groups.length && <Nothing />}
     </Section>
   );
 }
 
-function Group({ group }: { group: IGroup }): JSX.Element {
+function Group({ group, state }: { group: IGroup; state: IState }): JSX.Element {
   const { trans } = useTools();
   const name = owner(group, trans);
   const said = group.current ? trans.__('%1 (this notebook)', name) : name;
@@ -34,7 +34,7 @@ function Group({ group }: { group: IGroup }): JSX.Element {
       </h4>
       <ul className="gpumodels-List" aria-label={trans.__('Models of %1', name)}>
         {group.loads.map(load => (
-          <LoadRow key={load.id} load={load} />
+          <LoadRow key={load.id} load={load} starting={starting(load, state)} />
         ))}
         {group.models.map(model => (
           <Row key={model.id} model={model} />
@@ -42,6 +42,10 @@ function Group({ group }: { group: IGroup }): JSX.Element {
       </ul>
     </div>
   );
+}
+
+function starting({ instances }: ILoad, { models }: IState): string {
+  return instances.filter(id => models[id]?.state === 'loading').join(' ');
 }
 
 function Nothing(): JSX.Element {

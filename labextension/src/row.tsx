@@ -20,6 +20,8 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
   const { trans } = useTools();
   const { what, trouble, begin } = useDoing<Deed>();
   const [logShown, setLogShown] = React.useState(false);
+  const [waits, setWaits] = React.useState(false);
+  React.useEffect(() => setWaits(false), [model.state]);
   const state = stateOf(model, what, trans);
   return (
     <li className="gpumodels-Row" data-model-id={model.id} aria-busy={state.busy}>
@@ -35,7 +37,7 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
           asleep={model.state === 'asleep'}
           canWake={model.can_wake}
           busy={state.busy}
-          {...{ begin, logShown, setLogShown }}
+          {...{ begin, setWaits, logShown, setLogShown }}
         />
       </div>
       <Work model={model} />
@@ -47,6 +49,11 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}
+        </p>
+      )}
+      {waits && (
+        <p className="gpumodels-Hint">
+          {trans.__('It wakes when the cell that runs in its notebook has ended.')}
         </p>
       )}
       {logShown && <ModelLog model={model} onClose={() => setLogShown(false)} />}
@@ -62,14 +69,30 @@ interface IButtonsProps {
   readonly canWake: boolean;
   readonly busy: boolean;
   readonly begin: ReturnType<typeof useDoing<Deed>>['begin'];
+  /** For a cell that runs in its notebook, before it can wake. */
+  readonly setWaits: (waits: boolean) => void;
   readonly logShown: boolean;
   readonly setLogShown: (shown: boolean) => void;
 }
 
 /** Icons are most of what a row costs; a model's numbers change every second, and these do not. */
 const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
-  const { id, name, notebook, asleep, canWake, busy, begin, logShown, setLogShown } = props;
+  const { id, name, notebook, asleep, canWake, busy, begin, setWaits } = props;
+  const { logShown, setLogShown } = props;
   const { api, actions, trans } = useTools();
+  const wake = async (): Promise<string> => {
+    const waits = await api.wake(id);
+    setWaits(waits);
+    return waits ? '' : trans.__('%1 wakes.', name);
+  };
+  const sleep = async (): Promise<string> => {
+    await api.sleep(id);
+    return trans.__('%1 is asleep.', name);
+  };
+  const stop = async (): Promise<string> => {
+    await api.stop(id);
+    return trans.__('%1 has stopped.', name);
+  };
   return (
     <span className="gpumodels-Row-buttons">
       {asleep && canWake && (
@@ -77,7 +100,7 @@ const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
           icon={runIcon}
           label={trans.__('Wake %1', name)}
           disabled={busy}
-          onClick={() => begin('wake', () => api.wake(id), trans.__('%1 wakes.', name))}
+          onClick={() => begin('wake', wake)}
         />
       )}
       {!asleep && (
@@ -85,7 +108,7 @@ const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
           icon={sleepIcon}
           label={trans.__('Put %1 to sleep', name)}
           disabled={busy}
-          onClick={() => begin('sleep', () => api.sleep(id), trans.__('%1 is asleep.', name))}
+          onClick={() => begin('sleep', sleep)}
         />
       )}
       <Action
@@ -98,14 +121,14 @@ const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
         <Action
           icon={launchIcon}
           label={trans.__('Go to %1', PathExt.basename(notebook))}
-          onClick={() => begin('go', () => actions.goToNotebook(notebook), '')}
+          onClick={() => begin('go', () => actions.goToNotebook(notebook))}
         />
       )}
       <Action
         icon={stopIcon}
         label={trans.__('Stop %1', name)}
         disabled={busy}
-        onClick={() => begin('stop', () => api.stop(id), trans.__('%1 has stopped.', name))}
+        onClick={() => begin('stop', stop)}
       />
     </span>
   );

@@ -20,8 +20,8 @@ export interface IDevice {
   readonly name: string;
   readonly index: number;
   readonly slice_index: number | null;
-  /** The UUID of a slice's GPU, or ''. */
-  readonly parent: string;
+  /** The UUID of a slice's GPU. */
+  readonly parent: string | null;
   /** In MIG mode: its slices are used in its place. */
   readonly sliced: boolean;
   readonly allowed: boolean;
@@ -92,7 +92,7 @@ export interface ILoad {
   /** Why, or '' while it is under way. */
   readonly failed: string;
   readonly log: readonly string[];
-  /** The ids of its models, as far as they are known. */
+  /** The ids of its models, as far as they are known; of one that wakes first the one that it had. */
   readonly instances: readonly string[];
   /** What loads it again. */
   readonly line: string;
