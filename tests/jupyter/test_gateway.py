@@ -11,6 +11,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
+from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
 
 HEAD = "Inference-Header-Content-Length"
@@ -54,6 +55,7 @@ async def refused(asking):
         await asking
     told = json.loads(error.value.response.body)
     assert told["message"] == told["error"]
+    assert not complaint("Error", told)
     return error.value.code, told["message"], error.value.response.headers
 
 
@@ -67,9 +69,11 @@ async def test_the_protocol_from_health_to_inference(ask, load):
     assert json.loads((await ask("health/ready")).body) == {"ready": True}
     server = json.loads((await ask("")).body)
     assert (server["name"], server["extensions"], server["models"]) == ("gpumodels", ["binary_tensor_data"], ["echo"])
+    assert not complaint("InferServer", server)
     assert json.loads((await ask("models/echo/ready")).body) == {"name": "echo", "ready": True}
     metadata = json.loads((await ask("models/echo/versions/1")).body)
     assert (metadata["name"], metadata["versions"]) == ("echo", ["1"])
+    assert not complaint("InferMetadata", metadata)
     assert metadata["inputs"][0]["name"] == "value"
     assert metadata["inputs"][1]["parameters"]["optional"] is True
     told = json.loads((await ask("models/echo/infer", request([1, 0.1], id="7"))).body)
@@ -77,6 +81,8 @@ async def test_the_protocol_from_health_to_inference(ask, load):
         "model_name": "echo", "model_version": "1", "id": "7",
         "outputs": [{"name": "value", "datatype": "FP32", "shape": [2], "data": [1.0, 0.1]}],
     }  # fmt: skip
+    assert not complaint("InferAnswer", told)
+    assert not complaint("InferRequest", request([1, 0.1], id="7"))
 
 
 async def test_binary_data_both_ways(ask, load):

@@ -9,13 +9,14 @@ likewise.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.netutil import DefaultLoopResolver, Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 _REDIRECTS = 3
 _AT_ONCE = 4
 _WITHIN = 20.0  # seconds for one picture, redirects included
+_SLACK = 1 << 20  # bytes that may come beyond the limit before the connection is cut; they are not kept
 _NAT64 = IPv6Network("64:ff9b::/96")
-_OK, _MOVED, _NOTHING = 200, {301, 302, 303, 307, 308}, 599  # 599 is tornado's, where no answer came
+_OK, _MOVED = 200, {301, 302, 303, 307, 308}
 
 
 class Fetch:
@@ -44,7 +46,7 @@ class Fetch:
             resolver=Checked(resolver or DefaultLoopResolver()),
             max_clients=_AT_ONCE,
             max_buffer_size=max(limit, 1 << 16),
-            max_body_size=limit,
+            max_body_size=limit + _SLACK,
         )
 
     async def all(self, urls: Sequence[str]) -> list[bytes]:
@@ -74,28 +76,37 @@ class Fetch:
 
     async def _asked(self, url: str, seconds: float) -> tuple[HTTPResponse, bytes]:
         came: list[bytes] = []
+        declared = [0]
+
+        def hear(line: str) -> None:
+            name, _, value = line.partition(":")
+            if name.lower() == "content-length" and value.strip().isdecimal():
+                declared.append(int(value))
 
         def take(chunk: bytes) -> None:
             self._left -= len(chunk)
-            if self._left >= 0:  # more is dropped: the server may say whatever it likes of the length
+            if self._left >= 0:  # more is dropped until the client gives up: the server may say any length, or none
                 came.append(chunk)
 
+        timeout = max(seconds, 0.01)
         request = HTTPRequest(
             url,
-            connect_timeout=max(seconds, 0.01),
-            request_timeout=max(seconds, 0.01),
+            connect_timeout=timeout,
+            request_timeout=timeout,
             follow_redirects=False,
             decompress_response=False,
+            header_callback=hear,
             streaming_callback=take,
             user_agent="gpumodels",
         )
-        answer = await self._client.fetch(request, raise_error=False)
-        if self._left < 0 or "too l" in str(answer.error):
+        try:
+            answer = await self._client.fetch(request, raise_error=False)
+        except (HTTPError, OSError, ValueError) as error:
+            if self._left >= 0 and max(declared) <= self._limit:
+                message = f"{url:.200} could not be fetched (pictures may have {self._limit} bytes): {error}"
+                raise Refused(502, message) from None
+        if self._left < 0 or max(declared) > self._limit:
             raise Refused(413, f"{url:.200} is too large: pictures may have {self._limit} bytes together")
-        if isinstance(answer.error, Refused):
-            raise answer.error
-        if answer.error is not None and answer.code == _NOTHING:
-            raise Refused(502, f"{url:.200} could not be fetched: {answer.error}")
         return answer, b"".join(came)
 
 
@@ -121,7 +132,7 @@ def check(url: str) -> None:
         fine = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         fine = False
-    if not fine or not url.isascii() or not url.isprintable():
+    if not fine or not re.fullmatch("[!-~]+", url):
         raise Refused(400, f"{url!r:.200} is not fetched: only http and https addresses without a password are")
 
 
@@ -131,15 +142,12 @@ def is_public(text: str) -> bool:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    unlike = ("is_private", "is_loopback", "is_link_local", "is_multicast", "is_reserved", "is_unspecified")
-    if not address.is_global or any(getattr(address, each) for each in unlike):
-        return False
-    return isinstance(address, IPv4Address) or all(is_public(str(inner)) for inner in _within(address))
-
-
-def _within(address: IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses to which one leads: mapped, by 6to4, Teredo or NAT64."""
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in _NAT64:
-        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    return [each for each in found if each is not None]
+        return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
+    inside = (address.is_private, address.is_loopback, address.is_link_local, address.is_multicast, address.is_reserved)
+    if not address.is_global or any(inside):
+        return False
+    if isinstance(address, IPv4Address):
+        return True
+    stands_for = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+    return not address.is_site_local and all(is_public(str(each)) for each in stands_for if each is not None)
