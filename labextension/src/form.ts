@@ -60,7 +60,7 @@ export class LoadForm {
     const path = this._search.trim();
     const summary = this.trans.__('the model folder of that path');
     return /^[.~]|\//.test(path)
-      ? [...models, { name: path, summary, memory: 0, folder: path }]
+      ? [...models, { name: path, summary, memory: 0, folder: path, trouble: '' }]
       : models;
   }
 
@@ -94,7 +94,7 @@ export class LoadForm {
   searchFor(text: string): void {
     this._search = text;
     const found = this.found;
-    this.choose(found.length === 1 ? { model: found[0].name } : {});
+    this.choose(found.length === 1 && !found[0].trouble ? { model: found[0].name } : {});
   }
 
   /** Choose this and have the keyboard here. */

@@ -81,19 +81,20 @@ const Catalog = React.memo(function Catalog(props: ICatalogProps): JSX.Element |
   }
   return (
     <div className="gpumodels-Form-models" role="radiogroup" aria-label={trans.__('Models')}>
-      {models.map(({ name, summary, memory }) => (
-        <label key={name} className="gpumodels-Form-model" title={summary}>
+      {models.map(({ name, summary, memory, trouble }) => (
+        <label key={name} className="gpumodels-Form-model" title={trouble || summary}>
           <input
             type="radio"
             name="gpumodels-model"
             checked={name === chosen}
             onChange={() => onChoose(name)}
             aria-label={name}
-            aria-description={summary}
+            aria-description={trouble || summary}
+            disabled={trouble !== ''}
           />
           <span className="gpumodels-Form-name">{name}</span>
           <span className="gpumodels-Form-need">{memory ? size(memory, trans) : ''}</span>
-          <span className="gpumodels-Form-summary">{summary}</span>
+          <span className="gpumodels-Form-summary">{trouble || summary}</span>
         </label>
       ))}
     </div>

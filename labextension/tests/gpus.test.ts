@@ -1,7 +1,7 @@
 import { choices, memoryOf, shortage, total } from '../src/gpus';
 import { device, GB, model, share, stateOf, trans } from './desk';
 
-const ctpn = { name: 'ctpn', summary: '', memory: 4 * GB, folder: '' };
+const ctpn = { name: 'ctpn', summary: '', memory: 4 * GB, folder: '', trouble: '' };
 
 test('GPUs that a model cannot be put on are not offered', () => {
   const devices = [

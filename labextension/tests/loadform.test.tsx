@@ -9,8 +9,15 @@ import { device, FakeFeed, FakeNotebooks, GB, stateOf, trans } from './desk';
 
 const CATALOG: ICatalog = {
   models: [
-    { name: 'ctpn', summary: 'Finds lines of text in pictures', memory: 4 * GB, folder: '' },
-    { name: 'echo', summary: 'Gives back what it is given', memory: 0, folder: '' }
+    {
+      name: 'ctpn',
+      summary: 'Finds lines of text in pictures',
+      memory: 4 * GB,
+      folder: '',
+      trouble: ''
+    },
+    { name: 'echo', summary: 'Gives back what it is given', memory: 0, folder: '', trouble: '' },
+    { name: 'torn', summary: '', memory: 0, folder: '', trouble: 'model.toml: no entry.' }
   ],
   engines: ['auto', 'docker', 'process']
 };
@@ -64,6 +71,12 @@ test('a search that finds nothing says so, and keeps what was chosen', async () 
   await user.type(search(), 'nothing');
   expect(screen.getByText('No model of that name.')).toBeVisible();
   expect(line()).toBe('%load_model echo');
+});
+
+test('a model that cannot be loaded says why and cannot be chosen', async () => {
+  await shown();
+  expect(screen.getByRole('radio', { name: 'torn' })).toBeDisabled();
+  expect(screen.getByText('model.toml: no entry.')).toBeVisible();
 });
 
 test('an idle time that is none is told before the notebook would', async () => {
