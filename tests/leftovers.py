@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -13,26 +14,37 @@ from pathlib import Path
 
 import docker
 
+from gpumodels.lease.processes import same_process
 from tests.parts import docker_answers
 
 ROOT = Path(__file__).parents[1]
 
 
 class Leftovers:
-    """Directories, shared memory, processes and containers of the runtime directory `path`."""
+    """Directories, stale notes, shared memory, processes and containers of the runtime directory `path`."""
 
     def __init__(self, path, *, containers=False):
         self.path = Path(path)
         self._containers = containers
 
     def __call__(self):
-        found = [*self.directories(), *self.shared_memory(), *self.processes()]
+        found = [*self.directories(), *self.notes(), *self.shared_memory(), *self.processes()]
         return [*found, *self.containers()] if self._containers else found
 
     def directories(self):
         with suppress(FileNotFoundError):
             return [str(each) for each in self.path.iterdir() if each.is_dir()]
         return []
+
+    def notes(self):
+        """Of processes that have ended, and half-written ones."""
+        found = []
+        for path in self.path.glob(".*-*.json*"):
+            with suppress(FileNotFoundError):
+                by = _author(path.read_text())
+                if by is not None and not same_process(*by):
+                    found.append(str(path))
+        return found
 
     def shared_memory(self):
         with suppress(FileNotFoundError):
@@ -72,6 +84,14 @@ class Leftovers:
             assert time.monotonic() - began < within, f"left after {within} s: {found}"
             time.sleep(0.02)
         return time.monotonic() - began
+
+
+def _author(note):
+    """Process id and start time of who wrote a note that counts as long as that lives."""
+    try:
+        return json.loads(note)["by"]
+    except ValueError:
+        return 0, 0
 
 
 _PUPPET = """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 import gpumodels
 from gpumodels.errors import ModelStopped
 from gpumodels.lease import processes
+from gpumodels.manager import loads
+from gpumodels.manager.noting import Note
 from tests.fakes.nvml import GB, gpu, machine
 from tests.leftovers import until
 
@@ -72,6 +76,33 @@ def test_a_model_that_loads_is_listed_as_loading(cli, begin):
     begin("run", "echo", "--engine", "fake", "--gpu", "none", "--env", "ECHO_LOAD=sleep:30")
     told = until(lambda: json.loads(cli("ps", "--json").ok()), within=30)
     assert (told[0]["state"], told[0]["idle"]) == ("loading", None)
+    until(lambda: json.loads(cli("ps", "--json").ok())[0]["progress"]["text"].startswith("loading echo"))
+
+
+def test_a_load_that_has_no_instance_yet_is_listed_with_its_progress(cli):
+    note = Note("ctpn", "%load_model ctpn")
+
+    def load():
+        note.begin("ctpn")
+        note.says("building ctpn: step 3 of 9", 0.3)
+        until(lambda: loads.loads()[0].text)
+        return json.loads(cli("ps", "--json").ok()), cli("ps").ok()
+
+    (told,), table = note.around(load)
+    assert (told["id"], told["model"], told["state"], told["owner"]["pid"]) == ("", "ctpn", "loading", os.getpid())
+    assert told["progress"] == {"text": "building ctpn: step 3 of 9", "fraction": 0.3}
+    assert "  building ctpn: step 3 of 9 (30%)  " in table
+    assert json.loads(cli("ps", "--json").ok()) == []
+
+
+def test_a_model_that_sleeps_is_listed_with_since_when_and_whose(cli, echo):
+    echo.sleep()
+    (told,) = json.loads(cli("ps", "--json").ok())
+    assert (told["id"], told["state"], told["owner"]["pid"]) == (echo.record.id, "asleep", os.getpid())
+    assert (told["asleep"]["freed"], told["idle"], told["memory"], told["progress"]) == (None, None, None, None)
+    assert time.time() - 60 < datetime.fromisoformat(told["asleep"]["since"]).timestamp() <= time.time()
+    assert re.search(r"  asleep since \d\d:\d\d  ", cli("ps").ok())
+    assert "No model 'echo' runs" in cli("stop", "echo").err
 
 
 def test_a_kept_model_says_so_and_its_keeper_is_no_user_of_it(cli, held):

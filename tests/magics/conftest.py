@@ -41,13 +41,22 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def left(runtime: Path) -> list[str]:
-    """What is left of instances of a runtime directory: directories, shared memory, processes."""
+    """What is left of instances of a runtime directory: directories, notes of loads, shared memory, processes."""
     if not runtime.exists():
         return []
     identity = (runtime / ".identity").read_text() if (runtime / ".identity").exists() else "none"
     directories = [path.name for path in runtime.iterdir() if path.is_dir()]
+    notes = [path.name for path in runtime.glob(".*load-*") if _under_way(path)]
     memory = [str(path) for path in Path(f"/dev/shm/gpumodels-{os.getuid()}").glob(f"{identity}-*")]
-    return directories + memory + [f"process {pid}" for pid in _processes(identity)]
+    return directories + notes + memory + [f"process {pid}" for pid in _processes(identity)]
+
+
+def _under_way(note: Path) -> bool:
+    """Whether it tells of a load that goes on; of one that failed it stays."""
+    try:
+        return '"failed": ""' in note.read_text()
+    except FileNotFoundError:  # it has just ended
+        return False
 
 
 def _processes(identity: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 import gpumodels
 from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.magics.listing import Listing
+from gpumodels.manager import loads
+from gpumodels.manager.noting import Note
 from tests.leftovers import until
 from tests.magics.conftest import ECHO
 
@@ -34,6 +37,24 @@ def test_this_notebooks_models_come_first_and_names_are_escaped():
     assert [row.split()[0] for row in rows[1:]] == ["echo", "ctpn"]
     assert "&lt;b&gt;.ipynb" in listing._repr_html_()
     assert "<b>" not in listing._repr_html_()
+
+
+def test_models_lists_what_loads_and_what_sleeps_elsewhere(shell, capsys, puppet):
+    other = puppet()
+    other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none'); _ = m.sleep()")
+    note = Note("ctpn", "%load_model ctpn")
+
+    def load():
+        note.begin("ctpn")
+        note.says("fetching weights", 0.5)
+        until(lambda: loads.loads()[0].text)
+        shell.run_cell("%models")
+
+    note.around(load)
+    heading, mine, slept = capsys.readouterr().out.splitlines()
+    assert mine.split() == ["ctpn", "fetching", "weights", "(50%)", "this", "notebook", mine.split()[-1]]
+    assert re.fullmatch(rf"echo +CPU +fake +asleep since \d\d:\d\d +process {other.pid} +\d\d:\d\d", slept)
+    assert heading.index("state") == mine.index("fetching") == slept.index("asleep")
 
 
 def test_stop_model_alone_stops_the_only_one(shell, capsys):

@@ -1,0 +1,176 @@
+"""What everybody is told of one notebook's models: those that load, sleep, fail, are stopped or die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import gpumodels
+from gpumodels import manager
+from gpumodels.lease import events
+from gpumodels.lease.processes import marked
+from gpumodels.manager import loads, sleepers
+from gpumodels.manager.sleeping import sleep_instance
+from tests.leftovers import until
+
+_LOAD = "gpumodels.load('echo', engine='fake', gpu='none', {})"
+
+
+@pytest.fixture
+def load():
+    loaded = []
+
+    def make(**options):
+        loaded.append(gpumodels.load("echo", engine="fake", gpu="none", **options))
+        return loaded[-1]
+
+    yield make
+    for model in loaded:
+        model.stop()
+
+
+@pytest.fixture
+def other(puppet):
+    """Another notebook: `other("idle=1")` loads echo there as `m`."""
+
+    def make(options=""):
+        made = puppet()
+        made.do(f"import gpumodels; m = {_LOAD.format(options)}")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def told(runtime_path):
+    return lambda kind: [each["text"] for each in events.told(runtime_path) if each["event"] == kind]
+
+
+def _files(runtime_path, kind):
+    return list(runtime_path.glob(f".*{kind}-*"))
+
+
+@pytest.mark.parametrize("how", ["idle", "by its notebook", "from elsewhere"])
+def test_a_model_that_sleeps_is_listed_with_its_notebook_until_that_ends(how, other, runtime_path):
+    notebook = other("idle=0.3" if how == "idle" else "")
+    if how == "by its notebook":
+        notebook.do("_ = m.sleep()")
+    elif how == "from elsewhere":
+        sleep_instance(gpumodels.running()[0].id)
+    (sleeper,) = until(sleepers.asleep)
+    assert sleeper.owner.pid == notebook.pid
+    assert (sleeper.record.model, sleeper.record.engine, sleeper.freed) == ("echo", "fake", None)
+    assert notebook.do("m.record.id") == sleeper.record.id
+    assert gpumodels.running() == []
+    notebook.kill()
+    assert sleepers.asleep() == []
+    until(lambda: _files(runtime_path, "asleep") == [])  # its guard sweeps
+
+
+def test_it_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_path, told):
+    model = load(env={"ECHO_LOAD": "sleep:0.5"})
+    model.sleep()
+    before = model.record.id
+    with pytest.raises(KeyError):
+        manager.sleepers.wake_here("echo-0000000000")
+    manager.sleepers.wake_here(before)
+    assert model.asleep  # it returned before the load did
+    (under_way,) = until(lambda: [load for load in loads.under_way() if len(load.instances) > 1])
+    assert under_way.instances[0] == before
+    until(lambda: model.alive)
+    assert under_way.instances[1] == model.record.id
+    assert sleepers.asleep() == []
+    until(lambda: loads.loads() == [])
+    assert len(told("awake")) == 1
+    assert _files(runtime_path, "asleep") == []
+
+
+@pytest.mark.parametrize("end", ["stop", "stop by id", "replace"])
+def test_one_that_is_stopped_or_replaced_sleeps_no_more(end, load, told):
+    model = load()
+    model.sleep()
+    if end == "stop":
+        model.stop("the sidebar")
+    elif end == "stop by id":
+        manager.stop_instance(model.record.id, "the sidebar")
+    else:
+        load(in_place_of=model, env={"OTHER": "1"})
+    assert sleepers.asleep() == []
+    assert told("stopped")[0].startswith("echo was stopped from")
+    assert not _sleeps_again_when_measured(model)
+
+
+def _sleeps_again_when_measured(model):
+    """What came back is measured on a thread, which may end after the stop."""
+    model._stay._measured.wait(10)
+    return bool(sleepers.asleep())
+
+
+def test_one_that_another_notebook_goes_on_using_is_listed_when_it_sleeps_there_too(load, other):
+    model = load(share=True)
+    notebook = other("share=True")
+    model.sleep()
+    assert model.asleep
+    assert sleepers.asleep() == []
+    assert len(gpumodels.running()) == 1
+    notebook.do("_ = m.sleep()")
+    found = sleepers.asleep()
+    assert {each.record.id for each in found} == {model.record.id}
+    assert {each.owner.pid for each in found} == {os.getpid(), notebook.pid}
+    notebook.do("m.stop()")
+    assert [each.owner.pid for each in sleepers.asleep()] == [os.getpid()]
+
+
+def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp_path):
+    folder = tmp_path / "moody"
+    folder.mkdir()
+    (folder / "model.toml").write_text('name = "moody"\n')
+    code = "class Model:\n    def load(self, device): {}\n    def predict(self, n: int) -> int: return n\n"
+    (folder / "model.py").write_text(code.format("pass"))
+    with gpumodels.load(folder, engine="fake", gpu="none") as model:
+        model.sleep()
+        (folder / "model.py").write_text(code.format("raise RuntimeError('moody today')"))
+        manager.sleepers.wake_here(model.record.id)
+        (failed,) = until(lambda: [each for each in loads.loads() if each.failed])
+        assert failed.failed == "moody failed to load: RuntimeError: moody today"
+        assert failed.line == f"%load_model {folder} --gpu none --engine fake"
+        assert [each.record.id for each in sleepers.asleep()] == [model.record.id]
+
+
+def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path):
+    notebook = puppet()
+    notebook.do("import gpumodels")
+    notebook.tell(_LOAD.format("env={'ECHO_LOAD': 'sleep:60'}"))
+    (seen,) = until(lambda: [load for load in loads.under_way() if load.text.startswith("loading")], within=30)
+    assert (seen.pid, seen.model, len(seen.instances)) == (notebook.pid, "echo", 1)
+    notebook.kill()
+    assert loads.loads() == []
+    until(lambda: _files(runtime_path, "load") == [])
+
+
+def test_replicas_are_one_load(load):
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, replicas=2, env={"ECHO_LOAD": "sleep:1"})
+        (seen,) = until(lambda: [each for each in loads.under_way() if len(each.instances) == 2])
+        assert {record.id for record in gpumodels.running()} == set(seen.instances)
+        assert {each.record.id for each in loading.result().replicas} == set(seen.instances)
+
+
+def test_what_happens_is_told_once_whoever_shares_it(load, other, told):
+    model = load(share=True)
+    notebook = other("share=True")
+    assert len(told("loaded")) == 2  # each notebook has it
+    for pid in marked(model.record.id):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: told("died"))
+    until(lambda: not model.alive and not notebook.do("m.alive"))
+    notebook.do("m.let_go()")
+    model.let_go()
+    (died,) = told("died")
+    assert died.startswith("echo died (")
+    another = load()
+    manager.stop_instance(another.record.id, "the sidebar")
+    assert told("stopped") == ["echo was stopped from the sidebar"]
