@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from jupyter_server.utils import ensure_async
 
@@ -55,6 +56,7 @@ class Kernels:
         Raises KeyError where the code raised one, EngineError for anything else that it raised.
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
+        client.session.session = uuid4().hex  # by which the kernel tells clients apart; the manager gives all its own
         client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         try:
             asked = client.execute(code, silent=True, store_history=False, allow_stdin=False)

@@ -1,0 +1,173 @@
+"""Loading, cancelling, dismissing and waking by REST, with the real manager and real kernels behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import pytest
+from tornado.httpclient import HTTPClientError
+
+import gpumodels
+from gpumodels.jupyter.kernels import Kernels
+from gpumodels.manager import running
+from gpumodels.manager.loads import loads
+from gpumodels.manager.sleepers import asleep
+from tests.leftovers import until
+
+SLOW = """
+import os, time
+
+class Model:
+    def load(self, device):
+        while not os.path.exists({go!r}):
+            time.sleep(0.02)
+
+    def predict(self, value):
+        return value
+"""
+
+
+@pytest.fixture
+def jp_server_config(runtime_path):
+    return {"ServerApp": {"jpserver_extensions": {"gpumodels": True}, "allow_unauthenticated_access": False}}
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A model folder whose load waits until there is a file `go` beside it."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "model.toml").write_text('name = "slow"')
+    (folder / "model.py").write_text(SLOW.format(go=str(tmp_path / "go")))
+    return folder
+
+
+@pytest.fixture
+def api(jp_fetch):
+    async def ask(verb, *parts, body=None):
+        """The status and what was answered, of refusals too."""
+        body = json.dumps(body) if isinstance(body, dict) else body
+        body = body if body is not None or verb != "POST" else ""
+        try:
+            response = await jp_fetch("gpumodels", "api", *parts, method=verb, body=body)
+        except HTTPClientError as refused:
+            response = refused.response
+        return response.code, json.loads(response.body) if response.body else None
+
+    return ask
+
+
+async def become(condition):
+    return await asyncio.to_thread(until, condition, 60)
+
+
+async def test_a_model_is_loaded_by_the_server_and_is_its_own(api, slow, tmp_path):
+    code, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
+    assert code == 202
+    _, told = await api("GET", "loads")
+    assert [(each["id"], each["model"], each["failed"]) for each in told["loads"]] == [(begun["load"], "slow", "")]
+    (tmp_path / "go").touch()
+    await become(lambda: not loads())
+    _, told = await api("GET", "models")
+    (model,) = told["models"]
+    assert (model["name"], model["pid"], model["state"]) == ("slow", os.getpid(), "ready")
+    assert await asyncio.to_thread(gpumodels.attach("slow"), 7) == 7
+    assert (await api("DELETE", "models", model["id"]))[0] == 204
+    assert running() == []
+
+
+async def test_a_load_of_the_server_is_cancelled_and_nothing_is_left(api, slow, leftovers):
+    _, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
+    assert (await api("DELETE", "loads", begun["load"]))[0] == 202
+    async with asyncio.timeout(60):
+        while (code := (await api("DELETE", "loads", begun["load"]))[0]) == 202:  # it is undone at its next step
+            await asyncio.sleep(0.05)
+    assert code == 404
+    assert (loads(), running(), leftovers.directories()) == ([], [], [])
+
+
+async def test_a_load_of_another_process_is_told_and_left_to_it(api, slow, puppet):
+    other = puppet()
+    other.tell(f"import gpumodels; gpumodels.load({str(slow)!r}, engine='fake', gpu='none')")
+    (load,) = await become(loads)
+    code, told = await api("DELETE", "loads", load.id)
+    assert (code, told["message"]) == (409, f"slow is loaded by process {other.pid}: interrupt it there")
+    assert [each.id for each in loads()] == [load.id]
+
+
+async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
+    (slow / "model.py").write_text("raise RuntimeError('no such luck')")
+    _, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
+    await become(lambda: loads() and loads()[0].failed)
+    _, told = await api("GET", "loads")
+    assert "no such luck" in json.dumps(told["loads"][0])
+    assert (await api("DELETE", "loads", begun["load"]))[0] == 204
+    assert (await api("GET", "loads"))[1] == {"loads": []}
+    assert (await api("DELETE", "loads", begun["load"]))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", b"\xff", '{"model": ""}', '{"model": 1}', "{}", '{"model": "echo", "gpus": "0"}',
+     '{"model": "echo", "share": "yes"}', '{"model": "echo", "replicas": 0}', '{"model": "echo", "env": {}}',
+     '{"model": "echo", "idle": "soon"}', '{"model": "echo", "memory": "50%"}', '{"model": "echo", "engine": "%s"}'],
+)  # fmt: skip
+async def test_what_makes_no_sense_begins_nothing(body, api):
+    code, told = await api("POST", "models", body=body)
+    assert (code in (400, 503), bool(told["message"])) == (True, True)
+    assert "Unhandled" not in told["message"]
+    assert loads() == []
+
+
+async def test_a_model_that_nobody_knows_is_404_and_no_load_that_failed(api):
+    code, told = await api("POST", "models", body={"model": "ehco"})
+    assert code == 404
+    assert "did you mean" in told["message"]
+    assert loads() == []
+
+
+LOAD_AND_SLEEP = "import gpumodels; model = gpumodels.load('echo', engine='fake', gpu='none'); model.sleep()"
+
+
+async def test_a_model_of_a_notebook_is_woken_there_also_after_the_cell_that_runs(api, jp_serverapp):
+    session = await jp_serverapp.session_manager.create_session(
+        path="signs.ipynb", type="notebook", kernel_name="python3"
+    )
+    kernel_id = session["kernel"]["id"]
+    client = jp_serverapp.kernel_manager.get_kernel(kernel_id).client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=60)
+    kernels = Kernels(jp_serverapp.kernel_manager, jp_serverapp.session_manager)
+    assert await kernels.run(kernel_id, LOAD_AND_SLEEP, within=60)
+    (sleeper,) = asleep()
+    _, state = await api("GET", "state")
+    told = state["models"][sleeper.record.id]
+    assert (told["state"], told["notebook"], told["can_wake"]) == ("asleep", "signs.ipynb", True)
+    assert (await api("POST", "models", sleeper.record.id, "wake")) == (202, {"waits": False})
+    (awake,) = await become(lambda: [each for each in running() if each.state == "ready"])
+
+    assert await kernels.run(kernel_id, "model.sleep()", within=60)
+    client.execute("import time; time.sleep(3)")
+    await asyncio.sleep(0.2)
+    assert (await api("POST", "models", awake.id, "wake")) == (202, {"waits": True})
+    await become(lambda: [each for each in running() if each.state == "ready"])
+    code, told = await api("POST", "models", awake.id, "wake")
+    assert code == 404
+    client.stop_channels()
+
+
+async def test_a_model_of_another_program_is_not_woken_from_here(api, puppet):
+    other = puppet()
+    other.do(LOAD_AND_SLEEP)
+    (sleeper,) = asleep()
+    code, told = await api("POST", "models", sleeper.record.id, "wake")
+    assert (code, "wakes with its next call" in told["message"]) == (409, True)
+    assert not (await api("GET", "state"))[1]["models"][sleeper.record.id]["can_wake"]
+
+
+@pytest.mark.parametrize("parts", [("models", "..", "wake"), ("models", "a%b", "wake"), ("loads", ".hidden")])
+async def test_what_cannot_be_an_id_never_reaches_the_manager(parts, api):
+    code, told = await api("POST" if parts[0] == "models" else "DELETE", *parts)
+    assert (code, "that is not the id" in told["message"]) == (400, True)
