@@ -24,7 +24,8 @@ interface IPartProps {
 }
 
 /** Loads a model, by a line that it shows and puts into the current notebook. */
-export function LoadFormView({ form, feed }: ILoadFormProps): JSX.Element {
+export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormProps): JSX.Element {
+  const { form, feed } = props;
   const { choice, trans } = form;
   const search = React.useRef<HTMLInputElement>(null);
   const devices = Object.values(feed.state?.devices ?? {});
@@ -64,7 +65,7 @@ export function LoadFormView({ form, feed }: ILoadFormProps): JSX.Element {
       <Line form={form} devices={devices} />
     </form>
   );
-}
+});
 
 interface ICatalogProps {
   readonly models: readonly ICatalogModel[] | null;

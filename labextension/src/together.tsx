@@ -5,7 +5,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { type Api, troubleOf } from './api';
-import { memoryOf, total } from './gpus';
+import { heldByKernels } from './groups';
 import type { Notebooks } from './notebooks';
 import type { IKernel, IModel } from './state';
 import { explain, size } from './text';
@@ -37,16 +37,16 @@ export async function sleepAllHere(parts: IParts): Promise<void> {
 /** End all kernels that hold GPU memory and have nothing to do, after asking. */
 export async function shutDownIdle({ api, notebooks, trans }: IParts): Promise<void> {
   const state = await api.state();
-  const held = (kernel: IKernel): number => total(memoryOf(kernel.id, state));
+  const held = heldByKernels(state);
   const kernels = Object.values(state.kernels).filter(
-    kernel => kernel.state === 'idle' && held(kernel) > 0
+    kernel => kernel.state === 'idle' && held.has(kernel.id)
   );
   if (!kernels.length) {
     Notification.info(trans.__('No idle kernel holds GPU memory.'));
     return;
   }
   const lines = kernels.map(kernel =>
-    trans.__('%1, %2', nameOf(kernel, trans), size(held(kernel), trans))
+    trans.__('%1, %2', nameOf(kernel, trans), size(held.get(kernel.id)!, trans))
   );
   const question = trans.__('Shut down these kernels? Their variables and models are lost.');
   if (await agreed(question, lines, trans.__('Shut Down'), trans)) {
