@@ -65,8 +65,11 @@ class Note:
         self._change(model=model)
 
     def concerns(self, instance_id: str) -> None:
-        """It starts or wakes that instance."""
-        self._change(instances=(*self._load.instances, instance_id))
+        """It wakes that instance, or is about to start it. Said at once: nobody shall see one without its load."""
+        with self._lock:
+            self._load = replace(self._load, instances=(*self._load.instances, instance_id))
+            if not self._over:
+                self._write()
 
     def says(self, text: str, fraction: float | None) -> None:
         """See `reporting.Report.progress`."""

@@ -24,7 +24,7 @@ from gpumodels.model import Hold
 from gpumodels.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from gpumodels.attribution import Usage
@@ -57,6 +57,8 @@ class Placing:
     mark: str
     runtime: RuntimeDirectory
     report: Report = field(default_factory=SilentReport)
+    #: Told the id of each instance, before anybody can see that.
+    announce: Callable[[str], None] = lambda _: None
     #: Until when, by time.monotonic(), memory that is lacking may still be on its way back from one that is ending.
     deadline: float = 0.0
     #: Replicas that stand behind the same handle: `auto` takes other devices than theirs, where it can.
@@ -113,6 +115,7 @@ class Placing:
                     raise Overtaken(other)
                 record = self._record(engine, chosen)
                 self._reserve(record, chosen, need)
+            self.announce(record.id)
             directory, lease = self.runtime.create(record, engine.instance_user)
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
         self.beside.append(record)

@@ -89,7 +89,7 @@ class Starting:
         guard.ensure("gpumodels.manager.guard", self.runtime)
         instances.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
-        self.placing = Placing(self.asked, spec, self.mark, self.runtime, self.report)
+        self.placing = Placing(self.asked, spec, self.mark, self.runtime, self.report, self.report.note.concerns)
         chosen = self.placing.choose()
         if (joined := self._joined(chosen, replaced)) is not None:
             return joined
@@ -185,7 +185,6 @@ class Starting:
     ) -> Hold:
         chosen, hold = self._placed(prepared.engine, undone)
         current = hold.record
-        self.report.note.concerns(current.id)
         hold.directory.write(current)
         plan = LaunchPlan(
             spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.asked.env,
