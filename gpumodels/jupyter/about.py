@@ -48,7 +48,7 @@ class DescriptionHandler(ModelsHandler):
     @authorized
     async def get(self) -> None:
         servers = [{"url": self.base_url.rstrip("/") or "/"}]
-        self.finish({**description.document(), "servers": servers})
+        self.finish({**description.DOCUMENT, "servers": servers})
 
 
 def _catalog() -> dict[str, Any]:

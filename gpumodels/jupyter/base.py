@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
@@ -81,9 +82,9 @@ class Desk:
         return Gateway()
 
     async def _read(self) -> State:
-        from gpumodels.jupyter import state  # noqa: PLC0415  a server that nobody asks for it needs none of that
-
-        return await state.read(self.kernels, self.docker.trouble())
+        state = await in_thread(import_module, "gpumodels.jupyter.state")  # a server that nobody asks needs none of it
+        read: State = await state.read(self.kernels, self.docker.trouble())
+        return read
 
 
 class ModelsHandler(APIHandler):

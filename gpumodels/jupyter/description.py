@@ -10,19 +10,15 @@ from typing import Any
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
-
-@cache
-def document() -> dict[str, Any]:
-    """The whole file; not to be changed."""
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
-    return found
+#: The whole file; not to be changed.
+DOCUMENT: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
 
 
 @cache
 def validator(schema: str) -> Draft202012Validator:
     """Of one of its schemas, by name."""
     return Draft202012Validator(
-        {"$ref": f"#/components/schemas/{schema}", "components": {"schemas": document()["components"]["schemas"]}}
+        {"$ref": f"#/components/schemas/{schema}", "components": {"schemas": DOCUMENT["components"]["schemas"]}}
     )
 
 

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.errors import LoadCancelled
+from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,7 @@ class Loading:
 
         `options` are those of `manager.load`. Raises what that raises before its first word.
         """
-        from gpumodels.manager import loads  # noqa: PLC0415  a server that loads nothing needs none of that
-
-        load_id = loads.new_id(model)
+        load_id = await in_thread(_new_id, model)
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[None] = loop.create_future()
 
@@ -49,7 +48,7 @@ class Loading:
         return report is not None
 
     def _load(self, load_id: str, report: _Report, model: str, options: dict[str, Any]) -> None:
-        from gpumodels import manager  # noqa: PLC0415
+        from gpumodels import manager  # noqa: PLC0415  a server that loads nothing needs none of that
         from gpumodels.manager import loads  # noqa: PLC0415
 
         try:
@@ -90,6 +89,12 @@ class _Report:
 
     def end(self, text: str) -> None:
         """The note has it."""
+
+
+def _new_id(model: str) -> str:
+    from gpumodels.manager import loads  # noqa: PLC0415
+
+    return loads.new_id(model)
 
 
 def _settle(begun: asyncio.Future[None], error: BaseException | None) -> None:

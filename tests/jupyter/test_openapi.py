@@ -16,7 +16,7 @@ from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 
 VERBS = ("get", "post", "put", "patch", "delete", "head")
-PATHS = description.document()["paths"]
+PATHS = description.DOCUMENT["paths"]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def _own(handler, verb):
 
 
 def test_the_file_is_whole():
-    document = description.document()
+    document = description.DOCUMENT
     assert all(f"{{{name}}}" in path for path, verbs in PATHS.items() for name in _in_path(verbs))
     operations = [operation for verbs in PATHS.values() for operation in verbs.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
@@ -49,7 +49,7 @@ def test_the_file_is_whole():
 
 
 def _in_path(verbs):
-    parameters = description.document()["components"]["parameters"]
+    parameters = description.DOCUMENT["components"]["parameters"]
     named = [parameters[each["$ref"].split("/")[-1]] for verb in verbs.values() for each in verb.get("parameters", ())]
     return {each["name"] for each in named if each["in"] == "path"}
 
@@ -66,11 +66,11 @@ def _check(response, path, verb="get"):
     """What came is as the file says of that status."""
     described = PATHS[f"/gpumodels/api/{path}"][verb]["responses"][str(response.code)]
     if "$ref" in described:
-        described = description.document()["components"]["responses"][described["$ref"].split("/")[-1]]
+        described = description.DOCUMENT["components"]["responses"][described["$ref"].split("/")[-1]]
     if "content" not in described:
         assert response.body == b""
         return None
-    schema = {**described["content"]["application/json"]["schema"], "components": description.document()["components"]}
+    schema = {**described["content"]["application/json"]["schema"], "components": description.DOCUMENT["components"]}
     told = json.loads(response.body)
     Draft202012Validator(schema).validate(told)
     return told
