@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect
 
-from gpumodels.lease.processes import marked
-from tests.browser.conftest import KERNEL_IDLE, Dashboard, Notebook
+from tests.browser.pages import KERNEL_IDLE, Dashboard, Notebook
 from tests.fakes.nvml import GB
 
 LOAD = "%load_ext gpumodels\n%load_model echo --engine process --gpu 0"
@@ -30,20 +27,12 @@ def opened(lab, page):
 
     yield open_
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
-    lab.gpus.description["processes"].clear()
-    lab.gpus.write()
-
-
-def hold(lab, memory: int) -> None:
-    """Let the only model that runs hold memory of the GPU, as one that loads weights does."""
-    (instance,) = [path.name for path in lab.models.iterdir() if path.name.startswith("echo-")]
-    lab.gpus.hold(marked(instance)[-1], memory)
+    lab.forget_processes()
 
 
 def last_activity(lab) -> str:
     """When the only kernel did something, as the culling of idle kernels sees it."""
-    with urlopen(f"{lab.url}api/kernels?token={lab.token}") as answer:
-        (kernel,) = json.load(answer)
+    (kernel,) = lab.asked("api/kernels")
     return kernel["last_activity"]
 
 
@@ -57,7 +46,7 @@ def test_a_dashboard_in_jupyterlab(opened, lab, page):
     again = "print(echo('again'))\necho"
     notebook, dashboard = opened("lab/tree", "signs.ipynb", LOAD, "%gpu_dashboard", calls, WAIT, again)
     notebook.run(0)
-    hold(lab, 12 * GB)
+    lab.hold("echo", 12 * GB)
     notebook.run(1)
     expect(dashboard.bar).to_have_attribute("aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB")
     expect(dashboard.region).to_contain_text("37 % busy · 54 °C · 312 W")
@@ -147,7 +136,7 @@ def test_a_dashboard_and_a_card_in_notebook_7_without_the_server_s_extension(ope
     page.route("**/gpumodels/api/**", lambda route: route.fulfill(status=404, body="<html>"))
     notebook, dashboard = opened("notebooks", "left.ipynb", LOAD, "%gpu_dashboard", "echo", "echo('hello')")
     notebook.run(0)
-    hold(lab, 5 * GB)
+    lab.hold("echo", 5 * GB)
     notebook.run(1)
     expect(dashboard.region).to_contain_text("The kernel answers itself, and so does not count as idle")
     card = notebook.run(2).locator(".gpumodels-card")

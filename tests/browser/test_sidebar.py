@@ -1,111 +1,164 @@
-"""The sidebar in a real JupyterLab, in a real browser, with real models."""
+"""The sidebar among several notebooks, and where something is wrong: in a real JupyterLab, with real models."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from queue import Queue
 
 import pytest
 from playwright.sync_api import expect
 
 import gpumodels
+from tests.browser.pages import KERNEL_IDLE
+from tests.fakes.nvml import GB
 
 LOAD = "%load_ext gpumodels\n%load_model echo --engine process --gpu none"
-CALL = 'echo("hello")'
-LIST = "**/gpumodels/api/models?*"
+FAIL = "%load_model echo --engine process --gpu none --env ECHO_LOAD=fail"
 ONE = "**/gpumodels/api/models/*"
+SELECTED = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
 
 
-def asker(model: gpumodels.Model) -> str:
-    """Who asked for the model, as the sidebar says it."""
-    return Path(model.record.owner.notebook).name
+def test_several_notebooks(open_notebook, lab, page):
+    signs, sidebar = open_notebook("signs.ipynb", LOAD, FAIL)
+    signs.run(0)
+    show(page, lab, "train.ipynb", LOAD)
+    signs.run(0)
+    the_current_notebook_comes_first(sidebar, page)
+    an_idle_kernel_that_holds_memory_is_shut_down(sidebar, lab, page)
+    page.get_by_role("tab", name="signs.ipynb").click()
+    a_failed_load_stays_until_it_is_dismissed(sidebar, signs)
+    a_command_stops_all_models_of_the_notebook(sidebar, page)
+    lab.write("stats.ipynb", "1 + 1", kernel="ir")
+    show(page, lab, "stats.ipynb")
+    a_notebook_that_is_not_python_is_refused(sidebar, signs)
 
 
-def test_a_model_is_seen_stopped_and_gone(open_notebook):
-    notebook, sidebar = open_notebook("signs.ipynb", LOAD, CALL, CALL)
-    expect(sidebar.region).to_contain_text("%load_model ctpn")
-
-    notebook.run(0)
-    model = sidebar.model("echo", "signs.ipynb")
-    expect(model).to_contain_text("CPU")
-    expect(model).to_contain_text("process")
-    expect(model).to_contain_text("since ")
-    expect(notebook.run(1)).to_contain_text("hello")
-
-    sidebar.stop_button("echo", "signs.ipynb").click()
-    expect(model).to_have_count(0)
-    expect(sidebar.region).to_contain_text("No model is running")
-    gone = notebook.run(2)
-    expect(gone).to_contain_text("ModelStopped")
-    expect(gone).to_contain_text("stopped from the sidebar at")
+def show(page, lab, name: str, *cells: str) -> None:
+    """Open one more notebook in the page."""
+    if cells:
+        lab.write(name, *cells)
+    page.evaluate("name => void jupyterapp.commands.execute('docmanager:open', { path: name })", name)
+    expect(page.get_by_role("tab", name=name, selected=True)).to_be_visible()
+    page.wait_for_function(KERNEL_IDLE, timeout=60_000)
 
 
-def test_a_model_vanishes_with_its_kernel(open_notebook, page):
-    notebook, sidebar = open_notebook("left.ipynb", LOAD)
-    notebook.run(0)
-    expect(sidebar.model("echo", "left.ipynb")).to_be_visible()
-    page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
-    expect(sidebar.models).to_have_count(0)
+def the_current_notebook_comes_first(sidebar, page):
+    names = "els => els.map(el => el.getAttribute('aria-label'))"
+    expect(sidebar.groups).to_have_count(2)
+    assert sidebar.groups.evaluate_all(names) == ["train.ipynb (this notebook)", "signs.ipynb"]
+    page.get_by_role("tab", name="signs.ipynb").click()
+    expect(sidebar.group("signs.ipynb (this notebook)")).to_be_visible()
+    assert sidebar.groups.evaluate_all(names) == ["signs.ipynb (this notebook)", "train.ipynb"]
+    sidebar.button("Go to train.ipynb").click()
+    expect(page.get_by_role("tab", name="train.ipynb", selected=True)).to_be_visible()
+    expect(sidebar.group("train.ipynb (this notebook)")).to_be_visible()
 
 
-def test_the_keyboard_alone_stops_a_model(sidebar, script_model, page):
-    button = sidebar.stop_button("echo", asker(script_model))
-    expect(button).to_be_visible()
-    expect(sidebar.region).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(button).to_be_focused()
+def an_idle_kernel_that_holds_memory_is_shut_down(sidebar, lab, page):
+    kernels = lab.asked("gpumodels/api/state")["kernels"].values()
+    (pid,) = [kernel["pid"] for kernel in kernels if kernel["notebook"] == "train.ipynb"]
+    lab.gpus.hold(pid, 22 * GB, 1)
+    idle = sidebar.section("Idle kernels").get_by_role("listitem")
+    expect(idle).to_contain_text("22.0 GB")
+    expect(sidebar.status_bar).to_have_text("GPU 22.0 GB")
+    sidebar.button("Shut down kernel of train.ipynb").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Its models end with it: echo.")
+    dialog.get_by_role("button", name="Shut Down").click()
+    expect(sidebar.section("Idle kernels")).to_have_count(0)
+    expect(sidebar.memory(1)).to_have_attribute("aria-label", "0.0 GB of 40.0 GB in use")
+    expect(sidebar.groups).to_have_count(1)
+
+
+def a_failed_load_stays_until_it_is_dismissed(sidebar, notebook):
+    notebook.run(1)
+    failed = sidebar.section("Failed loads").get_by_role("listitem")
+    expect(failed).to_contain_text("echo was told to fail in load")
+    expect(failed).to_contain_text("signs.ipynb")
+    sidebar.button("Log of echo").click()
+    expect(failed.get_by_role("log")).to_contain_text("RuntimeError")
+    sidebar.button("Dismiss echo").click()
+    expect(sidebar.section("Failed loads")).to_have_count(0)
+
+
+def a_command_stops_all_models_of_the_notebook(sidebar, page):
+    page.evaluate("void jupyterapp.commands.execute('apputils:activate-command-palette')")
+    page.get_by_role("dialog").get_by_role("searchbox").or_(page.locator(".lm-CommandPalette-input")).first.fill(
+        "stop all models"
+    )
     page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog").filter(has_text="Stop all models of this notebook?")
+    expect(dialog).to_contain_text("echo on CPU")
+    dialog.get_by_role("button", name="Stop").click()
     expect(sidebar.models).to_have_count(0)
-    expect(sidebar.region).to_be_focused()
+
+
+def a_notebook_that_is_not_python_is_refused(sidebar, notebook):
+    sidebar.choose("echo", GPU="none")
+    expect(sidebar.form).to_contain_text("The kernel of stats.ipynb runs R: models are loaded in Python notebooks.")
+    expect(sidebar.form.get_by_role("button", name="Load", exact=True)).to_be_disabled()
+    expect(notebook.cells).to_have_count(1)
+
+
+def test_what_goes_wrong_is_said(sidebar, script_model, lab, page):
+    model = sidebar.model("echo")
+    everything_is_reached_by_the_keyboard(sidebar, page)
+    a_stop_that_fails_says_why(sidebar, model, page)
+    a_hidden_sidebar_hears_nothing(sidebar, page)
+    a_server_that_ends_is_said_until_it_is_back(sidebar, model, lab)
+    the_keyboard_alone_stops_it(sidebar, page)
     with pytest.raises(gpumodels.ModelStopped, match="stopped from the sidebar"):
         script_model("hello")
 
 
-def test_a_stop_that_fails_says_why_and_can_be_tried_again(sidebar, script_model, page):
-    button = sidebar.stop_button("echo", asker(script_model))
+def everything_is_reached_by_the_keyboard(sidebar, page):
+    expect(sidebar.model("echo")).to_be_visible()
+    expect(sidebar.form.get_by_role("radio", name="echo")).to_be_visible()
+    sidebar.region.focus()
+    reached = []
+    while (sidebar.region.locator(":focus").count() or not reached) and len(reached) < 40:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(SELECTED))
+    expected = ["GPUs", "Models", "Put echo to sleep", "Logs of echo", "Stop echo", "Load a model", "Search models"]
+    assert [name for name in reached if name in expected] == expected, reached
+
+
+def a_stop_that_fails_says_why(sidebar, model, page):
+    button = sidebar.button("Stop echo")
     asked = Queue()
     page.route(ONE, asked.put)
     button.click()
-    expect(sidebar.models).to_contain_text("stopping…")
-    expect(button).to_be_disabled()
+    expect(model).to_contain_text("stopping…")
+    expect(button).to_have_attribute("aria-disabled", "true")
     asked.get_nowait().fulfill(status=500, body=json.dumps({"message": "Docker does not answer."}))
-    expect(sidebar.alert).to_have_text("Not stopped: Docker does not answer.")
-
+    expect(sidebar.alert).to_have_text("Docker does not answer.")
     page.unroute(ONE)
-    button.click()
-    expect(sidebar.models).to_have_count(0)
 
 
-def test_a_model_that_another_stopped_first_is_no_error(sidebar, script_model, page):
-    expect(sidebar.models).to_have_count(1)
-    page.route(ONE, lambda route: (script_model.stop(), route.continue_()))
-    sidebar.stop_button("echo", asker(script_model)).click()
-    expect(sidebar.models).to_have_count(0)
-    expect(sidebar.alert).to_have_count(0)
-
-
-def test_a_server_that_does_not_answer_is_said_until_it_does(sidebar, script_model, page):
-    expect(sidebar.models).to_have_count(1)
-    page.context.set_offline(True)
-    expect(sidebar.alert).to_contain_text("does not answer")
-    expect(sidebar.models).to_have_count(0)
-    page.context.set_offline(False)
-    expect(sidebar.models).to_have_count(1)
-
-
-def test_a_server_without_the_extension_is_told_how_to_get_it(sidebar, page):
-    page.route(LIST, lambda route: route.fulfill(status=404, body="<html>"))
-    expect(sidebar.alert).to_contain_text("jupyter server extension enable gpumodels")
-
-
-def test_a_closed_sidebar_asks_nothing(sidebar, page):
-    expect(sidebar.region).to_contain_text("No model is running")
+def a_hidden_sidebar_hears_nothing(sidebar, page):
     sidebar.toggle()
     expect(sidebar.region).to_be_hidden()
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.wait_for_timeout(3000)
-    assert not [url for url in asked if "gpumodels/api" in url]
-    with page.expect_request(LIST):
-        sidebar.toggle()
+    page.wait_for_timeout(1500)
+    heard = len(sidebar.heard)
+    page.wait_for_timeout(7000)
+    assert heard
+    assert len(sidebar.heard) == heard
+    sidebar.toggle()
+
+
+def a_server_that_ends_is_said_until_it_is_back(sidebar, model, lab):
+    lab.stop()
+    expect(sidebar.alert).to_contain_text("The Jupyter server does not answer; trying again. What is below was so at")
+    expect(model).to_be_visible()
+    lab.start()
+    expect(sidebar.alert).to_have_count(0, timeout=60_000)
+    expect(model).to_contain_text("ready")
+
+
+def the_keyboard_alone_stops_it(sidebar, page):
+    sidebar.button("Logs of echo").focus()
+    page.keyboard.press("Tab")
+    expect(sidebar.button("Stop echo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(sidebar.models).to_have_count(0)
+    expect(sidebar.region.locator(":focus")).to_have_count(1)

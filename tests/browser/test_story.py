@@ -1,0 +1,121 @@
+"""What a user does with models in the sidebar, from loading one to losing its kernel; the GPUs alone do not exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from gpumodels.lease.processes import marked
+from tests.browser.pages import KERNEL_IDLE, Notebook, Sidebar
+from tests.fakes.nvml import GB
+from tests.leftovers import until
+
+LINE = "%load_model echo --gpu 0 --engine process"
+CALL = "for _ in range(20): said = echo('hello')\nprint(said)"
+HERE = "signs.ipynb (this notebook)"
+
+#: When a model is no longer shown, by the clock that Python has too.
+GONE = """
+new Promise(resolve => {
+  const look = () => document.querySelector('.gpumodels-Row') || resolve(Date.now() / 1000);
+  new MutationObserver(look).observe(document.querySelector('.gpumodels-Panel'), { childList: true, subtree: true });
+})
+"""
+
+
+def test_from_the_form_to_the_end_of_the_kernel(open_notebook, lab, page):
+    notebook, sidebar = open_notebook("signs.ipynb", "6 * 7", CALL)
+    a_model_is_loaded_by_a_cell(notebook, sidebar)
+    its_memory_and_its_calls_are_seen(notebook, sidebar, lab)
+    it_sleeps_and_wakes(notebook, sidebar)
+    its_log_is_read(sidebar)
+    another_browser_stops_it(notebook, sidebar, lab, page)
+    it_is_gone_soon_after_its_kernel(notebook, sidebar, lab, page)
+
+
+def a_model_is_loaded_by_a_cell(notebook, sidebar):
+    expect(sidebar.region).to_contain_text("No model is running")
+    expect(sidebar.memory(0)).to_have_attribute("aria-label", re.compile("^0.0 GB of 80.0 GB in use"))
+    notebook.run(0)
+    sidebar.choose("echo", GPU="0", Engine="process")
+    expect(sidebar.form.get_by_label("The line that it will run")).to_have_text(LINE)
+    sidebar.load()
+    notebook.ended(1)
+    expect(notebook.source(1)).to_have_text("%load_ext gpumodels" + LINE)
+    model = sidebar.model("echo", HERE).filter(has_text="ready")
+    expect(model).to_contain_text("GPU 0")
+
+
+def its_memory_and_its_calls_are_seen(notebook, sidebar, lab):
+    model = sidebar.model("echo", HERE)
+    lab.hold("echo", 12 * GB)
+    expect(sidebar.memory(0)).to_have_attribute(
+        "aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB"
+    )
+    expect(model).to_contain_text("12.0 GB")
+    expect(sidebar.status_bar).to_have_text("GPU 12.0 GB")
+    expect(model).to_contain_text("0.0 calls/s")
+    expect(notebook.run(2)).to_contain_text("hello")
+    expect(model).not_to_contain_text("0.0 calls/s")
+    expect(model).to_contain_text("calls/s")
+
+
+def it_sleeps_and_wakes(notebook, sidebar):
+    model = sidebar.model("echo", HERE)
+    sidebar.button("Put echo to sleep").click()
+    expect(model).to_contain_text("asleep")
+    expect(model).to_contain_text("12.0 GB given back")
+    expect(sidebar.memory(0)).to_have_attribute("aria-label", "0.0 GB of 80.0 GB in use")
+    expect(sidebar.status_bar).to_have_text("GPU 0.0 GB")
+    sidebar.button("Wake echo").click()
+    expect(model.filter(has_text="ready")).to_have_count(1)
+    expect(model).to_have_count(1)
+
+
+def its_log_is_read(sidebar):
+    sidebar.button("Logs of echo").click()
+    log = sidebar.region.get_by_role("log", name="What echo printed")
+    expect(log).to_contain_text("echo: load on cuda")
+    log.press("Escape")
+    expect(log).to_have_count(0)
+
+
+def another_browser_stops_it(notebook, sidebar, lab, page):
+    """In Notebook 7, where the panel is opened from the menu; both see it go."""
+    pid = lab.hold("echo", 7 * GB)
+    expect(sidebar.memory(0)).to_have_attribute("aria-label", re.compile("^7.0 GB of 80.0 GB in use"))
+    notebook.save()
+    other = page.context.browser.new_page()
+    other.goto(lab.address("signs.ipynb", front_end="notebooks"))
+    other.wait_for_function(KERNEL_IDLE, timeout=60_000)
+    other.get_by_role("menuitem", name="View", exact=True).click()
+    other.get_by_role("menuitem", name="GPUs and Models").click()
+    its = Sidebar(other)
+    expect(its.model("echo", HERE)).to_contain_text("7.0 GB")
+    its.button("Stop echo").click()
+    for each in (its, sidebar):
+        expect(each.models).to_have_count(0)
+        expect(each.memory(0)).to_have_attribute("aria-label", "0.0 GB of 80.0 GB in use")
+    other.close()
+    assert not Path(f"/proc/{pid}").exists()
+    expect(notebook.run(2)).to_contain_text("stopped from the sidebar at")
+
+
+def it_is_gone_soon_after_its_kernel(notebook, sidebar, lab, page):
+    notebook.run(1)
+    expect(sidebar.model("echo", HERE).filter(has_text="ready")).to_have_count(1)
+    instance = lab.instance("echo")
+    (kernel,) = lab.asked("gpumodels/api/state")["kernels"].values()
+    page.evaluate(f"void (window.gone = {GONE})")
+    killed = time.time()
+    os.kill(kernel["pid"], signal.SIGKILL)
+    until(lambda: not marked(instance), within=30)
+    ended = time.time()
+    seen = page.evaluate("window.gone")
+    print(f"\nkernel killed; its model ended {ended - killed:.2f} s later, and was out of sight {seen - ended:.2f} s after that")
+    assert seen - killed < 10  # on a loaded machine; two seconds otherwise
