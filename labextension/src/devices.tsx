@@ -69,15 +69,23 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
 
 /** What is not available is ''. */
 function facts(device: IDevice, trans: TranslationBundle): string[] {
-  const { utilisation, temperature, power, power_limit: limit } = device;
+  const { temperature, power, power_limit: limit } = device;
   const used = size(device.memory_used, trans);
   const watts = power === null ? '' : number(power);
   return [
     trans.__('%1 of %2', used, size(device.memory_total, trans)),
-    utilisation === null ? '' : trans.__('%1 % busy', number(utilisation)),
+    busy(device, trans),
     temperature === null ? '' : trans.__('%1 °C', number(temperature)),
     watts && (limit ? trans.__('%1 of %2 W', watts, number(limit)) : trans.__('%1 W', watts)),
     device.allowed ? '' : trans.__('not allowed by your administrator'),
     device.allowed && device.sliced ? trans.__('MIG mode: use a slice') : ''
   ];
+}
+
+/** Neither a slice nor a GPU in MIG mode ever has this reading. */
+function busy({ parent, sliced, utilisation }: IDevice, trans: TranslationBundle): string {
+  if (utilisation !== null) {
+    return trans.__('%1 % busy', number(utilisation));
+  }
+  return parent || sliced ? '' : trans.__('utilisation not available');
 }

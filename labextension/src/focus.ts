@@ -1,43 +1,51 @@
 /**
- * Whoever uses the keyboard goes on from where they were when the row with the focus vanishes: the focus moves to the
- * row that came in its place, to the last one, or to the part of the panel around it.
+ * Whoever uses the keyboard goes on from where they were when what has the focus vanishes: the focus moves to the first
+ * button of the same row, of the row that came in its place, or of the last one, or to the part of the panel around it.
  */
 export function keepFocus(panel: HTMLElement): MutationObserver {
-  let row: HTMLElement | null = null;
-  let around: HTMLElement[] = [];
-  let place = 0;
+  let lost: ILost | null = null;
   panel.addEventListener('focusin', event => {
-    const target = event.target as HTMLElement;
-    row = target.closest<HTMLElement>('li.gpumodels-Row');
-    around = row ? ancestors(row, panel) : [];
-    place = row ? rowsOf(around[0]).indexOf(row) : 0;
+    lost = where(event.target as HTMLElement, panel);
   });
   const observer = new MutationObserver(() => {
-    if (!row || row.isConnected || document.activeElement !== document.body) {
-      return;
+    if (lost && !lost.element.isConnected && document.activeElement === document.body) {
+      heir(lost, panel).focus();
     }
-    const rows = around[0].isConnected ? rowsOf(around[0]) : [];
-    const heir = rows[Math.min(place, rows.length - 1)];
-    row = null;
-    const next = heir?.querySelector<HTMLElement>('button') ?? around.find(each => focusable(each));
-    (next ?? panel).focus();
   });
   observer.observe(panel, { childList: true, subtree: true });
   return observer;
 }
 
-function focusable(element: HTMLElement): boolean {
-  return element.isConnected && element.hasAttribute('tabindex');
+interface ILost {
+  readonly element: HTMLElement;
+  /** From its own row, if it is in one, to the panel. */
+  readonly around: readonly HTMLElement[];
+  /** Of its row among the rows of its list. */
+  readonly place: number;
+}
+
+const ROW = 'li.gpumodels-Row';
+
+function where(element: HTMLElement, panel: HTMLElement): ILost {
+  const row = element.closest<HTMLElement>(ROW);
+  const around: HTMLElement[] = [];
+  for (let each = row ?? element.parentElement; each && each !== panel; each = each.parentElement) {
+    around.push(each);
+  }
+  return { element, around, place: row ? rowsOf(row.parentElement!).indexOf(row) : 0 };
+}
+
+function heir({ around, place }: ILost, panel: HTMLElement): HTMLElement {
+  for (const each of around.filter(({ isConnected }) => isConnected)) {
+    const rows = each.matches(ROW) ? [each] : rowsOf(each);
+    const button = rows[Math.min(place, rows.length - 1)]?.querySelector<HTMLElement>('button');
+    if (button ?? each.hasAttribute('tabindex')) {
+      return button ?? each;
+    }
+  }
+  return panel;
 }
 
 function rowsOf(list: HTMLElement): HTMLElement[] {
-  return [...list.children].filter((each): each is HTMLElement => each.matches('li.gpumodels-Row'));
-}
-
-function ancestors(row: HTMLElement, panel: HTMLElement): HTMLElement[] {
-  const found: HTMLElement[] = [];
-  for (let each = row.parentElement; each && each !== panel; each = each.parentElement) {
-    found.push(each);
-  }
-  return found;
+  return [...list.children].filter((each): each is HTMLElement => each.matches(ROW));
 }

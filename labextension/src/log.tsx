@@ -16,6 +16,7 @@ interface ILogProps {
 /** The last lines of a log, read anew on demand; they can be selected, and scrolled with the keyboard. */
 export function Log({ name, read, onClose }: ILogProps): JSX.Element {
   const { trans } = useTools();
+  const [opener] = React.useState(() => document.activeElement);
   const [text, setText] = React.useState(trans.__('Reading…'));
   const lines = React.useRef<HTMLPreElement>(null);
   const load = React.useCallback(async () => {
@@ -29,13 +30,17 @@ export function Log({ name, read, onClose }: ILogProps): JSX.Element {
   React.useEffect(() => {
     lines.current?.scrollTo?.({ top: lines.current.scrollHeight });
   }, [text]);
+  const close = (): void => {
+    onClose();
+    (opener as HTMLElement | null)?.focus();
+  };
   return (
     <div
       className="gpumodels-Log"
       onKeyDown={event => {
         if (event.key === 'Escape') {
           event.stopPropagation();
-          onClose();
+          close();
         }
       }}
     >
@@ -46,7 +51,7 @@ export function Log({ name, read, onClose }: ILogProps): JSX.Element {
           label={trans.__('Read the log of %1 again', name)}
           onClick={() => void load()}
         />
-        <Action icon={closeIcon} label={trans.__('Close the log of %1', name)} onClick={onClose} />
+        <Action icon={closeIcon} label={trans.__('Close the log of %1', name)} onClick={close} />
       </div>
       <pre
         ref={lines}

@@ -41,12 +41,13 @@ export function model(id: string, of: Partial<IModel> = {}): IModel {
 export class FakeFeed implements IFeed {
   state: IState | null = null;
   connection: Connection = 'connecting';
-  readonly trouble = '';
+  trouble = '';
+  clock = 0;
   readonly stateChanged: Signal<IFeed, void> = new Signal<IFeed, void>(this);
   viewers = 0;
 
   now(): number {
-    return 0;
+    return this.clock;
   }
 
   view(): { isDisposed: boolean; dispose: () => void } {
