@@ -18,7 +18,7 @@ export function obstacle(
   trans: TranslationBundle
 ): string {
   const name = PathExt.basename(context.path);
-  const { session, kernelDisplayStatus } = sessionContext;
+  const { session, kernelDisplayStatus, pendingInput } = sessionContext;
   if (!session?.kernel && kernelDisplayStatus === 'unknown') {
     return trans.__('%1 has no kernel: choose one to load a model there.', name);
   }
@@ -28,6 +28,9 @@ export function obstacle(
       name,
       language
     );
+  }
+  if (pendingInput) {
+    return trans.__('A cell of %1 waits for your input: answer it first.', name);
   }
   switch (kernelDisplayStatus) {
     case 'idle':

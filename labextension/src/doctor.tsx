@@ -47,7 +47,7 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
   };
   return (
     <ul className="gpumodels-Doctor">
-      {checks.map(({ check, status, text, mend }, index) => (
+      {worstFirst(checks).map(({ check, status, text, mend }, index) => (
         <li key={index} data-status={status}>
           <b>{check}</b> <span className="gpumodels-Doctor-status">{said[status]}</span>
           <div>{text}</div>
@@ -56,6 +56,11 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
       ))}
     </ul>
   );
+}
+
+function worstFirst(checks: readonly ICheck[]): readonly ICheck[] {
+  const order = ['fail', 'warn', 'ok'];
+  return [...checks].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
 }
 
 /** What stands between backticks as code. */

@@ -144,7 +144,7 @@ test('what fails is said, and the others are done', async () => {
   expect(notebooks.shutDownKernel).not.toHaveBeenCalled();
 });
 
-test('the doctor shows each check and how to mend what is wrong', async () => {
+test('the doctor shows each check, the worst first, and how to mend it', async () => {
   const { commands, api } = made();
   const mend = 'Install `nvidia-ctk`.';
   api.doctor.mockResolvedValue([
@@ -154,8 +154,8 @@ test('the doctor shows each check and how to mend what is wrong', async () => {
   const shown = commands.execute('gpumodels:doctor');
   const box = await dialog();
   const checks = await box.findAllByRole('listitem');
-  expect(checks[0]).toHaveTextContent('versions fine');
-  expect(checks[1]).toHaveTextContent('Docker wrongno GPU in containersInstall nvidia-ctk.');
+  expect(checks[1]).toHaveTextContent('versions fine');
+  expect(checks[0]).toHaveTextContent('Docker wrongno GPU in containersInstall nvidia-ctk.');
   box.getByRole('button', { name: 'Close' }).click();
   await shown;
 });

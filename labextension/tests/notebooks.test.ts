@@ -50,7 +50,8 @@ class Panel {
   readonly sessionContext = {
     ...this.status,
     session: { kernel: this.kernel } as { kernel: unknown } | null,
-    kernelDisplayStatus: 'idle'
+    kernelDisplayStatus: 'idle',
+    pendingInput: false
   };
   readonly content = this._content();
   hears = true;
@@ -170,6 +171,13 @@ test.each([
   const { notebooks } = tab(panel);
   expect(notebooks.obstacle).toContain(said);
   await expect(notebooks.load(LINE)).rejects.toThrow(said);
+  expect(panel.sources).toEqual(['x', 'y']);
+});
+
+test('a cell that waits for input would make the next wait for ever', async () => {
+  const panel = new Panel('signs.ipynb', ['x', 'y']);
+  panel.sessionContext.pendingInput = true;
+  await expect(tab(panel).notebooks.load(LINE)).rejects.toThrow('waits for your input');
   expect(panel.sources).toEqual(['x', 'y']);
 });
 
