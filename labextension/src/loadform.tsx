@@ -154,9 +154,9 @@ function Line({ form, devices }: IPartProps): JSX.Element {
   const idle = form.idleIsWrong ? trans.__('An idle time is such as 90s, 10m, 2h or never.') : '';
   return (
     <>
-      <code className="gpumodels-Form-line" aria-label={trans.__('The line that it will run')}>
-        {line || '%load_model …'}
-      </code>
+      <div role="group" aria-label={trans.__('The line that it will run')}>
+        <code className="gpumodels-Form-line">{line || '%load_model …'}</code>
+      </div>
       <div className="gpumodels-Form-notes" role="status">
         {[idle, short, obstacle || outcome].filter(Boolean).map(note => (
           <p key={note}>{note}</p>
