@@ -7,8 +7,6 @@ import { useDoing } from './doing';
 import { Facts } from './facts';
 import { Progress } from './progress';
 import type { ILoad } from './state';
-import { span } from './text';
-import { Ticking } from './ticking';
 
 interface ILoadRowProps {
   readonly load: ILoad;
@@ -21,7 +19,6 @@ export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.El
   const { load, starting } = props;
   const { api, trans } = useTools();
   const { what, trouble, begin } = useDoing<'cancel'>();
-  const began = Date.parse(load.began) / 1000;
   const cancel = async (): Promise<string> => {
     await (starting
       ? Promise.all(starting.split(' ').map(id => api.stop(id)))
@@ -49,7 +46,7 @@ export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.El
         fraction={load.fraction}
         text={load.text}
       />
-      <Facts of={[load.text, <Ticking key="taken" told={now => span(now - began, trans)} />]} />
+      <Facts of={[load.text]} />
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}
