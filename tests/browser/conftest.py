@@ -47,13 +47,19 @@ def page(browser: Browser):
 
 
 @pytest.fixture
-def sidebar(lab: Lab, page: Page) -> Sidebar:
-    """The opened sidebar, in a JupyterLab without a notebook."""
+def closed_sidebar(lab: Lab, page: Page) -> Sidebar:
+    """The sidebar of a JupyterLab without a notebook, before it is opened."""
     sidebar = Sidebar(page)
     page.goto(lab.address())
     expect(page.locator(".jp-Launcher")).to_be_focused()  # the last thing that a starting JupyterLab does
-    sidebar.toggle()
     return sidebar
+
+
+@pytest.fixture
+def sidebar(closed_sidebar: Sidebar) -> Sidebar:
+    """The opened sidebar, in a JupyterLab without a notebook."""
+    closed_sidebar.toggle()
+    return closed_sidebar
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ class Sidebar:
 
     def _listen(self, socket: WebSocket) -> None:
         if "/gpumodels/api/feed" in socket.url:
-            socket.on("framereceived", self.heard.append)
+            socket.on("framereceived", lambda said: self.heard.append(said))  # noqa: PLW0108  a plain function
 
     def toggle(self) -> None:
         self._tab.click()

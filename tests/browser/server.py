@@ -26,7 +26,11 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "gpumodels" / "labextension"
 NOTICES = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 #: A kernel that says that it is of another language; it never has to run any.
-OTHER_LANGUAGE = {"display_name": "R", "language": "R", "argv": ["python", "-m", "ipykernel", "-f", "{connection_file}"]}
+OTHER_LANGUAGE = {
+    "display_name": "R",
+    "language": "R",
+    "argv": ["python", "-m", "ipykernel", "-f", "{connection_file}"],
+}
 KERNELS = {"python3": ("Python 3", "python"), "ir": ("R", "R")}
 
 
@@ -108,7 +112,7 @@ class Lab:
         return found
 
     def hold(self, model: str, memory: int, device: int = 0) -> int:
-        """Let the only instance of a model hold memory of a GPU, as one that loads weights does; returns its process."""
+        """Let the only instance of a model hold memory of a GPU, as if it had loaded weights; returns its process."""
         pid = marked(self.instance(model))[-1]
         self.gpus.hold(pid, memory, device)
         return pid

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from gpumodels.lease.processes import marked
-from tests.browser.pages import KERNEL_IDLE, Notebook, Sidebar
+from tests.browser.pages import KERNEL_IDLE, Sidebar
 from tests.fakes.nvml import GB
 from tests.leftovers import until
 
@@ -54,9 +54,7 @@ def a_model_is_loaded_by_a_cell(notebook, sidebar):
 def its_memory_and_its_calls_are_seen(notebook, sidebar, lab):
     model = sidebar.model("echo", HERE)
     lab.hold("echo", 12 * GB)
-    expect(sidebar.memory(0)).to_have_attribute(
-        "aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB"
-    )
+    expect(sidebar.memory(0)).to_have_attribute("aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB")
     expect(model).to_contain_text("12.0 GB")
     expect(sidebar.status_bar).to_have_text("GPU 12.0 GB")
     expect(model).to_contain_text("0.0 calls/s")
@@ -117,5 +115,6 @@ def it_is_gone_soon_after_its_kernel(notebook, sidebar, lab, page):
     until(lambda: not marked(instance), within=30)
     ended = time.time()
     seen = page.evaluate("window.gone")
-    print(f"\nkernel killed; its model ended {ended - killed:.2f} s later, and was out of sight {seen - ended:.2f} s after that")
-    assert seen - killed < 10  # on a loaded machine; two seconds otherwise
+    told = f"its model ended {ended - killed:.2f} s after its kernel, and was out of sight {seen - ended:.2f} s later"
+    print(f"\n{told}")  # noqa: T201  see it by pytest -s
+    assert seen - ended < 6, told  # two seconds, where the machine does nothing else

@@ -1,0 +1,150 @@
+"""The sidebar with a feed that is played to it: many models and GPUs, none, proxies, and a server without gpumodels."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.fakes.nvml import GB
+
+GPUS, MODELS, SECONDS = 16, 100, 10
+
+#: Tasks of more than 50 ms, each as its beginning and its length in milliseconds.
+WATCH = """
+window.tasks = [];
+new PerformanceObserver(seen => tasks.push(...seen.getEntries().map(task => [task.startTime, task.duration])))
+  .observe({ type: 'longtask' });
+"""
+
+
+class PlayedFeed:
+    """What the browser takes for the Jupyter server's feed."""
+
+    def __init__(self, page: Page) -> None:
+        #: What happens to a new connection.
+        self.answer = self._tell
+        self.state: dict = {}
+        self._socket: WebSocketRoute | None = None
+        page.route_web_socket("**/gpumodels/api/feed**", lambda socket: self.answer(socket))  # noqa: PLW0108  it changes
+
+    def _tell(self, socket: WebSocketRoute) -> None:
+        self._socket = socket
+        self.snapshot()
+
+    def snapshot(self) -> None:
+        self._socket.send(json.dumps({"type": "snapshot", "state": self.state}))
+
+    def change(self, **change: dict) -> None:
+        self._socket.send(json.dumps({"type": "change", "moment": time.time(), "change": change}))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def devices(moment: int) -> dict:
+    """Sixteen GPUs, each with seven holders."""
+
+    def device(index: int) -> dict:
+        shares = [
+            {"kind": "model", "name": f"model{n}", "memory": (1 + n % 5) * GB + moment, "instance": f"model{n}",
+             "notebook": f"book{n % 20}.ipynb", "kernel_id": f"kernel{n % 20}", "pids": [n], "over_limit": False}
+            for n in range(index, MODELS, GPUS)
+        ]  # fmt: skip
+        used = sum(share["memory"] for share in shares)
+        return {
+            "uuid": f"GPU-{index}", "short_uuid": f"GPU-{index}", "label": f"GPU {index}", "name": "NVIDIA H100",
+            "index": index, "slice_index": None, "parent": None, "sliced": False, "allowed": True, "trouble": "",
+            "memory_total": 80 * GB, "memory_used": used, "memory_free": 80 * GB - used,
+            "utilisation": (7 * index + 13 * moment) % 101, "temperature": 40 + moment % 9, "power": 300 + moment,
+            "power_limit": 700, "shares": shares,
+        }  # fmt: skip
+
+    return {f"GPU-{index}": device(index) for index in range(GPUS)}
+
+
+def models(moment: int) -> dict:
+    """A hundred models of twenty notebooks, which work."""
+
+    def model(n: int) -> dict:
+        activity = {"calls": 10 * moment, "errors": 0, "last_call": time.time(), "per_second": (n + moment) / 7,
+                    "p50": 0.01, "p99": 0.02, "waiting": moment % 3, "running": moment % 2}  # fmt: skip
+        return {
+            "id": f"model{n}", "name": f"model{n}", "notebook": f"book{n % 20}.ipynb", "kernel_id": f"kernel{n % 20}",
+            "pid": n, "device": f"GPU {n % GPUS}", "engine": "docker", "since": "2026-11-21T12:00:00+00:00",
+            "state": "ready", "kept_since": "", "over_since": "", "asleep_since": "", "activity": activity,
+            "memory": (1 + n % 5) * GB + moment, "idle_since": time.time() - n, "freed": None, "can_wake": False,
+        }  # fmt: skip
+
+    return {f"model{n}": model(n) for n in range(MODELS)}
+
+
+def state(**given: dict) -> dict:
+    empty = {"devices": {}, "models": {}, "loads": {}, "kernels": {}, "events": []}
+    return {"place": "here", "moment": time.time(), "trouble": "", "docker": ""} | empty | given
+
+
+@pytest.fixture
+def feed(page):
+    """To be asked for before the page is opened: JupyterLab keeps the WebSocket that it finds when it starts."""
+    return PlayedFeed(page)
+
+
+def test_a_played_feed(feed, closed_sidebar, page):
+    sidebar = closed_sidebar
+    page.evaluate(WATCH)
+    feed.state = state(devices=devices(0), models=models(0))
+    a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page)
+    without_a_gpu_it_says_why(sidebar, feed)
+    a_server_without_the_extension_is_told_how_to_get_it(sidebar, feed, page)
+    where_no_websocket_gets_through_it_asks(sidebar, feed, page)
+
+
+def a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page):
+    """No long task over 100 ms; on a machine that does other things at the same time a few are let pass."""
+    page.wait_for_timeout(5000)
+    idle = long_tasks(page)
+    page.evaluate("tasks.length = 0")
+    sidebar.toggle()
+    expect(sidebar.models).to_have_count(MODELS)
+    page.wait_for_timeout(1000)
+    first = long_tasks(page)
+    page.evaluate("tasks.length = 0")
+    for moment in range(1, SECONDS + 1):
+        feed.change(devices=devices(moment), models=models(moment))
+        page.wait_for_timeout(1000)
+    expect(sidebar.model("model99")).to_contain_text(f"{(99 + SECONDS) / 7:.0f} calls/s")
+    seen = long_tasks(page)
+    print(f"\nlong tasks in ms: idle {idle}, first rendering {first}, {SECONDS} s of changes {seen}")  # noqa: T201  see them by pytest -s
+    assert len([task for task in seen if task > 100]) <= SECONDS / 4
+
+
+def long_tasks(page: Page) -> list[int]:
+    """Their lengths in milliseconds."""
+    return [round(length) for _, length in page.evaluate("tasks")]
+
+
+def without_a_gpu_it_says_why(sidebar, feed):
+    feed.state = state(trouble="the NVIDIA driver is not loaded", docker="the daemon is not running.")
+    feed.snapshot()
+    expect(sidebar.section("GPUs")).to_contain_text("No GPU: the NVIDIA driver is not loaded. Models run on the CPU.")
+    expect(sidebar.region).to_contain_text("Docker cannot be used: the daemon is not running.")
+    expect(sidebar.section("Models")).to_contain_text("No model is running")
+
+
+def a_server_without_the_extension_is_told_how_to_get_it(sidebar, feed, page):
+    page.route("**/gpumodels/api/state?*", lambda route: route.fulfill(status=404, body="<html>"))
+    feed.answer = WebSocketRoute.close
+    feed.close()
+    expect(sidebar.alert).to_contain_text("jupyter server extension enable gpumodels")
+    expect(sidebar.section("Load a model")).to_have_count(0)
+
+
+def where_no_websocket_gets_through_it_asks(sidebar, feed, page):
+    page.unroute("**/gpumodels/api/state?*")
+    feed.answer = lambda socket: None  # a proxy that buffers: it opens, and nothing ever comes
+    expect(sidebar.region).to_contain_text("No WebSocket gets through", timeout=60_000)
+    expect(sidebar.memory(0)).to_be_visible()
+    expect(sidebar.alert).to_have_count(0)
