@@ -68,6 +68,7 @@ class Feed:
         self._read_at = 0.0  # by the monotonic clock
         self._told: State | None = None  # what those who watch know
         self._told_at = 0.0
+        self._troubled = False
         self._whole = ""  # the message with all of `_told`, once somebody needs it
 
     async def look(self) -> State:
@@ -96,7 +97,7 @@ class Feed:
             self._rest()
         elif self._ticking is None:
             self._ticking = asyncio.ensure_future(self._tick())
-        elif self._told is not None and time.monotonic() - self._told_at < 2 * _EVERY:
+        elif self._told is not None and time.monotonic() - self._read_at < 2 * _EVERY:
             self._give(viewer, "")
 
     def leave(self, viewer: Viewer) -> None:
@@ -123,12 +124,13 @@ class Feed:
             except GpumodelsError as error:
                 self._trouble(str(error))
             except Exception as error:  # noqa: BLE001  whoever watches is told
-                self._log.exception("gpumodels: the state cannot be read")
+                if not self._troubled:  # once, not every second
+                    self._log.exception("gpumodels: the state cannot be read")
                 self._trouble(f"The GPUs and models cannot be read ({type(error).__name__}); the log tells more.")
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
     def _tell(self, state: State) -> None:
-        before, self._told, self._whole = self._told, state, ""
+        before, self._told, self._whole, self._troubled = self._told, state, "", False
         text = ""
         if before is None or before["place"] != state["place"]:
             self._miss()
@@ -152,7 +154,7 @@ class Feed:
             viewer.send(text)
 
     def _trouble(self, message: str) -> None:
-        self._told = None
+        self._told, self._troubled = None, True
         for viewer in self._watching():
             viewer.behind = True
             if not viewer.busy:

@@ -28,9 +28,9 @@ def samplings(monkeypatch):
     """When the state was read."""
     read, found = states.read, []
 
-    async def counted(kernels):
+    async def counted(*given):
         found.append(time.monotonic())
-        return await read(kernels)
+        return await read(*given)
 
     monkeypatch.setattr(states, "read", counted)
     return found

@@ -81,7 +81,7 @@ def gpus(build):
     return build(gpu("NVIDIA H100", 80 * GB))
 
 
-async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_serverapp, gpus):
+async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_serverapp, gpus, monkeypatch):
     async def ask(path, *parts, verb="get", **given):
         response = await jp_fetch("gpumodels", "api", *parts, method=verb.upper(), **given)
         return _check(response, path, verb)
@@ -91,7 +91,10 @@ async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_server
             await jp_fetch("gpumodels", "api", *parts, method=verb.upper(), **given)
         return _check(error.value.response, path, verb)
 
-    await jp_serverapp.session_manager.create_session(path="signs.ipynb", type="notebook", kernel_name="python3")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    session = await jp_serverapp.session_manager.create_session(
+        path="signs.ipynb", type="notebook", kernel_name="python3"
+    )
     socket = await jp_ws_fetch("gpumodels", "api", "feed")
     awake = await asyncio.to_thread(gpumodels.load, "echo", engine="fake", gpu="0")
     sleeping = await asyncio.to_thread(gpumodels.load, "echo", engine="fake", gpu="none")
@@ -102,7 +105,9 @@ async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_server
     await asyncio.sleep(1)
     state = await ask("state", "state")
     assert {one, other} <= set(state["models"])
-    assert all(state[table] for table in ("devices", "kernels", "loads", "events"))
+    assert all(state[table] for table in ("devices", "loads", "events"))
+    assert state["kernels"][session["kernel"]["id"]]["notebook"] == "signs.ipynb"
+    assert "Docker does not answer at unix:///nowhere" in state["docker"]
     for path in ("usage", "gpus", "models", "loads", "catalog", "doctor", "openapi.json"):
         assert await ask(path, path)
     for instance in (one, other):
