@@ -116,7 +116,7 @@ export class LoadForm {
   /** Into the current notebook with it. */
   async load(): Promise<void> {
     const line = this.line;
-    if (!line || this._busy) {
+    if (!line) {
       return;
     }
     this._busy = true;

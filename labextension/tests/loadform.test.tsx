@@ -102,7 +102,7 @@ test('where no notebook is open, one can be made', async () => {
   const { user, notebooks } = await shown();
   expect(screen.queryByRole('button', { name: 'New notebook' })).toBeNull();
   notebooks.canMake = true;
-  await user.type(search(), 'e');
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
   await user.click(screen.getByRole('button', { name: 'New notebook' }));
   expect(notebooks.make).toHaveBeenCalled();
   expect(notebooks.load).not.toHaveBeenCalled();
