@@ -6,7 +6,6 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ from gpumodels.attribution.split import held_in_all
 from gpumodels.cli.finding import whose
 from gpumodels.client import activity
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.manager import keeper, running
-from gpumodels.manager.holders import holders
+from gpumodels.manager import running
+from gpumodels.manager.holders import users
 from gpumodels.manager.loads import under_way
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.sleepers import asleep
@@ -51,13 +50,16 @@ def described() -> list[dict[str, Any]]:
 def _running(records: Sequence[InstanceRecord], loads: Mapping[str, Load]) -> list[dict[str, Any]]:
     runtime = runtime_directory()
     memory = held_in_all(usage().devices)
+    used_by = users(runtime.instances())
 
     def describe(record: InstanceRecord) -> dict[str, Any] | None:
         try:
-            told = _described(record, runtime.directory(record.id), memory.get(record.id))
+            told = _described(record, runtime.directory(record.id))
         except KeyError:  # it has ended since
             return None
-        return {**told, "progress": _progress(loads.get(record.id) if record.state == "loading" else None)}
+        load = loads.get(record.id) if record.state == "loading" else None
+        held_by = [_owner(user) for user in used_by.get(record.id, ())]
+        return {**told, "memory": memory.get(record.id), "holders": held_by, "progress": _progress(load)}
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [told for told in pool.map(describe, records) if told is not None]
@@ -79,15 +81,13 @@ def _progress(load: Load | None) -> dict[str, Any] | None:
     return None if load is None else {"text": load.text, "fraction": load.fraction}
 
 
-def _described(record: InstanceRecord, directory: InstanceDirectory, memory: int | None) -> dict[str, Any]:
+def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str, Any]:
     loading = record.state == "loading"
     seen = None if loading else activity.read(directory.socket, record.model, _ANSWER_WITHIN)
     return {
         **_of_record(record),
-        "memory": memory,
         "idle": None if seen is None else round(seen.idle(record.created), 1),
         "activity": None if seen is None else _activity(seen),
-        "holders": [_owner(holder) for holder in holders(directory) if not _is_keeper(holder.pid)],
     }
 
 
@@ -131,13 +131,6 @@ def _kept(record: InstanceRecord) -> dict[str, Any] | None:
         "seconds": None if math.isinf(record.keep) else record.keep,
         "since": None if record.kept_since is None else _moment(record.kept_since),
     }
-
-
-def _is_keeper(pid: int) -> bool:
-    try:
-        return keeper.__name__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 def _moment(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """Events of a runtime directory, for whoever shows what happens: `.events`, one JSON object a line, newest last.
 
 Each has `at` (seconds since the epoch), `event` ("loaded", "failed" to load, "asleep", "awake", "over" its limit,
-"stopped", "died"), `instance` ("" of a load that failed), `model` and `text`, and what else there is to say of it.
+"stopped", "died", "ended" with the last who held it), `instance` ("" of a load that failed), `model` and `text`, and
+what else there is to say of it.
 """
 
 from __future__ import annotations

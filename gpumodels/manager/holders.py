@@ -9,14 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpumodels.lease.locks import LEASE, USE
 from gpumodels.lease.places import write_atomically
 from gpumodels.lease.record import Owner
 from gpumodels.manager import owner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from gpumodels.lease.directory import InstanceDirectory
 
-_FIELDS = 6  # at least, of a line of /proc/locks
+_FIELDS = 8  # of a line of /proc/locks
 
 
 def sign(directory: InstanceDirectory) -> None:
@@ -28,22 +31,37 @@ def sign(directory: InstanceDirectory) -> None:
 
 
 def holders(directory: InstanceDirectory) -> list[Owner]:
-    """The processes that hold the instance, the one that has for longest first.
+    """The processes that hold the instance, its keeper too, the one that has for longest first.
 
     From /proc/locks (proc(5)): processes of another PID namespace are not seen.
     """
+    return _among(_locks(LEASE), directory)
+
+
+def users(directories: Iterable[InstanceDirectory]) -> dict[str, list[Owner]]:
+    """By instance id, the processes that use it, and do not only keep it for others; the system is asked once."""
+    known = _locks(USE)
+    return {directory.id: _among(known, directory) for directory in directories}
+
+
+def _locks(byte: int) -> dict[str, list[int]]:
+    """The processes that share that byte of a file, by the file's device and inode as the system writes them."""
+    found: dict[str, list[int]] = {}
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()  # of one who waits there is "->" before the kind
+            if len(fields) == _FIELDS and fields[1] == "POSIX" and fields[3] == "READ" and fields[6] == str(byte):
+                found.setdefault(fields[5], []).append(int(fields[4]))
+    return found
+
+
+def _among(locks: Mapping[str, list[int]], directory: InstanceDirectory) -> list[Owner]:
     try:
         found = directory.lease_file.stat()
-        locks = Path("/proc/locks").read_text()
     except OSError:
         return []
-    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    pids = []
-    for line in locks.splitlines():
-        fields = [field for field in line.split() if field != "->"]
-        if len(fields) > _FIELDS and fields[1] == "POSIX" and fields[3] == "READ" and fields[5] == wanted:
-            pids.append(int(fields[4]))
-    return [_who(directory, pid) for pid in dict.fromkeys(pids) if pid > 0]
+    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    return [_who(directory, pid) for pid in dict.fromkeys(locks.get(file, ())) if pid > 0]
 
 
 def _who(directory: InstanceDirectory, pid: int) -> Owner:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpumodels import engines
 from gpumodels.devices import reservations
 from gpumodels.errors import EngineError
-from gpumodels.lease import notes
+from gpumodels.lease import events, notes
 from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
@@ -67,7 +67,17 @@ def _remove(directory: InstanceDirectory, record: InstanceRecord, used: dict[str
     engine = used.setdefault(record.engine, engines.engine(record.engine))
     engine.attach(record, directory).remove()
     remove_shared_memory(record.shared_memory)
+    _tell_end(directory, record)
     directory.remove()
+
+
+def _tell_end(directory: InstanceDirectory, record: InstanceRecord) -> None:
+    """Of one that somebody stopped it was told by who did; and of two that sweep at once only one tells."""
+    with suppress(OSError):
+        (directory.path / "told").touch(0o600, exist_ok=False)
+        if directory.ended is None:
+            text = f"{record.model} ended: nobody holds it any more"
+            events.tell(directory.path.parent, "ended", instance=record.id, model=record.model, text=text)
 
 
 def _sweep_without_directories(runtime: RuntimeDirectory) -> bool:

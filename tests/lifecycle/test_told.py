@@ -85,7 +85,7 @@ def test_it_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_p
     assert under_way.instances[1] == model.record.id
     assert sleepers.asleep() == []
     until(lambda: loads.loads() == [])
-    assert len(told("awake")) == 1
+    assert len(until(lambda: told("awake"))) == 1
     assert _files(runtime_path, "asleep") == []
 
 
@@ -141,7 +141,7 @@ def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp
         assert [each.record.id for each in sleepers.asleep()] == [model.record.id]
 
 
-def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path):
+def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path, told):
     notebook = puppet()
     notebook.do("import gpumodels")
     notebook.tell(_LOAD.format("env={'ECHO_LOAD': 'sleep:60'}"))
@@ -150,13 +150,14 @@ def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, run
     notebook.kill()
     assert loads.loads() == []
     until(lambda: _files(runtime_path, "load") == [])
+    assert until(lambda: told("ended")) == ["echo ended: nobody holds it any more"]
 
 
 def test_replicas_are_one_load(load):
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, replicas=2, env={"ECHO_LOAD": "sleep:1"})
         (seen,) = until(lambda: [each for each in loads.under_way() if len(each.instances) == 2])
-        assert {record.id for record in gpumodels.running()} == set(seen.instances)
+        until(lambda: {record.id for record in gpumodels.running()} == set(seen.instances))
         assert {each.record.id for each in loading.result().replicas} == set(seen.instances)
 
 
