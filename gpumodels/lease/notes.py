@@ -8,6 +8,7 @@ nothing else fails.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -48,12 +49,12 @@ def remove(runtime: Path, kind: str, name: str) -> bool:
 
 def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
     """The notes of a kind that count, in no order; `by` is who wrote them, or None."""
-    return [note for _, found, note in _notes(runtime) if found == kind and note is not None]
+    return [note for _, note in _notes(runtime, (kind,)) if note is not None]
 
 
 def sweep(runtime: Path) -> None:
     """Remove what processes left that have ended."""
-    for path, _, note in _notes(runtime):
+    for path, note in _notes(runtime, (LOAD, ASLEEP)):
         if note is None:
             path.unlink(missing_ok=True)
     for name in _names(runtime):
@@ -61,20 +62,21 @@ def sweep(runtime: Path) -> None:
             (runtime / name).unlink(missing_ok=True)
 
 
-def _notes(runtime: Path) -> Iterator[tuple[Path, str, dict[str, Any] | None]]:
-    """Each file with its kind and what it says; None where that does not count, or not any more."""
+def _notes(runtime: Path, kinds: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Each file with what it says; None where that does not count, or not any more."""
+    lives = functools.cache(processes.same_process)
     for name in _names(runtime):
-        if (found := _NOTE.fullmatch(name)) is None:
+        if (found := _NOTE.fullmatch(name)) is None or found[1] not in kinds:
             continue
         path = runtime / name
         try:
             note = json.loads(path.read_bytes())
-            counts = note["by"] is None or processes.same_process(*note["by"])
+            counts = note["by"] is None or lives(*note["by"])
         except OSError:  # it was removed meanwhile
             continue
         except (ValueError, KeyError, TypeError):
             counts = False
-        yield path, found[1], note if counts else None
+        yield path, note if counts else None
 
 
 def _names(runtime: Path) -> list[str]:
