@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +29,8 @@ _EVERY = 0.2  # seconds between two writes: a build may print hundreds of lines 
 _KEPT = 20
 _LINES, _LONGEST = 60, 500  # of a log, and characters of a line
 
+#: What steers a terminal: escape sequences (ECMA-48) and other control characters but the tab.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0a-\x1f\x7f]")
 #: How a model server tells why it could not load; see `server.__main__`.
 _SAYS, _FAILED = "gpumodels: ", " failed to load: "
 
@@ -51,9 +55,9 @@ class Note:
         try:
             try:
                 return load()
-            except GpumodelsError as error:
+            except Exception as error:
                 if not _was_wanted(error):
-                    self._fail(str(error))
+                    self._fail(str(error) if isinstance(error, GpumodelsError) else f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._settle()
@@ -73,7 +77,7 @@ class Note:
 
     def says(self, text: str, fraction: float | None) -> None:
         """See `reporting.Report.progress`."""
-        self._change(text=text[:_LONGEST], fraction=None if fraction is None else min(max(fraction, 0.0), 1.0))
+        self._change(text=_plain(text), fraction=None if fraction is None else min(max(fraction, 0.0), 1.0))
 
     def notices(self, text: str) -> None:
         """See `reporting.Report.notice`."""
@@ -113,7 +117,7 @@ class Note:
     def _fail(self, why: str) -> None:
         if self._load.failed:  # it was asked for within another load, which shares this note
             return
-        first, *tail = why.strip("\n").splitlines() or ["no reason was given"]
+        first, *tail = (why.strip("\n") or "no reason was given").split("\n")
         with self._lock:
             log = _shortened((*self._load.log, *tail))
             self._load = replace(self._load, failed=_reason(first, tail)[: 4 * _LONGEST], log=log)
@@ -157,9 +161,10 @@ class Noted:
         self._report.notice(text)
 
 
-def _was_wanted(error: GpumodelsError) -> bool:
+def _was_wanted(error: Exception) -> bool:
     """Whether somebody wanted the load to end: nothing is wrong with it."""
-    return isinstance(error, (LoadCancelled, ModelStopped)) or (isinstance(error, LoadFailed) and error.stopped)
+    stopped = isinstance(error, LoadFailed) and error.stopped
+    return stopped or isinstance(error, (LoadCancelled, CancelledError, ModelStopped))
 
 
 def _reason(first: str, tail: Sequence[str]) -> str:
@@ -171,7 +176,12 @@ def _reason(first: str, tail: Sequence[str]) -> str:
 
 
 def _shortened(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(line[:_LONGEST] for line in lines[-_LINES:])
+    return tuple(map(_plain, lines[-_LINES:]))
+
+
+def _plain(line: str) -> str:
+    """As it stands in a terminal in the end: without colours, and of what is written over itself the last."""
+    return _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])[:_LONGEST]
 
 
 def _same(one: Load, other: Load) -> bool:

@@ -106,6 +106,17 @@ def test_what_the_model_server_said_last_of_itself_is_the_reason():
     assert loads.loads()[0].failed == "echo failed to load: RuntimeError: no weights"
 
 
+def test_what_steers_a_terminal_is_left_out():
+    _fail("echo could not be loaded:\n\x1b[31mred\x1b[0m\tx\n10%\r20%\r30%\r\n\x07")
+    assert loads.loads()[0].log == ("red\tx", "30%", "")
+
+
+def test_an_error_that_nobody_foresaw_is_a_failure_too():
+    with pytest.raises(ZeroDivisionError):
+        Note("echo", LINE).around(lambda: 1 / 0)
+    assert loads.loads()[0].failed == "ZeroDivisionError: division by zero"
+
+
 def test_the_newest_twenty_failures_stay_and_of_the_same_load_the_last():
     for number in range(22):
         _fail(f"because {number}", f"{LINE} --gpu {number}")
