@@ -9,6 +9,7 @@ import pytest
 import gpumodels
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
+from gpumodels.manager import sleepers
 from gpumodels.model import nap
 from tests.fakes.nvml import GB, gpu
 
@@ -40,6 +41,9 @@ def test_what_was_freed_is_measured_and_told(holding, tmp_path):
     (event,) = _told(tmp_path / "runtime")
     assert event["text"].endswith("6.0 GB on GPU 0 freed")
     assert (event["before"], event["after"]) == (6 * GB, 0)
+    (sleeper,) = sleepers.asleep()
+    assert sleeper.freed == 6 * GB
+    assert str(sleeper).endswith(", 6.0 GB freed")
 
 
 def test_one_that_falls_asleep_by_itself_tells_too(holding):
