@@ -54,9 +54,8 @@ SIZE, SENT = 300_000_000, 190_000_000  # bytes
 
 SIGNS = (
     "%load_ext gpumodels\n%load_model detector --gpu 0 --engine process\n%load_model reader --gpu 1 --engine process",
-    "photos = ['harbour.jpg', 'market.jpg', 'station.jpg']\n"
-    "lines = {photo: detector(photo) for photo in photos * 200}\nlines",
-    "for photo in photos:\n    print(reader(photo))",
+    "photos = ['harbour.jpg', 'market.jpg'] * 300\nlines = {photo: detector(photo) for photo in photos}\nlines",
+    "for photo in sorted(lines):\n    print(reader(photo))",
 )
 FAILS = "%load_model upscaler --gpu 0 --engine process --env ECHO_LOAD=fail"
 STREET = (

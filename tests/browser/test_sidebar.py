@@ -103,10 +103,11 @@ def test_what_goes_wrong_is_said(sidebar, script_model, lab, page):
     everything_is_reached_by_the_keyboard(sidebar, page)
     a_stop_that_fails_says_why(sidebar, model, page)
     a_hidden_sidebar_hears_nothing(sidebar, page)
-    a_server_that_ends_is_said_until_it_is_back(sidebar, model, lab)
     the_keyboard_alone_stops_it(sidebar, page)
     with pytest.raises(gpumodels.ModelStopped, match="stopped from the sidebar"):
         script_model("hello")
+    with gpumodels.load("echo", engine="fake", gpu="none") as another:
+        a_server_that_ends_is_said_until_it_is_back(sidebar, model, another, lab)
 
 
 def everything_is_reached_by_the_keyboard(sidebar, page):
@@ -142,22 +143,27 @@ def a_hidden_sidebar_hears_nothing(sidebar, page):
     assert heard
     assert len(sidebar.heard) == heard
     sidebar.toggle()
-
-
-def a_server_that_ends_is_said_until_it_is_back(sidebar, model, lab):
-    lab.stop()
-    said = sidebar.alert.filter(has_text="The Jupyter server does not answer")
-    expect(said).to_contain_text("What is below was so at")
-    expect(model).to_be_visible()
-    lab.start()
-    expect(said).to_have_count(0, timeout=60_000)
-    expect(model).to_contain_text("ready")
+    expect(sidebar.region).to_be_focused()
 
 
 def the_keyboard_alone_stops_it(sidebar, page):
-    sidebar.button("Logs of echo").focus()
-    page.keyboard.press("Tab")
-    expect(sidebar.button("Stop echo")).to_be_focused()
+    sidebar.button("Put echo to sleep").focus()
+    while page.evaluate(SELECTED) != "Stop echo":
+        page.keyboard.press("Tab")
+        assert sidebar.models.locator(":focus").count()
     page.keyboard.press("Enter")
     expect(sidebar.models).to_have_count(0)
     expect(sidebar.region.locator(":focus")).to_have_count(1)
+
+
+def a_server_that_ends_is_said_until_it_is_back(sidebar, shown, model, lab):
+    """Then all is as it has become meanwhile."""
+    expect(shown).to_contain_text("ready")
+    lab.stop()
+    said = sidebar.alert.filter(has_text="The Jupyter server does not answer")
+    expect(said).to_contain_text("What is below was so at")
+    expect(shown).to_be_visible()
+    model.stop()
+    lab.start()
+    expect(said).to_have_count(0, timeout=60_000)
+    expect(sidebar.models).to_have_count(0)
