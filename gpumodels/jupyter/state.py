@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels.jupyter.threads import in_thread
 from gpumodels.lease import events
-from gpumodels.manager import loads, sleepers
+from gpumodels.manager import holders, loads, sleepers
 from gpumodels.manager.place import runtime_directory
 from gpumodels.widgets import state as shown
 from gpumodels.widgets.described import describe_load, describe_sleeper, renamed
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpumodels.jupyter.kernels import Kernels
+    from gpumodels.lease.record import Owner
     from gpumodels.manager.sleepers import Sleeper
 
 State = dict[str, Any]
 
 _EVENTS = 20
 _OF_EVENT = ("at", "event", "instance", "model", "text")
-#: What only a model that sleeps has.
-_AWAKE = {"asleep_since": "", "freed": None}
 
 
 async def read(kernels: Kernels, docker: str) -> State:
@@ -31,43 +30,50 @@ async def read(kernels: Kernels, docker: str) -> State:
     seen = await in_thread(_seen)
     notebooks = await kernels.notebooks()
     listed = await kernels.listed(notebooks)
+    models = _models(seen["models"], notebooks, listed)
     return {
         **seen,
+        "server_pid": os.getpid(),
         "docker": docker,
-        "devices": {
-            device["uuid"] or device["label"]: _with_notebooks(device, notebooks) for device in seen["devices"]
-        },
-        "models": _models(seen["models"], notebooks, listed),
+        "devices": {each["uuid"] or each["label"]: _device(each, notebooks, models) for each in seen["devices"]},
+        "models": models,
         "loads": {load["id"]: renamed(load, notebooks) for load in seen["loads"]},
         "kernels": listed,
     }
 
 
 def _seen() -> State:
-    """What takes a thread to look at."""
+    """What takes a thread to look at: first what runs, then what sleeps, so that nothing falls between the two."""
     runtime = runtime_directory()
     seen = shown.read()
-    told = events.told(runtime.path)[-_EVENTS:]
+    users = holders.users(runtime.instances())
+    awake = [_awake(model, users.get(model["id"], [])) for model in seen["models"]]
     return {
         **seen,
-        "models": [
-            *(_asleep(each) for each in sleepers.asleep(runtime)),
-            *({**_AWAKE, **each} for each in seen["models"]),
-        ],
+        "models": [*(_asleep(each) for each in sleepers.asleep(runtime)), *awake],
         "loads": [describe_load(load) for load in loads.loads(runtime.path)],
-        "events": [{key: event.get(key, "") for key in _OF_EVENT} for event in told],
+        "events": [{key: event.get(key, "") for key in _OF_EVENT} for event in events.told(runtime.path, _EVENTS)],
     }
 
 
 def _asleep(sleeper: Sleeper) -> State:
-    return {**describe_sleeper(sleeper), "memory": None, "activity": None, "idle": None, "idle_since": None}
+    nothing = {"memory": None, "activity": None, "idle": None, "idle_since": None}
+    return {**describe_sleeper(sleeper), **nothing, "holders": []}
+
+
+def _awake(model: State, users: list[Owner]) -> State:
+    """With those who use it; where who loaded it does so no more, it is told as of the first of them."""
+    told = [{"notebook": each.notebook, "kernel_id": each.kernel_id, "pid": each.pid} for each in users]
+    owner = told[0] if told and model["pid"] not in [each.pid for each in users] else {}
+    return {**model, **owner, "asleep_since": "", "freed": None, "holders": told}
 
 
 def _models(seen: list[State], notebooks: Mapping[str, str], kernels: Mapping[str, State]) -> State:
     """By id; of several who have it asleep, one who can wake it."""
     found: State = {}
     for model in seen:
-        told = {**renamed(model, notebooks), "can_wake": _can_wake(model, kernels)}
+        users = [renamed(each, notebooks) for each in model["holders"]]
+        told = {**renamed(model, notebooks), "holders": users, "can_wake": _can_wake(model, kernels)}
         if not found.get(model["id"], {}).get("can_wake"):
             found[model["id"]] = told
     return found
@@ -79,5 +85,11 @@ def _can_wake(model: State, kernels: Mapping[str, State]) -> bool:
     return bool(model["state"] == "asleep" and (lives or model["pid"] == os.getpid()))
 
 
-def _with_notebooks(device: Mapping[str, Any], notebooks: Mapping[str, str]) -> State:
-    return {**device, "shares": [renamed(share, notebooks) for share in device["shares"]]}
+def _device(seen: State, notebooks: Mapping[str, str], models: State) -> State:
+    """With the notebooks of its holders as they are now; a model's is the same as in its own entry."""
+    shares = [renamed({**share, **_whose(models.get(share["instance"]))}, notebooks) for share in seen["shares"]]
+    return {**seen, "shares": shares}
+
+
+def _whose(model: State | None) -> State:
+    return {} if model is None else {key: model[key] for key in ("notebook", "kernel_id")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
 
 
 def describe_sleeper(sleeper: Sleeper) -> dict[str, Any]:
-    """The JSON of a model that sleeps: what it was, of whoever can wake it, since when, and the bytes that came back."""
+    """The JSON of a model that sleeps: what it was, who can wake it, since when, and the bytes that came back."""
     owner = sleeper.owner
     return {
         **describe(sleeper.record),
@@ -57,8 +58,12 @@ def describe_load(load: Load) -> dict[str, Any]:
 
 
 def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
-    """The same with its notebook as the Jupyter server knows it; `notebooks` maps kernels to the paths of theirs."""
-    return {**told, "notebook": notebooks.get(told["kernel_id"], told["notebook"])}
+    """The same with its notebook as the Jupyter server knows it; `notebooks` maps kernels to the paths of theirs.
+
+    What that server holds itself is no notebook's.
+    """
+    own = told.get("pid") == os.getpid()
+    return {**told, "notebook": notebooks.get(told["kernel_id"], "" if own else told["notebook"])}
 
 
 def _moment(seconds: float | None) -> str:

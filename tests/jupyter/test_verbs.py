@@ -72,7 +72,7 @@ async def test_a_model_is_loaded_by_the_server_and_is_its_own(api, slow, tmp_pat
     await become(lambda: not loads())
     _, told = await api("GET", "models")
     (model,) = told["models"]
-    assert (model["name"], model["pid"], model["state"]) == ("slow", os.getpid(), "ready")
+    assert (model["name"], model["pid"], model["notebook"], model["state"]) == ("slow", os.getpid(), "", "ready")
     assert await asyncio.to_thread(gpumodels.attach("slow"), 7) == 7
     assert (await api("DELETE", "models", model["id"]))[0] == 204
     assert running() == []
@@ -165,6 +165,21 @@ async def test_a_model_of_another_program_is_not_woken_from_here(api, puppet):
     code, told = await api("POST", "models", sleeper.record.id, "wake")
     assert (code, "wakes with its next call" in told["message"]) == (409, True)
     assert not (await api("GET", "state"))[1]["models"][sleeper.record.id]["can_wake"]
+
+
+async def test_a_shared_model_is_told_as_of_who_still_uses_it(api, puppet):
+    first, second = puppet(), puppet()
+    for each in (first, second):
+        each.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
+
+    async def told():
+        await asyncio.sleep(1)  # a state is good for so long
+        (model,) = (await api("GET", "state"))[1]["models"].values()
+        return model["pid"], [each["pid"] for each in model["holders"]]
+
+    assert await told() == (first.pid, [first.pid, second.pid])
+    first.kill()
+    assert await told() == (second.pid, [second.pid])
 
 
 @pytest.mark.parametrize("parts", [("models", "..", "wake"), ("models", "a%b", "wake"), ("loads", ".hidden")])
