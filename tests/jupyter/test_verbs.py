@@ -82,7 +82,7 @@ async def test_a_load_of_the_server_is_cancelled_and_nothing_is_left(api, slow, 
     _, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
     assert (await api("DELETE", "loads", begun["load"]))[0] == 202
     async with asyncio.timeout(60):
-        while (code := (await api("DELETE", "loads", begun["load"]))[0]) == 202:  # it is undone at its next step
+        while (code := (await api("DELETE", "loads", begun["load"]))[0]) == 202:  # noqa: ASYNC110  it ends soon
             await asyncio.sleep(0.05)
     assert code == 404
     assert (loads(), running(), leftovers.directories()) == ([], [], [])
@@ -175,11 +175,11 @@ async def test_a_shared_model_is_told_as_of_who_still_uses_it(api, puppet):
     async def told():
         await asyncio.sleep(1)  # a state is good for so long
         (model,) = (await api("GET", "state"))[1]["models"].values()
-        return model["pid"], [each["pid"] for each in model["holders"]]
+        return model["pid"], {each["pid"] for each in model["holders"]}
 
-    assert await told() == (first.pid, [first.pid, second.pid])
+    assert await told() == (first.pid, {first.pid, second.pid})
     first.kill()
-    assert await told() == (second.pid, [second.pid])
+    assert await told() == (second.pid, {second.pid})
 
 
 @pytest.mark.parametrize("parts", [("models", "..", "wake"), ("models", "a%b", "wake"), ("loads", ".hidden")])
