@@ -9,10 +9,12 @@ import { Section } from './section';
 import { Troubles } from './troubles';
 import type { ISeen } from './view';
 
+const UNKNOWN: ISeen = { state: null, connection: 'connecting', trouble: '' };
+
 /** All that the panel shows. */
 export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Element {
   const { trans, view } = useTools();
-  const seen = view.useSeen();
+  const seen = useUnhurried(view.useSeen());
   return (
     <>
       <h2 className="gpumodels-Panel-title">{trans.__('GPU models')}</h2>
@@ -25,6 +27,13 @@ export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Ele
       )}
     </>
   );
+}
+
+/** The latest value, drawn in small pieces between which the browser answers: a hundred models take their time. */
+function useUnhurried(latest: ISeen): ISeen {
+  const [drawn, setDrawn] = React.useState(UNKNOWN);
+  React.useEffect(() => React.startTransition(() => setDrawn(latest)), [latest]);
+  return drawn;
 }
 
 /** What was known when the server last answered stays in sight, and cannot be used. */

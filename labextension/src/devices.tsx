@@ -60,7 +60,12 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
             {!device.sliced && !device.parent && <Sparkline device={id} />}
             <Facts of={facts(device, trans)} />
           </div>
-          <Memory device={device} />
+          <Memory
+            label={device.label}
+            used={device.memory_used}
+            total={device.memory_total}
+            shares={device.shares}
+          />
         </>
       )}
     </article>

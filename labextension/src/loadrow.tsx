@@ -7,6 +7,8 @@ import { useDoing } from './doing';
 import { Facts } from './facts';
 import { Progress } from './progress';
 import type { ILoad } from './state';
+import { span } from './text';
+import { Ticking } from './ticking';
 
 interface ILoadRowProps {
   readonly load: ILoad;
@@ -18,6 +20,7 @@ interface ILoadRowProps {
 export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.Element {
   const { load, starting } = props;
   const { api, trans } = useTools();
+  const began = Date.parse(load.began) / 1000;
   const { what, trouble, begin } = useDoing<'cancel'>();
   const cancel = async (): Promise<string> => {
     await (starting
@@ -31,7 +34,9 @@ export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.El
         <span className="gpumodels-Row-name" title={load.line}>
           {load.model}
         </span>
-        <span className="gpumodels-State gpumodels-mod-loading">{trans.__('loading…')}</span>
+        <span className="gpumodels-State gpumodels-mod-loading">
+          <Ticking told={now => trans.__('loading… %1', span(now - began, trans))} />
+        </span>
         <span className="gpumodels-Row-buttons">
           <Action
             icon={closeIcon}

@@ -4,13 +4,21 @@ import * as React from 'react';
 
 import { colourOf, holderKey } from './colours';
 import { useTools } from './context';
-import type { IDevice, IShare } from './state';
+import type { IShare } from './state';
 import { size } from './text';
 
+interface IMemoryProps {
+  /** Whose memory it is. */
+  readonly label: string;
+  readonly used: number | null;
+  readonly total: number | null;
+  readonly shares: readonly IShare[];
+}
+
 /** A device's memory, split by who holds it, and a legend. */
-export function Memory({ device }: { device: IDevice }): JSX.Element {
+export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Element {
+  const { label, used, total, shares } = props;
   const { trans } = useTools();
-  const { memory_used: used, memory_total: total, shares } = device;
   const inUse = trans.__('%1 of %2 in use', size(used, trans), size(total, trans));
   const by = shares.map(share => `${holder(share, trans)} ${size(share.memory, trans)}`).join(', ');
   return (
@@ -32,10 +40,7 @@ export function Memory({ device }: { device: IDevice }): JSX.Element {
           />
         ))}
       </div>
-      <ul
-        className="gpumodels-Legend"
-        aria-label={trans.__('Memory of %1 by holder', device.label)}
-      >
+      <ul className="gpumodels-Legend" aria-label={trans.__('Memory of %1 by holder', label)}>
         {shares.map(share => (
           <li key={holderKey(share)} title={share.notebook || share.name}>
             <i
@@ -50,7 +55,7 @@ export function Memory({ device }: { device: IDevice }): JSX.Element {
       </ul>
     </>
   );
-}
+});
 
 /** Whose it is: a name, and the notebook's where that says more. */
 function holder({ kind, name, notebook, over_limit }: IShare, trans: TranslationBundle): string {

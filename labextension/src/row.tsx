@@ -23,10 +23,15 @@ export const Row = React.memo(function Row({ model }: { model: IModel }): JSX.El
   const [waits, setWaits] = React.useState(false);
   React.useEffect(() => setWaits(false), [model.state]);
   const state = stateOf(model, what, trans);
+  const { name, notebook, pid, engine } = model;
+  const asked = React.useMemo(
+    () => origin(model, trans),
+    [name, notebook, pid, engine, model.since, trans]
+  );
   return (
     <li className="gpumodels-Row" data-model-id={model.id} aria-busy={state.busy}>
       <div className="gpumodels-Row-head">
-        <span className="gpumodels-Row-name" title={origin(model, trans)}>
+        <span className="gpumodels-Row-name" title={asked}>
           {model.name}
         </span>
         <span className={`gpumodels-State gpumodels-mod-${model.state}`}>{state.text}</span>
@@ -154,6 +159,7 @@ function Work({ model }: { model: IModel }): JSX.Element {
         state === 'asleep' && freed && trans.__('%1 given back', size(freed, trans)),
         running > 0 && trans._n('%1 call runs', '%1 calls run', running),
         waiting > 0 && trans._n('%1 call waits', '%1 calls wait', waiting),
+        state === 'kept' && since(model.kept_since, trans),
         rest(model, trans),
         rate !== null && trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0))
       ]}
@@ -172,7 +178,7 @@ function rest(model: IModel, trans: TranslationBundle): React.ReactNode {
 }
 
 function stateOf(
-  { state, kept_since }: IModel,
+  { state }: IModel,
   what: Deed | null,
   trans: TranslationBundle
 ): { text: string; busy: boolean } {
@@ -185,13 +191,16 @@ function stateOf(
   if (what === 'wake') {
     return { text: trans.__('waking…'), busy: true };
   }
-  const texts = {
-    loading: trans.__('loading…'),
-    ready: trans.__('ready'),
-    asleep: trans.__('asleep'),
-    kept: kept_since ? trans.__('kept %1', since(kept_since, trans)) : trans.__('kept')
-  };
-  return { text: texts[state], busy: false };
+  switch (state) {
+    case 'loading':
+      return { text: trans.__('loading…'), busy: false };
+    case 'asleep':
+      return { text: trans.__('asleep'), busy: false };
+    case 'kept':
+      return { text: trans.__('kept'), busy: false };
+    default:
+      return { text: trans.__('ready'), busy: false };
+  }
 }
 
 /** Who asked for it and how it runs. */

@@ -1,5 +1,3 @@
-import { JSONExt, type PartialJSONValue } from '@lumino/coreutils';
-
 /** Whose part of a GPU's memory it is: docs/gpus.md tells the kinds. Bytes; null is "not available". */
 export interface IShare {
   readonly kind: 'model' | 'kernel' | 'process' | 'others' | 'unaccounted';
@@ -165,40 +163,31 @@ export function changed(state: IState, moment: number, change: IChange): IState 
   };
 }
 
-/** `next`, made of the objects of `before` wherever those are equal: who shows them has nothing to do. */
-export function settled(before: IState | null, next: IState): IState {
-  if (!before) {
-    return next;
-  }
-  return {
-    ...next,
-    devices: kept(before.devices, next.devices),
-    models: kept(before.models, next.models),
-    loads: kept(before.loads, next.loads),
-    kernels: kept(before.kernels, next.kernels),
-    events: same(before.events, next.events) ? before.events : next.events
-  };
-}
-
 function patched<T>(table: Table<T>, patch?: Table<T | null>): Table<T> {
   if (!patch) {
     return table;
   }
   const merged = Object.entries({ ...table, ...patch });
-  return Object.fromEntries(merged.filter((entry): entry is [string, T] => entry[1] !== null));
+  const there = merged.filter((entry): entry is [string, T] => entry[1] !== null);
+  return settled(table, Object.fromEntries(there));
 }
 
-function kept<T>(before: Table<T>, next: Table<T>): Table<T> {
-  const entries = Object.entries(next).map(([key, value]): [string, T] => [
-    key,
-    key in before && same(before[key], value) ? before[key] : value
-  ]);
-  const all = entries.length === Object.keys(before).length;
-  return all && entries.every(([key, value]) => before[key] === value)
-    ? before
-    : Object.fromEntries(entries);
+/** `next`, made of the objects of `before` wherever those are equal: who shows them has nothing to do. */
+export function settled<T>(before: unknown, next: T): T {
+  if (before === next || !isObject(before) || !isObject(next)) {
+    return next;
+  }
+  const keys = Object.keys(next);
+  const made = keys.map(key => settled(before[key], next[key]));
+  const same =
+    keys.length === Object.keys(before).length && Array.isArray(before) === Array.isArray(next);
+  if (same && keys.every((key, index) => key in before && before[key] === made[index])) {
+    return before as T;
+  }
+  const entries = keys.map((key, index) => [key, made[index]]);
+  return (Array.isArray(next) ? made : Object.fromEntries(entries)) as T;
 }
 
-function same(one: unknown, other: unknown): boolean {
-  return JSONExt.deepEqual(one as PartialJSONValue, other as PartialJSONValue);
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
