@@ -57,7 +57,7 @@ class Kernels:
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
         client.session.session = uuid4().hex  # by which the kernel tells clients apart; the manager gives all its own
-        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        await ensure_async(client.start_channels(iopub=False, stdin=False, hb=False, control=False))
         try:
             asked = client.execute(code, silent=True, store_history=False, allow_stdin=False)
             async with asyncio.timeout(within):

@@ -13,10 +13,37 @@ from gpumodels.jupyter.threads import in_thread
 from gpumodels.widgets.described import describe, describe_sleeper, renamed
 
 if TYPE_CHECKING:
+    from gpumodels.lease.record import Owner
     from gpumodels.manager.sleepers import Sleeper
 
-#: What a kernel runs, silently, to wake a model of its own; it leaves no name in the user's namespace.
-WAKE = '__import__("gpumodels.manager", fromlist=["_"]).sleepers.wake_here({!r})'
+#: What a kernel runs, silently, of a model that sleeps there; it leaves no name in the user's namespace.
+_MANAGER = '__import__("gpumodels.manager", fromlist=["_"])'
+WAKE, STOP = f"{_MANAGER}.sleepers.wake_here({{!r}})", f"{_MANAGER}.stop_instance({{!r}}, by={{!r}})"
+
+
+class SleepersHandler(ModelsHandler):
+    """What is done to a model that sleeps is done where it does: its handle alone knows of it."""
+
+    async def sleepers(self, instance: str) -> list[Owner]:
+        """Who has it asleep; HTTP's 404 where nobody does."""
+        found = [each.owner for each in await in_thread(_sleepers) if each.record.id == instance]
+        if not found:
+            raise web.HTTPError(404, f"no model has the id {instance} here; it may be awake, or have stopped, already")
+        return found
+
+    def kernels_of(self, owners: list[Owner]) -> list[str]:
+        """Which kernels of this server those are; HTTP's 409 where they are none."""
+        found = [owner.kernel_id for owner in owners if self.desk.kernels.has(owner.kernel_id)]
+        if not found:
+            raise web.HTTPError(409, "it sleeps in a program that this Jupyter server did not start: use it there")
+        return found
+
+    async def in_kernel(self, kernel_id: str, code: str) -> bool:
+        """Have the kernel run it; whether a cell runs there, which goes first."""
+        try:
+            return not await self.desk.kernels.run(kernel_id, code)
+        except KeyError:
+            raise web.HTTPError(404, "it sleeps there no more") from None
 
 
 class ListHandler(ModelsHandler):
@@ -46,10 +73,11 @@ class ListHandler(ModelsHandler):
         self.finish({"load": load})
 
 
-class ModelHandler(ModelsHandler):
+class ModelHandler(SleepersHandler):
     """`GET models/ID`: that model, which may be asleep; 404 where none has that id, 400 where it cannot be one.
 
-    `DELETE models/ID`: 204 when it has stopped. `?by=dashboard` for a button there.
+    `DELETE models/ID`: 204 when it has stopped; 202 with `{"waits": true}` for one that sleeps in a kernel where a cell
+    runs, after which it is forgotten. `?by=dashboard` for a button there.
     """
 
     @web.authenticated
@@ -67,7 +95,15 @@ class ModelHandler(ModelsHandler):
     @authorized
     async def delete(self, instance: str) -> None:
         by = "the dashboard" if self.get_query_argument("by", "") == "dashboard" else "the sidebar"
-        await self.of_model(self.desk.models.stop_instance, instance, by=by)
+        check_id(instance)
+        try:
+            await in_thread(self.desk.models.stop_instance, instance, by=by)
+        except KeyError:
+            kernels = self.kernels_of(await self.sleepers(instance))
+            if any([await self.in_kernel(kernel, STOP.format(instance, by)) for kernel in kernels]):
+                self.set_status(202)
+                self.finish({"waits": True})
+                return
         self.set_status(204)
         self.finish()
 
@@ -83,7 +119,7 @@ class SleepHandler(ModelsHandler):
         self.finish()
 
 
-class WakeHandler(ModelsHandler):
+class WakeHandler(SleepersHandler):
     """`POST models/ID/wake`: 202 when it begins to wake, where it was loaded.
 
     `{"waits": true}` where a cell runs there: it wakes after that. 404 where none of that id sleeps; 409 where this
@@ -94,19 +130,12 @@ class WakeHandler(ModelsHandler):
     @authorized
     async def post(self, instance: str) -> None:
         check_id(instance)
-        found = [each.owner for each in await in_thread(_sleepers) if each.record.id == instance]
-        if not found:
-            raise web.HTTPError(404, f"no model that sleeps has the id {instance}; it may be awake already")
-        kernel = next((owner.kernel_id for owner in found if self.desk.kernels.has(owner.kernel_id)), "")
-        waits = False
-        if any(owner.pid == os.getpid() for owner in found):
+        owners = await self.sleepers(instance)
+        if any(owner.pid == os.getpid() for owner in owners):
+            waits = False
             await self.of_model(_wake_here, instance)
-        elif kernel:
-            waits = not await self.desk.kernels.run(kernel, WAKE.format(instance))
         else:
-            raise web.HTTPError(
-                409, "this Jupyter server did not start what loaded it: it wakes with its next call there"
-            )
+            waits = await self.in_kernel(self.kernels_of(owners)[0], WAKE.format(instance))
         self.set_status(202)
         self.finish({"waits": waits})
 

@@ -80,7 +80,7 @@ async def test_a_model_is_put_to_sleep(jp_fetch, shelf):
 async def test_stop_of_an_unknown_id_is_404(jp_fetch, shelf):
     code, message = await _refused(jp_fetch("gpumodels", "api", "models", "gone-1", method="DELETE"))
     assert code == 404
-    assert message == "no running model has the id gone-1; it may have stopped already"
+    assert message == "no model has the id gone-1 here; it may be awake, or have stopped, already"
 
 
 @pytest.mark.parametrize("malformed", ["..", "..%2Fecho-1", ".hidden", "a%00b", "x" * 201, "a%20b", "%25s", "%C3%A9"])

@@ -131,7 +131,7 @@ async def test_a_model_that_nobody_knows_is_404_and_no_load_that_failed(api):
 LOAD_AND_SLEEP = "import gpumodels; model = gpumodels.load('echo', engine='fake', gpu='none'); model.sleep()"
 
 
-async def test_a_model_of_a_notebook_is_woken_there_also_after_the_cell_that_runs(api, jp_serverapp):
+async def test_a_model_that_sleeps_in_a_notebook_is_woken_and_stopped_there_also_while_a_cell_runs(api, jp_serverapp):
     session = await jp_serverapp.session_manager.create_session(
         path="signs.ipynb", type="notebook", kernel_name="python3"
     )
@@ -153,8 +153,12 @@ async def test_a_model_of_a_notebook_is_woken_there_also_after_the_cell_that_run
     await asyncio.sleep(0.2)
     assert (await api("POST", "models", awake.id, "wake")) == (202, {"waits": True})
     await become(lambda: [each for each in running() if each.state == "ready"])
-    code, told = await api("POST", "models", awake.id, "wake")
-    assert code == 404
+    assert (await api("POST", "models", awake.id, "wake"))[0] == 404
+
+    assert await kernels.run(kernel_id, "model.sleep()", within=60)
+    (sleeper,) = asleep()
+    assert (await api("DELETE", "models", sleeper.record.id))[0] == 204
+    assert asleep() == []
     client.stop_channels()
 
 
@@ -163,7 +167,8 @@ async def test_a_model_of_another_program_is_not_woken_from_here(api, puppet):
     other.do(LOAD_AND_SLEEP)
     (sleeper,) = asleep()
     code, told = await api("POST", "models", sleeper.record.id, "wake")
-    assert (code, "wakes with its next call" in told["message"]) == (409, True)
+    assert (code, "did not start" in told["message"]) == (409, True)
+    assert (await api("DELETE", "models", sleeper.record.id))[0] == 409
     assert not (await api("GET", "state"))[1]["models"][sleeper.record.id]["can_wake"]
 
 
