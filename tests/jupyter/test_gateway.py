@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
-import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
+from gpumodels.client import activity
 from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
+from gpumodels.jupyter.gateway.queueing import Queue
+from gpumodels.manager import running
+from gpumodels.manager.place import runtime_directory
+from tests.leftovers import until
 
 HEAD = "Inference-Header-Content-Length"
 
@@ -59,8 +65,41 @@ async def refused(asking):
     return error.value.code, told["message"], error.value.response.headers
 
 
-def request(data, **parameters):
-    return {"inputs": [{"name": "value", "shape": [len(data)], "datatype": "FP32", "data": data}], **parameters}
+def request(data, *, sleep=0, **parameters):
+    inputs = [{"name": "value", "shape": [len(data)], "datatype": "FP32", "data": data}]
+    if sleep:
+        inputs.append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [sleep]})
+    return {"inputs": inputs, **parameters}
+
+
+async def begun(asking):
+    """A request as a task, when the one model that runs is at it."""
+    (record,) = await asyncio.to_thread(running)
+    socket = runtime_directory().directory(record.id).socket
+    task = asyncio.ensure_future(asking)
+
+    def is_running():
+        seen = activity.read(socket, record.model, 1)
+        return seen is not None and seen.running
+
+    await asyncio.to_thread(until, is_running, 30)
+    return task
+
+
+@pytest.fixture
+def raw(jp_http_port, jp_base_url, jp_auth_header):
+    """`await raw({...})`: the stream to send on, of a call whose answer nobody reads."""
+
+    async def post(asked):
+        body = json.dumps(asked)
+        _, writer = await asyncio.open_connection("localhost", jp_http_port)
+        writer.write(
+            f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        return writer
+
+    return post
 
 
 async def test_the_protocol_from_health_to_inference(ask, load):
@@ -116,8 +155,7 @@ async def test_what_is_wrong_is_told_with_its_status(ask, load, monkeypatch):
     told = json.loads(raised.value.response.body)
     assert (raised.value.code, told["message"]) == (500, "echo: ValueError: boom 100%")
     assert "predict" in told["traceback"]
-    late = request([1], parameters={"timeout": 200_000})
-    late["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [60]})
+    late = request([1], sleep=60, parameters={"timeout": 200_000})
     assert (await refused(ask("models/echo/infer", late)))[0] == 504
     assert (await refused(ask("models/echo/infer", request([1]), headers={"Content-Encoding": "gzip"})))[0] == 415
     monkeypatch.setenv("GPUMODELS_GATEWAY_BODY", "1 KiB")
@@ -140,10 +178,7 @@ async def test_a_call_keeps_no_model_alive_whose_notebook_ends(ask, puppet):
     other = puppet()
     other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
     await ask("models/echo/infer", request([1]))
-    slow = request([1])
-    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [600]})
-    calling = asyncio.ensure_future(refused(ask("models/echo/infer", slow)))
-    await asyncio.sleep(0.3)
+    calling = await begun(refused(ask("models/echo/infer", request([1], sleep=600))))
     other.kill()
     code, message, _ = await calling
     assert code == 502
@@ -195,10 +230,7 @@ async def test_beyond_the_queue_it_is_429_and_the_others_are_answered(ask, load,
     monkeypatch.setenv("GPUMODELS_GATEWAY_CALLS", "1")
     monkeypatch.setenv("GPUMODELS_GATEWAY_WAITING", "2")
     load()
-    slow = request([1])
-    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [1.5]})
-    first = asyncio.ensure_future(ask("models/echo/infer", slow))
-    await asyncio.sleep(0.3)
+    first = await begun(ask("models/echo/infer", request([1], sleep=3)))
     answers = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)), return_exceptions=True)
     codes = sorted(answer.code for answer in answers)
     assert codes == [200] * 2 + [429] * 4
@@ -208,19 +240,65 @@ async def test_beyond_the_queue_it_is_429_and_the_others_are_answered(ask, load,
     assert (await ask("models/echo/infer", request([1]))).code == 200
 
 
-async def test_a_client_that_goes_away_ends_its_call(ask, load, jp_http_port, jp_base_url, jp_auth_header):
+async def test_a_client_that_goes_away_ends_its_call(ask, load, raw):
     model = load()
-    slow = request([1])
-    slow["inputs"].append({"name": "sleep", "shape": [], "datatype": "FP64", "data": [600]})
-    body = json.dumps(slow)
-    _, writer = await asyncio.open_connection("localhost", jp_http_port)
-    writer.write(
-        f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
-        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-    )
-    await asyncio.sleep(0.5)
+    writer = await (await begun(raw(request([1], sleep=600))))
     writer.close()
-    began = time.monotonic()
     assert (await ask("models/echo/infer", request([1]))).code == 200  # which waits until the model is free
-    assert time.monotonic() - began < 60
     assert "call cancelled by the client" in model.logs()
+
+
+async def test_who_sends_all_before_it_reads_is_told_all_the_same(ask, load, jp_http_port, jp_base_url, jp_auth_header):
+    """As most libraries do: were the connection ended under it, it would see no more than that."""
+    load()
+
+    def post():
+        connection = http.client.HTTPConnection("localhost", jp_http_port)
+        with closing(connection):
+            for name in ("nemo", "echo"):
+                path = f"{jp_base_url}gpumodels/v2/models/{name}/infer"
+                connection.request("POST", path, json.dumps(request([1])) + " " * (6 << 20), jp_auth_header)
+                answer = connection.getresponse()
+                yield answer.status, answer.read()
+
+    await ask("")
+    (gone, told), (found, _) = await asyncio.to_thread(lambda: list(post()))
+    assert (gone, found) == (404, 200)
+    assert b"no model that runs is called nemo" in told
+
+
+async def test_while_it_loads_it_is_503_and_replicas_are_one_model(ask, load, puppet):
+    other = puppet()
+    begin = "import gpumodels, threading; threading.Thread(target=gpumodels.load, args=('echo',), kwargs={}).start()"
+    options = "dict(engine='fake', gpu='none', env={'ECHO_LOAD': 'sleep:3'})"
+    other.do(f"exec({begin.replace('{}', options)!r})")
+    await asyncio.to_thread(until, running, 20)
+    code, message, headers = await refused(ask("models/echo/infer", request([1])))
+    assert (code, headers["Retry-After"]) == (503, "2")
+    assert "echo is being loaded" in message
+    other.kill()
+    await asyncio.to_thread(until, lambda: not running(), 20)
+    model = load(replicas=2)
+    told = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)))
+    assert [answer.code for answer in told] == [200] * 6
+    assert len(model.replicas) == 2
+
+
+async def test_who_leaves_while_it_waits_makes_room(ask, load, raw, monkeypatch):
+    monkeypatch.setenv("GPUMODELS_GATEWAY_CALLS", "1")
+    monkeypatch.setenv("GPUMODELS_GATEWAY_WAITING", "1")
+    moved = []
+    for step in ("enter", "leave"):
+        real = getattr(Queue, step)
+        monkeypatch.setattr(
+            Queue, step, lambda self, *given, real=real, step=step: moved.append(step) or real(self, *given)
+        )
+    load()
+    first = await begun(ask("models/echo/infer", request([1], sleep=3)))
+    waiting = await raw(request([1]))
+    await asyncio.to_thread(until, lambda: moved == ["enter"] * 2, 30)
+    assert (await refused(ask("models/echo/infer", request([1]))))[0] == 429
+    waiting.close()
+    await asyncio.to_thread(until, lambda: moved[-1] == "leave", 30)
+    assert (await ask("models/echo/infer", request([1]))).code == 200
+    assert (await first).code == 200

@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from tornado.httpclient import HTTPClientError
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
 
 import gpumodels
+from gpumodels.jupyter.gateway import fetching
 from tests.leftovers import until
 
 FINDER_TOML = """
@@ -203,6 +207,28 @@ async def test_what_does_not_fit_is_told_in_one_sentence(predict, loaded, tmp_pa
         assert code == status, told
         assert message in told
     assert (await refused(predict("finder", 1, arrays="tables")))[0] == 400
+
+
+async def test_a_picture_by_its_address_is_fetched_where_the_settings_say_so(predict, loaded, monkeypatch):
+    class Picture(RequestHandler):
+        def get(self):
+            self.write(png(6))
+
+    socket, port = bind_unused_port()
+    server = HTTPServer(Application([("/a.png", Picture)]))
+    server.add_socket(socket)
+    loaded(FINDER_TOML, FINDER)
+    monkeypatch.setenv("GPUMODELS_GATEWAY_FETCH", "on")
+    url = f"http://127.0.0.1:{port}/a.png"
+    assert await refused(predict("finder", [url])) == (
+        400,
+        "127.0.0.1 is not fetched: it is no address of the public internet",
+    )
+    monkeypatch.setattr(fetching, "is_public", lambda address: address == "127.0.0.1")
+    assert [each["boxes"][1][3] for each in json.loads((await predict("finder", [url, url])).body)] == [6, 6]
+    assert json.loads((await predict("finder", *form(("picture", url)))).body)["boxes"][1][3] == 6
+    server.stop()
+    await server.close_all_connections()
 
 
 async def test_any_json_value_is_an_input_by_itself_or_by_name(predict):

@@ -10,11 +10,14 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import ensure_async
 from tornado import web
+from tornado.http1connection import HTTP1Connection
 
 from gpumodels.errors import CallError, CallTimeout, GpumodelsError, InputError, LoadError, ModelCallError
 from gpumodels.jupyter.base import ModelsHandler, status_of
+from gpumodels.jupyter.gateway.names import VERSION
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TOO_LARGE = 413
 _CALLS = "gpumodels.jupyter.gateway.calls"
 _STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
     (InputError, 400),
@@ -72,6 +76,12 @@ def _status(error: GpumodelsError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), status_of(error))
 
 
+def check_version(name: str, version: str) -> None:
+    """Raise Refused for another than the one that each model has."""
+    if version != VERSION:
+        raise Refused(404, f"{name} has no version {version:.40}, only {VERSION}")
+
+
 @web.stream_request_body
 class CallHandler(GatewayHandler):
     """A call: who asks, and whether there is room, is looked at when its headers have come; then the body is read."""
@@ -82,6 +92,7 @@ class CallHandler(GatewayHandler):
         super().initialize(desk)
         self.received = bytearray()
         self._inside = False
+        self._refusal: GpumodelsError | None = None
         self.gone = asyncio.get_running_loop().create_future()
 
     async def prepare(self) -> None:  # type: ignore[override]
@@ -89,6 +100,17 @@ class CallHandler(GatewayHandler):
         if self.request.method != "POST" or self._finished:
             return
         await self._check_user()
+        try:
+            await self._enter()
+        except GpumodelsError as error:
+            waits = self.request.headers.get("Expect") == "100-continue"
+            if waits or (isinstance(error, Refused) and error.status == _TOO_LARGE):
+                raise
+            # Many clients send all before they read: what they send is dropped, and then they are told.
+            self._refusal = error
+
+    async def _enter(self) -> None:
+        """Let the call in; raises what stands against it."""
         seconds = self._asked_timeout()
         gateway = await self.gateway()
         callee, allowed = await in_thread(gateway.admitted, self.path_kwargs["name"])
@@ -96,11 +118,26 @@ class CallHandler(GatewayHandler):
         if not self.gone.done():
             self.call = gateway.enter(callee, allowed, seconds)
             self._inside = True
+            self._bound_body(self.call.deadline - time.monotonic())
 
     def data_received(self, chunk: bytes) -> None:
         """What comes beyond the limit is not kept; it is told when all has come."""
         if self._inside and len(self.received) <= self.call.limit:
             self.received += chunk
+
+    @web.authenticated
+    @authorized
+    async def post(self, name: str, version: str = VERSION) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        if not self._inside:  # the client has gone
+            raise web.Finish
+        check_version(name, version)
+        await self.answer()
+
+    async def answer(self) -> None:
+        """Make the call, which is in, and answer it."""
+        raise NotImplementedError
 
     async def in_turn(self, act: Callable[[], T]) -> T:
         """Do it in a thread when it is this call's turn; see `while_here`."""
@@ -142,6 +179,12 @@ class CallHandler(GatewayHandler):
             self._inside = False
             self.call.queue.leave()
 
+    def _bound_body(self, seconds: float) -> None:
+        """Who sends slowly must not keep its place for ever."""
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection) and seconds < math.inf:
+            connection.set_body_timeout(seconds)
+
     async def _check_user(self) -> None:
         """As the decorators of the verb do, which would come after the body."""
         if self.current_user is None:
@@ -152,7 +195,9 @@ class CallHandler(GatewayHandler):
     def _check_size(self, size: int, limit: int) -> None:
         """Raise Refused where a body is larger than the settings allow, or would be once it is unpacked."""
         if size > limit:
-            raise Refused(413, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)")
+            raise Refused(
+                _TOO_LARGE, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)"
+            )
         if self.request.headers.get("Content-Encoding", "identity") != "identity":
             raise Refused(415, "a compressed request is not taken: send it as it is")
 

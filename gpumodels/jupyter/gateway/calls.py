@@ -49,9 +49,8 @@ class Gateway:
 
     def enter(self, callee: Callee, allowed: Settings, seconds: float) -> Call:
         """On the event loop: let a call in that has at most so many seconds; raises Refused where there is no room."""
-        busy = {key: queue for key, queue in self._queues.items() if queue.inside or key == callee.key}
-        self._queues = busy
-        queue = busy.setdefault(callee.key, Queue(allowed.gateway_calls))
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.inside}
+        queue = self._queues.setdefault(callee.key, Queue(allowed.gateway_calls))
         queue.enter(callee.name, allowed.gateway_calls + allowed.gateway_waiting)
         deadline = time.monotonic() + min(allowed.gateway_timeout, seconds)
         return Call(callee, queue, deadline, allowed.gateway_body)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from gpumodels.jupyter.gateway.base import CallHandler, GatewayHandler
+from gpumodels.jupyter.gateway.base import CallHandler, GatewayHandler, check_version
 from gpumodels.jupyter.gateway.names import HEADER_LENGTH, VERSION
 from gpumodels.jupyter.gateway.predict import PredictHandler
-from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
@@ -71,10 +70,7 @@ class ReadyHandler(GatewayHandler):
 class InferHandler(CallHandler):
     """`POST v2/models/NAME/infer`: one call, tensors as JSON or as binary data."""
 
-    @web.authenticated
-    @authorized
-    async def post(self, name: str, version: str = VERSION) -> None:
-        check_version(name, version)
+    async def answer(self) -> None:
         gateway, header_length = await self.gateway(), self.request.headers.get(HEADER_LENGTH)
         body, length = await self.in_turn(lambda: gateway.infer(self.call, self.received, header_length))
         if length is None:
@@ -82,12 +78,6 @@ class InferHandler(CallHandler):
             return
         self.set_header(HEADER_LENGTH, str(length))
         self.finish(body, set_content_type="application/octet-stream")
-
-
-def check_version(name: str, version: str) -> None:
-    """Raise Refused for another than the one that each model has."""
-    if version != VERSION:
-        raise Refused(404, f"{name} has no version {version:.40}, only {VERSION}")
 
 
 ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (

@@ -10,9 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
 from gpumodels.errors import CallTimeout, GpumodelsError
 from gpumodels.jupyter.gateway.base import CallHandler, told
 from gpumodels.jupyter.gateway.refused import Refused
@@ -43,9 +40,7 @@ class PredictHandler(CallHandler):
         self._began = False
         self._loop = asyncio.get_running_loop()
 
-    @web.authenticated
-    @authorized
-    async def post(self, name: str) -> None:  # noqa: ARG002  (found before the body was read)
+    async def answer(self) -> None:
         described = self._described()
         gateway, content_type = await self.gateway(), self.request.headers.get("Content-Type", "")
         asked, streams = await self.while_here(in_thread(gateway.asked, self.call, self.received, content_type))

@@ -65,7 +65,7 @@ def read(body: bytes, content_type: str, signature: Signature, model: str) -> As
     match kind.strip().lower():
         case "multipart/form-data":
             given = _form(body, rest, signature)
-        case "application/json" | "":
+        case "application/json" | "application/x-www-form-urlencoded" | "":  # the second is what `curl -d` says of JSON
             given = _by_name(written.read(body), signature, model)
         case other:
             raise Refused(415, f"{other:.80} is not taken: send {_JSON}, or a form ({_FORM}) with files and fields")

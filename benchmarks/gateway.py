@@ -1,0 +1,165 @@
+"""What the HTTP gateway adds to a call: the same model, called by its notebook and through a Jupyter server.
+
+    python benchmarks/gateway.py [--calls 300] [--engine process]
+
+A Jupyter server of its own is started, and one client calls it over one connection, one call after another:
+- direct: the plain call that a notebook makes;
+- health: an empty question, which is what Jupyter and tornado take for themselves;
+- binary: POST v2/models/NAME/infer with the array as binary data;
+- JSON: the same with the array as JSON (not for the largest, which is beyond the limit of JSON);
+- predict, .npy: POST predict/NAME with a form that holds a .npy file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import io
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import numpy as np
+from peers.timing import SHAPES, payload
+
+import gpumodels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+_MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
+_LONGEST_JSON = 1 << 18  # elements
+_OK = 200
+_STARTS_WITHIN = 60.0  # seconds
+
+
+class Gateway:
+    """One connection to the Jupyter server at `url`."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port)
+        self._connection.connect()
+        self._root, self._headers = parts.path, {"Authorization": f"token {token}"}
+
+    def ask(self, path: str, body: bytes | None = None, **headers: str) -> bytes:
+        """The body of the answer."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        verb = "GET" if body is None else "POST"
+        self._connection.request(verb, f"{self._root}gpumodels/{path}", body, {**self._headers, **named})
+        answer = self._connection.getresponse()
+        told = answer.read()
+        if answer.status != _OK:
+            raise SystemExit(f"{path}: {answer.status} {told.decode()}")
+        return told
+
+
+@contextlib.contextmanager
+def jupyter() -> Iterator[Gateway]:
+    """A Jupyter server with the extension, which ends with the block."""
+    token = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as place:
+        settings = {name: f"{place}/{name}" for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.port=0"]
+        command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={place}"]
+        command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.jpserver_extensions={'gpumodels': True}"]
+        environment = {**os.environ, **settings, "JUPYTER_NO_CONFIG": "1"}
+        server = subprocess.Popen(command, env=environment, cwd=place, stderr=subprocess.DEVNULL)
+        try:
+            yield _reached(Path(settings["JUPYTER_RUNTIME_DIR"]), token)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _reached(runtime: Path, token: str) -> Gateway:
+    deadline = time.monotonic() + _STARTS_WITHIN
+    while time.monotonic() < deadline:
+        with contextlib.suppress(StopIteration, OSError, ValueError):
+            found = Gateway(json.loads(next(runtime.glob("jpserver-*.json")).read_text())["url"], token)
+            found.ask("v2/health/live")
+            return found
+        time.sleep(0.1)
+    raise SystemExit("the Jupyter server did not start")
+
+
+def binary(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
+    """A call with binary data both ways."""
+    value = {
+        "name": "image",
+        "shape": array.shape,
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": array.nbytes},
+    }
+    head = json.dumps({"inputs": [value], "parameters": {"binary_data_output": True}}).encode()
+    body, length = head + array.tobytes(), str(len(head))
+    return lambda: gateway.ask("v2/models/pixel/infer", body, Inference_Header_Content_Length=length)
+
+
+def as_json(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
+    """A call with JSON both ways, written once."""
+    value = {"name": "image", "shape": array.shape, "datatype": "UINT8", "data": array.ravel().tolist()}
+    body = json.dumps({"inputs": [value]}).encode()
+    return lambda: gateway.ask("v2/models/pixel/infer", body)
+
+
+def predict(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
+    """A form with a file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.npy"\r\n\r\n'
+    body = head + file.getvalue() + b"\r\n--b--\r\n"
+    return lambda: gateway.ask("predict/pixel", body, Content_Type="multipart/form-data; boundary=b")
+
+
+def row(call: Callable[[], object], calls: int) -> list[str]:
+    """Median and 99th percentile in milliseconds."""
+    taken = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        call()
+        taken.append(1e3 * (time.perf_counter() - began))
+    cuts = statistics.quantiles(taken, n=100)
+    return [f"{cuts[49]:.2f}", f"{cuts[98]:.2f}"]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--calls", type=int, default=300)
+    options.add_argument("--engine", default="process")
+    asked = options.parse_args()
+    arrays = {name: payload(shape) for name, shape in SHAPES.items()}
+    rows: dict[str, list[str]] = {}
+    with jupyter() as gateway, gpumodels.load(_MODEL, gpu="none", engine=asked.engine) as model:
+        for name, array in arrays.items():
+            ways: dict[str, Callable[[], object] | None] = {
+                "direct": lambda array=array: model(array),  # type: ignore[misc]
+                "health": lambda: gateway.ask("v2/health/live"),
+                "binary": binary(gateway, array),
+                "JSON": as_json(gateway, array) if array.size <= _LONGEST_JSON else None,
+                "predict, .npy": predict(gateway, array),
+            }
+            for way, call in ways.items():
+                if call is not None:
+                    row(call, 5)
+                rows.setdefault(way, []).extend(["", ""] if call is None else row(call, asked.calls))
+            print(f"{name} measured", file=sys.stderr)
+    print(f"{asked.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    head = ["ms", *(f"{name}: {part}" for name in arrays for part in ("p50", "p99"))]
+    for cells in (head, ["---", *["---:"] * (len(head) - 1)], *([way, *told] for way, told in rows.items())):
+        print(f"| {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
