@@ -43,6 +43,7 @@ def wheel(tmp_path_factory) -> Path:
         "gpumodels/widgets/front/style.css",
         "share/jupyter/labextensions/gpumodels/package.json",
         "share/jupyter/labextensions/gpumodels/install.json",
+        "share/jupyter/labextensions/gpumodels/schemas/gpumodels/plugin.json",
         "share/jupyter/labextensions/gpumodels/static/style.js",
         "etc/jupyter/jupyter_server_config.d/gpumodels.json",
     ],
