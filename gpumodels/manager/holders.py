@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from dataclasses import asdict
@@ -39,7 +40,7 @@ def holders(directory: InstanceDirectory) -> list[Owner]:
 
 
 def users(directories: Iterable[InstanceDirectory]) -> dict[str, list[Owner]]:
-    """By instance id, the processes that use it, and do not only keep it for others; the system is asked once."""
+    """The same by instance id, but only those that use it and do not merely keep it; the system is asked once."""
     known = _locks(USE)
     return {directory.id: _among(known, directory) for directory in directories}
 
@@ -61,7 +62,15 @@ def _among(locks: Mapping[str, list[int]], directory: InstanceDirectory) -> list
     except OSError:
         return []
     file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    return [_who(directory, pid) for pid in dict.fromkeys(locks.get(file, ())) if pid > 0]
+    pids = {pid for pid in locks.get(file, ()) if pid > 0}
+    return [_who(directory, pid) for pid in sorted(pids, key=lambda pid: _since(directory, pid))]
+
+
+def _since(directory: InstanceDirectory, pid: int) -> float:
+    """When it said who it is; a keeper never does. The system lists locks in no order."""
+    with suppress(OSError):
+        return (directory.path / "holders" / str(pid)).stat().st_mtime
+    return math.inf
 
 
 def _who(directory: InstanceDirectory, pid: int) -> Owner:

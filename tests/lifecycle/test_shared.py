@@ -10,7 +10,7 @@ import pytest
 
 import gpumodels
 from gpumodels.lease.processes import marked
-from gpumodels.manager.holders import holders
+from gpumodels.manager.holders import holders, users
 from tests.leftovers import until
 
 
@@ -248,6 +248,7 @@ def test_what_was_attached_to_wakes_only_as_what_it_was(join):
 def test_all_who_hold_it_are_known(join, runtime):
     first, second = join(), join()
     directory = runtime.directory(first.instance)
-    assert {each.pid for each in holders(directory)} == {first.pid, second.pid}
+    assert [each.pid for each in holders(directory)] == [first.pid, second.pid]
+    assert users(runtime.instances()) == {first.instance: holders(directory)}
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: {each.pid for each in holders(directory)} == {second.pid})
