@@ -22,7 +22,7 @@ export function Devices({ state }: { state: IState }): JSX.Element {
         <p className="gpumodels-Hint" role="status">
           {trans.__('No GPU: %1.', state.trouble || trans.__('none was found'))}{' '}
           {trans.__(
-            'Models run on the CPU. If there is one, “Check this machine” in the command palette says what is missing.'
+            'Models run on the CPU. If there is one, “Check This Machine” in the command palette says what is missing.'
           )}
         </p>
       )}

@@ -31,7 +31,7 @@ export function Failures({ state }: { state: IState }): JSX.Element | null {
 }
 
 const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Element {
-  const { api, actions, trans } = useTools();
+  const { api, actions, trans, view } = useTools();
   const { what, trouble, begin } = useDoing<'dismiss' | 'load'>();
   const [logShown, setLogShown] = React.useState(false);
   const read = React.useCallback(() => Promise.resolve(load.log), [load.log]);
@@ -42,6 +42,7 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
   };
   const dismiss = async (): Promise<string> => {
     await api.dismiss(load.id);
+    await view.readAnew();
     return trans.__('The failed load of %1 is dismissed.', model);
   };
   return (

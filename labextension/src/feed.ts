@@ -2,8 +2,9 @@ import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { type Api, troubleOf } from './api';
+import { changed, settled } from './changes';
 import { FeedSocket, type Message } from './socket';
-import { changed, type IState, settled } from './state';
+import type { IState } from './state';
 
 export type Connection =
   /** Nothing is known yet, or a connection was lost a moment ago. */

@@ -61,7 +61,7 @@ interface IKernelProps {
 }
 
 const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelProps): JSX.Element {
-  const { actions, trans } = useTools();
+  const { actions, trans, view } = useTools();
   const { what, trouble, begin } = useDoing<'shut down'>();
   const { id, idle_since: since } = kernel;
   const name = PathExt.basename(kernel.notebook) || trans.__('kernel %1', id.slice(0, 8));
@@ -76,6 +76,7 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
       return '';
     }
     await actions.shutDownKernel(id);
+    await view.readAnew();
     return trans.__('The kernel of %1 was shut down.', name);
   };
   return (

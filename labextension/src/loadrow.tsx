@@ -19,13 +19,14 @@ interface ILoadRowProps {
 /** A load under way. */
 export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.Element {
   const { load, starting } = props;
-  const { api, trans } = useTools();
+  const { api, trans, view } = useTools();
   const began = Date.parse(load.began) / 1000;
   const { what, trouble, begin } = useDoing<'cancel'>();
   const cancel = async (): Promise<string> => {
     await (starting
       ? Promise.all(starting.split(' ').map(id => api.stop(id)))
       : api.dismiss(load.id));
+    await view.readAnew();
     return trans.__('The load of %1 was stopped.', load.model);
   };
   return (

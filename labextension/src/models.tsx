@@ -37,7 +37,7 @@ function Group({ group, state }: { group: IGroup; state: IState }): JSX.Element 
           <LoadRow key={load.id} load={load} starting={starting(load, state)} />
         ))}
         {group.models.map(model => (
-          <Row key={model.id} model={model} />
+          <Row key={model.id} model={model} here={model.kernel_id in state.kernels} />
         ))}
       </ul>
     </div>

@@ -65,6 +65,19 @@ export class View {
   /** Call `listener` every second while the panel is visible; returns what ends that. */
   readonly onTick = (listener: () => void): (() => void) => subscribed(this._ticked, listener);
 
+  /** Resolves when what is shown was read after now; what was done shows then. */
+  async readAnew(): Promise<void> {
+    const since = this.now();
+    await new Promise<void>(resolve => {
+      const end = this._onChange(() => {
+        if (this._seen.state && this._seen.state.moment > since) {
+          end();
+          resolve();
+        }
+      });
+    });
+  }
+
   private _look(): ISeen {
     const { state, connection, trouble } = this._feed;
     return { state, connection, trouble };

@@ -277,7 +277,10 @@ describe('models', () => {
     expect(shown.get('button', 'Stop echo')).toHaveAttribute('aria-disabled', 'true');
     await shown.click('Stop echo');
     await shown.do(() => answer(DONE()));
+    expect(row).toHaveTextContent('stopping…');
+    await shown.read({ models: {} });
     await waitFor(() => expect(shown.panel.node).toHaveTextContent('echo has stopped.'));
+    expect(row).not.toBeInTheDocument();
     expect(shown.server.asked).toEqual(['DELETE models/m1']);
   });
 
@@ -285,6 +288,7 @@ describe('models', () => {
     await show({ models: byId([aModel('m1')]) });
     shown.server.answers['DELETE models/m1'] = json({ message: 'none has that id' }, 404);
     await shown.click('Stop echo');
+    await shown.read({ models: {} });
     await waitFor(() => expect(shown.panel.node).toHaveTextContent('echo has stopped.'));
     expect(screen.queryByRole('alert')).toBeNull();
   });
@@ -305,12 +309,12 @@ describe('models', () => {
     await show({ models: byId([aModel('m1'), aModel('m2', { ...asleep, name: 'far' })]) });
     shown.server.answers['POST models/m1/sleep'] = DONE();
     await shown.click('Put echo to sleep');
-    await shown.tell({ models: byId([aModel('m1', { ...asleep, can_wake: true })]) });
+    await shown.read({ models: byId([aModel('m1', { ...asleep, can_wake: true })]) });
     expect(shown.query('button', 'Put echo to sleep')).toBeNull();
     shown.server.answers['POST models/m1/wake'] = json({ waits: true }, 202);
     await shown.click('Wake echo');
     expect(await screen.findByText(/when the cell that runs/)).toBeVisible();
-    await shown.tell({ models: byId([aModel('m1')]) });
+    await shown.read({ models: byId([aModel('m1')]) });
     expect(screen.queryByText(/when the cell that runs/)).toBeNull();
     expect(shown.query('button', 'Wake echo')).toBeNull();
     expect(shown.server.asked).toEqual(['POST models/m1/sleep', 'POST models/m1/wake']);
@@ -337,8 +341,10 @@ describe('models', () => {
     expect(shown.get('button', 'Logs of echo')).toHaveFocus();
   });
 
-  test('lead to their notebook; a process has none', async () => {
-    await show({ models: byId([aModel('m1'), aModel('m2', { notebook: '', name: 'own' })]) });
+  test('lead to their notebook where it is open here; a script, and another server, cannot be gone to', async () => {
+    const script = aModel('m2', { notebook: '/bin/pytest', kernel_id: '' });
+    const elsewhere = aModel('m3', { notebook: 'far.ipynb', kernel_id: 'of another server' });
+    await show({ models: byId([aModel('m1'), script, elsewhere]) });
     await shown.click('Go to signs.ipynb');
     expect(shown.actions.goToNotebook).toHaveBeenCalledWith('a/signs.ipynb');
     expect(within(shown.panel.node).getAllByRole('button', { name: /^Go to/ })).toHaveLength(1);
@@ -407,6 +413,7 @@ describe('a load under way', () => {
     });
     shown.server.answers['DELETE models/m2'] = DONE();
     await shown.click('Stop loading ctpn');
+    await shown.read({ loads: {} });
     await waitFor(() =>
       expect(shown.panel.node).toHaveTextContent('The load of ctpn was stopped.')
     );
@@ -432,7 +439,7 @@ describe('failed loads', () => {
     shown.server.answers['DELETE loads/l2'] = DONE();
     await shown.click('Dismiss ctpn');
     expect(shown.server.asked).toEqual(['DELETE loads/l2']);
-    await shown.tell({ loads: {} });
+    await shown.read({ loads: {} });
     expect(shown.query('region', 'Failed loads')).toBeNull();
   });
 

@@ -57,6 +57,12 @@ export class Shown {
     await this.do(() => this.feed.tell({ ...this.feed.state!, ...of }, connection));
   }
 
+  /** The server looks again, a second later. */
+  async read(of: Partial<IState> = {}): Promise<void> {
+    this.feed.clock += 1;
+    await this.tell({ ...of, moment: this.feed.state!.moment + 1 });
+  }
+
   /** A second goes by. */
   async tick(): Promise<void> {
     await this.do(() => {
