@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from gpumodels.jupyter.base import ModelsHandler
+
+if TYPE_CHECKING:
+    from gpumodels.jupyter.feed import State
 
 
 class StateHandler(ModelsHandler):
@@ -33,9 +38,21 @@ class UsageHandler(ModelsHandler):
             {
                 **{name: seen[name] for name in ("place", "moment", "trouble", "kernels")},
                 "devices": list(seen["devices"].values()),
-                "models": [model for model in seen["models"].values() if model["state"] != "asleep"],
+                "models": [
+                    {**model, "idle": _idle(model, seen["moment"])}
+                    for model in seen["models"].values()
+                    if model["state"] != "asleep"
+                ],
             }
         )
+
+
+def _idle(model: State, moment: float) -> float | None:
+    """Seconds since its last call, 0 while one runs; None where it does not say."""
+    since: float | None = model["idle_since"]
+    if since is None:
+        return 0.0 if model["activity"] else None
+    return max(0.0, moment - since)
 
 
 class GpusHandler(ModelsHandler):

@@ -57,15 +57,19 @@ def _seen() -> State:
 
 
 def _asleep(sleeper: Sleeper) -> State:
-    nothing = {"memory": None, "activity": None, "idle": None, "idle_since": None}
+    nothing = {"memory": None, "activity": None, "idle_since": None}
     return {**describe_sleeper(sleeper), **nothing, "holders": []}
 
 
 def _awake(model: State, users: list[Owner]) -> State:
-    """With those who use it; where who loaded it does so no more, it is told as of the first of them."""
+    """With those who use it; where who loaded it does so no more, it is told as of the first of them.
+
+    Seconds that pass are left out: the moment since when does not change.
+    """
     told = [{"notebook": each.notebook, "kernel_id": each.kernel_id, "pid": each.pid} for each in users]
     owner = told[0] if told and model["pid"] not in [each.pid for each in users] else {}
-    return {**model, **owner, "asleep_since": "", "freed": None, "holders": told}
+    lasting = {key: value for key, value in model.items() if key != "idle"}
+    return {**lasting, **owner, "asleep_since": "", "freed": None, "holders": told}
 
 
 def _models(seen: list[State], notebooks: Mapping[str, str], kernels: Mapping[str, State]) -> State:

@@ -39,6 +39,7 @@ def wheel(tmp_path_factory) -> Path:
         "gpumodels/_version.py",
         "gpumodels/images/ctpn/model.toml",
         "gpumodels/images/echo/model.py",
+        "gpumodels/jupyter/openapi.json",
         "gpumodels/widgets/front/views.js",
         "gpumodels/widgets/front/style.css",
         "share/jupyter/labextensions/gpumodels/package.json",
