@@ -90,13 +90,12 @@ async def begun(asking):
 def raw(jp_http_port, jp_base_url, jp_auth_header):
     """`await raw({...})`: the stream to send on, of a call whose answer nobody reads."""
 
-    async def post(asked):
+    async def post(asked, *, unsent=0):
         body = json.dumps(asked)
         _, writer = await asyncio.open_connection("localhost", jp_http_port)
-        writer.write(
-            f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
-            f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
+        head = f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+        head += f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body) + unsent}\r\n\r\n"
+        writer.write((head + body).encode())
         return writer
 
     return post
@@ -302,3 +301,7 @@ async def test_who_leaves_while_it_waits_makes_room(ask, load, raw, monkeypatch)
     await asyncio.to_thread(until, lambda: moved[-1] == "leave", 30)
     assert (await ask("models/echo/infer", request([1]))).code == 200
     assert (await first).code == 200
+    half = await raw(request([1]), unsent=1)
+    await asyncio.to_thread(until, lambda: moved[-1] == "enter", 30)
+    half.close()
+    await asyncio.to_thread(until, lambda: moved[-1] == "leave", 30)

@@ -166,8 +166,6 @@ class CallHandler(GatewayHandler):
         super().on_connection_close()
         if not self.gone.done():
             self.gone.set_result(None)
-        if self._inside:
-            self.call.ticket.end()
         self._leave()
 
     def on_finish(self) -> None:
