@@ -7,7 +7,8 @@ module.exports = {
   roots: ['<rootDir>/tests'],
   testMatch: ['**/*.test.{ts,tsx}'],
   setupFiles: ['<rootDir>/tests/browser.ts'],
-  setupFilesAfterEnv: ['@testing-library/jest-dom'],
+  setupFilesAfterEnv: ['@testing-library/jest-dom', '<rootDir>/tests/patience.ts'],
+  testTimeout: 60000,
   // Types are tsc's business, in `jlpm lint:check`.
   transform: {
     '\\.[jt]sx?$': ['ts-jest', { diagnostics: false, tsconfig: 'tests/tsconfig.json' }]
