@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +41,9 @@ MEMORY = {"detector": "12 GB", "reader": "6 GB", "depth": "9 GB", "upscaler": "2
 #: Of the captioner, from the index of `slow_index`, which never sends more than a part of it.
 WEIGHTS = """
 [[weights]]
-file = "captioner.safetensors"
+file = "captioner.pth"
 source = "pypi:captioner==1.0"
-member = "captioner-1.0/captioner.safetensors"
+member = "captioner-1.0/captioner.pth"
 sha256 = "{0}"
 archive = "{0}"
 licence = "MIT"
@@ -56,6 +56,7 @@ SIGNS = (
     "%load_ext gpumodels\n%load_model detector --gpu 0 --engine process\n%load_model reader --gpu 1 --engine process",
     "photos = ['harbour.jpg', 'market.jpg'] * 300\nlines = {photo: detector(photo) for photo in photos}\nlines",
     "for photo in sorted(lines):\n    print(reader(photo))",
+    "%gpus",
 )
 FAILS = "%load_model upscaler --gpu 0 --engine process --env ECHO_LOAD=fail"
 STREET = (
@@ -76,9 +77,10 @@ class _Index(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(SIZE if archive else len(page)))
         self.end_headers()
         self.wfile.write(bytes(SENT) if archive else page)
-        while archive:
-            self.wfile.write(bytes(10_000))  # who hears nothing for a minute gives up
-            time.sleep(1)
+        with suppress(OSError):
+            while archive:
+                self.wfile.write(bytes(10_000))  # who hears nothing for a minute gives up
+                time.sleep(1)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -135,7 +137,7 @@ class Scene:
         self._lab.hold("reader", 6 * GB, device=1)
         self.sidebar.choose("captioner", GPU="1")
         self._work()
-        for index in (1, 2):
+        for index in (1, 2, 3):
             self._notebook.run(index)
         self.sidebar.region.evaluate("panel => panel.scrollTo(0, 0)")
 

@@ -49,7 +49,7 @@ def test_a_dashboard_in_jupyterlab(opened, lab, page):
     lab.hold("echo", 12 * GB)
     notebook.run(1)
     expect(dashboard.bar).to_have_attribute("aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB")
-    expect(dashboard.region).to_contain_text("37 % busy · 54 °C · 312 W")
+    expect(dashboard.region).to_contain_text("37 % busy · 54 °C · 312 / 700 W")
     it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page)
     it_asks_nothing_while_it_is_hidden(dashboard, page)
     it_goes_on_while_a_cell_runs(notebook, dashboard, lab)
