@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import sys
 import time
+from http.client import responses
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,23 +50,23 @@ class GatewayHandler(ModelsHandler):
 
     def write_error(self, status_code: int, **details: Any) -> None:
         error = details.get("exc_info", (None, None))[1]
-        if isinstance(error, GpumodelsError):
-            self.set_status(_status(error))
-            if isinstance(error, Refused) and error.retry_after is not None:
-                self.set_header("Retry-After", str(error.retry_after))
-            self.finish(json.dumps(told(error)))
-            return
-        said = getattr(error, "log_message", None) or self._reason
-        self.set_status(status_code)
-        self.finish(json.dumps({"message": said, "error": said}))
+        self.set_status(_status(error) if isinstance(error, GpumodelsError) else status_code)
+        if isinstance(error, Refused) and error.retry_after is not None:
+            self.set_header("Retry-After", str(error.retry_after))
+        self.finish(told(error))
 
 
-def told(error: BaseException) -> dict[str, str]:
+def told(error: object) -> dict[str, str]:
     """An error as JSON; what the model's code raised comes with its traceback beside the sentence."""
     if isinstance(error, ModelCallError):
         said = str(error.args[0])
         return {"message": said, "error": said, "traceback": error.remote_traceback}
-    said = str(error) if isinstance(error, GpumodelsError) else "Unhandled error"
+    said = "Unhandled error"
+    if isinstance(error, GpumodelsError):
+        said = str(error)
+    elif isinstance(error, web.HTTPError):
+        # Tornado doubles each % of a message that is not meant to be a format.
+        said = error.log_message % error.args if error.log_message else responses.get(error.status_code, "")
     return {"message": said, "error": said}
 
 
@@ -114,7 +114,8 @@ class CallHandler(GatewayHandler):
         seconds = self._asked_timeout()
         gateway = await self.gateway()
         callee, allowed = await in_thread(gateway.admitted, self.path_kwargs["name"])
-        self._check_size(int(self.request.headers.get("Content-Length") or 0), allowed.gateway_body)
+        length = self.request.headers.get("Content-Length", "")
+        self._check_size(int(length) if length.isdecimal() else 0, allowed.gateway_body)
         if not self.gone.done():
             self.call = gateway.enter(callee, allowed, seconds)
             self._inside = True

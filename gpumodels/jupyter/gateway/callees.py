@@ -84,7 +84,7 @@ class Callees:
         """
         for again in (True, False):
             record, given = self._awake(callee), False
-            self._calls[record.id] += 1
+            self._count(record.id, 1)
             try:
                 left = max(0.001, deadline - time.monotonic())
                 for answer in self._client(record).results((), inputs, left, ticket=ticket):
@@ -97,7 +97,7 @@ class Callees:
             else:
                 return
             finally:
-                self._calls[record.id] -= 1
+                self._count(record.id, -1)
             callee = self.find(callee.name)
 
     def _awake(self, callee: Callee) -> InstanceRecord:
@@ -107,6 +107,11 @@ class Callees:
                 callee.own.wake(Nowhere())
             return callee.own.record
         return min(callee.records, key=lambda record: self._calls[record.id])
+
+    def _count(self, instance_id: str, by: int) -> None:
+        with self._lock:
+            self._calls[instance_id] += by
+            self._calls = +self._calls  # those that have none are forgotten
 
     def _client(self, record: InstanceRecord) -> Client:
         with self._lock:
