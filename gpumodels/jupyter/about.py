@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 class CatalogHandler(ModelsHandler):
     """`GET catalog`: `{"models": [...], "engines": [...]}`, what can be loaded by name, and by what."""
 
-    _track_activity = False
-
     @web.authenticated
     @authorized
     async def get(self) -> None:
@@ -31,8 +29,6 @@ class CatalogHandler(ModelsHandler):
 class DoctorHandler(ModelsHandler):
     """`GET doctor`: `{"checks": [...]}`, as `gpumodels doctor` prints them; takes some seconds."""
 
-    _track_activity = False
-
     @web.authenticated
     @authorized
     async def get(self) -> None:
@@ -41,8 +37,6 @@ class DoctorHandler(ModelsHandler):
 
 class DescriptionHandler(ModelsHandler):
     """`GET openapi.json`: all routes, for programs."""
-
-    _track_activity = False
 
     @web.authenticated
     @authorized

@@ -40,6 +40,8 @@ T = TypeVar("T")
 #: What an id may look like; nothing else reaches the manager, which makes paths of ids.
 ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
+_LONGEST = 1 << 16  # bytes of a request's JSON: it is read on the event loop
+
 #: HTTP's status for errors of ours, the first that fits; any other is 500.
 STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
     (ModelNotFound, 404),
@@ -95,6 +97,11 @@ class ModelsHandler(APIHandler):
     def initialize(self, desk: Desk) -> None:
         self.desk = desk
 
+    def update_api_activity(self) -> None:
+        """Who only looks, again and again, keeps no idle server from being culled."""
+        if self.request.method != "GET":
+            super().update_api_activity()
+
     async def look(self) -> State:
         """What the feed tells, at most a second old; where that cannot be had in time it is HTTP's 503."""
         try:
@@ -104,9 +111,11 @@ class ModelsHandler(APIHandler):
 
     def body(self, schema: str) -> dict[str, Any]:
         """The JSON of the request, as that schema of openapi.json has it; anything else is HTTP's 400."""
+        if len(self.request.body) > _LONGEST:
+            raise web.HTTPError(413, f"the request is longer than {_LONGEST} bytes")
         try:
             given: Any = json.loads(self.request.body)
-        except ValueError as error:  # which is also what text that is not UTF-8 raises
+        except (ValueError, RecursionError) as error:  # the first is also what text that is not UTF-8 raises
             raise web.HTTPError(400, f"the request is not JSON: {error}") from None
         if complaint := description.complaint(schema, given):
             raise web.HTTPError(400, complaint)

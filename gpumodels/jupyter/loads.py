@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class LoadsHandler(ModelsHandler):
     """`GET loads`: `{"loads": [...]}`, those under way and those that failed."""
 
-    _track_activity = False
-
     @web.authenticated
     @authorized
     async def get(self) -> None:

@@ -59,11 +59,6 @@ class ListHandler(ModelsHandler):
         notebooks = await self.desk.kernels.notebooks()
         self.finish({"models": [renamed(describe(record), notebooks) for record in records]})
 
-    def update_api_activity(self) -> None:
-        """A load is activity; who only looks keeps no idle server from being culled."""
-        if self.request.method == "POST":
-            super().update_api_activity()
-
     @web.authenticated
     @authorized
     async def post(self) -> None:
@@ -142,8 +137,6 @@ class WakeHandler(SleepersHandler):
 
 class LogsHandler(ModelsHandler):
     """`GET models/ID/logs`: `{"lines": [...]}`, the last that its model server printed; 404 and 400 as above."""
-
-    _track_activity = False
 
     @web.authenticated
     @authorized

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 class StateHandler(ModelsHandler):
     """`GET state`: what the feed tells, once; for those who cannot have a WebSocket."""
 
-    # Who watches asks again and again: that must not keep an idle server from being culled.
-    _track_activity = False
-
     @web.authenticated
     @authorized
     async def get(self) -> None:
@@ -27,8 +24,6 @@ class StateHandler(ModelsHandler):
 
 class UsageHandler(ModelsHandler):
     """`GET usage`: what the dashboard in a notebook asks once a second, see docs/dashboard.md."""
-
-    _track_activity = False
 
     @web.authenticated
     @authorized
@@ -57,8 +52,6 @@ def _idle(model: State, moment: float) -> float | None:
 
 class GpusHandler(ModelsHandler):
     """`GET gpus`: GPUs and slices with their memory by holder, as `gpumodels gpus --json` prints them."""
-
-    _track_activity = False
 
     @web.authenticated
     @authorized
