@@ -111,7 +111,8 @@ async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
 @pytest.mark.parametrize(
     "body",
     ["", "{", "[]", "null", pytest.param("[" * 60_000, id="deep"),
-     pytest.param('{"model": "' + "x" * 70_000 + '"}', id="long"), b"\xff", '{"model": ""}', '{"model": 1}', "{}", '{"model": "echo", "gpus": "0"}',
+     pytest.param('{"model": "' + "x" * 70_000 + '"}', id="long"),
+     b"\xff", '{"model": ""}', '{"model": 1}', "{}", '{"model": "echo", "gpus": "0"}',
      '{"model": "echo", "share": "yes"}', '{"model": "echo", "replicas": 0}', '{"model": "echo", "env": {}}',
      '{"model": "echo", "idle": "soon"}', '{"model": "echo", "memory": "50%"}', '{"model": "echo", "engine": "%s"}'],
 )  # fmt: skip
