@@ -43,9 +43,12 @@ export class Api {
     return this._read<IState>('state');
   }
 
-  /** Resolves when the model has stopped, also if it had stopped already. */
-  async stop(id: string): Promise<void> {
-    await this._unlessGone('DELETE', 'models', id);
+  /**
+   * Resolves when the model has stopped, also if it had stopped already: false. Where it sleeps in a notebook in which
+   * a cell runs, it stops after that: true.
+   */
+  async stop(id: string): Promise<boolean> {
+    return this._waits(await this._unlessGone('DELETE', 'models', id));
   }
 
   async sleep(id: string): Promise<void> {
@@ -54,8 +57,7 @@ export class Api {
 
   /** Resolves when it is asked to wake: whether it waits for a cell that runs in its notebook. */
   async wake(id: string): Promise<boolean> {
-    const response = await this._request('POST', 'models', id, 'wake');
-    return ((await response.json()) as { waits: boolean }).waits;
+    return this._waits(await this._request('POST', 'models', id, 'wake'));
   }
 
   /** What it printed last. */
@@ -76,14 +78,19 @@ export class Api {
     return (await this._read<{ checks: ICheck[] }>('doctor')).checks;
   }
 
-  private async _unlessGone(method: string, ...path: string[]): Promise<void> {
+  private async _unlessGone(method: string, ...path: string[]): Promise<Response | null> {
     try {
-      await this._request(method, ...path);
+      return await this._request(method, ...path);
     } catch (error) {
       if (troubleOf(error).kind !== 'gone') {
         throw error;
       }
+      return null;
     }
+  }
+
+  private async _waits(response: Response | null): Promise<boolean> {
+    return response?.status === 202 && ((await response.json()) as { waits: boolean }).waits;
   }
 
   private async _read<T>(...path: string[]): Promise<T> {

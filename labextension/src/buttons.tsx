@@ -18,20 +18,20 @@ interface IButtonsProps {
   readonly canWake: boolean;
   readonly busy: boolean;
   readonly begin: IDoing<Deed>['begin'];
-  /** For a cell that runs in its notebook, before it can wake. */
-  readonly setWaits: (waits: boolean) => void;
+  /** What waits for a cell that runs in its notebook. */
+  readonly setWaiting: (deed: Deed | null) => void;
   readonly logShown: boolean;
   readonly setLogShown: (shown: boolean) => void;
 }
 
 /** Icons are most of what a row costs; a model's numbers change every second, and these do not. */
 export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
-  const { id, name, notebook, asleep, canWake, busy, begin, setWaits } = props;
+  const { id, name, notebook, asleep, canWake, busy, begin, setWaiting } = props;
   const { logShown, setLogShown } = props;
   const { api, actions, trans, view } = useTools();
   const wake = async (): Promise<string> => {
     const waits = await api.wake(id);
-    setWaits(waits);
+    setWaiting(waits ? 'wake' : null);
     await view.readAnew();
     return waits ? '' : trans.__('%1 wakes.', name);
   };
@@ -41,9 +41,10 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
     return trans.__('%1 is asleep.', name);
   };
   const stop = async (): Promise<string> => {
-    await api.stop(id);
+    const waits = await api.stop(id);
+    setWaiting(waits ? 'stop' : null);
     await view.readAnew();
-    return trans.__('%1 has stopped.', name);
+    return waits ? '' : trans.__('%1 has stopped.', name);
   };
   return (
     <span className="gpumodels-Row-buttons">
@@ -63,12 +64,14 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
           onClick={() => begin('sleep', sleep)}
         />
       )}
-      <Action
-        icon={listIcon}
-        label={trans.__('Logs of %1', name)}
-        expanded={logShown}
-        onClick={() => setLogShown(!logShown)}
-      />
+      {!asleep && (
+        <Action
+          icon={listIcon}
+          label={trans.__('Logs of %1', name)}
+          expanded={logShown}
+          onClick={() => setLogShown(!logShown)}
+        />
+      )}
       {notebook && (
         <Action
           icon={launchIcon}

@@ -20,8 +20,8 @@ export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Elem
   const { trans } = useTools();
   const { what, trouble, begin } = useDoing<Deed>();
   const [logShown, setLogShown] = React.useState(false);
-  const [waits, setWaits] = React.useState(false);
-  React.useEffect(() => setWaits(false), [model.state]);
+  const [waiting, setWaiting] = React.useState<Deed | null>(null);
+  React.useEffect(() => setWaiting(null), [model.state]);
   const state = stateOf(model, what, trans);
   const { name, notebook, pid, engine } = model;
   const asked = React.useMemo(
@@ -42,7 +42,7 @@ export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Elem
           asleep={model.state === 'asleep'}
           canWake={model.can_wake}
           busy={state.busy}
-          {...{ begin, setWaits, logShown, setLogShown }}
+          {...{ begin, setWaiting, logShown, setLogShown }}
         />
       </div>
       <Work model={model} />
@@ -56,9 +56,11 @@ export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Elem
           {trouble}
         </p>
       )}
-      {waits && (
-        <p className="gpumodels-Hint">
-          {trans.__('It wakes when the cell that runs in its notebook has ended.')}
+      {waiting && (
+        <p className="gpumodels-Hint" role="status">
+          {waiting === 'wake'
+            ? trans.__('It wakes when the cell that runs in its notebook has ended.')
+            : trans.__('It stops when the cell that runs in its notebook has ended.')}
         </p>
       )}
       {logShown && <ModelLog model={model} onClose={() => setLogShown(false)} />}

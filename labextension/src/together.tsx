@@ -67,7 +67,7 @@ async function modelsHere({ api, notebooks, trans }: IParts): Promise<readonly I
 /** Do it to all, and say what went wrong with any; one that has gone meanwhile is done. */
 async function eachOf<T>(
   all: readonly T[],
-  act: (one: T) => Promise<void>,
+  act: (one: T) => Promise<unknown>,
   trans: TranslationBundle
 ): Promise<void> {
   const ends = await Promise.allSettled(all.map(act));

@@ -320,6 +320,16 @@ describe('models', () => {
     expect(shown.server.asked).toEqual(['POST models/m1/sleep', 'POST models/m1/wake']);
   });
 
+  test('that sleep have no log, and are stopped after the cell that runs in their notebook', async () => {
+    await show({ models: byId([aModel('m1', { state: 'asleep' })]) });
+    expect(shown.query('button', 'Logs of echo')).toBeNull();
+    shown.server.answers['DELETE models/m1'] = json({ waits: true }, 202);
+    await shown.click('Stop echo');
+    await shown.read();
+    expect(await screen.findByText(/^It stops when the cell that runs/)).toBeVisible();
+    expect(shown.panel.node).not.toHaveTextContent('echo has stopped.');
+  });
+
   test('of another server cannot be woken', async () => {
     await show({ models: byId([aModel('m1', { state: 'asleep', can_wake: false })]) });
     expect(shown.query('button', 'Wake echo')).toBeNull();
@@ -484,6 +494,14 @@ describe('idle kernels that hold memory', () => {
     expect(shown.rows('Idle kernels')).toHaveLength(2);
     await shown.tell({ kernels: {} });
     expect(shown.query('region', 'Idle kernels')).toBeNull();
+  });
+
+  test('hold on a GPU in MIG mode what they hold on its slices, once', async () => {
+    const shares = [kernelShare({ memory: 2e9 })];
+    const slice = { uuid: 'MIG-0', parent: 'GPU-0', slice_index: 0, shares };
+    const devices = [aDevice(0, { sliced: true, shares }), aDevice(0, slice)];
+    await show({ devices: table(devices, d => d.uuid) });
+    expect(shown.rows('Idle kernels')[0]).toHaveTextContent('holds 2.0 GB');
   });
 
   test('are shut down when that is confirmed, and their models are named before', async () => {
