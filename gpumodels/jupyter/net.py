@@ -37,8 +37,9 @@ class Net:
         self._catching: Thread | None = None
 
     def start(self) -> None:
-        """Watch from now on; to be called on the loop."""
-        PeriodicCallback(self.look, 1000 * _EVERY).start()
+        """Watch from now on; to be called on the loop. Elsewhere than on Linux no kernel holds a model."""
+        if hasattr(os, "pidfd_open"):
+            PeriodicCallback(self.look, 1000 * _EVERY).start()
 
     def look(self) -> None:
         """Have the system tell when the process of a new kernel ends, be it killed, restarted or shut down."""
