@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gpumodels.signature import Signature
 
 _SAID_WITHIN = 1.0  # seconds in which a server's last word is heard, when its connection has broken
+_HEARD_WITHIN = 10.0  # the same, in seconds, where that server is known to be dead
 _MEASURED_WITHIN = 6.0  # seconds in which the memory of one that fell asleep is measured
 
 
@@ -94,7 +95,7 @@ class Stay:
         with self._lock:
             if self.gone is not None or self.nap is not None:
                 return
-            if self._watch is not None and self._over.wait(_SAID_WITHIN) and self._asleep:
+            if self._watch is not None and self._is_over() and self._asleep:
                 self._lie_down()
             elif (found := self.hold.gone()) is not None:
                 self.gone, self.last_lines = found
@@ -104,6 +105,10 @@ class Stay:
             tell, self._tell = self._tell, None
             if tell is not None:
                 tell()
+
+    def _is_over(self) -> bool:
+        """Whether its server's last word was heard; of one that is dead it will be, once that thread has its turn."""
+        return self._over.wait(_SAID_WITHIN) or (not self.hold.alive and self._over.wait(_HEARD_WITHIN))
 
     def sleep(self) -> None:
         """Give the memory back when no call runs any more. One that others use as well is left to them."""

@@ -16,6 +16,7 @@ import gpumodels
 from gpumodels import errors
 from gpumodels.lease import events
 from gpumodels.manager import stop_instance
+from gpumodels.model import stay
 from tests.leftovers import descriptors, until
 
 TALLY = """
@@ -95,6 +96,15 @@ def test_the_log_of_a_model_that_sleeps_tells_of_it(load):
     _asleep(model)
     until(lambda: "gpumodels: echo is asleep since" in model.logs())
     assert "gpumodels: echo falls asleep after 0 s without a call" in model.logs()
+
+
+def test_a_notebook_that_hears_late_of_the_sleep_does_not_take_it_for_death(load, monkeypatch):
+    model = load(idle=0.2)
+    slept = model._stay
+    monkeypatch.setattr(stay, "_SAID_WITHIN", 0.0)
+    monkeypatch.setattr(slept, "over", lambda **said: (time.sleep(1), type(slept).over(slept, **said)))
+    until(lambda: not slept.hold.alive)
+    assert model(1) == 1
 
 
 def test_calls_of_eight_threads_around_the_idle_time_are_never_lost_or_repeated(load, folder, tmp_path, told):
