@@ -81,7 +81,7 @@ class Note:
 
     def notices(self, text: str) -> None:
         """See `reporting.Report.notice`."""
-        self._change(log=_shortened((*self._load.log, text)))
+        self._change(log=_shortened((*self._load.log, *text.split("\n"))))
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
