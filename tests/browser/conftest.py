@@ -1,4 +1,4 @@
-"""A Jupyter server and a real browser, shared by the tests of a module."""
+"""A Jupyter server, shared by all tests here, and a real browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 QUIET += ["--disable-component-update", "--disable-sync"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory):
     if not (BUILT / "static" / "style.js").exists():
         pytest.fail("The sidebar is not built: run `jlpm install` and `jlpm build:prod` in labextension/.")

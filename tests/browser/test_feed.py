@@ -20,6 +20,33 @@ new PerformanceObserver(seen => tasks.push(...seen.getEntries().map(task => [tas
 """
 
 
+#: Texts whose contrast is below 4.5, by the formula of https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
+FAINT = """
+panel => {
+  const numbers = colour => [...colour.matchAll(/[\\d.]+/g)].map(Number);
+  const over = ([r, g, b, a = 1], ground) => [r, g, b].map((each, n) => a * each + (1 - a) * ground[n]);
+  const light = colour => colour
+    .map(each => (each / 255 <= 0.04045 ? each / 255 / 12.92 : ((each / 255 + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, each, n) => sum + each * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = node => {
+    if (!node) return [255, 255, 255];
+    const own = numbers(getComputedStyle(node).backgroundColor);
+    return own[3] === 0 ? ground(node.parentElement) : over(own, ground(node.parentElement));
+  };
+  const faint = new Map();
+  const texts = document.createTreeWalker(panel, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement: node } = texts.currentNode;
+    if (!data.trim() || node.closest(':disabled, option') || !node.checkVisibility()) continue;
+    const below = ground(node);
+    const [more, less] = [light(over(numbers(getComputedStyle(node).color), below)), light(below)].sort((a, b) => b - a);
+    const ratio = (more + 0.05) / (less + 0.05);
+    if (ratio < 4.5) faint.set(node.className, [data, ratio.toFixed(2)]);
+  }
+  return [...faint];
+}
+"""
+
 #: A WebSocket of the page's own in place of the feed's: to let Playwright play it takes long tasks of its own.
 PLAY = """
 window.played = { answer: 'tell', state: '', socket: null };
@@ -118,6 +145,7 @@ def test_a_played_feed(feed, closed_sidebar, page):
     page.evaluate(WATCH)
     feed.begin(state(devices=devices(0), models=models(0)))
     a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page)
+    it_can_be_read_in_both_themes(sidebar, page)
     without_a_gpu_it_says_why(sidebar, feed)
     a_server_without_the_extension_is_told_how_to_get_it(sidebar, feed, page)
     where_no_websocket_gets_through_it_asks(sidebar, feed, page)
@@ -145,6 +173,15 @@ def a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page):
 def long_tasks(page: Page) -> list[int]:
     """Their lengths in milliseconds."""
     return [round(length) for _, length in page.evaluate("tasks")]
+
+
+def it_can_be_read_in_both_themes(sidebar, page):
+    """Every text stands out from its ground as WCAG 2 (AA) asks, but for what cannot be used now."""
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+        page.wait_for_timeout(1000)
+        faint = sidebar.region.evaluate(FAINT)
+        assert not faint, (theme, faint)
 
 
 def without_a_gpu_it_says_why(sidebar, feed):
