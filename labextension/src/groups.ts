@@ -1,3 +1,5 @@
+import { PathExt } from '@jupyterlab/coreutils';
+
 import type { ILoad, IModel, IState } from './state';
 
 /** What a notebook, or a process without one, has loaded or is loading. */
@@ -43,6 +45,7 @@ export function grouped({ models, loads }: IState, current: string | null): IGro
     (a, b) =>
       Number(b.current) - Number(a.current) ||
       Number(!a.notebook) - Number(!b.notebook) ||
+      PathExt.basename(a.notebook).localeCompare(PathExt.basename(b.notebook)) ||
       a.notebook.localeCompare(b.notebook) ||
       a.pid - b.pid
   );

@@ -198,7 +198,7 @@ describe('models', () => {
     await show({
       models: byId([
         aModel('m1', { notebook: '', kernel_id: '', pid: 9 }),
-        aModel('m2', { notebook: 'z.ipynb' }),
+        aModel('m2', { notebook: 'a/z.ipynb' }),
         aModel('m3', { notebook: 'b.ipynb' }),
         aModel('m4')
       ])
@@ -206,7 +206,7 @@ describe('models', () => {
     const order = ['signs.ipynb (this notebook)', 'b.ipynb', 'z.ipynb', 'process 9'];
     expect(shown.groups()).toEqual(order);
     await shown.do(() => {
-      shown.actions.currentNotebook = 'z.ipynb';
+      shown.actions.currentNotebook = 'a/z.ipynb';
       shown.actions.currentChanged.emit();
     });
     expect(shown.groups()[0]).toBe('z.ipynb (this notebook)');
