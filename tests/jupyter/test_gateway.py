@@ -196,6 +196,8 @@ async def test_one_that_sleeps_says_how_to_wake_it_and_ours_wakes_by_the_call(as
     other.do("echo.stop()")
     model = load()
     model.sleep()
+    assert json.loads((await ask("models/echo")).body)["name"] == "echo"
+    assert json.loads((await ask("")).body)["models"] == ["echo"]
     assert model.asleep
     assert json.loads((await ask("models/echo/infer", request([1]))).body)["outputs"][0]["data"] == [1.0]
     assert model.alive

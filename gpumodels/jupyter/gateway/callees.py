@@ -71,11 +71,12 @@ class Callees:
 
     def ready(self) -> list[str]:
         """The names of what can be called."""
-        return sorted({record.model for record in running() if record.state in {"ready", "kept"}})
+        awake = {record.model for record in running() if record.state in {"ready", "kept"}}
+        return sorted(awake | {model.name for model in handles() if model.asleep})
 
     def signature(self, callee: Callee) -> Signature:
-        """What it takes and gives; one that sleeps and is this process's own is woken. Raises Refused."""
-        return self._client(self._awake(callee)).signature()
+        """What it takes and gives; nothing is woken for it. Raises Refused."""
+        return self._client(self._awake(callee)).signature() if callee.own is None else callee.own.signature
 
     def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Generator[Result]:
         """Each answer to one call; `deadline` is by time.monotonic(). Raises CallError and its kinds, and Refused.
