@@ -6,8 +6,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { loadsExtension } from './line';
 
-/** How long a kernel that is idle may take to say whether it has our extension. */
-const ANSWERS_WITHIN = 1000;
+/** Milliseconds in which a kernel can say whether it has our extension. */
+const ANSWERS_WITHIN = 2000;
 
 const HAS_EXTENSION = `get_ipython().find_line_magic('load_model') is not None`;
 
@@ -47,8 +47,8 @@ export function obstacle(
 
 /**
  * Whether a cell below the active one has to load the extension first: no cell above does, which would make the
- * notebook fail when it is run from its top, or the kernel says that none has. A kernel that is busy is not waited
- * for: that a cell above was run then counts for its answer. Loading it twice does no harm.
+ * notebook fail when it is run from its top, or the kernel says that none has. For one that is at work, and does not
+ * say in time, answers that a cell above was run. Loading it twice does no harm.
  */
 export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   const { widgets, activeCellIndex } = panel.content;
@@ -57,18 +57,17 @@ export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
     .map(({ model }) => model)
     .filter(isCodeCellModel)
     .filter(model => loadsExtension(model.sharedModel.getSource()));
-  if (!above.length) {
+  const kernel = panel.sessionContext.session?.kernel;
+  if (!above.length || !kernel) {
     return true;
   }
-  const loaded = await hasExtension(panel.sessionContext.session?.kernel);
-  return !(loaded ?? above.some(wasRun));
+  const atWork = kernel.status === 'busy';
+  const loaded = await hasExtension(kernel);
+  return !(loaded ?? (atWork && above.some(wasRun)));
 }
 
-/** Null where it does not say in time. */
-async function hasExtension(kernel?: Kernel.IKernelConnection | null): Promise<boolean | null> {
-  if (kernel?.status !== 'idle') {
-    return null;
-  }
+/** Null where it does not say in time; what it is asked waits behind the cells that it runs, and shows nowhere. */
+async function hasExtension(kernel: Kernel.IKernelConnection): Promise<boolean | null> {
   const future = kernel.requestExecute({
     code: '',
     silent: true,

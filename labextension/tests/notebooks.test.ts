@@ -141,23 +141,18 @@ test.each([
 });
 
 test.each([
-  ['was run', true, LINE],
-  ['was not', false, BOTH]
-])('a busy kernel is not waited for; the cell above %s', async (_, ran, inserted) => {
+  ['is at work, and the cell above was run', 'busy', true, LINE],
+  ['is at work, and the cell above was not run', 'busy', false, BOTH],
+  ['has just been restarted, and the cell above was run before', 'idle', true, BOTH]
+])('a kernel that does not say in time %s', async (_, status, ran, inserted) => {
   const panel = new Panel('signs.ipynb', ['%load_ext gpumodels', 'y']);
-  panel.kernel.status = panel.sessionContext.kernelDisplayStatus = 'busy';
+  panel.hears = false;
+  panel.kernel.status = panel.sessionContext.kernelDisplayStatus = status;
   if (ran) {
     panel.ran.add(0);
   }
   await tab(panel).notebooks.load(LINE);
   expect(panel.sources[2]).toBe(inserted);
-});
-
-test('a kernel that does not answer is not waited for', async () => {
-  const panel = new Panel('signs.ipynb', ['%load_ext gpumodels', 'y']);
-  panel.hears = false;
-  await tab(panel).notebooks.load(LINE);
-  expect(panel.sources[2]).toBe(BOTH);
 });
 
 test.each([
