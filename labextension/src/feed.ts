@@ -126,7 +126,11 @@ export class Feed implements IFeed, IDisposable {
     if (this._isDisposed) {
       return false;
     }
-    this._socket = new FeedSocket(this._api.settings, this._hear, !this._watched);
+    try {
+      this._socket = new FeedSocket(this._api.settings, this._hear, !this._watched);
+    } catch {
+      return false; // A browser that forbids it here throws.
+    }
     const heard = await this._socket.ended;
     this._socket = null;
     if (heard) {

@@ -10,6 +10,7 @@ let feed: Feed;
 beforeEach(() => {
   jest.useFakeTimers({ now: 1_000_000 });
   FakeSocket.made.length = 0;
+  FakeSocket.forbidden = false;
   server = new FakeServer();
   feed = new Feed(server.api);
 });
@@ -168,6 +169,17 @@ test('where WebSockets are buffered on their way, it asks every two seconds, and
   expect(FakeSocket.made).toHaveLength(3);
   FakeSocket.last.open().say({ type: 'snapshot', state: aState({ moment: 3000 }) });
   expect(feed.connection).toBe('live');
+});
+
+test('where the browser forbids WebSockets, it asks', async () => {
+  FakeSocket.forbidden = true;
+  answerState(() => json(aState()));
+  feed.view();
+  await after(1000);
+  expect(feed).toMatchObject({ connection: 'polling', state: { moment: aState().moment } });
+  server.asked.length = 0;
+  await after(10_000);
+  expect(server.asked.length).toBeGreaterThan(3);
 });
 
 test('a server without gpumodels, and one that refuses, are told apart', async () => {

@@ -5,6 +5,7 @@ import { Api } from '../src/api';
 /** A WebSocket that a test plays the server of. */
 export class FakeSocket {
   static readonly made: FakeSocket[] = [];
+  static forbidden = false;
 
   readonly OPEN = 1;
   readyState = 0;
@@ -14,6 +15,9 @@ export class FakeSocket {
   onmessage: ((event: { data: string }) => void) | null = null;
 
   constructor(readonly url: string) {
+    if (FakeSocket.forbidden) {
+      throw new DOMException('not here', 'SecurityError');
+    }
     FakeSocket.made.push(this);
   }
 
