@@ -6,6 +6,9 @@ import { type IAsked, isDuration, loadLine } from './line';
 import type { Notebooks } from './notebooks';
 import { explain } from './text';
 
+/** Milliseconds in which the same line is not run again. */
+const DOUBLE_CLICK = 800;
+
 /** What is chosen; '' is the choice of nothing, and of what the user's settings say. */
 export type Choice = Required<IAsked>;
 
@@ -116,7 +119,7 @@ export class LoadForm {
   /** Into the current notebook with it. */
   async load(): Promise<void> {
     const line = this.line;
-    if (!line) {
+    if (!line || (line === this._last && Date.now() < this._again)) {
       return;
     }
     this._busy = true;
@@ -124,6 +127,8 @@ export class LoadForm {
     try {
       const notebook = await this.notebooks.load(line);
       this._busy = false;
+      this._last = line;
+      this._again = Date.now() + DOUBLE_CLICK;
       this._tell(this.trans.__('%1 runs it.', notebook));
     } catch (error) {
       this._busy = false;
@@ -142,6 +147,9 @@ export class LoadForm {
   private _choice: Choice = { model: '', gpu: 'auto', engine: 'auto', idle: '' };
   private _search = '';
   private _busy = false;
+  /** The line that was run last, and when it may be run once more: a double click is meant once. */
+  private _last = '';
+  private _again = 0;
   private _outcome = '';
   private _failed = false;
 }

@@ -155,7 +155,14 @@ function Line({ form, devices }: IPartProps): JSX.Element {
   return (
     <>
       <div role="group" aria-label={trans.__('The line that it will run')}>
-        <code className="gpumodels-Form-line">{line || '%load_model …'}</code>
+        <code className="gpumodels-Form-line">
+          {(line || '%load_model …').split(' ').map((word, index) => (
+            <React.Fragment key={index}>
+              {index > 0 && ' '}
+              <span>{word}</span>
+            </React.Fragment>
+          ))}
+        </code>
       </div>
       <div className="gpumodels-Form-notes" role="status">
         {[idle, short, obstacle || outcome].filter(Boolean).map(note => (

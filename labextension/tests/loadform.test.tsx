@@ -130,6 +130,16 @@ test('a line that is on its way is not sent twice', async () => {
   expect(notebooks.load).toHaveBeenCalledTimes(1);
 });
 
+test('a double click loads once', async () => {
+  const { user, notebooks } = await shown();
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  for (let click = 0; click < 2; click++) {
+    await user.click(load());
+    await waitFor(() => expect(load()).toBeEnabled());
+  }
+  expect(notebooks.load).toHaveBeenCalledTimes(1);
+});
+
 test('a catalog that cannot be had says why', async () => {
   await shown(() => Promise.reject(new ApiError({ kind: 'failed', message: 'A file is broken.' })));
   expect(screen.getByRole('alert')).toHaveTextContent('A file is broken.');
