@@ -94,7 +94,11 @@ export class Api {
   }
 
   private async _read<T>(...path: string[]): Promise<T> {
-    return (await (await this._request('GET', ...path)).json()) as T;
+    const response = await this._request('GET', ...path);
+    if (isPage(response)) {
+      throw new ApiError({ kind: 'refused' }); // The page to log in, to which we were sent.
+    }
+    return (await response.json()) as T;
   }
 
   private async _request(method: string, ...path: string[]): Promise<Response> {
@@ -126,14 +130,20 @@ export function troubleOf(error: unknown): Trouble {
   return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** A route that is not there is answered by Jupyter, in HTML; a model that is not there by us, in JSON. */
+/** Ours are JSON; a page is of somebody on the way, or Jupyter's for a route that is not there. */
+function isPage(response: Response): boolean {
+  return !response.headers.get('Content-Type')?.startsWith('application/json');
+}
+
 async function explain(response: Response): Promise<Trouble> {
-  const ours = response.headers.get('Content-Type')?.startsWith('application/json');
-  if (response.status === 404 && !ours) {
+  if (response.status === 404 && isPage(response)) {
     return { kind: 'missing' };
   }
   if (response.status === 401 || response.status === 403) {
     return { kind: 'refused' };
+  }
+  if (isPage(response)) {
+    return { kind: 'unreachable' };
   }
   const { message } = await ServerConnection.ResponseError.create(response);
   return { kind: response.status === 404 ? 'gone' : 'failed', message };

@@ -195,6 +195,18 @@ test('a server without gpumodels, and one that refuses, are told apart', async (
   expect(feed.connection).toBe('refused');
 });
 
+test.each([
+  [200, 'refused', 'the page to log in'],
+  [502, 'lost', 'a proxy without a server behind it']
+])('a page with status %s is %s: %s', async (status, connection) => {
+  answerState(() => new Response('<html>', { status, headers: { 'Content-Type': 'text/html' } }));
+  feed.view();
+  await after(0);
+  FakeSocket.last.end();
+  await after(0);
+  expect(feed.connection).toBe(connection);
+});
+
 test('a state that cannot be read is said while polling, too', async () => {
   answerState(() => json({ message: 'The directory is on NFS.' }, 500));
   feed.view();
