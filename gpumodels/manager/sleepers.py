@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
-from gpumodels.errors import GpumodelsError
 from gpumodels.lease import notes
 from gpumodels.lease.held import LeaseState
 from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
@@ -63,7 +62,7 @@ def wake_here(instance_id: str) -> None:
 
 
 def _wake(model: Model) -> None:
-    with suppress(GpumodelsError):  # a load that fails stays to be seen
+    with suppress(Exception):  # a load that fails stays to be seen
         model.wake(Nowhere())
 
 
