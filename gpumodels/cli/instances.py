@@ -29,7 +29,7 @@ _WHICH = typer.Argument(
 
 
 def ps(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
-    """List your models that run, load or sleep, of all notebooks and programs."""
+    """List models that run, load or sleep, of all notebooks."""
     from gpumodels.cli.listing import HEADINGS, described, row  # noqa: PLC0415
 
     told = described()
