@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from queue import Queue
 
 import pytest
@@ -129,7 +128,7 @@ def a_stop_that_fails_says_why(sidebar, model, page):
     button.click()
     expect(model).to_contain_text("stopping…")
     expect(button).to_have_attribute("aria-disabled", "true")
-    asked.get_nowait().fulfill(status=500, body=json.dumps({"message": "Docker does not answer."}))
+    asked.get_nowait().fulfill(status=500, json={"message": "Docker does not answer."})
     expect(sidebar.alert).to_have_text("Docker does not answer.")
     page.unroute(ONE)
 
