@@ -150,7 +150,6 @@ class Noted:
     def __init__(self, report: Report, note: Note) -> None:
         self.note = note
         self._report = report
-        self.end = report.end
 
     def progress(self, text: str, fraction: float | None) -> None:
         self.note.says(text, fraction)
@@ -159,6 +158,9 @@ class Noted:
     def notice(self, text: str) -> None:
         self.note.notices(text)
         self._report.notice(text)
+
+    def end(self, text: str) -> None:
+        self._report.end(text)
 
 
 def _was_wanted(error: Exception) -> bool:

@@ -115,7 +115,7 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     (seen,) = until(lambda: [each for each in instances.running() if each.over_since])
     assert before <= seen.over_since <= time.time()
     assert "ready, over its memory limit since " in repr(Listing([seen], seen.owner))
-    (told,) = described([seen])
+    (told,) = described()
     assert "ready, over its limit" in row(told)
     assert told["limit"] == 10 * GB
     (event,) = [each for each in events.told(tmp_path / "runtime") if each["event"] == "over"]
