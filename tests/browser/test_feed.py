@@ -39,8 +39,8 @@ panel => {
     const { data, parentElement: node } = texts.currentNode;
     if (!data.trim() || node.closest(':disabled, option') || !node.checkVisibility()) continue;
     const below = ground(node);
-    const [more, less] = [light(over(numbers(getComputedStyle(node).color), below)), light(below)].sort((a, b) => b - a);
-    const ratio = (more + 0.05) / (less + 0.05);
+    const both = [light(over(numbers(getComputedStyle(node).color), below)), light(below)];
+    const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
     if (ratio < 4.5) faint.set(node.className, [data, ratio.toFixed(2)]);
   }
   return [...faint];
