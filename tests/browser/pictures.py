@@ -187,7 +187,8 @@ def take(browser: Browser, lab: Lab, into: Path) -> None:
         page.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{ theme: 'JupyterLab {theme}' }})")
         page.wait_for_timeout(3000)
         save(page.screenshot(), into / f"lab-{theme.lower()}.png")
-        page.set_viewport_size({"width": 1280, "height": 1700})
+        tall = scene.sidebar.region.evaluate("panel => panel.scrollHeight") + 60
+        page.set_viewport_size({"width": 1280, "height": tall})
         page.wait_for_timeout(1000)
         save(scene.sidebar.region.screenshot(), into / f"panel-{theme.lower()}.png")
         page.set_viewport_size({"width": 1280, "height": 820})
