@@ -106,7 +106,11 @@ def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
     before = {directory.id for directory in runtime.claimed()}
     claimed = runtime.claim_stale()
     found = any(directory.id not in before or directory.leash_lives for directory in claimed)
-    while sweep_directories(runtime) and _any_ending(runtime) and time.monotonic() < deadline:
+    ending = True
+    while ending and time.monotonic() < deadline:
+        ending = _any_ending(runtime)  # looked at first: one that ends meanwhile is swept once more
+        if not sweep_directories(runtime):
+            break
         time.sleep(0.02)
     return found
 

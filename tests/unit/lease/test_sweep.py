@@ -13,6 +13,7 @@ import pytest
 
 from gpumodels.lease.held import LeaseState
 from gpumodels.lease.processes import kill_marked, marked, same_process, start_time
+from gpumodels.manager import sweeping
 from gpumodels.manager.sweeping import sweep, wait_for_endings
 from tests.leftovers import until
 from tests.unit.lease.conftest import new_id
@@ -123,6 +124,21 @@ def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
     assert process.process.poll() == 98 or not marked(directory.id)
     assert _gone(directory, runtime)
     assert wait_for_endings(runtime, 10) is False
+
+
+def test_what_ends_just_after_a_load_looked_at_it_is_swept_all_the_same(instance, runtime, monkeypatch):
+    directory, lease, process = instance(_DEAF, "--grace", "0.3")
+    lease.release()
+    sweep_directories = sweeping.sweep_directories
+
+    def sweep_and_see_it_end(runtime):
+        left = sweep_directories(runtime)
+        process.wait()
+        return left
+
+    monkeypatch.setattr(sweeping, "sweep_directories", sweep_and_see_it_end)
+    assert wait_for_endings(runtime, 10) is True
+    assert _gone(directory, runtime)
 
 
 def test_a_load_does_not_wait_longer_than_it_may(instance, runtime):
