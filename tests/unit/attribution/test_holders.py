@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,7 +195,9 @@ def test_in_another_pid_namespace_nobody_is_guessed():
 
 
 def test_a_process_id_that_is_used_again_is_another_process(process, monkeypatch):
-    first, second = process("first"), process("-f", KERNEL)
+    first = process("first")
+    time.sleep(0.05)  # start times are told in hundredths of a second
+    second = process("-f", KERNEL)
     look = processes.Look()
     assert look.process(first.pid).facts.kernel is None
     # The system gives the first one's id to the second.
