@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from contextlib import suppress
 
 import docker
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import gpumodels
 from gpumodels.engines.docker import labels
 from gpumodels.manager import prune
+from tests.leftovers import until
 
 CODE = "class Model:\n    def load(self, device: str) -> None: pass\n    def predict(self, x: int) -> int: return x\n"
 
@@ -30,8 +32,15 @@ def folder(tmp_path, client):
     (path / "model.toml").write_text(f'name = "{path.name}"\n')
     (path / "model.py").write_text(CODE)
     yield path
-    for image in client.images.list(filters={"label": f"{labels.MODEL}={path.name}"}):
-        client.images.remove(image.id, force=True)
+
+    def removed():
+        left = client.images.list(filters={"label": f"{labels.MODEL}={path.name}"})
+        for image in left:
+            with suppress(docker.errors.APIError):  # one that another is made of goes after that
+                client.images.remove(image.id, force=True)
+        return not left
+
+    until(removed)
 
 
 def found(name):
