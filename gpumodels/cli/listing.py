@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from gpumodels.manager.loads import under_way
 from gpumodels.manager.place import runtime_directory
 from gpumodels.manager.sleepers import asleep
 from gpumodels.manager.usage import usage
+from gpumodels.widgets.described import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ def _running(records: Sequence[InstanceRecord], loads: Mapping[str, Load]) -> li
         except KeyError:  # it has ended since
             return None
         load = loads.get(record.id) if record.state == "loading" else None
-        held_by = [_owner(user) for user in used_by.get(record.id, ())]
+        held_by = [asdict(user) for user in used_by.get(record.id, ())]
         return {**told, "memory": memory.get(record.id), "holders": held_by, "progress": _progress(load)}
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -74,7 +75,7 @@ def _early(load: Load) -> dict[str, Any]:
 
 def _asleep(sleeper: Sleeper) -> dict[str, Any]:
     told = _of_record(sleeper.record.with_(owner=sleeper.owner, state="asleep", keep=None))
-    return {**told, "asleep": {"since": _moment(sleeper.since), "freed": sleeper.freed}}
+    return {**told, "asleep": {"since": moment(sleeper.since), "freed": sleeper.freed}}
 
 
 def _progress(load: Load | None) -> dict[str, Any] | None:
@@ -102,20 +103,16 @@ def _of_record(record: InstanceRecord) -> dict[str, Any]:
         "gpus": [{key: device[key] for key in ("uuid", "index", "name")} for device in record.devices],
         "memory": None,
         "limit": record.limit,
-        "over_since": None if record.over_since is None else _moment(record.over_since),
+        "over_since": None if record.over_since is None else moment(record.over_since),
         "idle": None,
         "activity": None,
-        "since": _moment(record.created),
-        "owner": _owner(record.owner),
-        "holders": [_owner(record.owner)],
+        "since": moment(record.created),
+        "owner": asdict(record.owner),
+        "holders": [asdict(record.owner)],
         "kept": _kept(record),
         "asleep": None,
         "progress": None,
     }
-
-
-def _owner(owner: Owner) -> dict[str, Any]:
-    return {"pid": owner.pid, "kernel_id": owner.kernel_id, "notebook": owner.notebook}
 
 
 def _activity(seen: Activity) -> dict[str, Any]:
@@ -129,12 +126,8 @@ def _kept(record: InstanceRecord) -> dict[str, Any] | None:
         return None
     return {
         "seconds": None if math.isinf(record.keep) else record.keep,
-        "since": None if record.kept_since is None else _moment(record.kept_since),
+        "since": None if record.kept_since is None else moment(record.kept_since),
     }
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def row(told: dict[str, Any]) -> tuple[str, ...]:

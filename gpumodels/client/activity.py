@@ -46,7 +46,12 @@ class Activity:
 
     def idle(self, loaded: float) -> float:
         """Seconds since the last call, or since it was `loaded`, by the epoch, without one; 0 while one runs."""
-        return 0.0 if self.running else max(0.0, time.time() - (self.last_call or loaded))
+        since = self.idle_since(loaded)
+        return 0.0 if since is None else max(0.0, time.time() - since)
+
+    def idle_since(self, loaded: float) -> float | None:
+        """When the last call ended, or when it was `loaded`, by the epoch, without one; None while one runs."""
+        return None if self.running else self.last_call or loaded
 
 
 def read(socket_dir: Path, model: str, within: float) -> Activity | None:

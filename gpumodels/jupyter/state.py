@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.jupyter.threads import in_thread
@@ -66,7 +67,7 @@ def _awake(model: State, users: list[Owner]) -> State:
 
     Seconds that pass are left out: the moment since when does not change.
     """
-    told = [{"notebook": each.notebook, "kernel_id": each.kernel_id, "pid": each.pid} for each in users]
+    told = [asdict(each) for each in users]
     owner = told[0] if told and model["pid"] not in [each.pid for each in users] else {}
     lasting = {key: value for key, value in model.items() if key != "idle"}
     return {**lasting, **owner, "asleep_since": "", "freed": None, "holders": told}

@@ -31,30 +31,22 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
         "pid": owner.pid,
         "device": record.device,
         "engine": record.engine,
-        "since": _moment(record.created),
+        "since": moment(record.created),
         "state": record.state,
-        "kept_since": _moment(record.kept_since),
-        "over_since": _moment(record.over_since),
+        "kept_since": moment(record.kept_since),
+        "over_since": moment(record.over_since),
     }
 
 
 def describe_sleeper(sleeper: Sleeper) -> dict[str, Any]:
     """The JSON of a model that sleeps: what it was, who can wake it, since when, and the bytes that came back."""
-    owner = sleeper.owner
-    return {
-        **describe(sleeper.record),
-        "notebook": owner.notebook,
-        "kernel_id": owner.kernel_id,
-        "pid": owner.pid,
-        "state": "asleep",
-        "asleep_since": _moment(sleeper.since),
-        "freed": sleeper.freed,
-    }
+    told = describe(sleeper.record.with_(owner=sleeper.owner, state="asleep"))
+    return {**told, "asleep_since": moment(sleeper.since), "freed": sleeper.freed}
 
 
 def describe_load(load: Load) -> dict[str, Any]:
     """The JSON of `load`; `began` is ISO 8601 in UTC."""
-    return {**asdict(load), "began": _moment(load.began)}
+    return {**asdict(load), "began": moment(load.began)}
 
 
 def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
@@ -66,5 +58,6 @@ def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, 
     return {**told, "notebook": notebooks.get(told["kernel_id"], "" if own else told["notebook"])}
 
 
-def _moment(seconds: float | None) -> str:
+def moment(seconds: float | None) -> str:
+    """ISO 8601 in UTC of seconds since the epoch; "" for None."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -83,8 +83,8 @@ def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
             seen = None
     if seen is None:
         return {"activity": None, "idle": None, "idle_since": None}
-    idle_since = None if seen.running else seen.last_call or record.created
-    return {"activity": asdict(seen), "idle": seen.idle(record.created), "idle_since": idle_since}
+    loaded = record.created
+    return {"activity": asdict(seen), "idle": seen.idle(loaded), "idle_since": seen.idle_since(loaded)}
 
 
 def last_lines(instance: str, lines: int = 100) -> list[str]:
