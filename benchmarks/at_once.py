@@ -81,7 +81,7 @@ def user(place: Path, uid: int, loads: int) -> subprocess.Popen[str]:
 def crowd(place: Path, loads: int) -> None:
     """So many processes of one user, each of which keeps what it loaded until the input of this one ends."""
     import gpumodels.client  # noqa: PLC0415
-    import gpumodels.manager.loading  # noqa: F401, PLC0415  each would import it for itself
+    import gpumodels.loading.api  # noqa: F401, PLC0415  each would import it for itself
 
     said, say = os.pipe()
     end, keep = os.pipe()

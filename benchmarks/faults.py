@@ -31,9 +31,9 @@ import docker
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from gpumodels.cleanup.sweeping import sweep  # noqa: E402
 from gpumodels.lease.processes import marked  # noqa: E402
 from gpumodels.lease.runtime import SHARED_MEMORY, RuntimeDirectory  # noqa: E402
-from gpumodels.manager import sweep  # noqa: E402
 from tests.leftovers import Leftovers, Puppet  # noqa: E402
 
 #: What is left after so many seconds is a leak.
@@ -145,7 +145,7 @@ class Round:
         return found + [f"container {name}" for each in listed for name in each["Names"] if name[11:] in ids]
 
 
-_ATTENDANTS = {"gpumodels.manager.guard", "gpumodels.manager.keeper"}
+_ATTENDANTS = {"gpumodels.cleanup.guard", "gpumodels.cleanup.keeper"}
 
 
 def _attendants(names: set[str]) -> list[str]:

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpumodels
 from gpumodels import devices
+from gpumodels.instances.registry import running
+from gpumodels.instances.usage import recent, usage
 from gpumodels.lease.processes import marked
-from gpumodels.manager import running
-from gpumodels.manager.usage import recent, usage
 from tests.fakes.nvml import GB, gpu, machine
 
 GPUS, PROCESSES, MODELS = 8, 40, 4

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from gpumodels.manager import sweep  # noqa: E402
+from gpumodels.cleanup.sweeping import sweep  # noqa: E402
 from tests.leftovers import Leftovers, Puppet  # noqa: E402
 
 _WOKE = re.compile(r"the lease is free \(monotonic ([0-9.]+)\)")

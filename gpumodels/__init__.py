@@ -34,8 +34,9 @@ if TYPE_CHECKING:
         ModelStopped,
         SettingsError,
     )
-    from gpumodels.manager import attach, load, running, stop
-    from gpumodels.manager.usage import usage
+    from gpumodels.instances.registry import running, stop
+    from gpumodels.instances.usage import usage
+    from gpumodels.loading.api import attach, load
     from gpumodels.model import Model
     from gpumodels.widgets import gpu_dashboard
 
@@ -46,19 +47,25 @@ _HOMES = {
     "Result": "gpumodels.client.result",
     "Share": "gpumodels.attribution",
     "Usage": "gpumodels.attribution",
-    "attach": "gpumodels.manager",
+    "attach": "gpumodels.loading.api",
     "gpu_dashboard": "gpumodels.widgets",
-    "load": "gpumodels.manager",
-    "running": "gpumodels.manager",
-    "stop": "gpumodels.manager",
-    "usage": "gpumodels.manager.usage",
+    "load": "gpumodels.loading.api",
+    "running": "gpumodels.instances.registry",
+    "stop": "gpumodels.instances.registry",
+    "usage": "gpumodels.instances.usage",
     "_jupyter_labextension_paths": "gpumodels.jupyter",
     "_jupyter_server_extension_points": "gpumodels.jupyter",
     "_load_jupyter_server_extension": "gpumodels.jupyter",
 }
 
 #: What needs Linux.
-_LINUX_ONLY = ("gpumodels.manager", "gpumodels.manager.usage", "gpumodels.model", "gpumodels.widgets")
+_LINUX_ONLY = (
+    "gpumodels.loading.api",
+    "gpumodels.instances.registry",
+    "gpumodels.instances.usage",
+    "gpumodels.model",
+    "gpumodels.widgets",
+)
 
 __all__ = [
     "CallError",

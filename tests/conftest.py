@@ -8,9 +8,9 @@ import signal
 import pytest
 
 from gpumodels.devices import reservations
+from gpumodels.instances import registry
 from gpumodels.lease import guard, held
 from gpumodels.lease.runtime import RuntimeDirectory
-from gpumodels.manager import instances
 from tests import parts
 from tests.fakes import nvml
 from tests.leftovers import Leftovers, Puppet, until
@@ -48,7 +48,7 @@ def runtime_path(tmp_path):
         yield path
         if path.is_dir():
             _clear(path)
-        instances._models.clear()
+        registry._models.clear()
 
 
 def _shared_place(tmp_path):
@@ -60,7 +60,7 @@ def _shared_place(tmp_path):
 
 def _clear(path):
     """Let go of what the test loaded, and sweep: a test that fails must not leave models running."""
-    from gpumodels.manager import sweep
+    from gpumodels.cleanup.sweeping import sweep
 
     held.release_all()
     for key in [key for key in guard._guards if key[1] == path]:

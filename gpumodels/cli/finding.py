@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import ModelNotFound
-from gpumodels.manager.instances import meant
+from gpumodels.instances.registry import meant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -71,11 +71,11 @@ def run(
 
 
 def _load(model: str, **asked: Any) -> Model:
-    from gpumodels import manager  # noqa: PLC0415
     from gpumodels.cli.terminal import TerminalReport  # noqa: PLC0415
+    from gpumodels.loading.api import load  # noqa: PLC0415
 
     with TerminalReport() as report:
-        return manager.load(model, report=report, **asked)
+        return load(model, report=report, **asked)
 
 
 def _settings(given: list[str] | None) -> dict[str, str]:
@@ -108,7 +108,7 @@ def _let_go(loaded: Model) -> None:
 
 
 def _what_is_left(loaded: Model) -> str:
-    from gpumodels.manager import running  # noqa: PLC0415
+    from gpumodels.instances.registry import running  # noqa: PLC0415
 
     if any(record.id == loaded.record.id for record in running()):
         return f"{loaded.name} ({loaded.record.id}) runs on: it is kept, or somebody else uses it too"
@@ -166,11 +166,11 @@ def call(
 
 def _running(wanted: str, timeout: str | None) -> Model | None:
     """The model that runs and is meant, held by this process too; None where there is none."""
-    from gpumodels import manager  # noqa: PLC0415
     from gpumodels.cli.finding import one  # noqa: PLC0415
-    from gpumodels.manager.instances import meant  # noqa: PLC0415
+    from gpumodels.instances.registry import meant, running  # noqa: PLC0415
+    from gpumodels.loading.api import attach  # noqa: PLC0415
 
-    known = manager.running()
+    known = running()
     if not meant(wanted, known):
         return None
-    return manager.attach(one(wanted, known).id, timeout=timeout)
+    return attach(one(wanted, known).id, timeout=timeout)

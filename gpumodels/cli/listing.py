@@ -13,22 +13,22 @@ from gpumodels import devices
 from gpumodels.attribution.split import held_in_all
 from gpumodels.cli.finding import whose
 from gpumodels.client import activity
+from gpumodels.instances.holders import users
+from gpumodels.instances.loads import under_way
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.registry import running
+from gpumodels.instances.sleepers import asleep
+from gpumodels.instances.usage import usage
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.manager import running
-from gpumodels.manager.holders import users
-from gpumodels.manager.loads import under_way
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.sleepers import asleep
-from gpumodels.manager.usage import usage
 from gpumodels.widgets.described import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpumodels.client.activity import Activity
+    from gpumodels.instances.loads import Load
+    from gpumodels.instances.sleepers import Sleeper
     from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.manager.loads import Load
-    from gpumodels.manager.sleepers import Sleeper
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
 _ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called

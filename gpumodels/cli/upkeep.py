@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpumodels.manager.prune import Prunable
+    from gpumodels.cleanup.cache import Prunable
 
 _REAPED_WITHIN = 15.0  # seconds
 
@@ -22,7 +22,7 @@ def reap() -> None:
 
     That is what a crash left: containers, processes, directories, shared memory. Loads do the same by themselves.
     """
-    from gpumodels.manager.reaping import reap as reap_now  # noqa: PLC0415
+    from gpumodels.cleanup.reaping import reap as reap_now  # noqa: PLC0415
 
     found = reap_now(_REAPED_WITHIN)
     for text in found.removed:
@@ -54,7 +54,7 @@ def prune(
 
     What a running model uses stays. All of it is made, or fetched, again when it is needed.
     """
-    from gpumodels.manager import prune as pruning  # noqa: PLC0415
+    from gpumodels.cleanup import cache as pruning  # noqa: PLC0415
 
     with pruning.alone():
         found = pruning.survey(kind.value for kind in kinds or Kind)
@@ -89,8 +89,8 @@ def _agreed(wanted: Sequence[Prunable]) -> bool:
 
 
 def _remove(wanted: Sequence[Prunable]) -> None:
+    from gpumodels.cleanup import cache as pruning  # noqa: PLC0415
     from gpumodels.devices import size  # noqa: PLC0415
-    from gpumodels.manager import prune as pruning  # noqa: PLC0415
 
     done = pruning.remove(wanted)
     typer.echo(f"removed {done.removed}, {size(done.freed)} freed")
@@ -107,7 +107,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for
     """
     from dataclasses import asdict  # noqa: PLC0415
 
-    from gpumodels.manager.doctor import checks  # noqa: PLC0415
+    from gpumodels.doctor.machine import checks  # noqa: PLC0415
 
     findings = []
     for finding in checks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from gpumodels import manager
+from gpumodels import cleanup, instances
 from gpumodels.jupyter.base import Desk
 from gpumodels.jupyter.net import Net
 from gpumodels.jupyter.routes import add_routes
@@ -23,7 +23,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    desk = Desk(manager, app.web_app.settings, app.log)
+    desk = Desk(instances, app.web_app.settings, app.log)
     add_routes(app.web_app, desk)
     app.io_loop.add_callback(Net(desk.kernels, app.log).start)
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
@@ -32,6 +32,6 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
 def _sweep(app: ServerApp) -> None:
     """Remove what a crash has left; a failure is logged, for it must not keep the Jupyter server from starting."""
     try:
-        manager.sweep()
+        cleanup.sweep()
     except Exception:
         app.log.exception("gpumodels: sweeping leftovers failed; the next load tries again")

@@ -14,7 +14,7 @@ from gpumodels.jupyter.base import ModelsHandler
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
-    from gpumodels.manager.doctor import Finding
+    from gpumodels.doctor.machine import Finding
 
 
 class CatalogHandler(ModelsHandler):
@@ -65,6 +65,6 @@ def _model(name: str, summary: str) -> dict[str, Any]:
 
 
 def _findings() -> list[Finding]:
-    from gpumodels.manager import doctor  # noqa: PLC0415
+    from gpumodels.doctor import machine  # noqa: PLC0415
 
-    return list(doctor.checks())
+    return list(machine.checks())

@@ -48,11 +48,11 @@ class Loading:
         return report is not None
 
     def _load(self, load_id: str, report: _Report, model: str, options: dict[str, Any]) -> None:
-        from gpumodels import manager  # noqa: PLC0415  a server that loads nothing needs none of that
-        from gpumodels.manager import loads  # noqa: PLC0415
+        from gpumodels.instances import loads  # noqa: PLC0415  a server that loads nothing needs none of that
+        from gpumodels.loading.api import load  # noqa: PLC0415
 
         try:
-            loaded = manager.load(model, report=report, load_id=load_id, **options)
+            loaded = load(model, report=report, load_id=load_id, **options)
             if report.cancelled:
                 loaded.stop("the sidebar")
             report.tell()
@@ -92,7 +92,7 @@ class _Report:
 
 
 def _new_id(model: str) -> str:
-    from gpumodels.manager import loads  # noqa: PLC0415
+    from gpumodels.instances import loads  # noqa: PLC0415
 
     return loads.new_id(model)
 

@@ -12,7 +12,7 @@ from gpumodels.jupyter.threads import in_thread
 from gpumodels.widgets.described import describe_load, renamed
 
 if TYPE_CHECKING:
-    from gpumodels.manager.loads import Load
+    from gpumodels.instances.loads import Load
 
 
 class LoadsHandler(ModelsHandler):
@@ -52,13 +52,13 @@ class LoadHandler(ModelsHandler):
 
 
 def _loads() -> list[Load]:
-    from gpumodels.manager import loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.instances import loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
 
     return loads.loads()
 
 
 def _dismiss(load: str) -> None:
-    from gpumodels.manager import loads  # noqa: PLC0415
+    from gpumodels.instances import loads  # noqa: PLC0415
 
     try:
         loads.dismiss(load)

@@ -13,8 +13,8 @@ from gpumodels.jupyter.threads import in_thread
 from gpumodels.widgets.described import describe, describe_sleeper, renamed
 
 if TYPE_CHECKING:
+    from gpumodels.instances.sleepers import Sleeper
     from gpumodels.lease.record import Owner
-    from gpumodels.manager.sleepers import Sleeper
 
 #: What a kernel runs, silently, of a model that sleeps there; it leaves no name in the user's namespace.
 _MANAGER = '__import__("gpumodels.manager", fromlist=["_"])'
@@ -145,13 +145,13 @@ class LogsHandler(ModelsHandler):
 
 
 def _sleepers() -> list[Sleeper]:
-    from gpumodels.manager import sleepers  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.instances import sleepers  # noqa: PLC0415  a server that nobody asks for it needs none of that
 
     return sleepers.asleep()
 
 
 def _wake_here(instance: str) -> None:
-    from gpumodels.manager import sleepers  # noqa: PLC0415
+    from gpumodels.instances import sleepers  # noqa: PLC0415
 
     sleepers.wake_here(instance)
 

@@ -6,19 +6,19 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.instances import holders, loads, sleepers
+from gpumodels.instances.place import runtime_directory
 from gpumodels.jupyter.threads import in_thread
 from gpumodels.lease import events
-from gpumodels.manager import holders, loads, sleepers
-from gpumodels.manager.place import runtime_directory
 from gpumodels.widgets import state as shown
 from gpumodels.widgets.described import describe_load, describe_sleeper, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gpumodels.instances.sleepers import Sleeper
     from gpumodels.jupyter.kernels import Kernels
     from gpumodels.lease.record import Owner
-    from gpumodels.manager.sleepers import Sleeper
 
 State = dict[str, Any]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
+from gpumodels.instances import progress
 from gpumodels.lease import held
+from gpumodels.loading.preload import preload
 from gpumodels.magics import tracebacks
 from gpumodels.magics.commands import COMMANDS, ModelMagics
 from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
 from gpumodels.magics.progress import view
-from gpumodels.manager import import_ahead, reporting
 from gpumodels.widgets import show_models, show_models_no_more
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
     tracebacks.install(shell)
-    reporting.show_by(lambda: view(shell, silent=False))
+    progress.show_by(lambda: view(shell, silent=False))
     show_models(shell)
     setattr(shell, _PLACE, hint)
-    import_ahead()
+    preload()
     hint.look_back()
 
 
@@ -50,6 +51,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     for name in COMMANDS:
         shell.magics_manager.magics["line"].pop(name, None)
     tracebacks.uninstall()
-    reporting.show_by(reporting.SilentReport)
+    progress.show_by(progress.SilentReport)
     show_models_no_more(shell)
     delattr(shell, _PLACE)

@@ -79,10 +79,11 @@ class ModelMagics(Magics):
         return load(self.shell, asked, self._loaded_for)
 
     def _list(self, asked: Namespace) -> None:
+        from gpumodels.instances import owner  # noqa: PLC0415
+        from gpumodels.instances.loads import under_way  # noqa: PLC0415
+        from gpumodels.instances.registry import models, running  # noqa: PLC0415
+        from gpumodels.instances.sleepers import asleep  # noqa: PLC0415
         from gpumodels.magics.listing import Listing  # noqa: PLC0415
-        from gpumodels.manager import models, owner, running  # noqa: PLC0415
-        from gpumodels.manager.loads import under_way  # noqa: PLC0415
-        from gpumodels.manager.sleepers import asleep  # noqa: PLC0415
 
         if asked.silent:
             return
@@ -105,12 +106,12 @@ class ModelMagics(Magics):
             print("\n".join(map(_slept, chosen)) or "nothing was running")  # noqa: T201
 
     def _chosen(self, asked: Namespace) -> list[Model]:
-        from gpumodels.manager import choose  # noqa: PLC0415
+        from gpumodels.instances.registry import choose  # noqa: PLC0415
 
         return choose(self._instance(asked.model, alive=True), everything=asked.everything)
 
     def _logs(self, asked: Namespace) -> None:
-        from gpumodels.manager import handles  # noqa: PLC0415
+        from gpumodels.instances.registry import handles  # noqa: PLC0415
 
         chosen = self._instance(asked.model, alive=False)
         known = handles()
@@ -125,8 +126,8 @@ class ModelMagics(Magics):
             print(model.logs())  # noqa: T201
 
     def _gpus(self, asked: Namespace) -> None:
+        from gpumodels.instances.usage import usage  # noqa: PLC0415
         from gpumodels.magics.gpus import Gpus  # noqa: PLC0415
-        from gpumodels.manager.usage import usage  # noqa: PLC0415
 
         if not asked.silent:
             display(Gpus(usage()))  # type: ignore[no-untyped-call]

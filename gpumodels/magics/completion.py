@@ -84,7 +84,7 @@ def _names() -> list[str]:
 
 
 def _loaded() -> list[str]:
-    from gpumodels.manager import models  # noqa: PLC0415
+    from gpumodels.instances.registry import models  # noqa: PLC0415
 
     return sorted({model.name for model in models()})
 

@@ -11,7 +11,7 @@ from gpumodels.lease.record import InstanceRecord, Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gpumodels.manager.loads import Load
+    from gpumodels.instances.loads import Load
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."

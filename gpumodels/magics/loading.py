@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from gpumodels import catalog, devices, manager
+from gpumodels import catalog, devices
 from gpumodels.errors import LoadCancelled
+from gpumodels.loading import api
 from gpumodels.magics.binding import LATEST, bind, handle, identifier
 from gpumodels.magics.progress import view
 from gpumodels.model.nap import memory_held
@@ -28,7 +29,7 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
     before = loaded_for.get(variable) or (handle(shell, variable) if variable != LATEST else None)
     shown = view(shell, silent=asked.silent)
     try:
-        model = manager.load(
+        model = api.load(
             asked.model,
             gpu=asked.gpu,
             engine=asked.engine,

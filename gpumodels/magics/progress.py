@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from IPython.display import DisplayHandle
 
-from gpumodels.manager import Report
+from gpumodels.instances.progress import Report
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -1,33 +1,10 @@
-"""The guard of one process: `python -m gpumodels.manager.guard PIDFD PID IDENTITY`.
-
-The process of that id, behind that descriptor; the runtime directory is the one of that identity, as it was when the
-process loaded: not as the settings may say by now, nor what somebody made anew in its place.
-"""
+"""The guard, under the name that kernels with an older gpumodels start it by."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from pathlib import Path
 
-from gpumodels.lease.guard import fork_second, watch
-from gpumodels.lease.runtime import RuntimeDirectory
-
-
-def _guard(pidfd: int, pid: int, identity: str) -> None:
-    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]), identity)
-
-    def sweep() -> bool:
-        from gpumodels.manager import sweeping  # noqa: PLC0415  the guard stays small until it has work
-
-        return sweeping.sweep(runtime, of_process=pid)
-
-    second = fork_second()
-    watch(pidfd, sweep)
-    if second:
-        os.kill(second, signal.SIGKILL)
-
+from gpumodels.cleanup.guard import main
 
 if __name__ == "__main__":
-    _guard(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1:])

@@ -1,95 +1,10 @@
-"""The keeper of a kept model: `python -m gpumodels.manager.keeper ID`, one more holder of its instance.
-
-It lets go when nobody else has held the instance for as long as its record says, and removes what is then left. It is
-detached, so that the end of the notebook does not end it; if it is killed, the instance ends with its notebooks, and a
-second one behind it sweeps.
-"""
+"""The keeper, under the name that kernels with an older gpumodels start it by."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import signal
 import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gpumodels.lease import guard
-from gpumodels.lease.held import LeaseRefusedError
-from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import RuntimeDirectory
-
-if TYPE_CHECKING:
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
-
-_LOOK = 0.5  # seconds between two looks at who else holds the instance
-
-
-def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
-    """Start the keeper of an instance, and wait until it holds it."""
-    read, write = os.pipe()
-    try:
-        guard.detached("gpumodels.manager.keeper", runtime, [record.id, str(write)], write)
-        os.close(write)
-        write = -1
-        os.read(read, 1)  # when it holds the lease, or has ended
-    finally:
-        os.close(read)
-        if write >= 0:
-            os.close(write)
-
-
-def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
-    try:
-        directory, lease = runtime.join(instance_id, use=False)
-        fd = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends: one keeper is enough
-    except (OSError, LeaseRefusedError):
-        return
-    finally:
-        os.close(held)
-    alone_since: float | None = None
-    while lease.leash_lives and directory.ended is None:
-        if lease.others_use:
-            if alone_since is not None:
-                directory.unmark_kept()
-            alone_since = None
-        elif alone_since is None:
-            alone_since = time.monotonic()
-            directory.mark_kept()
-        elif time.monotonic() - alone_since >= _keep_for(directory):
-            break
-        time.sleep(_LOOK)
-    lease.release()
-
-
-def _keep_for(directory: InstanceDirectory) -> float:
-    """As it is now: a load that takes the instance up may ask for longer."""
-    try:
-        return directory.record().keep or 0.0
-    except UnknownRecordError:
-        return 0.0
-
-
-def _run(instance_id: str, held: int) -> None:
-    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
-    second = guard.fork_second(held)
-    if second:
-        _keep(runtime, instance_id, held)
-
-    def sweep() -> bool:
-        from gpumodels.manager import sweeping  # noqa: PLC0415  the keeper stays small until it has work
-
-        return sweeping.sweep(runtime)
-
-    guard.until_done(sweep)
-    if second:
-        os.kill(second, signal.SIGKILL)
-
+from gpumodels.cleanup.keeper import main
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _run(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1:])

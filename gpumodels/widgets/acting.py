@@ -13,8 +13,8 @@ from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.manager import models, stop_instance
-from gpumodels.manager.sleeping import sleep_instance
+from gpumodels.instances.registry import models, stop_instance
+from gpumodels.instances.sleep import sleep_instance
 from gpumodels.widgets.state import BOARD, last_lines
 
 if TYPE_CHECKING:

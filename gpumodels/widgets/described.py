@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gpumodels.instances.loads import Load
+    from gpumodels.instances.sleepers import Sleeper
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.manager.loads import Load
-    from gpumodels.manager.sleepers import Sleeper
 
 
 def describe(record: InstanceRecord) -> dict[str, str | int]:

@@ -16,7 +16,8 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from gpumodels import catalog
-from gpumodels.manager import models, owner
+from gpumodels.instances import owner
+from gpumodels.instances.registry import models
 from gpumodels.widgets import acting, front, pictures
 from gpumodels.widgets.state import BOARD
 

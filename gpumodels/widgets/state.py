@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from gpumodels.attribution import as_json
 from gpumodels.attribution.split import held_in_all
 from gpumodels.client import activity
-from gpumodels.manager import running
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.printed import last_lines as printed
-from gpumodels.manager.printed import with_logs
-from gpumodels.manager.usage import recent
+from gpumodels.instances.logs import last_lines as printed
+from gpumodels.instances.logs import with_logs
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.registry import running
+from gpumodels.instances.usage import recent
 from gpumodels.widgets.described import describe
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 
 import gpumodels
 from gpumodels.errors import ModelStopped
+from gpumodels.instances import loads
 from gpumodels.lease import processes
-from gpumodels.manager import loads
-from gpumodels.manager.noting import Note
+from gpumodels.loading.journal import Note
 from tests.fakes.nvml import GB, gpu, machine
 from tests.leftovers import until
 

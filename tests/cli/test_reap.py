@@ -28,7 +28,7 @@ def orphan(request, puppet, runtime_path):
 
 def _tell_the_guards(path, number):
     for line in Leftovers(path).processes():
-        if "gpumodels.manager.guard" in line:
+        if "gpumodels.cleanup.guard" in line:
             os.kill(int(line.split()[0]), number)
 
 

@@ -8,9 +8,9 @@ import docker
 import pytest
 
 from gpumodels import engines
+from gpumodels.cleanup.sweeping import sweep
 from gpumodels.engines.docker import base_image, labels
 from gpumodels.lease.held import LeaseState
-from gpumodels.manager import sweep
 from tests.leftovers import until
 
 
@@ -122,7 +122,7 @@ def create_instance(runtime):
 @pytest.mark.parametrize("engine_name", ["docker"])
 def test_a_paused_one_is_removed_by_force(start, engine_name, runtime, client, leftovers, monkeypatch):
     """Its leash sleeps with it, so it cannot end itself."""
-    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    monkeypatch.setattr("gpumodels.cleanup.sweeping._LEASH_PATIENCE", 0.05)
     started = start(grace=0.0)
     started.call(1)
     client.containers.get(started.instance.name).pause()

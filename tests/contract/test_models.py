@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gpumodels
-from gpumodels import catalog, engines, manager
+from gpumodels import catalog, cleanup, engines, instances
 from gpumodels.errors import EngineError, LoadFailed, LoadTimeout, ModelGone, ModelStopped
 from gpumodels.lease import guard
 from tests.leftovers import until
@@ -129,7 +129,7 @@ def test_a_server_killed_between_calls_is_gone(load, engine_name, leftovers):
 def test_a_model_stopped_elsewhere_says_by_whom_and_when(load, puppet):
     model = load()
     other = puppet()
-    other.do(f"from gpumodels import manager; manager.stop_instance({model.record.id!r}, 'the sidebar')")
+    other.do(f"from gpumodels import instances; instances.stop_instance({model.record.id!r}, 'the sidebar')")
     other.close()
     assert not model.alive
     with pytest.raises(ModelStopped, match=r"echo was stopped from the sidebar at \d\d:\d\d"):
@@ -141,9 +141,9 @@ def test_a_model_stopped_elsewhere_says_by_whom_and_when(load, puppet):
 def test_a_model_stopped_elsewhere_leaves_nothing_though_it_is_never_called_again(load, puppet, leftovers):
     model = load()
     other = puppet()
-    other.do(f"from gpumodels import manager; manager.stop_instance({model.record.id!r}, 'the sidebar')")
+    other.do(f"from gpumodels import instances; instances.stop_instance({model.record.id!r}, 'the sidebar')")
     other.close()
-    assert manager.models() == []
+    assert instances.models() == []
     assert _left(leftovers) == []
     assert "echo: load on cpu" in model.logs()
 
@@ -185,13 +185,12 @@ def test_a_model_whose_directory_vanished_is_called_and_stopped_all_the_same(loa
     model = load()
     shutil.rmtree(model._stay.hold.directory.path)
     assert model.alive
-    assert manager.models() == [model]
+    assert instances.models() == [model]
     model.stop()
     assert not model._stay.hold.lease.held
 
 
 def test_reloading_the_package_forgets_no_model(load):
-    from gpumodels.manager import instances
 
     with load() as model:
         assert importlib.reload(instances).models() == [model]
@@ -210,7 +209,7 @@ def test_what_runs_is_seen_by_other_processes(load, puppet):
         other.do("import gpumodels")
         assert other.do("[record.id for record in gpumodels.running()]") == [model.record.id]
         other.close()
-    assert manager.running() == []
+    assert instances.running() == []
 
 
 def test_a_forked_child_calls_and_cannot_stop(load):
@@ -254,14 +253,14 @@ def test_a_runtime_directory_with_a_long_name_is_no_matter(load, tmp_path, monke
 def test_a_stop_that_fails_leaves_the_model_listed_and_callable(load, puppet):
     with load() as model:
         other = puppet(env={"DOCKER_HOST": "unix:///nowhere.sock"})
-        other.do("from gpumodels import manager, errors")
+        other.do("from gpumodels import instances, errors")
         other.do(
-            f"try:\n    manager.stop_instance({model.record.id!r}, 'x')\n"
+            f"try:\n    instances.stop_instance({model.record.id!r}, 'x')\n"
             "except errors.EngineUnavailable:\n    failed = True\n"
         )
         assert other.do("failed") is True
         other.close()
-        assert [record.state for record in manager.running()] == ["ready"]
+        assert [record.state for record in instances.running()] == ["ready"]
         assert model.alive
         assert model(1) == 1
 
@@ -288,7 +287,7 @@ def test_a_stop_is_not_held_up_by_a_docker_that_hangs(load, tmp_path, monkeypatc
         model.stop()
         assert time.monotonic() - began < 20  # it would be 60, and the GPU not free
     assert not model._stay.hold.directory.leash_lives
-    manager.sweep()
+    cleanup.sweep()
     assert _left(leftovers) == []
 
 

@@ -10,22 +10,24 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 from gpumodels import catalog, engines
+from gpumodels.doctor import machine
+from gpumodels.instances import loads, registry, sleep, sleepers
 from gpumodels.lease import events
-from gpumodels.manager import doctor, instances, loading, loads, sleepers, sleeping
+from gpumodels.loading import api
 from gpumodels.widgets import state
 from tests.jupyter.test_access import ASKED
 
 TAKES = 1.0  # seconds
 SLOW = (
-    (instances, "running"),
-    (instances, "stop_instance"),
-    (sleeping, "sleep_instance"),
+    (registry, "running"),
+    (registry, "stop_instance"),
+    (sleep, "sleep_instance"),
     (sleepers, "asleep"),
     (sleepers, "wake_here"),
     (loads, "loads"),
     (loads, "dismiss"),
-    (loading, "load"),
-    (doctor, "checks"),
+    (api, "load"),
+    (machine, "checks"),
     (catalog, "names"),
     (engines, "engine"),
     (events, "told"),

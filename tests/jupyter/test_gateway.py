@@ -13,11 +13,11 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.client import activity
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.registry import running
 from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
 from gpumodels.jupyter.gateway.queueing import Queue
-from gpumodels.manager import running
-from gpumodels.manager.place import runtime_directory
 from tests.leftovers import until
 
 HEAD = "Inference-Header-Content-Length"

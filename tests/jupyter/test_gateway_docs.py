@@ -43,8 +43,8 @@ def server(tmp_path, runtime_path):
         running = subprocess.Popen(command, env=env, cwd=home, stdout=log, stderr=log)
     try:
         (told,) = until(
-            lambda: [each.read_text() for each in (home / "jupyter_runtime_dir").glob("jpserver-*.json")], 60
-        )
+            lambda: list(filter(None, map(Path.read_text, (home / "jupyter_runtime_dir").glob("jpserver-*.json")))), 60
+        )  # it is there before it has its content
         yield json.loads(told)["url"].rstrip("/"), token
     finally:
         running.terminate()

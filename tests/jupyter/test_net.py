@@ -9,9 +9,9 @@ import signal
 
 import pytest
 
+from gpumodels.instances.registry import running
 from gpumodels.jupyter import net as nets
 from gpumodels.jupyter.kernels import Kernels
-from gpumodels.manager import running
 from tests.leftovers import until
 
 LOAD = """

@@ -114,7 +114,7 @@ async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_server
         assert (await ask("models/{instance}", "models", instance))["id"] == instance
     assert await ask("models/{instance}/logs", "models", one, "logs")
     begun = await ask("models", "models", verb="post", body='{"model": "echo", "engine": "fake", "gpu": "none"}')
-    await asyncio.to_thread(until, lambda: len(gpumodels.manager.models()) == 3, 60)
+    await asyncio.to_thread(until, lambda: len(gpumodels.instances.models()) == 3, 60)
     assert begun["load"].startswith("echo-")
     (failed,) = (await ask("loads", "loads"))["loads"]
     await ask("loads/{load}", "loads", failed["id"], verb="delete")

@@ -10,10 +10,10 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
+from gpumodels.instances.loads import loads
+from gpumodels.instances.registry import running
+from gpumodels.instances.sleepers import asleep
 from gpumodels.jupyter.kernels import Kernels
-from gpumodels.manager import running
-from gpumodels.manager.loads import loads
-from gpumodels.manager.sleepers import asleep
 from tests.leftovers import until
 
 SLOW = """

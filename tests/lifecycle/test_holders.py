@@ -42,7 +42,7 @@ def test_a_shared_model_whose_notebooks_die_together(notebooks, leftovers):
 
 
 def _keepers(leftovers):
-    return sorted(int(each.split()[0]) for each in leftovers.processes() if "manager.keeper" in each)
+    return sorted(int(each.split()[0]) for each in leftovers.processes() if "cleanup.keeper" in each)
 
 
 def test_a_kept_model_outlives_its_notebook_for_so_long(kernel, engine_name, runtime, leftovers):
@@ -67,7 +67,7 @@ def test_a_kept_model_whose_notebook_and_then_keeper_is_killed(kernel, engine_na
     """The guard has gone by then: it left the instance to the keeper, and the keeper's second sweeps."""
     kernel.load(engine_name, keep="forever")
     kernel.kill()
-    until(lambda: not [each for each in leftovers.processes() if "manager.guard" in each])
+    until(lambda: not [each for each in leftovers.processes() if "cleanup.guard" in each])
     assert runtime.instances()[0].leash_lives
     os.kill(_keepers(leftovers)[0], signal.SIGKILL)
     leftovers.wait(WITHIN)

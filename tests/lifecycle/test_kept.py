@@ -10,9 +10,10 @@ import time
 import pytest
 
 import gpumodels
+from gpumodels.instances import owner
+from gpumodels.instances.holders import holders
+from gpumodels.instances.registry import stop_instance
 from gpumodels.magics.listing import Listing
-from gpumodels.manager import owner, stop_instance
-from gpumodels.manager.holders import holders
 from tests.leftovers import until
 
 
@@ -79,7 +80,7 @@ def test_two_that_load_at_once_take_up_the_same(kept, puppet):
     gone = kept()
     both = [puppet(), puppet()]
     for each in both:
-        each.do("import gpumodels; import gpumodels.manager.starting, gpumodels.client")
+        each.do("import gpumodels; import gpumodels.loading.loader, gpumodels.client")
     for each in both:
         each.tell("m = gpumodels.load('echo', engine='fake', gpu='none')")
     for each in both:
@@ -90,7 +91,7 @@ def test_two_that_load_at_once_take_up_the_same(kept, puppet):
 def test_two_that_keep_and_load_at_once_are_one(puppet):
     both = [puppet(), puppet()]
     for each in both:
-        each.do("import gpumodels; import gpumodels.manager.starting, gpumodels.client")
+        each.do("import gpumodels; import gpumodels.loading.loader, gpumodels.client")
     for each in both:
         each.tell("m = gpumodels.load('echo', engine='fake', gpu='none', keep='1m')")
     for each in both:

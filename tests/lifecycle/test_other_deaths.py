@@ -33,7 +33,7 @@ def gone(leftovers):
     """Waits until nothing is left but the guard of a kernel that lives."""
 
     def wait():
-        until(lambda: not [each for each in leftovers() if "manager.guard" not in each], WITHIN)
+        until(lambda: not [each for each in leftovers() if "cleanup.guard" not in each], WITHIN)
 
     return wait
 
@@ -143,6 +143,6 @@ def test_a_model_that_falls_asleep_while_its_kernel_dies(kernel, engine_name, le
 def test_a_kernel_that_dies_while_its_model_sleeps(kernel, engine_name, leftovers):
     kernel.load(engine_name)
     kernel.run("model.sleep(); assert model.asleep")
-    assert [each for each in leftovers() if "manager.guard" not in each] == []
+    assert [each for each in leftovers() if "cleanup.guard" not in each] == []
     kernel.kill()
     leftovers.wait(WITHIN)

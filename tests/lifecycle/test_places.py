@@ -13,11 +13,11 @@ from pathlib import Path
 import docker
 import pytest
 
+from gpumodels.cleanup.sweeping import sweep
 from gpumodels.engines.docker import base_image, labels
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import VERSION
 from gpumodels.lease.runtime import RuntimeDirectory
-from gpumodels.manager import sweep
 from tests.leftovers import Leftovers, Puppet, until
 
 WITHIN = 15.0
@@ -116,7 +116,7 @@ class _Left:
         return self._all()
 
     def instances(self):
-        return [each for each in self._all() if "manager.guard" not in each]
+        return [each for each in self._all() if "cleanup.guard" not in each]
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import gpumodels
-from gpumodels import errors, manager
+from gpumodels import errors, instances
+from gpumodels.instances import registry
 from gpumodels.lease.processes import marked
-from gpumodels.manager import instances
 from gpumodels.model import replica
 from tests.leftovers import until
 
@@ -200,7 +200,7 @@ def test_when_all_are_killed_the_next_call_has_a_new_one_or_says_that_there_is_n
     until(lambda: not model.alive, within=60)
     with pytest.raises(errors.ModelGone, match="The model server of teller died"):
         model("x")
-    assert manager.models() == []
+    assert instances.models() == []
 
 
 def test_each_sleeps_by_itself_and_wakes_when_the_others_are_busy(load):
@@ -220,11 +220,11 @@ def test_each_sleeps_by_itself_and_wakes_when_the_others_are_busy(load):
 def test_one_that_is_stopped_from_elsewhere_is_not_replaced(load, puppet):
     model = load()
     other = puppet()
-    other.do("from gpumodels import manager")
-    other.do(f"manager.stop_instance({model.replicas[0].record.id!r})")
+    other.do("from gpumodels import instances")
+    other.do(f"instances.stop_instance({model.replicas[0].record.id!r})")
     until(lambda: "1 of 2 ready, 1 stopped" in repr(model))
     assert model("x") == model("x")
-    manager.stop_instance(model.replicas[1].record.id, "a view")
+    instances.stop_instance(model.replicas[1].record.id, "a view")
     with pytest.raises(errors.ModelStopped):
         model("x")
 
@@ -282,7 +282,7 @@ def test_what_is_stopped_and_forgotten_is_not_left_to_the_collector(replicas):
     try:
         model.stop()
         held = [weakref.ref(each.stay.hold.instance) for each in model.replicas]
-        instances._models.clear()
+        registry._models.clear()
         del model
         until(lambda: not any(each() for each in held))
     finally:

@@ -9,8 +9,8 @@ import time
 import pytest
 
 import gpumodels
+from gpumodels.instances.holders import holders, users
 from gpumodels.lease.processes import marked
-from gpumodels.manager.holders import holders, users
 from tests.leftovers import until
 
 
@@ -140,7 +140,7 @@ def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
     second = puppet()
     second.do("import gpumodels")
     second.tell(f"m = gpumodels.load('echo', **{options!r})")
-    directory = until(lambda: gpumodels.manager.instances.runtime_directory().instances())[0]
+    directory = until(lambda: gpumodels.instances.registry.runtime_directory().instances())[0]
     until(lambda: len(holders(directory)) == 2)
     first.kill()
     second.answer()
@@ -151,7 +151,7 @@ def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
 def test_two_that_load_at_once_share_one(puppet):
     both = [puppet(), puppet()]
     for each in both:
-        each.do("import gpumodels; import gpumodels.manager.starting, gpumodels.client")
+        each.do("import gpumodels; import gpumodels.loading.loader, gpumodels.client")
     for _ in range(4):
         for each in both:
             each.tell("m = gpumodels.load('echo', engine='fake', gpu='none', share=True)")

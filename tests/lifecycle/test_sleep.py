@@ -14,8 +14,8 @@ import pytest
 
 import gpumodels
 from gpumodels import errors
+from gpumodels.instances.registry import stop_instance
 from gpumodels.lease import events
-from gpumodels.manager import stop_instance
 from gpumodels.model import stay
 from tests.leftovers import descriptors, until
 

@@ -11,10 +11,10 @@ import pytest
 
 import gpumodels
 from gpumodels import manager
+from gpumodels.instances import loads, sleepers
+from gpumodels.instances.sleep import sleep_instance
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
-from gpumodels.manager import loads, sleepers
-from gpumodels.manager.sleeping import sleep_instance
 from tests.leftovers import until
 
 _LOAD = "gpumodels.load('echo', engine='fake', gpu='none', {})"

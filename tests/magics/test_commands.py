@@ -8,10 +8,10 @@ import time
 import pytest
 
 import gpumodels
+from gpumodels.instances import loads
 from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.loading.journal import Note
 from gpumodels.magics.listing import Listing
-from gpumodels.manager import loads
-from gpumodels.manager.noting import Note
 from tests.leftovers import until
 from tests.magics.conftest import ECHO
 

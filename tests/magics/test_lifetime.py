@@ -39,7 +39,7 @@ def test_autoreload_of_changed_modules_stops_nothing(tmp_path, runtime):
         kernel.ok("%load_ext autoreload\n%autoreload 2")
         kernel.ok(f"{ECHO};")
         assert str(copy) in kernel.ok("import gpumodels; gpumodels.__file__").result
-        for name in ("lease.held", "manager.instances", "model.handle", "engines.process", "magics.__init__"):
+        for name in ("lease.held", "instances.registry", "model.handle", "engines.process", "magics.__init__"):
             module = copy / f"{name.replace('.', '/')}.py"
             module.write_text(module.read_text() + "\n# changed\n")
             os.utime(module, (2**31, 2**31))

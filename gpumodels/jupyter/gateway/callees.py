@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels.client import Client
 from gpumodels.errors import ModelGone
+from gpumodels.instances.loads import loads
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.progress import Nowhere
+from gpumodels.instances.registry import handles, running
+from gpumodels.instances.sleepers import asleep
 from gpumodels.jupyter.gateway.refused import Refused
-from gpumodels.manager import handles, running
-from gpumodels.manager.loads import loads
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.reporting import Nowhere
-from gpumodels.manager.sleepers import asleep
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

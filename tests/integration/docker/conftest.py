@@ -13,8 +13,8 @@ import docker
 import pytest
 from docker.errors import APIError
 
+from gpumodels.cleanup.sweeping import sweep
 from gpumodels.engines.docker import labels
-from gpumodels.manager import sweep
 from tests.integration.reports import Recorded
 
 if TYPE_CHECKING:

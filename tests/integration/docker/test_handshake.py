@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpumodels.manager import load
+from gpumodels.loading.api import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOAD = """
     import sys
     from gpumodels.errors import LeaseUnseen
-    from gpumodels.manager import load
+    from gpumodels.loading import load
     try:
         with load("echo", gpu="none", engine=sys.argv[1]) as model:
             print(model.record.engine, model(7))

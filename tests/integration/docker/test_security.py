@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpumodels.manager import load
+from gpumodels.loading.api import load
 from tests.integration.docker.users import GID, UID, as_user
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_ordinary_users_container_runs_as_that_user_with_its_groups(folder: Make
     (tmp_path / "asked.json").write_text(json.dumps(ASKED))
     code = f"""
         import json, pathlib
-        from gpumodels.manager import load
+        from gpumodels.loading import load
         asked = json.loads(pathlib.Path({str(tmp_path / "asked.json")!r}).read_text())
         with load({str(path)!r}, gpu="none", engine="docker") as model:
             print(json.dumps(model(asked)))

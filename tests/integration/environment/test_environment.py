@@ -17,8 +17,8 @@ from uv import find_uv_bin
 
 from gpumodels.engines import environment, payload
 from gpumodels.errors import BuildFailed, EngineError, LoadCancelled
-from gpumodels.manager import load
-from gpumodels.manager.place import runtime_directory
+from gpumodels.instances.place import runtime_directory
+from gpumodels.loading.api import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,7 +171,7 @@ INSIDE = """
             print("loaded from", __file__)
 
         def predict(self, value: dict) -> dict:
-            names = ("docker", "IPython", "jupyter_server", "gpumodels.manager", "gpumodels.engines", "numpy")
+            names = ("docker", "IPython", "jupyter_server", "gpumodels.loading", "gpumodels.engines", "numpy")
             return {
                 "found": [name for name in names if self._finds(name)],
                 "environment": dict(os.environ),

@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 import gpumodels
 from gpumodels.errors import LoadCancelled, LoadFailed, LoadRefused
 from gpumodels.lease import processes
-from gpumodels.manager.serving import Door
+from gpumodels.loading.serving import Door
 from tests.integration.peers.conftest import forwarders, value
 from tests.leftovers import until
 

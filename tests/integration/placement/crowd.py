@@ -15,9 +15,9 @@ from pathlib import Path
 from gpumodels import catalog, engines
 from gpumodels.devices import devices, reservations
 from gpumodels.errors import DeviceError
-from gpumodels.manager.asked import Asked
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.placing import Placing
+from gpumodels.instances.place import runtime_directory
+from gpumodels.loading.asked import Asked
+from gpumodels.loading.placement import Placing
 
 
 def place(spec, number):

@@ -7,9 +7,9 @@ import time
 import pytest
 
 import gpumodels
+from gpumodels.instances import sleepers
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
-from gpumodels.manager import sleepers
 from gpumodels.model import nap
 from tests.fakes.nvml import GB, gpu
 

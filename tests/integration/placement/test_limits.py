@@ -8,10 +8,10 @@ import pytest
 
 from gpumodels.cli.listing import described, row
 from gpumodels.errors import LoadRefused
+from gpumodels.instances import memory_limit, registry
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
 from gpumodels.magics.listing import Listing
-from gpumodels.manager import instances, overseer
 from tests.fakes.nvml import GB, gpu
 
 GIB = 1 << 30
@@ -36,9 +36,9 @@ def teller(folder):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(overseer, "_EVERY", 0.1)
-    monkeypatch.setattr(overseer, "_FOR", 0.3)
-    monkeypatch.setattr(overseer.usage._sampler, "_interval", 0.05)
+    monkeypatch.setattr(memory_limit, "_EVERY", 0.1)
+    monkeypatch.setattr(memory_limit, "_FOR", 0.3)
+    monkeypatch.setattr(memory_limit.usage._sampler, "_interval", 0.05)
 
 
 def until(true):
@@ -54,7 +54,7 @@ def test_what_is_no_size_is_refused_before_anything_begins(build, teller, load, 
     build(gpu())
     with pytest.raises(LoadRefused, match=r"memory must be a size such as '4GiB' or '500MB', or .*, not "):
         load(teller, memory=memory)
-    assert instances.running() == []
+    assert registry.running() == []
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
     (pid,) = marked(model.record.id)[-1:]
-    (seen,) = instances.running()
+    (seen,) = registry.running()
     assert seen.over_since is None
 
     before = time.time()
     machine.hold(pid, 12 * GB)
-    (seen,) = until(lambda: [each for each in instances.running() if each.over_since])
+    (seen,) = until(lambda: [each for each in registry.running() if each.over_since])
     assert before <= seen.over_since <= time.time()
     assert "ready, over its memory limit since " in repr(Listing([seen], seen.owner))
     (told,) = described()
@@ -124,21 +124,21 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     lists = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
     machine.fail(**dict.fromkeys(lists, 3))  # the driver does not say: so nobody knows better
     time.sleep(0.4)
-    assert instances.running()[0].over_since == seen.over_since
+    assert registry.running()[0].over_since == seen.over_since
     machine.fail(**dict.fromkeys(lists, 0))
     machine.description["processes"][0]["memory"] = int(10.9 * GB)
     machine.write()
-    until(lambda: instances.running()[0].over_since is None)
+    until(lambda: registry.running()[0].over_since is None)
 
 
 def test_one_that_gives_all_back_is_unmarked(build, teller, load):
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
     machine.hold(marked(model.record.id)[-1], 12 * GB)
-    until(lambda: instances.running()[0].over_since)
+    until(lambda: registry.running()[0].over_since)
     machine.description["processes"].clear()
     machine.write()
-    until(lambda: instances.running()[0].over_since is None)
+    until(lambda: registry.running()[0].over_since is None)
 
 
 def test_a_peak_passes_unmarked(build, teller, load):
@@ -146,20 +146,20 @@ def test_a_peak_passes_unmarked(build, teller, load):
     record = load(teller, gpu=0, memory="10 GB").record
     machine.hold(marked(record.id)[-1], 12 * GB)
     first_seen = {}
-    overseer.look([record], first_seen)
+    memory_limit.look([record], first_seen)
     assert list(first_seen) == [record.id]
     machine.description["processes"].clear()
     machine.hold(marked(record.id)[-1], 8 * GB)
     time.sleep(0.4)  # long enough to count, had it gone on
-    overseer.look([record], first_seen)
+    memory_limit.look([record], first_seen)
     assert first_seen == {}
-    assert instances.running()[0].over_since is None
+    assert registry.running()[0].over_since is None
 
 
 def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypatch):
     build(gpu())
     asked = []
-    monkeypatch.setattr(overseer, "look", lambda *_: asked.append(1))
+    monkeypatch.setattr(memory_limit, "look", lambda *_: asked.append(1))
     model = load(teller, gpu=0)
     time.sleep(0.3)
     assert not asked
@@ -167,4 +167,4 @@ def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypat
     limited = load(teller, gpu=0, memory="10 GB")
     until(lambda: asked)
     limited.stop()
-    until(lambda: not overseer.OVERSEER._runs)
+    until(lambda: not memory_limit.OVERSEER._runs)

@@ -10,7 +10,7 @@ import pytest
 from gpumodels.attribution import peaks
 from gpumodels.errors import DeviceError
 from gpumodels.lease.processes import marked
-from gpumodels.manager import evicting
+from gpumodels.loading import eviction
 from gpumodels.model import nap
 from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
@@ -18,7 +18,7 @@ from tests.leftovers import until
 
 @pytest.fixture
 def idle_at_once(monkeypatch):
-    monkeypatch.setattr(evicting, "_IDLE_FOR", 0.0)
+    monkeypatch.setattr(eviction, "_IDLE_FOR", 0.0)
 
 
 def holding(machine, record, memory, index=0):

@@ -15,9 +15,9 @@ from tests.leftovers import Puppet, until
 _ENSURE = (
     "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from gpumodels.lease import guard; from pathlib import Path\n"
-    "from gpumodels.manager.place import runtime_directory\n"
+    "from gpumodels.instances.place import runtime_directory\n"
     "runtime = runtime_directory()\n"
-    "guard.ensure('gpumodels.manager.guard', runtime)"
+    "guard.ensure('gpumodels.cleanup.guard', runtime)"
 )
 
 
@@ -72,7 +72,7 @@ def test_a_forked_child_gets_one_of_its_own(kernel, its_guard):
     kernel.do(
         "read, write = os.pipe()\n"
         "if os.fork() == 0:\n"
-        "    guard.ensure('gpumodels.manager.guard', runtime)\n"
+        "    guard.ensure('gpumodels.cleanup.guard', runtime)\n"
         "    os.write(write, str(guard._guards[os.getpid(), runtime.path].pid).encode()); os._exit(0)\n"
         "os.wait()"
     )

@@ -151,7 +151,7 @@ def test_a_forked_child_drops_nothing(create, seen):
 def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, seen):
     kernel = puppet()
     kernel.do(
-        "import os, time; from gpumodels.manager.place import runtime_directory\n"
+        "import os, time; from gpumodels.instances.place import runtime_directory\n"
         "from gpumodels.lease.record import InstanceRecord, Owner\n"
         "runtime_directory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0))\n"
         "child = os.fork()\n"
@@ -290,8 +290,8 @@ def test_leases_are_opened_in_one_place_only(puppet, runtime_path):
         "        openers.add(sys._getframe(1).f_code.co_filename.rpartition('/')[2])\n"
         "sys.addaudithook(hook)\n"
         "a = gpumodels.load('echo', gpu='none', engine='fake'); b = gpumodels.load('echo', gpu='none', engine='fake')\n"
-        "from gpumodels import manager\n"
-        "a(1); manager.sweep(); gpumodels.running(); a.logs(); a.alive; a.stop()"
+        "from gpumodels import cleanup\n"
+        "a(1); cleanup.sweep(); gpumodels.running(); a.logs(); a.alive; a.stop()"
     )
     assert kernel.do("openers") == {"held.py"}
     assert kernel.do("b(2), b.alive") == (2, True)

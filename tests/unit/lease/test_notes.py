@@ -6,8 +6,8 @@ import os
 import signal
 import stat
 
+from gpumodels.cleanup.sweeping import sweep
 from gpumodels.lease import notes
-from gpumodels.manager import sweep
 from tests.leftovers import until
 
 _WRITE = """

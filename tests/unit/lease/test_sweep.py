@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gpumodels.cleanup import sweeping
+from gpumodels.cleanup.sweeping import sweep, wait_for_endings
 from gpumodels.lease.held import LeaseState
 from gpumodels.lease.processes import kill_marked, marked, same_process, start_time
-from gpumodels.manager import sweeping
-from gpumodels.manager.sweeping import sweep, wait_for_endings
 from tests.leftovers import until
 from tests.unit.lease.conftest import new_id
 
@@ -67,13 +67,13 @@ def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatc
     os.kill(process.pid, signal.SIGSTOP)
     lease.release()
     assert sweep(runtime) is False
-    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    monkeypatch.setattr("gpumodels.cleanup.sweeping._LEASH_PATIENCE", 0.05)
     until(lambda: sweep(runtime))
     assert _gone(directory, runtime)
 
 
 def test_a_leash_that_got_stuck_while_it_was_ending_is_removed_as_well(instance, runtime, monkeypatch):
-    monkeypatch.setattr("gpumodels.manager.sweeping._LEASH_PATIENCE", 0.05)
+    monkeypatch.setattr("gpumodels.cleanup.sweeping._LEASH_PATIENCE", 0.05)
     directory, lease, process = instance(_DEAF, "--grace", "60", grace=0.0)
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)

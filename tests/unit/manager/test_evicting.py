@@ -7,7 +7,7 @@ import math
 import pytest
 
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.manager.evicting import Idle, plan
+from gpumodels.loading.eviction import Idle, plan
 
 
 def idle(name, seconds=60.0, held=5, gpu="GPU-1", keep=None):

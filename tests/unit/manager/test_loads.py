@@ -12,11 +12,12 @@ from itertools import pairwise
 import pytest
 
 from gpumodels.errors import LoadCancelled, LoadFailed, LoadTimeout, ModelStopped
+from gpumodels.instances import loads
+from gpumodels.instances.progress import SilentReport
 from gpumodels.lease import events, notes
-from gpumodels.manager import loads, noting
-from gpumodels.manager.asked import load_line
-from gpumodels.manager.noting import Note, Noted
-from gpumodels.manager.reporting import SilentReport
+from gpumodels.loading import journal
+from gpumodels.loading.asked import load_line
+from gpumodels.loading.journal import Note, Noted
 from tests.leftovers import until
 
 LINE = "%load_model echo"
@@ -144,7 +145,7 @@ def test_one_that_somebody_ended_leaves_nothing(runtime_path, error):
     assert list(runtime_path.glob(".*load-*")) == []
 
 
-_OURS = ("noting.py", "notes.py")
+_OURS = ("journal.py", "notes.py")
 
 
 class _InterruptAt:
@@ -180,7 +181,7 @@ class _InterruptAt:
 
 
 def test_an_interrupt_at_any_moment_leaves_nothing(runtime, monkeypatch):
-    monkeypatch.setattr(noting, "_EVERY", 0.0)
+    monkeypatch.setattr(journal, "_EVERY", 0.0)
     number = 1
 
     def load():

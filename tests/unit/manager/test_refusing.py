@@ -7,8 +7,8 @@ import os
 from gpumodels.attribution import DeviceUsage, Share, Usage
 from gpumodels.devices import Device, Full, Room, Snapshot
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.manager.evicting import Idle
-from gpumodels.manager.refusing import refusal
+from gpumodels.loading.eviction import Idle
+from gpumodels.loading.no_room import refusal
 from tests.fakes.nvml import GB
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import gpumodels
 from gpumodels.errors import LoadRefused
-from gpumodels.manager import owner
+from gpumodels.instances import owner
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import gpumodels
-from gpumodels import catalog, manager
+from gpumodels import catalog, instances
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, SettingsError
 from gpumodels.lease.runtime import RuntimeDirectory
@@ -63,7 +63,7 @@ def test_a_load_with_wrong_settings_says_so_and_begins_nothing(text, user, runti
     path = user(text)
     with pytest.raises(SettingsError, match=f"^{re.escape(str(path))}, line 1: "):
         gpumodels.load("echo", gpu="none", engine="fake", timeout=5, idle="never")
-    assert not runtime_path.exists() or manager.running() == []
+    assert not runtime_path.exists() or instances.running() == []
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
@@ -89,7 +89,7 @@ def test_a_guard_sweeps_while_settings_are_wrong(user, runtime_path, puppet):
 
 def test_importing_with_wrong_settings_works(user):
     user("idle = ")
-    code = "import gpumodels, gpumodels.manager, gpumodels.magics, gpumodels.jupyter; gpumodels.load"
+    code = "import gpumodels, gpumodels.loading.api, gpumodels.magics, gpumodels.jupyter; gpumodels.load"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 

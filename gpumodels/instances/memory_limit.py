@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from gpumodels import devices
 from gpumodels.errors import GpumodelsError
+from gpumodels.instances import registry, usage
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease import events
-from gpumodels.manager import instances, usage
-from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> N
 
 
 def _limited() -> list[InstanceRecord]:
-    return [record for record in instances.held_here() if record.limit is not None and record.devices]
+    return [record for record in registry.held_here() if record.limit is not None and record.devices]
 
 
 def _held(record: InstanceRecord, seen: Sequence[DeviceUsage | None]) -> int | None:

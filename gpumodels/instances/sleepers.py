@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
+from gpumodels.instances import registry
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.progress import Nowhere
 from gpumodels.lease import notes
 from gpumodels.lease.held import LeaseState
 from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
-from gpumodels.manager import instances
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.reporting import Nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def wake_here(instance_id: str) -> None:
 
     Returns at once, so that it keeps no kernel busy. Raises KeyError where there is none.
     """
-    found = [model for model in instances.models() if instance_id in [each.record.id for each in model.replicas]]
+    found = [model for model in registry.models() if instance_id in [each.record.id for each in model.replicas]]
     if not found:
         raise KeyError(instance_id)
     threading.Thread(target=_wake, args=(found[0],), name="gpumodels wake", daemon=True).start()

@@ -14,12 +14,13 @@ from gpumodels import devices
 from gpumodels.attribution import peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
+from gpumodels.instances import holders, owner, registry
+from gpumodels.instances.progress import SilentReport
+from gpumodels.instances.usage import usage
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
-from gpumodels.manager import evicting, holders, instances, owner, sharing, underway
-from gpumodels.manager.refusing import refusal
-from gpumodels.manager.reporting import SilentReport
-from gpumodels.manager.usage import usage
+from gpumodels.loading import eviction, in_flight, reuse
+from gpumodels.loading.no_room import refusal
 from gpumodels.model import Hold
 from gpumodels.settings import settings
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine
+    from gpumodels.instances.progress import Report
     from gpumodels.lease.runtime import RuntimeDirectory
-    from gpumodels.manager.asked import Asked
-    from gpumodels.manager.reporting import Report
+    from gpumodels.loading.asked import Asked
 
 #: How long, in seconds, the memory of models that are put to sleep is waited for.
 _EVICTED_WITHIN = 15.0
@@ -100,7 +101,7 @@ class Placing:
     def running_already(self, chosen: tuple[Device, ...]) -> InstanceRecord | None:
         """An instance of the same on those devices; None where a new one is asked for."""
         alone = self.asked.fresh or self.asked.replicas > 1  # replicas are nobody else's
-        return None if alone else sharing.find(self.runtime, self.mark, self.asked, chosen)
+        return None if alone else reuse.find(self.runtime, self.mark, self.asked, chosen)
 
     def _need(self, engine: Engine) -> Need:
         count = devices.count(self.asked.gpu)
@@ -130,7 +131,7 @@ class Placing:
 
     def _select(self, need: Need, back: Mapping[str, int] = MappingProxyType({})) -> tuple[Device, ...]:
         try:
-            claims = underway.claims(instances.running(self.runtime), self.beside, back)
+            claims = in_flight.claims(registry.running(self.runtime), self.beside, back)
             return devices.select(self.asked.gpu, need=need, claims=claims, policy=settings().placement)
         except Full:
             raise
@@ -139,7 +140,7 @@ class Placing:
 
     def _reserve(self, record: InstanceRecord, chosen: tuple[Device, ...], need: Need) -> None:
         if chosen:
-            token = underway.token(record)
+            token = in_flight.token(record)
             each = max(map(need.on, chosen)) // len(chosen)
             uuids = [device.uuid for device in chosen]
             self._reserved.append(token)
@@ -149,20 +150,20 @@ class Placing:
         """Whether models have just been told to sleep so that it fits; once an instance."""
         if not self.asked.evict or self._evicted:
             return False
-        chosen = evicting.plan(self._others(usage()), lambda back: self._fits(need, back))
+        chosen = eviction.plan(self._others(usage()), lambda back: self._fits(need, back))
         for each in chosen:
             later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
             self.report.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
         if chosen:
-            evicting.put_to_sleep(chosen)
+            eviction.put_to_sleep(chosen)
             self._evicted = True
             self.deadline = time.monotonic() + _EVICTED_WITHIN
         return bool(chosen)
 
-    def _others(self, seen: Usage) -> list[evicting.Idle]:
+    def _others(self, seen: Usage) -> list[eviction.Idle]:
         """The models of this user that are not of the same handle."""
         mine = {record.id for record in self.beside}
-        return [each for each in evicting.look(seen) if each.record.id not in mine]
+        return [each for each in eviction.look(seen) if each.record.id not in mine]
 
     def _fits(self, need: Need, back: Mapping[str, int]) -> bool:
         try:
@@ -174,7 +175,7 @@ class Placing:
     def _refusal(self, full: Full, need: Need) -> DeviceError:
         seen = usage()
         known = self._others(seen)
-        helps = evicting.plan(known, lambda back: self._fits(replace(need, insists=False), back))
+        helps = eviction.plan(known, lambda back: self._fits(replace(need, insists=False), back))
         return refusal(self.spec.name, full, seen, known, () if self.asked.evict else helps)
 
     def _record(self, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:

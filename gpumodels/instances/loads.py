@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease import notes
-from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

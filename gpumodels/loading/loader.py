@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels import catalog, devices, engines
 from gpumodels.catalog import use
+from gpumodels.cleanup import keeper
+from gpumodels.cleanup.sweeping import wait_for_endings
 from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
     BaseImageUnavailable,
@@ -19,15 +21,15 @@ from gpumodels.errors import (
     LoadRefused,
     LoadTimeout,
 )
+from gpumodels.instances import registry
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease import guard
 from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.manager import instances, keeper, limits, sharing
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.placing import Overtaken, Placing
-from gpumodels.manager.request import Request
-from gpumodels.manager.serving import Door
-from gpumodels.manager.sweeping import wait_for_endings
-from gpumodels.manager.watch import Watch
+from gpumodels.loading import limits, reuse
+from gpumodels.loading.liveness import Watch
+from gpumodels.loading.placement import Overtaken, Placing
+from gpumodels.loading.request import Request
+from gpumodels.loading.serving import Door
 from gpumodels.model import Hold, Stay
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine, Instance
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.manager.asked import Asked
-    from gpumodels.manager.noting import Noted
+    from gpumodels.loading.asked import Asked
+    from gpumodels.loading.journal import Noted
     from gpumodels.model import Model
 
 #: How long a load waits, in seconds, for the memory of instances that are ending.
@@ -65,7 +67,7 @@ class Starting:
         asked = self.asked
         spec = catalog.find(asked.model)
         self.request = Request.of(spec, asked)
-        self.mark = sharing.fingerprint(self.request)
+        self.mark = reuse.fingerprint(self.request)
         if asked.mark not in ("", self.mark):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
@@ -75,7 +77,7 @@ class Starting:
         if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
             replaced.asked = asked
             if asked.keep is not None:
-                sharing.keep(runtime_directory(), replaced.record, asked.keep)
+                reuse.keep(runtime_directory(), replaced.record, asked.keep)
             replaced.wake(self.report)
             return replaced
         with contextlib.closing(Door(spec.name, asked.serve)) as self.door, use.using():
@@ -86,8 +88,8 @@ class Starting:
         if replaced is None or not _is_at(replaced, self.door):
             self.door.open()
         self.runtime = runtime_directory()
-        guard.ensure("gpumodels.manager.guard", self.runtime)
-        instances.handles()  # lets go of those that died or were stopped elsewhere
+        guard.ensure("gpumodels.cleanup.guard", self.runtime)
+        registry.handles()  # lets go of those that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
         self.placing = Placing(self.asked, spec, self.mark, self.runtime, self.report, self.report.note.concerns)
         chosen = self.placing.choose()
@@ -118,7 +120,7 @@ class Starting:
         if record is None or (replaced is not None and replaced.is_called(record.id)):
             return None
         if not self.asked.share and record.keep is None:
-            self.report.notice(sharing.advice(record))
+            self.report.notice(reuse.advice(record))
             return None
         if replaced is not None:
             replaced.stop()
@@ -126,12 +128,12 @@ class Starting:
 
     def _join(self, record: InstanceRecord) -> Model | None:
         """None where it has just ended."""
-        mine = next((model for model in instances.models() if model.alive and model.is_called(record.id)), None)
+        mine = next((model for model in registry.models() if model.alive and model.is_called(record.id)), None)
         if mine is not None:
             return mine
-        joined = sharing.join(self.runtime, record, self.asked.timeout, self.report, lambda stay: self.made([stay]))
+        joined = reuse.join(self.runtime, record, self.asked.timeout, self.report, lambda stay: self.made([stay]))
         if joined is not None and self.asked.keep is not None:
-            sharing.keep(self.runtime, joined.record, self.asked.keep)
+            reuse.keep(self.runtime, joined.record, self.asked.keep)
         elif joined is not None and record.keep is not None:
             joined.asked = replace(self.asked, keep=record.keep)  # so that it is kept again when it has slept
         return joined

@@ -14,7 +14,7 @@ from gpumodels.errors import LoadRefused
 
 if TYPE_CHECKING:
     from gpumodels.catalog.spec import ModelSpec
-    from gpumodels.manager.asked import Asked
+    from gpumodels.loading.asked import Asked
 
 _MOST_REPLICAS = 64
 

@@ -7,10 +7,10 @@ from importlib import import_module
 from threading import Thread
 
 #: What a first load imports, in the order of need: requests with the docker engine, gRPC with the client.
-_MODULES = ("gpumodels.manager.loading", "gpumodels.engines.docker.engine", "gpumodels.client")
+_MODULES = ("gpumodels.loading.api", "gpumodels.engines.docker.engine", "gpumodels.client")
 
 
-def import_ahead() -> None:
+def preload() -> None:
     """Begin to import, on a thread of its own; whoever needs one of the modules meanwhile waits for that one."""
 
     def run() -> None:

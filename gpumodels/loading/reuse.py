@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices, engines
+from gpumodels.cleanup import keeper
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
+from gpumodels.instances import holders, owner, registry
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.manager import holders, instances, keeper, owner
-from gpumodels.manager.watch import Watch
+from gpumodels.loading.liveness import Watch
 from gpumodels.model import Hold, Stay
 from gpumodels.model.nap import memory_held
 
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpumodels.devices import Device
+    from gpumodels.instances.progress import Report
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import RuntimeDirectory
-    from gpumodels.manager.asked import Asked
-    from gpumodels.manager.reporting import Report
-    from gpumodels.manager.request import Request
+    from gpumodels.loading.asked import Asked
+    from gpumodels.loading.request import Request
     from gpumodels.model import Model
 
 _LOOK = 0.05  # seconds between two looks at one that is being started
@@ -45,7 +46,7 @@ def fingerprint(request: Request) -> str:
 def find(runtime: RuntimeDirectory, mark: str, asked: Asked, chosen: Sequence[Device]) -> InstanceRecord | None:
     """The oldest running instance that is what is asked for, on the device that is asked for."""
     named = {device.uuid for device in chosen}
-    for record in instances.running(runtime):
+    for record in registry.running(runtime):
         if record.state == "stopping":
             continue
         there = {device["uuid"] for device in record.devices}
@@ -138,8 +139,8 @@ def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> N
 
 def named(runtime: RuntimeDirectory, wanted: str) -> InstanceRecord:
     """The running instance of that id, of an id that begins so, or of that name; raises ModelNotFound."""
-    running = instances.running(runtime)
-    found = instances.meant(wanted, running)
+    running = registry.running(runtime)
+    found = registry.meant(wanted, running)
     if len(found) == 1:
         return found[0]
     if found:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from gpumodels.client import Watch, descriptors
 from gpumodels.errors import EngineError
+from gpumodels.instances import registry
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.manager import instances
-from gpumodels.manager.place import runtime_directory
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def sleep_instance(instance_id: str) -> None:
 
     Raises KeyError where none of that id runs, EngineError where it does not do so in ten seconds.
     """
-    for replica in [each for model in instances.handles() for each in model.replicas]:
+    for replica in [each for model in registry.handles() for each in model.replicas]:
         if replica.record.id == instance_id and replica.alive:
             replica.stay.sleep()
             return

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from gpumodels import devices
 from gpumodels.attribution.split import held
 from gpumodels.errors import GpumodelsError
-from gpumodels.manager import instances
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.sleeping import sleep_instance
+from gpumodels.instances import registry
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.sleep import sleep_instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +47,7 @@ class Idle:
 def look(seen: Usage) -> list[Idle]:
     """Every model of this user that is loaded, with what `seen` shows of it, the least recently called first."""
     found = held(seen.devices)
-    records = [record for record in instances.running() if record.state in ("ready", "kept")]
+    records = [record for record in registry.running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         idle = list(pool.map(_idle_for, records))
     known = [Idle(record, since, found.get(record.id, {})) for record, since in zip(records, idle, strict=True)]

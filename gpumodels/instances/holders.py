@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpumodels.instances import owner
 from gpumodels.lease.locks import LEASE, USE
 from gpumodels.lease.places import write_atomically
 from gpumodels.lease.record import Owner
-from gpumodels.manager import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

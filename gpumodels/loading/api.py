@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, cast
 
 from gpumodels import engines
 from gpumodels.errors import LoadCancelled, ModelNotFound
+from gpumodels.instances import progress, registry
+from gpumodels.instances.memory_limit import OVERSEER
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.progress import SilentReport
 from gpumodels.lease import events, guard
-from gpumodels.manager import instances, limits, reporting, serving, sharing
-from gpumodels.manager.ahead import import_ahead
-from gpumodels.manager.asked import Asked, load_line, seconds
-from gpumodels.manager.noting import Note, Noted
-from gpumodels.manager.overseer import OVERSEER
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.reporting import SilentReport
-from gpumodels.manager.request import check, check_replicas
-from gpumodels.manager.starting import Starting
+from gpumodels.loading import limits, reuse, serving
+from gpumodels.loading.asked import Asked, load_line, seconds
+from gpumodels.loading.journal import Note, Noted
+from gpumodels.loading.loader import Starting
+from gpumodels.loading.preload import preload
+from gpumodels.loading.request import check, check_replicas
 from gpumodels.model import Model
 from gpumodels.settings import settings
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpumodels.client import Ticket
-    from gpumodels.manager.asked import Gpu
-    from gpumodels.manager.reporting import Report
-    from gpumodels.manager.request import Request
+    from gpumodels.instances.progress import Report
+    from gpumodels.loading.asked import Gpu
+    from gpumodels.loading.request import Request
     from gpumodels.model import Replica, Stay
 
 
@@ -102,7 +103,7 @@ def load(
         memory=limits.limit(model, memory),
         line=line,
     )
-    import_ahead()
+    preload()
 
     def made(request: Request, stays: list[Stay]) -> Model:
         handle = Model(stays, _again)
@@ -132,11 +133,11 @@ def attach(wanted: str, *, timeout: float | str | None = None) -> Model:
         raise ModelNotFound(f"A running model is named by its id or its name, not by {wanted!r}.")
     timeout = _within(wanted, timeout)
     runtime = runtime_directory()
-    record = sharing.named(runtime, wanted)
-    for handle in instances.models():
+    record = reuse.named(runtime, wanted)
+    for handle in registry.models():
         if handle.is_called(record.id):
             return handle
-    guard.ensure("gpumodels.manager.guard", runtime)
+    guard.ensure("gpumodels.cleanup.guard", runtime)
     asked = Asked(
         record.asked or record.model, engine=record.engine, timeout=timeout, share=True, keep=record.keep,
         idle=record.idle, memory=record.limit,
@@ -150,7 +151,7 @@ def attach(wanted: str, *, timeout: float | str | None = None) -> Model:
         _remember(handle)
         return handle
 
-    joined = sharing.join(runtime, record, timeout, SilentReport(), made)
+    joined = reuse.join(runtime, record, timeout, SilentReport(), made)
     if joined is None:
         raise ModelNotFound(f"{record.model} ({record.id}) has just ended: load it instead.")
     return joined
@@ -162,7 +163,7 @@ def _again(handle: Model, replica: Replica, ticket: Ticket, report: Report | Non
     Without a `report` it has a line of its own where the call is, unless nobody waits for it. It is given up when the
     ticket of the call is.
     """
-    shown = report or (reporting.Nowhere() if silently else reporting.current())
+    shown = report or (progress.Nowhere() if silently else progress.current())
     asked = cast("Asked", handle.asked)
     share = len(handle.replicas) == 1 and (asked.share or handle.was_shared)
     beside = [each.record for each in handle.replicas if each is not replica and each.alive]
@@ -178,7 +179,7 @@ def _again(handle: Model, replica: Replica, ticket: Ticket, report: Report | Non
     note = report.note if isinstance(report, Noted) else Note(handle.name, asked.line)
     if replica.asleep:
         note.concerns(replica.record.id)
-    told = Noted(reporting.GivenUp(shown, ticket), note)
+    told = Noted(progress.GivenUp(shown, ticket), note)
     starting = Starting(replace(asked, fresh=False, share=share), told, beside)
     try:
         note.around(lambda: starting.run(made, None))
@@ -203,7 +204,7 @@ def _tell_loaded(handle: Model) -> None:
 
 
 def _remember(handle: Model) -> None:
-    instances.remember(handle)
+    registry.remember(handle)
     OVERSEER.begin()
 
 

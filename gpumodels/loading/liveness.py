@@ -11,8 +11,8 @@ from gpumodels.lease.leash import UNSEEN
 if TYPE_CHECKING:
     from gpumodels.engines.base import Ending, Instance
     from gpumodels.errors import EngineError
+    from gpumodels.instances.progress import Report
     from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.manager.reporting import Report
 
 _ENGINE_ASKED_EVERY = 0.2  # seconds
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gpumodels.attribution import Share, Usage
     from gpumodels.devices import Full, Room
-    from gpumodels.manager.evicting import Idle
+    from gpumodels.loading.eviction import Idle
 
 _MOST_GPUS, _MOST_HOLDERS = 4, 3  # that are told of
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

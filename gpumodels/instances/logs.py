@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
+from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.registry import running
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.manager.instances import running
-from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
+from gpumodels.cleanup.sweeping import sweep_directories
 from gpumodels.errors import EngineError
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import SHARED_MEMORY
-from gpumodels.manager.place import runtime_directory
-from gpumodels.manager.sweeping import sweep_directories
 
 if TYPE_CHECKING:
     from gpumodels.lease.directory import InstanceDirectory

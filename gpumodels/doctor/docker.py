@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
+from gpumodels.doctor.machine import Finding, Status, guarded, in_two
 from gpumodels.errors import GpumodelsError
-from gpumodels.manager.doctor import Finding, Status, guarded, in_two
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

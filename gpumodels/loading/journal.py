@@ -11,16 +11,16 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpumodels.errors import GpumodelsError, LoadCancelled, LoadFailed, ModelStopped
+from gpumodels.instances import owner
+from gpumodels.instances.loads import Load, loads, new_id
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease import events, notes
-from gpumodels.manager import owner
-from gpumodels.manager.loads import Load, loads, new_id
-from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gpumodels.manager.reporting import Report
+    from gpumodels.instances.progress import Report
 
 T = TypeVar("T")
 

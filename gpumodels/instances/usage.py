@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpumodels.attribution import Sampler
-from gpumodels.manager.instances import running
+from gpumodels.instances.registry import running
 
 if TYPE_CHECKING:
     from gpumodels.attribution import Usage

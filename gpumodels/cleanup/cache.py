@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpumodels.catalog.use import alone
+from gpumodels.cleanup import cached
 from gpumodels.errors import EngineError
-from gpumodels.manager import cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -16,9 +16,9 @@ from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.inventory import driver_trouble
 from gpumodels.devices.nvml import NotAvailable, read
 from gpumodels.errors import GpumodelsError, SettingsError
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease.places import filesystem
 from gpumodels.lease.runtime import SHARED_MEMORY
-from gpumodels.manager.place import runtime_directory
 from gpumodels.settings import KEYS, origin, settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Finding:
 
 def checks() -> Iterator[Finding]:
     """Every check, as it is made; none raises."""
-    from gpumodels.manager import checkup  # noqa: PLC0415  Docker and Jupyter, which take a while to import
+    from gpumodels.doctor import docker  # noqa: PLC0415  Docker and Jupyter, which take a while to import
 
     for check, look in (
         ("versions", _versions),
@@ -67,8 +67,8 @@ def checks() -> Iterator[Finding]:
         ("GPU driver", _gpu_driver),
     ):
         yield from guarded(check, look)
-    yield from checkup.docker()
-    yield from guarded("Jupyter", checkup.jupyter)
+    yield from docker.docker()
+    yield from guarded("Jupyter", docker.jupyter)
 
 
 def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:

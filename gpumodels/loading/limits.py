@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpumodels.devices import Device
-    from gpumodels.manager.asked import Asked
-    from gpumodels.manager.reporting import Report
+    from gpumodels.instances.progress import Report
+    from gpumodels.loading.asked import Asked
 
 #: Whoever asks for fewer bytes has forgotten the unit.
 _LEAST = 1 << 20

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.errors import ModelNotFound
+from gpumodels.instances.place import runtime_directory
 from gpumodels.lease import events, held
 from gpumodels.lease.record import UnknownRecordError
 from gpumodels.lease.runtime import remove_shared_memory
-from gpumodels.manager.place import runtime_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
