@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
-from gpumodels.instances import progress
+from gpumodels.instances.progress import SilentReport, show_by
 from gpumodels.lease import held
 from gpumodels.loading.preload import preload
 from gpumodels.magics import tracebacks
@@ -32,7 +32,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
     tracebacks.install(shell)
-    progress.show_by(lambda: view(shell, silent=False))
+    show_by(lambda: view(shell, silent=False))
     show_models(shell)
     setattr(shell, _PLACE, hint)
     preload()
@@ -51,6 +51,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     for name in COMMANDS:
         shell.magics_manager.magics["line"].pop(name, None)
     tracebacks.uninstall()
-    progress.show_by(progress.SilentReport)
+    show_by(SilentReport)
     show_models_no_more(shell)
     delattr(shell, _PLACE)
