@@ -80,8 +80,7 @@ def in_place(model: Model) -> Contestant:
 @contextlib.contextmanager
 def by_grpc(model: Model) -> Iterator[Callable[[Array], float]]:
     """The same model, called without the lane."""
-    directory = model._stay.hold.directory.socket  # noqa: SLF001  what a load gives its client
-    client = Client(directory, Path(model.record.shared_memory), model.name, lane=False)
+    client = Client(model.attachment.instance.connector(), model.name, lane=False)
     with contextlib.closing(client):
         client.wait_ready(time.monotonic() + _READY_WITHIN, lambda: None)
         yield lambda array: client.call((array,), {})

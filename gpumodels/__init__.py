@@ -34,9 +34,8 @@ if TYPE_CHECKING:
         ModelStopped,
         SettingsError,
     )
-    from gpumodels.instances.registry import running, stop
-    from gpumodels.instances.usage import usage
-    from gpumodels.loading.api import attach, load
+    from gpumodels.instances import running, stop, usage
+    from gpumodels.loading import attach, load
     from gpumodels.model import Model
     from gpumodels.widgets import gpu_dashboard
 
@@ -47,25 +46,19 @@ _HOMES = {
     "Result": "gpumodels.client.result",
     "Share": "gpumodels.attribution",
     "Usage": "gpumodels.attribution",
-    "attach": "gpumodels.loading.api",
+    "attach": "gpumodels.loading",
     "gpu_dashboard": "gpumodels.widgets",
-    "load": "gpumodels.loading.api",
-    "running": "gpumodels.instances.registry",
-    "stop": "gpumodels.instances.registry",
-    "usage": "gpumodels.instances.usage",
+    "load": "gpumodels.loading",
+    "running": "gpumodels.instances",
+    "stop": "gpumodels.instances",
+    "usage": "gpumodels.instances",
     "_jupyter_labextension_paths": "gpumodels.jupyter",
     "_jupyter_server_extension_points": "gpumodels.jupyter",
     "_load_jupyter_server_extension": "gpumodels.jupyter",
 }
 
 #: What needs Linux.
-_LINUX_ONLY = (
-    "gpumodels.loading.api",
-    "gpumodels.instances.registry",
-    "gpumodels.instances.usage",
-    "gpumodels.model",
-    "gpumodels.widgets",
-)
+_LINUX_ONLY = ("gpumodels.instances", "gpumodels.loading", "gpumodels.model", "gpumodels.widgets")
 
 __all__ = [
     "CallError",

@@ -60,7 +60,7 @@ def _shared_place(tmp_path):
 
 def _clear(path):
     """Let go of what the test loaded, and sweep: a test that fails must not leave models running."""
-    from gpumodels.cleanup.sweeping import sweep
+    from gpumodels.cleanup import sweep
 
     held.release_all()
     for key in [key for key in guard._guards if key[1] == path]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.attribution.split import held_in_all
 from gpumodels.errors import GpumodelsError
-from gpumodels.lease.places import write_atomically
+from gpumodels.lease.private_files import write_atomically
 from gpumodels.settings.xdg import directory
 
 if TYPE_CHECKING:

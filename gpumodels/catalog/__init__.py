@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumodels.catalog.cache import cache_dir
 from gpumodels.catalog.discovery import find, names
-from gpumodels.catalog.folder import folder_files, sets_itself
+from gpumodels.catalog.folder import content_hash, folder_files, sets_itself
 from gpumodels.catalog.network import ca_bundle, index_url
 from gpumodels.catalog.progress import Progress
 from gpumodels.catalog.scaffold import new
@@ -18,6 +18,7 @@ __all__ = [
     "Weights",
     "ca_bundle",
     "cache_dir",
+    "content_hash",
     "fetch_weights",
     "find",
     "folder_files",

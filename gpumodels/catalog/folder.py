@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 
@@ -69,6 +71,19 @@ def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
     except OSError as error:
         raise ModelFolderError(f"{shown(Path(error.filename))} cannot be read: {error.strerror}") from None
     return sorted((str(path.relative_to(spec.folder)), path) for path in found)
+
+
+def content_hash(spec: ModelSpec) -> str:
+    """Return a hash of names, sizes and change times of the files that make the model what it is.
+
+    Raises ModelFolderError if something cannot be read.
+    """
+    content = []
+    for name, path in folder_files(spec):
+        with suppress(FileNotFoundError):  # removed since it was listed
+            found = path.stat()
+            content.append((name, found.st_size, found.st_mtime_ns))
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _travels(directory: Path) -> bool:

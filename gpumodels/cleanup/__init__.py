@@ -7,8 +7,33 @@ from typing import TYPE_CHECKING
 from gpumodels import lazy
 
 if TYPE_CHECKING:
-    from gpumodels.cleanup.sweeping import sweep
+    from gpumodels.cleanup.guard import ensure_guard
+    from gpumodels.cleanup.keeper import start_keeper
+    from gpumodels.cleanup.prune import Prunable, alone, remove_unused, survey
+    from gpumodels.cleanup.sweeping import reap, sweep, wait_for_endings
 
-__all__ = ["sweep"]
+_HOMES = {
+    "Prunable": "prune",
+    "alone": "prune",
+    "ensure_guard": "guard",
+    "reap": "sweeping",
+    "remove_unused": "prune",
+    "start_keeper": "keeper",
+    "survey": "prune",
+    "sweep": "sweeping",
+    "wait_for_endings": "sweeping",
+}
 
-__getattr__ = lazy.names(__name__, {"sweep": "sweeping"})
+__all__ = [
+    "Prunable",
+    "alone",
+    "ensure_guard",
+    "reap",
+    "remove_unused",
+    "start_keeper",
+    "survey",
+    "sweep",
+    "wait_for_endings",
+]
+
+__getattr__ = lazy.names(__name__, _HOMES)

@@ -1,29 +1,42 @@
-"""What was made for models and can be made again: images, environments, weights. What nobody uses can be removed."""
+"""The cache (see `catalog.cache_dir`): what lies in it, how large it is, and who uses it.
+
+- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and half-made ones
+- `server/KEY`, `server/tmp*`: copies of the model server, and half-made ones
+- `guards/KEY`, `guards/tmp*`: copies of the code of guards and keepers, and half-made ones
+- `weights/files/SHA256`, `weights/sets/HASH`: see `catalog.weights`
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog.use import alone
-from gpumodels.cleanup import cached
-from gpumodels.errors import EngineError
+from gpumodels.catalog import cache_dir
+from gpumodels.lease.processes import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from gpumodels.engines.docker.storage import StoredImage
-
-__all__ = ["KINDS", "Prunable", "Removed", "Survey", "alone", "remove", "survey"]
-
-KINDS = ("images", "environments", "weights")
+_UNFINISHED = ".making-"
+_DISTRIBUTION = re.compile(r"(.+?)-[^-]+\.dist-info")
+#: Distributions that every environment holds, so that they tell nothing of it.
+_EVERYWHERE = ("grpcio", "numpy", "protobuf", "typing_extensions")
+_NAMED = 4
+_BLOCK = 512  # bytes; the unit of st_blocks
+#: Directories with copies of our own code, and what a copy is called.
+_COPIES = {"server": "model server", "guards": "guard"}
 
 
 @dataclass(frozen=True)
-class Prunable:
-    """One thing that could be removed: the bytes that this frees, and who uses it ("" for nobody: it may go)."""
+class Part:
+    """A part of the cache: the bytes that its removal frees, and who uses it ("" for nobody)."""
 
     kind: str
     name: str
@@ -32,84 +45,152 @@ class Prunable:
     remove: Callable[[], None] = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class Survey:
-    """All there is, and why some of it could not be looked at."""
+class Cache:
+    """The cache as it is now."""
 
-    items: tuple[Prunable, ...]
-    troubles: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self._top = cache_dir()
+        self._users = _users(self._top)
+
+    def environments(self) -> list[Part]:
+        """Return environments, copies of our own code, and what was left half-made of them."""
+        found = []
+        for path in _directories(self._top / "environments"):
+            kind = "half-made" if _UNFINISHED in path.name else "environment"
+            name = f"environment {path.name}" if kind == "half-made" else f"{path.name} ({_contents(path)})"
+            found.append(self._part(kind, name, [path], path.with_suffix(".lock")))
+        for directory, kind in _COPIES.items():
+            found += self._copies(directory, kind)
+        return found
+
+    def _copies(self, directory: str, kind: str) -> list[Part]:
+        """Return copies that are used one by one, and all others together."""
+        paths = _directories(self._top / directory)
+        found = [self._part(kind, f"copy {path.name}", [path]) for path in paths if self._user(path)]
+        if idle := [path for path in paths if not self._user(path)]:
+            found.append(self._part(kind, f"{len(idle)} copies" if len(idle) > 1 else "1 copy", idle))
+        return found
+
+    def weights(self) -> list[Part]:
+        """Return files of weights under the names that models know them by, and broken-off downloads."""
+        top = self._top / "weights"
+        links = defaultdict[tuple[int, int], list[Path]](list)
+        for link in (top / "sets").rglob("*"):
+            if link.is_file() and not link.is_symlink():
+                links[_inode(link)].append(link)
+        found = []
+        for home in _directories(top / "files"):
+            data = home / "data"
+            if not data.is_file():
+                found.append(self._part("half-made", f"weights {home.name[:12]}", [home]))
+                continue
+            known = links.pop(_inode(data), [])
+            found.append(self._weights(", ".join(sorted({link.name for link in known})) or home.name[:12], home, known))
+        found += [self._weights(paths[0].name, None, paths) for paths in links.values()]
+        return found
+
+    def _weights(self, name: str, home: Path | None, links: list[Path]) -> Part:
+        sets = {self._top / "weights" / "sets" / _set_of(link): link for link in links}
+        used_by = next((user for each in sets if (user := self._user(each))), "")
+        where = [home] if home is not None else []
+        return Part("weights", name, _freed_bytes([*where, *links]), used_by, partial(_remove_weights, where, links))
+
+    def _part(self, kind: str, name: str, paths: list[Path], lock: Path | None = None) -> Part:
+        used_by = next((user for path in paths if (user := self._user(path))), "")
+        return Part(kind, name, _freed_bytes(paths), used_by, partial(_remove, paths, lock))
+
+    def _user(self, path: Path) -> str:
+        return self._users.get(str(path.relative_to(self._top)), "")
 
 
-@dataclass(frozen=True)
-class Removed:
-    """How many things went, the bytes that came free, and what went wrong."""
-
-    removed: int
-    freed: int
-    troubles: tuple[str, ...] = ()
+def _directories(parent: Path) -> list[Path]:
+    with suppress(FileNotFoundError):
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+    return []
 
 
-def survey(kinds: Iterable[str] = KINDS) -> Survey:
-    """Everything of these kinds that we made, by label and by path; to be called within `alone()`."""
-    wanted, items, troubles = set(kinds), [], []
-    if "images" in wanted:
-        try:
-            items += _images()
-        except (EngineError, ImportError) as error:
-            troubles.append(f"Images were not looked at. {error}")
-    if wanted & {"environments", "weights"}:
-        found = cached.Cached()
-        parts = found.environments() if "environments" in wanted else []
-        parts += found.weights() if "weights" in wanted else []
-        items += [Prunable(part.kind, part.name, part.size, part.used_by, part.remove) for part in parts]
-    return Survey(tuple(items), tuple(troubles))
+def _contents(environment: Path) -> str:
+    """Return the distributions that set an environment apart, for display."""
+    names = {
+        match[1]
+        for path in environment.glob("lib/python*/site-packages/*.dist-info")
+        if (match := _DISTRIBUTION.fullmatch(path.name))
+    }
+    telling = sorted(names - set(_EVERYWHERE), key=str.lower)
+    if not telling:
+        return "numpy only"
+    return ", ".join(telling[:_NAMED]) + (f" and {len(telling) - _NAMED} more" if len(telling) > _NAMED else "")
 
 
-def remove(items: Sequence[Prunable]) -> Removed:
-    """Remove those of `items` that nobody uses; to be called within `alone()`.
+def _users(cache: Path) -> dict[str, str]:
+    """Return the users of each part of the cache, by its path inside. Running processes name what they use.
 
-    An image that others are made of goes after them, so it is tried again as long as anything goes.
+    A leash, model server or guard names it in its command line or environment, a container has it among its mounts.
     """
-    wanted = [item for item in items if not item.used_by]
-    before, pending, freed, reasons = _stored(wanted), wanted, 0, dict[str, str]()
-    while pending:
-        left = []
-        for item in pending:
-            try:
-                item.remove()
-            except (EngineError, OSError) as error:
-                reasons[item.name] = str(error)
-                left.append(item)
-            else:
-                freed += 0 if item.kind == "image" else item.size
-        if len(left) == len(pending):
-            break
-        pending = left
-    if before is not None and (after := _stored(wanted)) is not None:
-        freed += max(0, before - after)
-    troubles = tuple(f"{item.kind} {item.name} stays: {reasons[item.name]}" for item in pending)
-    return Removed(len(wanted) - len(pending), freed, troubles)
+    inside = re.compile(re.escape(os.fsencode(cache)) + rb"/((?:environments|server|guards|weights/sets)/[^/\0:\s]+)")
+    mounted = re.compile(rb"/(weights/sets/[0-9a-f]{64})\s")
+    found: dict[str, str] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        environment = _read(process / "environ")
+        names = inside.findall(_read(process / "cmdline") + b"\0" + environment)
+        instance = re.search(rb"(?:^|\0)" + MARK.encode() + rb"=([^\0]+)", environment)
+        if instance:
+            names += mounted.findall(_read(process / "mountinfo"))
+        user = instance[1].decode(errors="replace") if instance else f"process {process.name}"
+        for name in names:
+            if instance or os.fsdecode(name) not in found:
+                found[os.fsdecode(name)] = user
+    return found
 
 
-def _images() -> list[Prunable]:
-    from gpumodels.engines.docker import storage  # noqa: PLC0415  docker-py, for those who look at images
-
-    stored = storage.Storage()
-    return [
-        Prunable("image", _called(image), image.size, image.used_by, partial(stored.remove, image))
-        for image in stored.images()
-    ]
+def _read(file: Path) -> bytes:
+    with suppress(OSError):
+        return file.read_bytes()
+    return b""
 
 
-def _called(image: StoredImage) -> str:
-    return ", ".join(image.names) or f"{image.model} {image.id.removeprefix('sha256:')[:12]}, no longer named"
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
-def _stored(items: Iterable[Prunable]) -> int | None:
-    """Bytes of all images; None where none of the items is one, or Docker does not tell."""
-    if any(item.kind == "image" for item in items):
-        from gpumodels.engines.docker import storage  # noqa: PLC0415
+def _set_of(link: Path) -> str:
+    """Return the set that a link lies in. Its files may lie in directories of their own."""
+    return link.parts[link.parts.index("sets") + 1]
 
-        with suppress(EngineError):
-            return storage.Storage().total()
-    return None
+
+def _freed_bytes(paths: Iterable[Path]) -> int:
+    """Return the bytes on the disk that the removal of all `paths` frees. Files that are linked elsewhere free none."""
+    seen: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for top in paths:
+        for path in [top, *top.rglob("*")]:
+            with suppress(OSError):
+                status = path.lstat()
+                links = 1 if path.is_dir() and not path.is_symlink() else status.st_nlink
+                count = seen.get((status.st_dev, status.st_ino), (0, 0, 0))[0]
+                seen[status.st_dev, status.st_ino] = (count + 1, links, status.st_blocks * _BLOCK)
+    return sum(size for count, links, size in seen.values() if count >= links)
+
+
+def _remove(paths: Iterable[Path], lock: Path | None) -> None:
+    """Rename directories before they are removed, so that no process meets half of one."""
+    for path in paths:
+        away = path if _UNFINISHED in path.name else path.with_name(f"{path.name}{_UNFINISHED}pruned")
+        if away != path:
+            path.rename(away)
+        shutil.rmtree(away)
+    if lock is not None:
+        lock.unlink(missing_ok=True)
+
+
+def _remove_weights(homes: Iterable[Path], links: Iterable[Path]) -> None:
+    for link in links:
+        link.unlink(missing_ok=True)
+        for parent in link.parents:  # directories that are empty now
+            if parent.name == "sets":
+                break
+            with suppress(OSError):
+                parent.rmdir()
+    _remove(homes, None)

@@ -1,7 +1,8 @@
 """The guard of one process: `python -m gpumodels.cleanup.guard PIDFD PID IDENTITY`.
 
-The process of that id, behind that descriptor; the runtime directory is the one of that identity, as it was when the
-process loaded: not as the settings may say by now, nor what somebody made anew in its place.
+It waits for the death of the process behind the descriptor, whose id is PID, and then sweeps. The runtime directory is
+the one of that identity, as it was when the process loaded: not what the settings name by now, nor a directory that
+somebody made anew in its place.
 """
 
 from __future__ import annotations
@@ -10,29 +11,41 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpumodels.lease.guard import fork_second, watch
+from gpumodels.lease import guard
 from gpumodels.lease.runtime import RuntimeDirectory
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def _guard(pidfd: int, pid: int, identity: str) -> None:
-    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]), identity)
+
+def ensure_guard(runtime: RuntimeDirectory) -> None:
+    """Start this process's guard, unless it runs."""
+    from gpumodels.cleanup import private_copy  # noqa: PLC0415  what the guard itself need not import
+
+    guard.ensure("gpumodels.cleanup.guard", runtime, private_copy.directory)
+
+
+def sweeper(runtime: RuntimeDirectory, of_process: int | None = None) -> Callable[[], bool]:
+    """Return the sweep of a guard or keeper. It is imported when there is work: until then the process stays small."""
 
     def sweep() -> bool:
-        from gpumodels.cleanup import sweeping  # noqa: PLC0415  the guard stays small until it has work
+        from gpumodels.cleanup import sweeping  # noqa: PLC0415
 
-        return sweeping.sweep(runtime, of_process=pid)
+        return sweeping.sweep(runtime, of_process=of_process)
 
-    second = fork_second()
-    watch(pidfd, sweep)
-    if second:
-        os.kill(second, signal.SIGKILL)
+    return sweep
 
 
 def main(arguments: list[str]) -> None:
     """Run the guard; `arguments` are PIDFD, PID and IDENTITY."""
     pidfd, pid, identity = arguments
-    _guard(int(pidfd), int(pid), identity)
+    runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]), identity)
+    second = guard.fork_second()
+    guard.watch(int(pidfd), sweeper(runtime, int(pid)))
+    if second:
+        os.kill(second, signal.SIGKILL)
 
 
 if __name__ == "__main__":

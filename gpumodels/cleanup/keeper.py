@@ -1,8 +1,8 @@
-"""The keeper of a kept model: `python -m gpumodels.cleanup.keeper ID`, one more holder of its instance.
+"""The keeper of a kept model: `python -m gpumodels.cleanup.keeper ID FD`, one more holder of its instance.
 
 It lets go when nobody else has held the instance for as long as its record says, and removes what is then left. It is
-detached, so that the end of the notebook does not end it; if it is killed, the instance ends with its notebooks, and a
-second one behind it sweeps.
+detached, so that the end of the notebook does not end it. If it is killed, the instance ends with its notebooks, and a
+second process behind it sweeps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpumodels.cleanup.guard import sweeper
 from gpumodels.lease import guard
 from gpumodels.lease.held import LeaseRefusedError
 from gpumodels.lease.record import UnknownRecordError
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
-_LOOK = 0.5  # seconds between two looks at who else holds the instance
+_PERIOD = 0.5  # seconds between two looks at the other holders
 
 
-def start(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
-    """Start the keeper of an instance, and wait until it holds it."""
+def start_keeper(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
+    """Start the keeper of an instance, and wait until it holds the lease."""
+    from gpumodels.cleanup import private_copy  # noqa: PLC0415  what the keeper itself need not import
+
     read, write = os.pipe()
     try:
-        guard.detached("gpumodels.cleanup.keeper", runtime, [record.id, str(write)], write)
+        arguments = [record.id, str(write)]
+        guard.detached("gpumodels.cleanup.keeper", runtime, arguments, write, package=private_copy.directory())
         os.close(write)
         write = -1
-        os.read(read, 1)  # when it holds the lease, or has ended
+        os.read(read, 1)  # returns when it holds the lease, or has ended
     finally:
         os.close(read)
         if write >= 0:
@@ -59,42 +63,32 @@ def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
         elif alone_since is None:
             alone_since = time.monotonic()
             directory.mark_kept()
-        elif time.monotonic() - alone_since >= _keep_for(directory):
+        elif time.monotonic() - alone_since >= _keep_seconds(directory):
             break
-        time.sleep(_LOOK)
+        time.sleep(_PERIOD)
     lease.release()
 
 
-def _keep_for(directory: InstanceDirectory) -> float:
-    """As it is now: a load that takes the instance up may ask for longer."""
+def _keep_seconds(directory: InstanceDirectory) -> float:
+    """Return the time as the record says it now: a load that takes the instance up may ask for longer."""
     try:
         return directory.record().keep or 0.0
     except UnknownRecordError:
         return 0.0
 
 
-def _run(instance_id: str, held: int) -> None:
+def main(arguments: list[str]) -> None:
+    """Run the keeper; `arguments` are the instance's id and the descriptor to close when its lease is held."""
+    instance_id, held = arguments[0], int(arguments[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     runtime = RuntimeDirectory(Path(os.environ["GPUMODELS_RUNTIME_DIR"]))
     second = guard.fork_second(held)
     if second:
         _keep(runtime, instance_id, held)
-
-    def sweep() -> bool:
-        from gpumodels.cleanup import sweeping  # noqa: PLC0415  the keeper stays small until it has work
-
-        return sweeping.sweep(runtime)
-
-    guard.until_done(sweep)
+    guard.until_done(sweeper(runtime))
     if second:
         os.kill(second, signal.SIGKILL)
-
-
-def main(arguments: list[str]) -> None:
-    """Run the keeper; `arguments` are the instance's id and the descriptor to close when its lease is held."""
-    instance_id, held = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _run(instance_id, int(held))
 
 
 if __name__ == "__main__":

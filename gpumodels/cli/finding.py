@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import ModelNotFound
-from gpumodels.instances.registry import meant
+from gpumodels.instances import match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
     """The one of `known` that is meant; raises ModelNotFound where that is none, or not clear."""
-    found = meant(wanted, known)
+    found = match(wanted, known)
     if len(found) == 1:
         return found[0]
     if found:

@@ -24,7 +24,7 @@ def gpus(
 ) -> None:
     """Show the GPUs of this machine, and who holds their memory."""
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
-    from gpumodels.instances.usage import usage  # noqa: PLC0415
+    from gpumodels.instances import usage  # noqa: PLC0415
 
     if not watch:
         _print(usage(), as_json=as_json)
@@ -52,7 +52,7 @@ def _print(usage: Usage, *, as_json: bool) -> None:
 def _watch(*, as_json: bool) -> None:
     """In a terminal one picture that is drawn anew; elsewhere one after the other, each with its time."""
     from gpumodels.attribution.text import text  # noqa: PLC0415
-    from gpumodels.instances.usage import usage  # noqa: PLC0415
+    from gpumodels.instances import usage  # noqa: PLC0415
 
     if sys.stdout.isatty() and not as_json:
         from rich.live import Live  # noqa: PLC0415

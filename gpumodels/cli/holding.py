@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
@@ -9,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpumodels.loading import OPTIONS
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gpumodels.loading import Option
     from gpumodels.model import Model
 
 _LOOKED_EVERY = 0.2  # seconds
@@ -23,41 +29,14 @@ def _names(incomplete: str) -> list[str]:
 
 
 _MODEL = typer.Argument(metavar="NAME|PATH", help="A model of the catalog, or a model folder.", autocompletion=_names)
-_GPU = typer.Option(metavar="GPU", help="0, 0,1, the start of a UUID, auto, auto:2 or none.")
-_ENGINE = typer.Option(metavar="ENGINE", help="docker, process or auto; by default as the settings say.")
-_TIMEOUT = typer.Option(metavar="TIME", help="90s, 10m: for starting and loading; by default as the settings say.")
-_ENV = typer.Option("--env", metavar="NAME=VALUE", help="Set it for the model server; may be repeated.")
 
 
-def run(
-    model: Annotated[str, _MODEL],
-    gpu: Annotated[str, _GPU] = "auto",
-    engine: Annotated[str | None, _ENGINE] = None,
-    timeout: Annotated[str | None, _TIMEOUT] = None,
-    env: Annotated[list[str] | None, _ENV] = None,
-    serve: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Answer tritonclient there; port 0: a free one.")
-    ] = None,
-    keep: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Let it outlive this command: 5m, 2h or forever.")
-    ] = None,
-    replicas: Annotated[int, typer.Option(metavar="N", help="So many copies, spread over the GPUs.")] = 1,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="4GiB: the most GPU memory it may use.")] = None,
-    idle: Annotated[str, typer.Option(metavar="TIME", help="End it when nobody called it for so long: 10m.")] = "never",
-    *,
-    evict: Annotated[
-        bool, typer.Option("--evict", help="Where memory is lacking, put your own idle models to sleep.")
-    ] = False,
-    share: Annotated[bool, typer.Option("--share", help="Use a running one of the same, if there is one.")] = False,
-    fresh: Annotated[bool, typer.Option("--no-cache", help="Build the image or environment anew.")] = False,
-) -> None:
+def run(model: Annotated[str, _MODEL], **options: Any) -> None:
     """Load a model and hold it until Ctrl-C, or until it is stopped."""
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
 
-    asked = {"gpu": gpu, "engine": engine, "timeout": timeout, "serve": serve, "keep": keep, "idle": idle}
-    placed = {"replicas": replicas, "memory": memory, "evict": evict}
     with interruptible():
-        loaded = _load(model, env=_settings(env), share=share, cache=not fresh, **asked, **placed)
+        loaded = _load(model, _given(options))
         try:
             typer.echo(_how_to_use(loaded))
             sys.stdout.flush()
@@ -70,17 +49,55 @@ def run(
             _tell_the_end(loaded)
 
 
-def _load(model: str, **asked: Any) -> Model:
+def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
+    """Return the parameter from which typer makes an option of a load; None stands for not given."""
+    clause = option.help if default is None else option.help.partition(" (default: ")[0]  # typer shows it
+    text = f"{clause[:1].upper()}{clause[1:]}."
+    kinds: dict[str, Any] = {"switch": bool, "count": int | None, "settings": list[str] | None}
+    named = (option.flag,) if option.kind in {"switch", "settings"} else ()
+    described = typer.Option(*named, metavar=option.metavar or None, help=text)
+    annotation = Annotated[kinds.get(option.kind, str | None), described]  # type: ignore[valid-type]
+    default = False if option.kind == "switch" else default
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _with_options(command: Any, options: Iterable[Option], **defaults: Any) -> None:
+    """Give a command that takes `**options` these options of a load, in the place of `**options`."""
+    found = inspect.signature(command, eval_str=True)
+    kept = [each for each in found.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    added = [_parameter(each, defaults.get(each.name)) for each in options]
+    command.__signature__ = found.replace(parameters=[*kept, *added])
+    command.__annotations__ = {each.name: each.annotation for each in (*kept, *added)} | {"return": None}
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, as `load` takes them."""
+    given: dict[str, Any] = {}
+    for option in OPTIONS:
+        value = options.get(option.name)
+        if option.kind == "switch" and value:
+            given[option.name] = not option.default
+        elif option.kind == "settings" and value:
+            given[option.name] = _settings(value)
+        elif option.kind not in {"switch", "settings"} and value is not None:
+            given[option.name] = value
+    return given
+
+
+_with_options(run, OPTIONS, idle="never")
+
+
+def _load(model: str, options: dict[str, Any]) -> Model:
     from gpumodels.cli.terminal import TerminalReport  # noqa: PLC0415
-    from gpumodels.loading.api import load  # noqa: PLC0415
+    from gpumodels.loading import load  # noqa: PLC0415
 
     with TerminalReport() as report:
-        return load(model, report=report, **asked)
+        return load(model, report=report, **options)
 
 
-def _settings(given: list[str] | None) -> dict[str, str]:
+def _settings(given: list[str]) -> dict[str, str]:
     settings = {}
-    for each in given or ():
+    for each in given:
         name, equals, value = each.partition("=")
         if not name or not equals:
             raise typer.BadParameter(f"{each!r} is not of the form NAME=VALUE", param_hint="--env")
@@ -108,7 +125,7 @@ def _let_go(loaded: Model) -> None:
 
 
 def _what_is_left(loaded: Model) -> str:
-    from gpumodels.instances.registry import running  # noqa: PLC0415
+    from gpumodels.instances import running  # noqa: PLC0415
 
     if any(record.id == loaded.record.id for record in running()):
         return f"{loaded.name} ({loaded.record.id}) runs on: it is kept, or somebody else uses it too"
@@ -119,9 +136,9 @@ def _tell_the_end(loaded: Model) -> None:
     """Asleep or stopped by somebody, which is well, or dead, which is an error."""
     from gpumodels.errors import ModelStopped  # noqa: PLC0415
 
-    loaded.let_go()
+    loaded.clean_up()
     if loaded.asleep:
-        typer.echo(f"{loaded.name} ended: nobody called it ({loaded.nap})")
+        typer.echo(f"{loaded.name} ended: nobody called it ({loaded.freed})")
         return
     try:
         loaded()  # a model that is gone says why
@@ -135,16 +152,13 @@ def call(
         list[str] | None,
         typer.Argument(metavar="INPUT", help="Text, a number, JSON, the path of a file; or NAME=INPUT."),
     ] = None,
-    gpu: Annotated[str, _GPU] = "auto",
-    engine: Annotated[str | None, _ENGINE] = None,
-    timeout: Annotated[str | None, _TIMEOUT] = None,
-    env: Annotated[list[str] | None, _ENV] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the picture that comes out.")
     ] = None,
     draw: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Save the picture that goes in, with what was found drawn.")
     ] = None,
+    **options: Any,
 ) -> None:
     """Call a model once and print what comes out, as JSON.
 
@@ -155,22 +169,25 @@ def call(
 
     for file in (output, draw):
         calling.check_target(file)
-    settings = _settings(env)
+    given = _given(options)
     with interruptible():
-        held = _running(model, timeout) or _load(model, gpu=gpu, engine=engine, timeout=timeout, env=settings)
+        held = _running(model, given.get("timeout")) or _load(model, given)
         try:
             calling.answer(held, words or [], output, draw)
         finally:
             _let_go(held)
 
 
+_with_options(call, [each for each in OPTIONS if each.name in {"gpu", "engine", "timeout", "env"}])
+
+
 def _running(wanted: str, timeout: str | None) -> Model | None:
     """The model that runs and is meant, held by this process too; None where there is none."""
     from gpumodels.cli.finding import one  # noqa: PLC0415
-    from gpumodels.instances.registry import meant, running  # noqa: PLC0415
-    from gpumodels.loading.api import attach  # noqa: PLC0415
+    from gpumodels.instances import match, running  # noqa: PLC0415
+    from gpumodels.loading import attach  # noqa: PLC0415
 
     known = running()
-    if not meant(wanted, known):
+    if not match(wanted, known):
         return None
     return attach(one(wanted, known).id, timeout=timeout)

@@ -17,7 +17,7 @@ _BY = "the command line"
 
 def _ids(incomplete: str) -> list[str]:
     """What a shell may complete an instance's id or name to."""
-    from gpumodels.instances.registry import running  # noqa: PLC0415
+    from gpumodels.instances import running  # noqa: PLC0415
 
     words = {word for record in running() for word in (record.model, record.id)}
     return sorted(word for word in words if word.startswith(incomplete))
@@ -55,7 +55,7 @@ def stop(
     if everything == bool(which):
         raise typer.BadParameter("name what is to be stopped, or give --all", param_hint="ID|NAME")
     from gpumodels.cli.finding import one  # noqa: PLC0415
-    from gpumodels.instances.registry import running  # noqa: PLC0415
+    from gpumodels.instances import running  # noqa: PLC0415
 
     known = running()
     chosen = known if everything else list({(found := one(each, known)).id: found for each in which or ()}.values())
@@ -68,8 +68,8 @@ def stop(
 def _stopped(record: InstanceRecord) -> bool:
     """Stop one; what cannot be stopped is told, and does not keep the others from it."""
     from gpumodels.errors import EngineError  # noqa: PLC0415
-    from gpumodels.instances.registry import stop_instance  # noqa: PLC0415
-    from gpumodels.model.nap import measured, memory_held  # noqa: PLC0415
+    from gpumodels.instances import stop_instance  # noqa: PLC0415
+    from gpumodels.model import measure, memory_held  # noqa: PLC0415
 
     try:
         held = memory_held(record)
@@ -80,7 +80,7 @@ def _stopped(record: InstanceRecord) -> bool:
         sys.stderr.write(f"gpumodels: {record.model} ({record.id}) was not stopped. {error}\n")
         return False
     else:
-        freed = measured(record, held, time.time()).gain
+        freed = measure(record, held, time.time()).summary
         typer.echo(f"stopped {record.model} ({record.id}), {freed or record.device}")
     return True
 
@@ -93,8 +93,8 @@ def logs(
 ) -> None:
     """Show what a model server printed."""
     from gpumodels.cli.finding import one  # noqa: PLC0415
-    from gpumodels.instances.logs import follow_log, last_lines, with_logs  # noqa: PLC0415
+    from gpumodels.instances import follow_log, instances_with_logs, last_lines  # noqa: PLC0415
 
-    record = one(which, with_logs())
+    record = one(which, instances_with_logs())
     for line in follow_log(record, lines) if follow else last_lines(record, lines):
         typer.echo(line)

@@ -3,115 +3,53 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import devices
-from gpumodels.attribution.split import held_in_all
 from gpumodels.cli.finding import whose
-from gpumodels.client import activity
-from gpumodels.instances.holders import users
-from gpumodels.instances.loads import under_way
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.registry import running
-from gpumodels.instances.sleepers import asleep
-from gpumodels.instances.usage import usage
-from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.instances import read_overview
+from gpumodels.lease.record import Owner
 from gpumodels.widgets.described import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from gpumodels.client.activity import Activity
-    from gpumodels.instances.loads import Load
-    from gpumodels.instances.sleepers import Sleeper
-    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.instances import ModelView
+    from gpumodels.lease.record import InstanceRecord
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
-_ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called
-_AT_ONCE = 16
 _WIDEST = 60  # characters of what a load tells of itself
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def described() -> list[dict[str, Any]]:
-    """Every model of this user as plain values; docs/command-line.md says what they mean."""
-    records, sleepers, loads = running(), asleep(), under_way()  # in this order nothing is missed that changes just now
-    ids = {record.id for record in records}
-    early = [load for load in loads if not ids.intersection(load.instances)]
-    by_instance = {instance: load for load in loads for instance in load.instances}
-    told = _running(records, by_instance)
-    told += [_asleep(each) for each in sleepers if each.record.id not in by_instance]  # else it is being woken
-    return told + [_early(load) for load in early]
+    """Return every model of this user as plain values; docs/command-line.md describes the keys."""
+    return [_json(view) for view in read_overview().models]
 
 
-def _running(records: Sequence[InstanceRecord], loads: Mapping[str, Load]) -> list[dict[str, Any]]:
-    runtime = runtime_directory()
-    memory = held_in_all(usage().devices)
-    used_by = users(runtime.instances())
-
-    def describe(record: InstanceRecord) -> dict[str, Any] | None:
-        try:
-            told = _described(record, runtime.directory(record.id))
-        except KeyError:  # it has ended since
-            return None
-        load = loads.get(record.id) if record.state == "loading" else None
-        held_by = [asdict(user) for user in used_by.get(record.id, ())]
-        return {**told, "memory": memory.get(record.id), "holders": held_by, "progress": _progress(load)}
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [told for told in pool.map(describe, records) if told is not None]
-
-
-def _early(load: Load) -> dict[str, Any]:
-    """A load that has no instance yet: an image is built, say, or weights are fetched."""
-    owner = Owner(load.pid, load.kernel_id, load.notebook)
-    record = InstanceRecord("", load.model, "", owner, load.began)
-    return {**_of_record(record), "device": "", "progress": _progress(load)}
-
-
-def _asleep(sleeper: Sleeper) -> dict[str, Any]:
-    told = _of_record(sleeper.record.with_(owner=sleeper.owner, state="asleep", keep=None))
-    return {**told, "asleep": {"since": moment(sleeper.since), "freed": sleeper.freed}}
-
-
-def _progress(load: Load | None) -> dict[str, Any] | None:
-    return None if load is None else {"text": load.text, "fraction": load.fraction}
-
-
-def _described(record: InstanceRecord, directory: InstanceDirectory) -> dict[str, Any]:
-    loading = record.state == "loading"
-    seen = None if loading else activity.read(directory.socket, record.model, _ANSWER_WITHIN)
-    return {
-        **_of_record(record),
-        "idle": None if seen is None else round(seen.idle(record.created), 1),
-        "activity": None if seen is None else _activity(seen),
-    }
-
-
-def _of_record(record: InstanceRecord) -> dict[str, Any]:
-    """What is known without looking further."""
+def _json(view: ModelView) -> dict[str, Any]:
+    record, sleep, load = view.record, view.sleep, view.load
+    users = view.users if record.id and sleep is None else (record.owner,)
     return {
         "id": record.id,
         "model": record.model,
         "state": record.state,
         "engine": record.engine,
-        "device": record.device,
+        "device": record.device if record.engine else "",
         "gpus": [{key: device[key] for key in ("uuid", "index", "name")} for device in record.devices],
-        "memory": None,
+        "memory": view.memory,
         "limit": record.limit,
         "over_since": None if record.over_since is None else moment(record.over_since),
-        "idle": None,
-        "activity": None,
+        "idle": None if view.idle is None else round(view.idle, 1),
+        "activity": None if view.activity is None else _activity(view.activity),
         "since": moment(record.created),
         "owner": asdict(record.owner),
-        "holders": [asdict(record.owner)],
+        "holders": [asdict(user) for user in users],
         "kept": _kept(record),
-        "asleep": None,
-        "progress": None,
+        "asleep": None if sleep is None else {"since": moment(sleep.since), "freed": sleep.freed},
+        "progress": None if load is None else {"text": load.text, "fraction": load.fraction},
     }
 
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpumodels.cleanup.cache import Prunable
+    from gpumodels.cleanup import Prunable
 
 _REAPED_WITHIN = 15.0  # seconds
 
@@ -22,15 +22,15 @@ def reap() -> None:
 
     That is what a crash left: containers, processes, directories, shared memory. Loads do the same by themselves.
     """
-    from gpumodels.cleanup.reaping import reap as reap_now  # noqa: PLC0415
+    from gpumodels.cleanup import reap as reap_now  # noqa: PLC0415
 
     found = reap_now(_REAPED_WITHIN)
     for text in found.removed:
         typer.echo(f"removed {text}")
     for text in found.left:
         typer.echo(f"not removed yet: {text}")
-    if found.trouble:
-        sys.stderr.write(f"gpumodels: containers were not looked at. {found.trouble}\n")
+    for text in found.troubles:
+        sys.stderr.write(f"gpumodels: {text}\n")
     if not found.removed and not found.left:
         typer.echo("nothing was left over")
     raise typer.Exit(1 if found.left else 0)
@@ -54,10 +54,10 @@ def prune(
 
     What a running model uses stays. All of it is made, or fetched, again when it is needed.
     """
-    from gpumodels.cleanup import cache as pruning  # noqa: PLC0415
+    from gpumodels import cleanup  # noqa: PLC0415
 
-    with pruning.alone():
-        found = pruning.survey(kind.value for kind in kinds or Kind)
+    with cleanup.alone():
+        found = cleanup.survey(kind.value for kind in kinds or Kind)
         _show(found.items)
         for text in found.troubles:
             sys.stderr.write(f"gpumodels: {text}\n")
@@ -89,10 +89,10 @@ def _agreed(wanted: Sequence[Prunable]) -> bool:
 
 
 def _remove(wanted: Sequence[Prunable]) -> None:
-    from gpumodels.cleanup import cache as pruning  # noqa: PLC0415
+    from gpumodels import cleanup  # noqa: PLC0415
     from gpumodels.devices import size  # noqa: PLC0415
 
-    done = pruning.remove(wanted)
+    done = cleanup.remove_unused(wanted)
     typer.echo(f"removed {done.removed}, {size(done.freed)} freed")
     for text in done.troubles:
         sys.stderr.write(f"gpumodels: {text}\n")
@@ -107,10 +107,10 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for
     """
     from dataclasses import asdict  # noqa: PLC0415
 
-    from gpumodels.doctor.machine import checks  # noqa: PLC0415
+    from gpumodels.doctor import run_checks  # noqa: PLC0415
 
     findings = []
-    for finding in checks():
+    for finding in run_checks():
         findings.append(finding)
         if not as_json:
             typer.echo(f"{finding.status:4}  {finding.check}: {finding.text}")

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from gpumodels.client import descriptors
 from gpumodels.protocol import files, messages, methods
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from gpumodels.protocol.connector import Connector
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
@@ -54,14 +53,15 @@ class Activity:
         return None if self.running else self.last_call or loaded
 
 
-def read(socket_dir: Path, model: str, within: float) -> Activity | None:
-    """What the server in `socket_dir` says of its model; None where it says nothing in so many seconds."""
+def read(connector: Connector, model: str, within: float) -> Activity | None:
+    """Return the activity of a model, or None if its server does not tell it within so many seconds."""
     try:
-        directory = descriptors.directory(socket_dir)
-        server = descriptors.server_socket(directory, files.SOCKET_NAME)
+        server = connector.find(files.SOCKET_NAME)
     except OSError:
         return None
-    with grpc.insecure_channel(f"unix:{files.descriptor_path(server.fd)}", options=_OPTIONS) as channel:
+    if server is None:
+        return None
+    with grpc.insecure_channel(server.grpc_target, options=_OPTIONS) as channel:
         ask: Any = methods.stub(channel).ModelStatistics
         try:
             answer = ask(messages.ModelStatisticsRequest(name=model), timeout=within)

@@ -22,9 +22,10 @@ from gpumodels.protocol.region import RegionError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
     from gpumodels.client.ticket import Ticket
+    from gpumodels.protocol.connector import ServerSocket
+    from gpumodels.protocol.descriptors import Descriptor
     from gpumodels.protocol.tensors import Tensor
 
 _OPTIONS = [
@@ -43,12 +44,10 @@ _open: set[grpc.Channel] = set()
 class Channel:
     """A gRPC channel to the socket `server`; inputs go through files in the directory `shm` (None: in messages)."""
 
-    def __init__(self, server: Descriptor, shm: Descriptor | None, model: str) -> None:
-        self._server = server  # its number is the channel's address
+    def __init__(self, server: ServerSocket, shm: Descriptor | None, model: str) -> None:
+        self._server = server  # the channel's address is valid as long as this lives
         self._model = model
-        self._channel: grpc.Channel | None = grpc.insecure_channel(
-            f"unix:{files.descriptor_path(server.fd)}", options=_OPTIONS
-        )
+        self._channel: grpc.Channel | None = grpc.insecure_channel(server.grpc_target, options=_OPTIONS)
         _open.add(self._channel)
         self._stub: Any = methods.stub(self._channel)
         self._regions = None if shm is None else Regions(shm, self._stub)

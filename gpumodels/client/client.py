@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import operator
 import os
-import socket
 import sys
 import time
 import weakref
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from gpumodels.client import descriptors
 from gpumodels.client.inputs import bind
 from gpumodels.client.lane import Lane
 from gpumodels.client.result import Result
@@ -28,12 +26,11 @@ from gpumodels.signature import SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.watch import Watch
+    from gpumodels.protocol.connector import Connector
     from gpumodels.protocol.tensors import Tensor
     from gpumodels.signature import Signature
 
@@ -61,18 +58,17 @@ class Transport(Protocol):
 
 
 class Client:
-    """Calls the model server whose socket lies in `socket_dir`.
+    """Calls one model server.
 
     May be used from many threads, and from forked children, which connect anew. `model` is the name that the server
-    serves. Our own server is called over the lane, another by gRPC, with tensors in the files of `shm_dir` (None: in
-    messages); `lane=False` calls ours by gRPC too.
+    serves. Our own server is called over the lane, another one by gRPC, with tensors in shared memory files where the
+    connector has any. With `lane=False` ours is called by gRPC too.
     """
 
-    def __init__(self, socket_dir: Path, shm_dir: Path | None, model: str, *, lane: bool = True) -> None:
+    def __init__(self, connector: Connector, model: str, *, lane: bool = True) -> None:
         self.model = model
         self._pid = os.getpid()
-        self._sockets = descriptors.directory(socket_dir)
-        self._shm = None if shm_dir is None else descriptors.directory(shm_dir)
+        self._connector = connector
         self._lane = lane
         self._transport: Transport | None = None
         self._signature: Signature | None = None
@@ -224,18 +220,18 @@ class Client:
         return True
 
     def _reached(self) -> Transport | None:
-        """The way to whoever listens in the directory, opened once: what lies there later is not asked.
+        """Open the transport, lane or gRPC. It is chosen once and kept.
 
-        Our own server binds the lane before gRPC, so who sees gRPC and then no lane has another's.
+        Our own server binds the lane before gRPC. So gRPC without a lane means another server.
         """
-        foreign = _listens(self._sockets, files.SOCKET_NAME)
-        own = _listens(self._sockets, frames.SOCKET_NAME) if self._lane else None
+        foreign = self._connector.find(files.SOCKET_NAME)
+        own = self._connector.find(frames.SOCKET_NAME) if self._lane else None
         if own is not None:
             return Lane(own, self.model)
         if foreign is not None:
             from gpumodels.client.channel import Channel  # noqa: PLC0415 (gRPC, for those who need it)
 
-            return Channel(foreign, self._shm, self.model)
+            return Channel(foreign, self._connector.shared_memory, self.model)
         return None
 
     def _plain(self, result: Result) -> Any:
@@ -255,20 +251,6 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
-
-
-def _listens(directory: Descriptor, name: str) -> Descriptor | None:
-    """The socket of that name, if somebody listens on it; raises BadFile (an OSError) for anything but a socket.
-
-    Asked first, because a channel that found no socket would wait a second before it tries again.
-    """
-    try:
-        found = descriptors.server_socket(directory, name)
-    except FileNotFoundError:  # not bound yet
-        return None
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)  # a server that accepts nobody would hold us up
-        return found if probe.connect_ex(files.descriptor_path(found.fd)) == 0 else None
 
 
 def _seconds(timeout: Any, model: str) -> float | None:

@@ -22,9 +22,9 @@ from gpumodels.protocol import frames, messages
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
     from gpumodels.client.ticket import Ticket
+    from gpumodels.protocol.connector import ServerSocket
     from gpumodels.protocol.tensors import Tensor
 
 _KEPT_LINES = 16
@@ -37,7 +37,7 @@ _GIVEN_BACK_AFTER = 10.0  # seconds without a call on that connection
 class Lane:
     """Connections to the lane of one model server; safe to use from many threads."""
 
-    def __init__(self, server: Descriptor, model: str) -> None:
+    def __init__(self, server: ServerSocket, model: str) -> None:
         self._server = server
         self._model = model
         self._free: list[Line] = []

@@ -17,8 +17,8 @@ from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpumodels.client.descriptors import Descriptor
     from gpumodels.client.shared import Shared
+    from gpumodels.protocol.connector import ServerSocket
     from gpumodels.protocol.region import Region
     from gpumodels.protocol.tensors import Tensor
 
@@ -32,17 +32,9 @@ class Line:
     is sent is out of the caller's hands when `request` returns.
     """
 
-    def __init__(self, server: Descriptor) -> None:
+    def __init__(self, server: ServerSocket) -> None:
         """Connect; raises BlockingIOError where the server has not accepted those before yet, and OSError."""
-        connected = socket.socket(socket.AF_UNIX)
-        try:
-            connected.setblocking(False)
-            connected.connect(files.descriptor_path(server.fd))
-            connected.setblocking(True)
-        except BaseException:
-            connected.close()
-            raise
-        self._socket = connected
+        self._socket = connected = server.connect()
         self._frames = frames.Frames(connected)
         self._pid = os.getpid()
         self._own = region.Own("in")

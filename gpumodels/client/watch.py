@@ -8,13 +8,13 @@ from gpumodels.client.line import Line
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
-    from gpumodels.client.descriptors import Descriptor
+    from gpumodels.protocol.connector import ServerSocket
 
 
 class Watch:
     """Read by one thread, when `fileno` is readable."""
 
-    def __init__(self, server: Descriptor) -> None:
+    def __init__(self, server: ServerSocket) -> None:
         """Connect; raises OSError."""
         self._line = Line(server)
         self._line.send(frames.WATCH, b"")

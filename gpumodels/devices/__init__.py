@@ -8,22 +8,22 @@ from __future__ import annotations
 from gpumodels.devices.claims import Claims, Need
 from gpumodels.devices.device import Device, Holding, Snapshot, size
 from gpumodels.devices.inventory import devices, snapshot, snapshots
-from gpumodels.devices.naming import Asked, count
+from gpumodels.devices.naming import GpuChoice, parse
 from gpumodels.devices.placement import Full, Room, select, why_none
 from gpumodels.devices.settings import environment
 
 __all__ = [
-    "Asked",
     "Claims",
     "Device",
     "Full",
+    "GpuChoice",
     "Holding",
     "Need",
     "Room",
     "Snapshot",
-    "count",
     "devices",
     "environment",
+    "parse",
     "select",
     "size",
     "snapshot",

@@ -13,35 +13,45 @@ from gpumodels.errors import DeviceError
 if TYPE_CHECKING:
     from gpumodels.devices.device import Device
 
-#: A request as a user writes it; None asks for no GPU.
-Asked = str | int | Sequence[str | int] | None
+#: GPUs as a user names them; None means no GPU.
+Named = str | int | Sequence[str | int] | None
 
 FORMS = "an index (0), a UUID or the start of one, several with commas (0,1), auto, auto:2 or none"
 
 
 @dataclass(frozen=True)
-class Request:
-    """What was asked for: devices by name, or `automatic` ones of our choice, or, with neither, no GPU."""
+class GpuChoice:
+    """The GPUs that a load asks for: some by name, or a number of `automatic` ones, or, with neither, no GPU."""
 
     names: tuple[str, ...] = ()
     automatic: int = 0
-    #: Whether a number was asked for (auto:1), which must then be had.
+    #: Whether a number was asked for (auto:1). Then the CPU is no substitute.
     counted: bool = False
 
+    @property
+    def count(self) -> int:
+        """The number of devices asked for."""
+        return self.automatic or len(self.names)
 
-def parse(asked: Asked) -> Request:
-    """Read a request; raises DeviceError for what no machine could fulfil."""
+    @property
+    def is_auto(self) -> bool:
+        """Whether it is plain "auto": any one GPU, or the CPU if there is none."""
+        return self.automatic == 1 and not self.counted
+
+
+def parse(asked: Named) -> GpuChoice:
+    """Read GPUs as a user names them. Raises DeviceError for names that no machine could have."""
     names = [name.strip() for name in _words(asked)]
     first = names[0].lower() if len(names) == 1 else ""
     if first == "none":
-        return Request()
+        return GpuChoice()
     if first == "auto":
-        return Request(automatic=1)
+        return GpuChoice(automatic=1)
     if number := re.fullmatch(r"auto:([1-9]\d{0,3})", first):
-        return Request(automatic=int(number[1]), counted=True)
+        return GpuChoice(automatic=int(number[1]), counted=True)
     if not all(re.fullmatch(r"[\w-]+", name) and name.lower() not in ("auto", "none") for name in names) or not names:
         raise DeviceError(f"{asked!r} names no GPU: write {FORMS}.")
-    return Request(tuple(names))
+    return GpuChoice(tuple(names))
 
 
 def _words(asked: object) -> list[str]:
@@ -73,9 +83,3 @@ def with_prefix(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
     spellings = [(device, (device.uuid.lower(), device.uuid.lower().partition("-")[2])) for device in known]
     exact = tuple(device for device, spelt in spellings if wanted in spelt)
     return exact or tuple(device for device, spelt in spellings if any(s.startswith(wanted) for s in spelt))
-
-
-def count(asked: Asked) -> int:
-    """How many devices are asked for; raises DeviceError for what no machine could fulfil."""
-    request = parse(asked)
-    return request.automatic or len(request.names)

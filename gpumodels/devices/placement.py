@@ -10,7 +10,7 @@ from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.claims import Claims, Need
 from gpumodels.devices.device import Device, Snapshot, size
 from gpumodels.devices.inventory import devices, driver_trouble, snapshot, snapshots
-from gpumodels.devices.naming import Asked, at_index, parse, with_prefix
+from gpumodels.devices.naming import GpuChoice, Named, at_index, parse, with_prefix
 from gpumodels.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Full(DeviceError):
 
 
 def select(
-    asked: Asked,
+    asked: GpuChoice | Named,
     *,
     allowed: Sequence[Device] | None = None,
     need: Need = Need(),  # noqa: B008  frozen, as is the next
@@ -69,19 +69,19 @@ def select(
     Raises DeviceError, saying which devices exist, for one that is unknown, ambiguous, named twice, outside
     `allowed` or in MIG mode, and Full where the memory is lacking.
     """
-    request = parse(asked)
-    if not request.names and not request.automatic:
+    choice = asked if isinstance(asked, GpuChoice) else parse(asked)
+    if not choice.count:
         return ()  # before the driver is asked, which takes a while the first time
     known = devices()
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
     look = functools.cache(snapshot)  # what is checked is what was chosen by
-    if request.automatic:
-        if not usable and not request.counted:
+    if choice.automatic:
+        if not usable and not choice.counted:
             return ()
-        chosen = _best(request.automatic, usable, need, claims, policy, look)
+        chosen = _best(choice.automatic, usable, need, claims, policy, look)
         rivals = usable
     else:
-        chosen = tuple(_named(name, known, usable) for name in request.names)
+        chosen = tuple(_named(name, known, usable) for name in choice.names)
         rivals = list(chosen)
     _check_combination(chosen)
     _check_memory(chosen, rivals, need, claims, look)

@@ -26,7 +26,7 @@ from msgspec import Meta
 from gpumodels.errors import RuntimeDirectoryError
 from gpumodels.lease import processes
 from gpumodels.lease.locks import flocked_briefly
-from gpumodels.lease.places import make_private
+from gpumodels.lease.private_files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

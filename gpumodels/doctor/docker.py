@@ -1,15 +1,14 @@
-"""The doctor's checks of Docker and of Jupyter."""
+"""Checks of Docker."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
-from gpumodels.doctor.machine import Finding, Status, guarded, in_two
+from gpumodels.doctor.finding import Finding, Status, guarded, in_two
 from gpumodels.errors import GpumodelsError
 
 if TYPE_CHECKING:
@@ -25,8 +24,11 @@ _TOOLKIT = (
 )
 
 
-def docker() -> Iterator[Finding]:
-    """Reaching it, GPUs in containers, the base image, its disk. Without Docker models run in local processes."""
+def checks() -> Iterator[Finding]:
+    """Check whether Docker answers, gives GPUs to containers, has a base image and has room on its disk.
+
+    Without Docker models run in local processes.
+    """
     from gpumodels.engines.docker import storage  # noqa: PLC0415
 
     try:
@@ -71,20 +73,3 @@ def _disk(found: Report) -> tuple[Status, str, str]:
     if free < _ROOM_FOR_IMAGES:
         return "warn", f"{found.root}: only {devices.size(free)} free", "`gpumodels prune images` removes unused ones."
     return "ok", f"{found.root}, {devices.size(free)} free", ""
-
-
-def jupyter() -> tuple[Status, str, str]:
-    """Whether the Jupyter of this Python shows the sidebar."""
-    from jupyter_core.paths import jupyter_config_path, jupyter_path  # noqa: PLC0415
-    from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415
-
-    configured = ExtensionConfigManager(read_config_path=jupyter_config_path())
-    enabled = configured.get_jpserver_extensions()  # type: ignore[no-untyped-call]
-    lab = [place for place in jupyter_path("labextensions") if Path(place, "gpumodels", "package.json").is_file()]
-    where = f"the Jupyter of {sys.prefix}"
-    if not enabled.get("gpumodels"):
-        mend = "`jupyter server extension enable gpumodels`, in the environment that Jupyter runs in."
-        return "warn", f"{where} does not load gpumodels' server extension, so it has no sidebar", mend
-    if not lab:
-        return "warn", f"{where} has no gpumodels sidebar", "Install gpumodels there with Node 20, which builds it."
-    return "ok", f"{where} loads gpumodels", ""

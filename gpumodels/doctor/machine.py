@@ -1,4 +1,4 @@
-"""What gpumodels needs of this machine, checked one by one, each with how to mend it."""
+"""Checks of the machine itself: versions, settings, directories, shared memory, namespaces, GPU driver."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gpumodels import catalog, devices
 from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.inventory import driver_trouble
 from gpumodels.devices.nvml import NotAvailable, read
-from gpumodels.errors import GpumodelsError, SettingsError
-from gpumodels.instances.place import runtime_directory
-from gpumodels.lease.places import filesystem
+from gpumodels.errors import SettingsError
+from gpumodels.instances import runtime_directory
+from gpumodels.lease.private_files import filesystem
 from gpumodels.lease.runtime import SHARED_MEMORY
 from gpumodels.settings import KEYS, origin, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-#: "fail": models cannot run, or not as was asked for; "warn": they run, with less.
-Status = Literal["ok", "warn", "fail"]
+    from gpumodels.doctor.finding import Status
 
 _MB, _GB = 10**6, 10**9
 #: Bytes that should be free: a log and a few files, an environment or two, a picture or two on their way.
@@ -39,53 +37,6 @@ _NAMESPACES = (
     "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`."
 )
 _LARGE_TENSORS_AS_COPIES = "Models run; large inputs and outputs are copied once more."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `mend` says what to do where there is something to do."""
-
-    check: str
-    status: Status
-    text: str
-    mend: str = ""
-
-
-def checks() -> Iterator[Finding]:
-    """Every check, as it is made; none raises."""
-    from gpumodels.doctor import docker  # noqa: PLC0415  Docker and Jupyter, which take a while to import
-
-    for check, look in (
-        ("versions", _versions),
-        ("settings", _settings),
-        ("runtime directory", _runtime_directory),
-        ("cache", _cache),
-        ("shared memory", _shared_memory),
-        ("sealed memory", _sealed_memory),
-        ("process engine", _process_engine),
-        ("namespaces", _namespaces),
-        ("GPU driver", _gpu_driver),
-    ):
-        yield from guarded(check, look)
-    yield from docker.docker()
-    yield from guarded("Jupyter", docker.jupyter)
-
-
-def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:
-    """The finding of one check; an error of ours is what it found, and any other must not hide the other checks."""
-    try:
-        status, text, mend = look()
-    except GpumodelsError as error:
-        status, (text, mend) = "fail", in_two(str(error))
-    except Exception as error:  # noqa: BLE001
-        status, text, mend = "fail", f"could not be checked ({type(error).__name__}: {error})", ""
-    yield Finding(check, status, text, mend)
-
-
-def in_two(message: str) -> tuple[str, str]:
-    """Our messages say what is wrong first, then what to do."""
-    text, _, mend = message.partition(". ")
-    return text.rstrip("."), mend
 
 
 def _versions() -> tuple[Status, str, str]:
@@ -202,3 +153,17 @@ def _nvidia_hardware() -> bool:
 
     found = Path("/sys/bus/pci/devices").glob("*")
     return any(says(device, "vendor", _NVIDIA) and says(device, "class", _DISPLAY) for device in found)
+
+
+#: Name and function of each check, in the order in which they are shown.
+CHECKS: tuple[tuple[str, Callable[[], tuple[Status, str, str]]], ...] = (
+    ("versions", _versions),
+    ("settings", _settings),
+    ("runtime directory", _runtime_directory),
+    ("cache", _cache),
+    ("shared memory", _shared_memory),
+    ("sealed memory", _sealed_memory),
+    ("process engine", _process_engine),
+    ("namespaces", _namespaces),
+    ("GPU driver", _gpu_driver),
+)

@@ -1,4 +1,4 @@
-"""Engines: what runs instances. Other packages add one through the entry point group `gpumodels.engines`."""
+"""Engines run instances. Other packages add engines through the entry point group `gpumodels.engines`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from gpumodels import settings
 from gpumodels.errors import EngineUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Engine
+    from gpumodels.engines.base import Engine, Instance
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.record import InstanceRecord
+
+#: The engine that `auto` tries first; its `fallback` comes next.
+FIRST = "docker"
 
 _BUILT_IN = {
     "docker": "gpumodels.engines.docker.engine:DockerEngine",
@@ -21,7 +26,7 @@ _BUILT_IN = {
 
 
 def engine(name: str) -> Engine:
-    """A new engine object of that name, unchecked; raises EngineUnavailable naming those that exist."""
+    """Return a new engine object of that name, unchecked. Raises EngineUnavailable, listing the engines there are."""
     path = _BUILT_IN.get(name)
     if path is not None:
         module, _, attribute = path.partition(":")
@@ -33,17 +38,27 @@ def engine(name: str) -> Engine:
     raise EngineUnavailable(_unknown(name))
 
 
-def configured() -> str:
-    """The name of the engine that the settings say; raises SettingsError where there is none of that name."""
-    name = settings.settings().engine
+def attach(record: InstanceRecord, directory: InstanceDirectory) -> Instance:
+    """Return the handle of an instance that any process may have started. Raises EngineUnavailable."""
+    return engine(record.engine).attach(record, directory)
+
+
+def check_configured(name: str) -> str:
+    """Return the engine name of the settings. Raises SettingsError if no engine has that name."""
     if name != "auto" and name not in _BUILT_IN and name not in names():
         raise SettingsError(f"{settings.origin('engine')}: {_unknown(name)}")
     return name
 
 
 def names() -> list[str]:
-    """The names of all engines, built-in ones first."""
+    """Return the names of all engines, built-in ones first."""
     return [*_BUILT_IN, *sorted(found.name for found in entry_points(group="gpumodels.engines"))]
+
+
+def distributions() -> list[str]:
+    """Return the names of the installed packages that add engines."""
+    found = {each.dist.name for each in entry_points(group="gpumodels.engines") if each.dist is not None}
+    return sorted(found)
 
 
 def _unknown(name: str) -> str:

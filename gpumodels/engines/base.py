@@ -1,7 +1,7 @@
-"""What every engine is: it prepares what a model needs, starts instances, and finds and ends them again.
+"""The contract of engines: prepare what a model needs, start instances, and find and end them again.
 
-The manager takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One
-contract suite (`tests/contract/`) runs over all engines.
+A load takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One contract
+suite (`tests/contract/`) runs over all engines.
 """
 
 from __future__ import annotations
@@ -13,115 +13,138 @@ from typing import TYPE_CHECKING, Any
 from gpumodels.engines import limits
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.devices import Device
+    from gpumodels.engines.artifacts import Artifact, ArtifactName
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
+    from gpumodels.protocol.connector import Connector
 
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """All that an engine needs to start one instance."""
+    """Everything an engine needs to start one instance."""
 
     spec: ModelSpec
     record: InstanceRecord
     directory: InstanceDirectory
-    #: What `prepare` returned: an image, an environment.
+    #: The result of `prepare`: an image, an interpreter.
     prepared: str
-    #: Which runtime directory `directory` lies in, for labels.
+    #: Everything that the instance sees of this machine; see `engines.artifacts`.
+    artifacts: Mapping[ArtifactName, Artifact]
+    #: The identity of the runtime directory that `directory` lies in, for labels.
     runtime_identity: str = ""
     devices: tuple[Device, ...] = ()
-    #: Directory of the weights files, shown to the model server read-only; None if it needs none.
-    weights: Path | None = None
     #: The user's environment settings for the instance.
     env: Mapping[str, str] = field(default_factory=dict)
-    #: What others' clients must show; "" where it is served to nobody but us.
+    #: The token that others' clients must show; "" if the instance is not served to others.
     token: str = field(default="", repr=False)
 
     @property
     def server_device(self) -> str:
-        """What `load(device)` is told: "cuda" or "cpu"."""
+        """The argument of the author's `load(device)`: "cuda" or "cpu"."""
         return "cuda" if self.devices else "cpu"
 
-    def settings(self, shared_memory: str) -> dict[str, str]:
-        """What the model server is told: when to sleep, its limit of GPU memory, whom to answer.
-
-        `shared_memory` is where it sees that of those whom it answers.
-        """
-        sleep = {} if self.record.idle is None else {"GPUMODELS_IDLE": str(self.record.idle)}
-        peers = {"GPUMODELS_TOKEN": self.token, "GPUMODELS_SHM_PEERS": shared_memory} if self.token else {}
-        return {**sleep, **limits.settings(self), **peers}
+    def settings(self) -> dict[str, str]:
+        """Return settings of the model server that do not depend on where files lie: idle time, memory limit, token."""
+        idle = {} if self.record.idle is None else {"GPUMODELS_IDLE": str(self.record.idle)}
+        token = {"GPUMODELS_TOKEN": self.token} if self.token else {}
+        return {**idle, **limits.settings(self), **token}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How an instance ended: the leash's exit code, and whether the system killed it for memory."""
+    """The end of an instance: the leash's exit code, and whether the system killed it for memory."""
 
-    exit_code: int | None  # None where only its parent could know
+    #: None if only the parent of the leash could know.
+    exit_code: int | None
     out_of_memory: bool = False
 
 
 class Instance(ABC):
-    """A thin handle on something an engine started; holds no connection open."""
+    """A handle on something that an engine started. It holds no connection open."""
+
+    @abstractmethod
+    def connector(self) -> Connector:
+        """Return access to the sockets of its model server. Raises OSError if the instance is gone."""
+
+    @abstractmethod
+    def forward(self, listener: socket.socket) -> int:
+        """Start a process that leads clients of `listener` to the model server, and return its process id.
+
+        The process ends with the instance. Raises `engines.forward.NotStarted`.
+        """
 
     @abstractmethod
     def ending(self) -> Ending | None:
-        """How it ended, or None while it is alive. Raises EngineUnavailable if the engine cannot tell."""
+        """Return how the instance ended, or None while it is alive. Raises EngineUnavailable if that is not known."""
 
     @abstractmethod
     def logs(self, lines: int = 40) -> str:
-        """The last lines of what it printed."""
+        """Return the last lines that it printed."""
 
     @abstractmethod
     def follow(self, lines: int = 40) -> Iterator[str]:
-        """The last lines of what it printed, then each that it prints, until it has ended."""
+        """Yield the last lines that it printed, then each new one until it has ended."""
 
     @abstractmethod
     def stop(self, grace: float) -> None:
-        """Ask it to end, kill it after `grace` seconds, and return when it is dead. Silent if it is gone."""
+        """Ask it to end, kill it after `grace` seconds, and return when it is dead. Do nothing if it is gone."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Leave nothing of it, alive or not. Silent if it is gone."""
+        """Remove everything of it, alive or not. Do nothing if it is gone."""
 
 
 class Engine(ABC):
     """A way of running instances."""
 
     name: str
-    #: uid and gid that instances run as, where those are not the caller's.
+    #: uid and gid that instances run as; None for those of the caller.
     instance_user: tuple[int, int] | None = None
+    #: Whether instances see files of this machine, so that lease, sockets and shared memory are handed over as files.
+    sees_files: bool = True
+    #: Whether the engine chooses GPUs itself. Loads then skip the placement on this machine's GPUs.
+    places_itself: bool = False
+    #: The engine that `auto` uses when this one is unavailable; "" if the load fails instead.
+    fallback: str = ""
+    #: Seconds that one clean-up by this engine may take. Later clean-ups skip an engine that still hangs.
+    cleanup_seconds: float = 30.0
+    #: The word for one instance in messages of `reap`.
+    unit: str = "instance"
 
     def needs_weights(self, spec: ModelSpec) -> bool:
-        """Whether what this engine serves reads the weights that the folder declares."""
+        """Return True if this engine serves code that reads the weights of the model folder."""
         return bool(spec.weights)
 
     @abstractmethod
     def check(self) -> None:
-        """Return if the engine can be used; raise EngineUnavailable with what to do about it."""
+        """Return if the engine can be used. Raises EngineUnavailable with advice."""
 
     @abstractmethod
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
-        """Build or pull what the model needs (nothing, if it is there and not `fresh`); its name for the plan.
+        """Build or pull what the model needs, and return its name for the plan.
 
-        Raises BuildFailed with the failing step's last lines, leaving nothing half-made.
+        Build nothing if it is there already and not `fresh`. Raises BuildFailed with the last lines of the step that
+        failed, and leaves nothing half-made.
         """
 
     @abstractmethod
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
-        """Start the instance; `note` is given its `engine_ref` as soon as there is one, before it runs."""
+        """Start the instance. `note` receives its `engine_ref` as soon as there is one, before the instance runs."""
 
     @abstractmethod
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
-        """The handle of an instance that another process may have started."""
+        """Return the handle of an instance that any process may have started. Ask the engine nothing yet."""
 
     @abstractmethod
     def sweep(self, runtime: Path, identity: str) -> list[str]:
-        """Remove what is left of instances that have no directory in that runtime directory, and do not run.
+        """Remove remains of instances that do not run and have no directory in that runtime directory.
 
-        Returns what was removed, by names that the engine's own tools know.
+        Returns the names of what was removed, as the engine's own tools show them.
         """

@@ -11,13 +11,12 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import devices
-from gpumodels.engines import environment, following, payload
+from gpumodels.engines import environment, following, launch
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
+from gpumodels.engines.local import LocalInstance
 from gpumodels.errors import EngineUnavailable
 from gpumodels.lease import processes
 from gpumodels.lease.log import older
-from gpumodels.lease.runtime import SHARED_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.engines.artifacts import Artifact
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
@@ -55,11 +55,11 @@ def _disown() -> None:
         child.returncode = 0
 
 
-class ProcessInstance(Instance):
+class ProcessInstance(LocalInstance):
     """A leash in a session of its own and, where the machine allows, a PID namespace."""
 
     def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
-        self.id = record.id
+        super().__init__(record, directory)
         self.pid: int = record.engine_ref.get("pid", 0)
         self.started: int = record.engine_ref.get("started", 0)
         self._log = directory.log
@@ -166,30 +166,16 @@ def _tail(file: Path, size: int, end: int) -> bytes:
     return b""
 
 
+def _here(artifact: Artifact) -> str:
+    return str(artifact.here)
+
+
 def _command(plan: LaunchPlan, entry: str) -> list[str]:
-    scratch = ["--scratch", plan.record.shared_memory] if plan.record.shared_memory else []
-    return [
-        plan.prepared, "-m", "gpumodels.lease.leash", "--namespace",
-        "--lease", str(plan.directory.lease_file), "--nonce", plan.record.nonce,
-        "--grace", str(plan.record.grace), *scratch, "--log", str(plan.directory.log), "--",
-        plan.prepared, "-m", "gpumodels.server",
-        "--folder", str(plan.spec.folder), "--entry", entry, "--name", plan.spec.name,
-        "--device", plan.server_device, "--socket", str(plan.directory.socket),
-    ]  # fmt: skip
+    leash = ["--namespace", "--log", str(plan.directory.log)]
+    return launch.command(plan, _here, plan.prepared, entry, leash)
 
 
 def _environment(plan: LaunchPlan) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}
-    return {
-        **inherited,
-        **dict(plan.spec.env),
-        **plan.env,
-        **devices.environment(plan.devices, container=False),  # last: `--gpu` says which GPUs it gets, nothing else
-        "PYTHONPATH": str(payload.directory()),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONNOUSERSITE": "1",
-        "GPUMODELS_SHM": plan.record.shared_memory,
-        "GPUMODELS_WEIGHTS": str(plan.weights or ""),
-        **plan.settings(str(SHARED_MEMORY)),
-        processes.MARK: plan.record.id,
-    }
+    own = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+    return {**inherited, **launch.environment(plan, _here, container=False), **own}

@@ -7,30 +7,94 @@ from typing import TYPE_CHECKING
 from gpumodels import lazy
 
 if TYPE_CHECKING:
-    from gpumodels.instances.place import runtime_directory
-    from gpumodels.instances.registry import choose, handles, models, running, stop, stop_instance
-    from gpumodels.instances.sleep import sleep_instance
+    from gpumodels.instances.gpu_usage import recent_usage, usage
+    from gpumodels.instances.holders import holders_of, sign, this_process, users_of
+    from gpumodels.instances.loads import Load, dismiss_load, list_loads, new_load_id
+    from gpumodels.instances.logs import follow_log, instances_with_logs, last_lines, last_lines_of
+    from gpumodels.instances.memory_limit import LIMIT_WATCHER
+    from gpumodels.instances.overview import ModelView, Overview, read_overview
+    from gpumodels.instances.registry import (
+        attached,
+        choose,
+        handles,
+        match,
+        models,
+        remember,
+        running,
+        runtime_directory,
+        stop,
+        stop_instance,
+    )
+    from gpumodels.instances.sleep import SleepingModel, sleep_instance, sleeping, wake_here
 
 _HOMES = {
+    "LIMIT_WATCHER": "memory_limit",
+    "Load": "loads",
+    "ModelView": "overview",
+    "Overview": "overview",
+    "SleepingModel": "sleep",
+    "attached": "registry",
     "choose": "registry",
+    "dismiss_load": "loads",
+    "follow_log": "logs",
     "handles": "registry",
+    "holders_of": "holders",
+    "instances_with_logs": "logs",
+    "last_lines": "logs",
+    "last_lines_of": "logs",
+    "list_loads": "loads",
+    "match": "registry",
     "models": "registry",
+    "new_load_id": "loads",
+    "read_overview": "overview",
+    "recent_usage": "gpu_usage",
+    "remember": "registry",
     "running": "registry",
-    "runtime_directory": "place",
+    "runtime_directory": "registry",
+    "sign": "holders",
     "sleep_instance": "sleep",
+    "sleeping": "sleep",
     "stop": "registry",
     "stop_instance": "registry",
+    "this_process": "holders",
+    "usage": "gpu_usage",
+    "users_of": "holders",
+    "wake_here": "sleep",
 }
 
 __all__ = [
+    "LIMIT_WATCHER",
+    "Load",
+    "ModelView",
+    "Overview",
+    "SleepingModel",
+    "attached",
     "choose",
+    "dismiss_load",
+    "follow_log",
     "handles",
+    "holders_of",
+    "instances_with_logs",
+    "last_lines",
+    "last_lines_of",
+    "list_loads",
+    "match",
     "models",
+    "new_load_id",
+    "read_overview",
+    "recent_usage",
+    "remember",
     "running",
     "runtime_directory",
+    "sign",
     "sleep_instance",
+    "sleeping",
     "stop",
     "stop_instance",
+    "this_process",
+    "usage",
+    "users_of",
+    "wake_here",
 ]
 
 __getattr__ = lazy.names(__name__, _HOMES)

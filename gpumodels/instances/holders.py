@@ -1,18 +1,19 @@
-"""Who holds an instance: the locks on its lease say which processes, files beside it say what those are."""
+"""Holders of an instance. Locks on its lease name the processes; files beside it say which notebooks those are."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import re
+import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gpumodels.instances import owner
 from gpumodels.lease.locks import LEASE, USE
-from gpumodels.lease.places import write_atomically
+from gpumodels.lease.private_files import write_atomically
 from gpumodels.lease.record import Owner
 
 if TYPE_CHECKING:
@@ -23,34 +24,72 @@ if TYPE_CHECKING:
 _FIELDS = 8  # of a line of /proc/locks
 
 
+def this_process() -> Owner:
+    """Return this process as an owner: its kernel's id and its notebook's path, as far as they are known inside."""
+    return Owner(os.getpid(), _kernel_id(), _notebook())
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")  # a notebook's kernel has it imported
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _kernel_id() -> str:
+    """Return the id in the name of the connection file, `kernel-ID.json`; "" outside Jupyter."""
+    application = getattr(_shell(), "parent", None)
+    name = Path(
+        getattr(application, "connection_file", "")
+        or getattr(getattr(application, "parent", None), "connection_file", "")
+    ).name
+    found = re.fullmatch(r"kernel-(.+)\.json", name)
+    return found[1] if found else ""
+
+
+def _notebook() -> str:
+    """Return the notebook that VS Code (a variable) or the Jupyter server (the environment) names, or else the working
+    directory; outside IPython, the program.
+    """
+    shell = _shell()
+    if shell is None:
+        return sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+    return str(shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or _working_directory())
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return ""
+
+
 def sign(directory: InstanceDirectory) -> None:
-    """Say who this process is, for those who ask who holds the instance."""
-    with suppress(OSError):  # a courtesy: the lock is what counts
-        place = directory.path / "holders"
-        place.mkdir(mode=0o700, exist_ok=True)
-        write_atomically(place / str(os.getpid()), json.dumps(asdict(owner.current())))
+    """Write beside the lease which notebook this process is, for views."""
+    with suppress(OSError):  # for display only: the lock is what counts
+        path = directory.path / "holders"
+        path.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(path / str(os.getpid()), json.dumps(asdict(this_process())))
 
 
-def holders(directory: InstanceDirectory) -> list[Owner]:
-    """The processes that hold the instance, its keeper too, the one that has for longest first.
+def holders_of(directory: InstanceDirectory) -> list[Owner]:
+    """Return the processes that hold the instance, its keeper too, the longest holder first.
 
     From /proc/locks (proc(5)): processes of another PID namespace are not seen.
     """
     return _among(_locks(LEASE), directory)
 
 
-def users(directories: Iterable[InstanceDirectory]) -> dict[str, list[Owner]]:
-    """The same by instance id, but only those that use it and do not merely keep it; the system is asked once."""
+def users_of(directories: Iterable[InstanceDirectory]) -> dict[str, list[Owner]]:
+    """Return the processes that use each instance and do not only keep it, by instance id. Read the locks once."""
     known = _locks(USE)
     return {directory.id: _among(known, directory) for directory in directories}
 
 
 def _locks(byte: int) -> dict[str, list[int]]:
-    """The processes that share that byte of a file, by the file's device and inode as the system writes them."""
+    """Return the processes that share a byte of a file, by the file's device and inode as /proc/locks writes them."""
     found: dict[str, list[int]] = {}
     with suppress(OSError):
         for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()  # of one who waits there is "->" before the kind
+            fields = line.split()  # a waiting process has "->" before the kind
             if len(fields) == _FIELDS and fields[1] == "POSIX" and fields[3] == "READ" and fields[6] == str(byte):
                 found.setdefault(fields[5], []).append(int(fields[4]))
     return found
@@ -63,17 +102,17 @@ def _among(locks: Mapping[str, list[int]], directory: InstanceDirectory) -> list
         return []
     file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     pids = {pid for pid in locks.get(file, ()) if pid > 0}
-    return [_who(directory, pid) for pid in sorted(pids, key=lambda pid: _since(directory, pid))]
+    return [_owner(directory, pid) for pid in sorted(pids, key=lambda pid: _signed_at(directory, pid))]
 
 
-def _since(directory: InstanceDirectory, pid: int) -> float:
-    """When it said who it is; a keeper never does. The system lists locks in no order."""
+def _signed_at(directory: InstanceDirectory, pid: int) -> float:
+    """Return when the process signed. A keeper never does. /proc/locks has no order."""
     with suppress(OSError):
         return (directory.path / "holders" / str(pid)).stat().st_mtime
     return math.inf
 
 
-def _who(directory: InstanceDirectory, pid: int) -> Owner:
+def _owner(directory: InstanceDirectory, pid: int) -> Owner:
     with suppress(OSError, ValueError, TypeError):
         return Owner(**json.loads((directory.path / "holders" / str(pid)).read_text()))
     return Owner(pid)

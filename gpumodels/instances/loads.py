@@ -1,4 +1,4 @@
-"""Loads of this user: those under way with how far they are, and those that failed, until somebody dismisses them."""
+"""Loads of this user: those in progress, and those that failed until somebody dismisses them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances.registry import runtime_directory
 from gpumodels.lease import notes
 
 if TYPE_CHECKING:
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Load:
-    """One load, from its first word to its end. `began` is in seconds since the epoch."""
+    """One load, from its beginning to its end. `began` is in seconds since the epoch."""
 
     id: str
-    #: The model's name; as long as that is not known, what was asked for.
+    #: The model's name; until that is known, the text that was asked for.
     model: str
-    #: What loads it again, in a notebook; environment settings are left out, for they may be secret.
+    #: The line that loads it again in a notebook, without environment settings, which may be secret.
     line: str
-    #: Whose load it is, as in `lease.record.Owner`.
+    #: The process that loads; see `lease.record.Owner`.
     notebook: str
     kernel_id: str
     pid: int
     began: float
-    #: What goes on now, and how much of that is done (0 to 1) where it is known.
+    #: The current step, and the share of it that is done (0 to 1) if it is known.
     text: str = ""
     fraction: float | None = None
-    #: Why it failed, in a sentence; "" while it is under way.
+    #: Why it failed, in a sentence; "" while it is in progress.
     failed: str = ""
-    #: What the user should know of it, and when it failed what was printed last.
+    #: Notices, and after a failure the last lines that were printed.
     log: tuple[str, ...] = ()
-    #: The instances that it concerns: those that it starts, and before them one that slept and is woken by it.
+    #: The instances that it starts, and before them the sleeping one that it wakes.
     instances: tuple[str, ...] = ()
 
     @property
-    def said(self) -> str:
-        """How far it is, for display."""
+    def summary(self) -> str:
+        """Its progress, for display."""
         done = "" if self.fraction is None else f" ({self.fraction:.0%})"
         return f"{self.text or 'loading'}{done}"
 
@@ -50,35 +50,31 @@ class Load:
 _FIELDS = {field.name for field in fields(Load)}
 
 
-def new_id(model: object) -> str:
-    """An id for a load of that model, made of letters, digits and -."""
+def new_load_id(model: object) -> str:
+    """Return an id for a load of that model, made of letters, digits and -."""
     name = re.sub(r"[^a-z0-9]+", "-", str(model).lower()).strip("-")[-40:]
     return f"{name}-{secrets.token_hex(5)}".lstrip("-")
 
 
-def loads(runtime: Path | None = None) -> list[Load]:
-    """Every load of this user that is under way or failed, oldest first. Raises RuntimeDirectoryError.
+def list_loads(runtime: Path | None = None) -> list[Load]:
+    """Return all loads of this user that are in progress or failed, oldest first. Raises RuntimeDirectoryError.
 
-    `runtime` is the path of the runtime directory, where that is known.
+    `runtime` is the path of the runtime directory, if it is known.
     """
     found = [_read(note) for note in notes.standing(runtime or runtime_directory().path, notes.LOAD)]
     return sorted((load for load in found if load is not None), key=lambda load: load.began)
 
 
-def under_way() -> list[Load]:
-    """Those that have not failed."""
-    return [load for load in loads() if not load.failed]
-
-
-def dismiss(load_id: str) -> None:
-    """Forget a load that failed; raises KeyError where there is none of that id."""
-    if load_id not in [load.id for load in loads() if load.failed]:
+def dismiss_load(load_id: str) -> None:
+    """Forget a load that failed. Raises KeyError if no failed load has that id."""
+    runtime = runtime_directory().path
+    if load_id not in [load.id for load in list_loads(runtime) if load.failed]:
         raise KeyError(load_id)
-    notes.remove(runtime_directory().path, notes.LOAD, load_id)
+    notes.remove(runtime, notes.LOAD, load_id)
 
 
 def _read(note: Mapping[str, Any]) -> Load | None:
-    """None for what another gpumodels wrote that we cannot read."""
+    """Return the load that a note describes, or None if another version wrote it so that it cannot be read."""
     with suppress(TypeError):
         known = {name: value for name, value in note.items() if name in _FIELDS}
         return Load(**{**known, "log": tuple(note.get("log", ())), "instances": tuple(note.get("instances", ()))})

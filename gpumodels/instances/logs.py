@@ -1,4 +1,4 @@
-"""What model servers printed, whoever loaded them."""
+"""Output of model servers, whichever process loaded them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gpumodels import engines
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.registry import running
+from gpumodels.instances.registry import attached, running, runtime_directory
 from gpumodels.lease.record import UnknownRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpumodels.engines.base import Instance
-    from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
 
-def with_logs() -> list[InstanceRecord]:
-    """Every instance of this user whose log can be read, oldest first; those that ended only where none runs of theirs.
+def instances_with_logs() -> list[InstanceRecord]:
+    """Return all instances of this user whose log can be read, oldest first.
 
-    A model that died keeps its log until its notebook meets it.
+    Of instances that ended, only those of models that do not run now. A model that died keeps its log until its
+    notebook notices.
     """
     runtime = runtime_directory()
     found = running(runtime)
@@ -35,17 +33,20 @@ def with_logs() -> list[InstanceRecord]:
 
 
 def last_lines(record: InstanceRecord, lines: int) -> list[str]:
-    """The last lines of an instance's log; [] where it is gone."""
-    directory, instance = _attached(record)
-    text = instance.logs(lines) or directory.kept_log()
+    """Return the last lines of an instance's log; [] if it is gone."""
+    directory = runtime_directory().directory(record.id)
+    text = engines.attach(record, directory).logs(lines) or directory.kept_log()
     return text.splitlines()[-lines:] if lines else []
 
 
+def last_lines_of(instance_id: str, lines: int = 100) -> list[str]:
+    """Return the last lines of the log of an instance. Raises KeyError if no instance of that id is known."""
+    record = next((record for record in instances_with_logs() if record.id == instance_id), None)
+    if record is None:
+        raise KeyError(instance_id)
+    return last_lines(record, lines)
+
+
 def follow_log(record: InstanceRecord, lines: int) -> Iterator[str]:
-    """The last lines, then each as it is printed, until the instance ends."""
-    return _attached(record)[1].follow(lines)
-
-
-def _attached(record: InstanceRecord) -> tuple[InstanceDirectory, Instance]:
-    directory = runtime_directory().directory(record.id)
-    return directory, engines.engine(record.engine).attach(record, directory)
+    """Yield the last lines of an instance's log, then each new one, until the instance ends."""
+    return attached(record).follow(lines)

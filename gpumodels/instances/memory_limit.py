@@ -1,7 +1,7 @@
-"""Whether models keep to their limit of GPU memory (`--memory`): who holds more for long is marked, in every view.
+"""Limits of GPU memory (`--memory`): a model that holds more for long is marked in all views.
 
-The mark is a file of the instance's directory, which all read who list what runs. Who holds the instance looks, so one
-that only its keeper holds stays as it was.
+The mark is a file in the instance's directory, which all views read. The holder of an instance checks it, so an
+instance that only its keeper holds keeps its mark.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from gpumodels import devices
 from gpumodels.errors import GpumodelsError
-from gpumodels.instances import registry, usage
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import registry
+from gpumodels.instances.gpu_usage import recent_usage
 from gpumodels.lease import events
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from gpumodels.attribution import DeviceUsage
     from gpumodels.lease.record import InstanceRecord
 
-_EVERY = 2.0  # seconds between two looks at what models hold
-#: Over the limit is what holds this share of it for so many seconds: a peak may pass, and CUDA needs some for itself.
+_PERIOD = 2.0  # seconds between two checks
+#: A model is over its limit if it holds this share of it for so many seconds: peaks may pass, and CUDA needs some.
 _OVER, _FOR = 1.1, 10.0
 
 
-class Overseer:
-    """One thread that marks models of this process that hold more than their limit, for as long as one has a limit."""
+class LimitWatcher:
+    """One thread that marks models of this process that exceed their limit. It runs while one of them has a limit."""
 
     def __init__(self) -> None:
         self._runs = False
@@ -54,26 +54,26 @@ class Overseer:
     def _watch(self) -> None:
         first_seen: dict[str, float] = {}
         while True:
-            time.sleep(_EVERY)
+            time.sleep(_PERIOD)
             with self._lock:
                 records = _limited()
                 if not records:
                     self._runs = False
                     return
-            with suppress(GpumodelsError, OSError):  # what cannot be seen now is looked at again
-                look(records, first_seen)
+            with suppress(GpumodelsError, OSError):  # checked again in a moment
+                check(records, first_seen)
 
 
-OVERSEER = Overseer()
+LIMIT_WATCHER = LimitWatcher()
 
 
-def look(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> None:
-    """Mark those that have been over their limit for long, and unmark those that are not.
+def check(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> None:
+    """Mark instances that have exceeded their limit for long, and unmark those that do not.
 
-    `first_seen` is kept between looks: since when each that is over was seen so, by time.time(). Where the driver does
-    not say what one holds, its mark stays as it is.
+    `first_seen` is kept between checks: when each was first seen over its limit, by time.time(). If the driver does not
+    say what an instance holds, its mark stays.
     """
-    seen = {each.snapshot.device.uuid: each for each in usage.recent().devices}
+    seen = {each.snapshot.device.uuid: each for each in recent_usage().devices}
     for record in records:
         held = _held(record, [seen.get(device["uuid"]) for device in record.devices])
         if held is None:
@@ -84,7 +84,7 @@ def look(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> Non
 
 
 def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
-    most, runtime = record.limit or 0, runtime_directory()
+    most, runtime = record.limit or 0, registry.runtime_directory()
     directory = runtime.directory(record.id)
     if held <= _OVER * most:
         first_seen.pop(record.id, None)
@@ -95,7 +95,7 @@ def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> N
     if time.time() - since >= _FOR and directory.over_since is None:
         directory.mark_over(since)
         text = f"{record.model} holds {devices.size(held)} of GPU memory; its limit is {devices.size(most)}"
-        events.tell(runtime.path, "over", instance=record.id, model=record.model, text=text)
+        events.log(runtime.path, "over", instance=record.id, model=record.model, text=text)
 
 
 def _limited() -> list[InstanceRecord]:
@@ -103,7 +103,7 @@ def _limited() -> list[InstanceRecord]:
 
 
 def _held(record: InstanceRecord, seen: Sequence[DeviceUsage | None]) -> int | None:
-    """Bytes that the instance holds of those devices; None where the driver does not say."""
+    """Return the bytes that the instance holds of those devices, or None if the driver does not say."""
     found: list[int | None] = []
     for each in seen:
         if each is None or each.snapshot.processes is None:

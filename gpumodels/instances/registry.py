@@ -1,4 +1,4 @@
-"""What runs, for whom, and stopping it, from whichever process of the same user."""
+"""Models that run: those of this process by their handles, those of all processes by their records."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from gpumodels import engines
+from gpumodels import engines, settings
 from gpumodels.errors import ModelNotFound
-from gpumodels.instances.place import runtime_directory
-from gpumodels.lease import events, held
+from gpumodels.lease import events
+from gpumodels.lease.held import LeaseState
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import remove_shared_memory
+from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpumodels.engines.base import Instance
     from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.held import Look
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
     from gpumodels.model import Model
 
-#: Handles of this process, by instance id: variables do not own the lifetime, so somebody has to. They lie on `sys`,
-#: as the leases do, so that reloading this package forgets none.
+#: Handles of this process, by instance id: a model outlives the user's variables. They lie on `sys`, as the leases do,
+#: so that reloading this package forgets none.
 _models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 
+def runtime_directory() -> RuntimeDirectory:
+    """Return the runtime directory that the settings name. Raises RuntimeDirectoryError and SettingsError."""
+    return RuntimeDirectory(settings.runtime_dir())
+
+
 def remember(model: Model) -> None:
-    """Keep a handle; those of dead models of the same name, kept for their logs, are dropped."""
+    """Keep a handle. Forget dead models of the same name, which were kept for their logs."""
     for instance_id in [known for known, old in list(_models.items()) if old is model or _is_over(old, model.name)]:
         del _models[instance_id]
     _models[model.record.id] = model
@@ -38,71 +44,85 @@ def _is_over(model: Model, name: str) -> bool:
 
 
 def handles() -> list[Model]:
-    """The models that this process loaded, dead ones too, oldest first. What is left of dead ones is removed."""
+    """Return the models that this process loaded, dead ones too, oldest first, and clean up the dead ones."""
     found = [model for model in list(_models.values()) if model.mine]
     for model in found:
         if not model.alive and not model.asleep:
-            model.let_go()
+            model.clean_up()
     return found
 
 
 def held_here() -> list[InstanceRecord]:
-    """The instances that this process holds now."""
+    """Return the records of the instances that this process holds now."""
     mine = [each for model in list(_models.values()) if model.mine for each in model.replicas]
     return [each.record for each in mine if each.alive]
 
 
 def models() -> list[Model]:
-    """The models that this process loaded and that can be called, those that sleep too, oldest first."""
+    """Return the models that this process loaded and that can be called, sleeping ones too, oldest first."""
     return [model for model in handles() if model.alive or model.asleep]
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
-    """Every running or loading model of this user, of all notebooks and programs, oldest first."""
+    """Return the records of all running or loading models of this user, of all notebooks and programs, oldest first.
+
+    Returns
+    -------
+    list of InstanceRecord
+        Each has `id`, `model`, `engine`, `device`, `owner`, `state` and `created` (seconds since the epoch).
+
+    Raises
+    ------
+    RuntimeDirectoryError, SettingsError
+        The runtime directory cannot be used.
+
+    """
     found = []
     for directory in (runtime or runtime_directory()).instances():
         try:
             record = directory.record()
         except UnknownRecordError:
             continue
-        if _is_running(directory, record):
-            found.append(_as_seen(directory, record))
+        look = directory.look()
+        if look.state is LeaseState.HELD and (record.state == "loading" or look.leash_lives):
+            found.append(_as_seen(directory, record, look))
     return sorted(found, key=lambda record: record.created)
 
 
-def meant(wanted: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
-    """Those of `known` that may be meant: by id, else by name, else by how the id begins."""
-    by_id = [record for record in known if record.id == wanted]
-    by_name = [record for record in known if record.model == wanted]
-    return by_id or by_name or [record for record in known if wanted and record.id.startswith(wanted)]
-
-
-def _as_seen(directory: InstanceDirectory, record: InstanceRecord) -> InstanceRecord:
+def _as_seen(directory: InstanceDirectory, record: InstanceRecord, look: Look) -> InstanceRecord:
+    """Add to a record what only other files and locks tell."""
     if record.limit is not None:
         record = record.with_(over_since=directory.over_since)
     if directory.ended is not None:
         return record.with_(state="stopping")
-    if record.keep is None or record.state == "loading" or directory.in_use:
+    if record.keep is None or record.state == "loading" or look.in_use:
         return record
-    return record.with_(state="kept", kept_since=directory.kept_since or time.time())  # its keeper notes it in a moment
+    return record.with_(state="kept", kept_since=directory.kept_since or time.time())  # the keeper will note it soon
 
 
-def _is_running(directory: InstanceDirectory, record: InstanceRecord) -> bool:
-    wanted = directory.lease_state is held.LeaseState.HELD
-    return wanted and (record.state == "loading" or directory.leash_lives)
+def match(name: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
+    """Return the records that `name` may mean: by id, else by model, else by the start of the id."""
+    by_id = [record for record in known if record.id == name]
+    by_name = [record for record in known if record.model == name]
+    return by_id or by_name or [record for record in known if name and record.id.startswith(name)]
+
+
+def attached(record: InstanceRecord) -> Instance:
+    """Return the engine's handle of an instance. Raises KeyError if it is gone, and EngineUnavailable."""
+    return engines.attach(record, runtime_directory().directory(record.id))
 
 
 def stop_instance(instance_id: str, by: str = "another process") -> None:
-    """Stop an instance of this user, whoever loaded it.
+    """Stop an instance of this user, whichever process loaded it.
 
-    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03"); of replicas, the others go on.
+    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03"). Other replicas go on.
 
     Raises KeyError if there is none of that id, EngineError if the engine does not answer.
     """
     for model in [model for model in list(_models.values()) if model.mine]:
         for replica in model.replicas:
             if replica.record.id == instance_id:
-                replica.stay.stop(by) if len(model.replicas) > 1 else model.stop(by)
+                replica.attachment.stop(by) if len(model.replicas) > 1 else model.stop(by)
                 return
     directory = runtime_directory().directory(instance_id)
     try:
@@ -111,7 +131,7 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
         raise KeyError(instance_id) from None
     directory.mark_ended(by)
     try:
-        instance = engines.engine(record.engine).attach(record, directory)
+        instance = engines.attach(record, directory)
         directory.keep_log(instance.logs())
         instance.stop(record.grace)
     except BaseException:
@@ -119,14 +139,31 @@ def stop_instance(instance_id: str, by: str = "another process") -> None:
         raise
     remove_shared_memory(record.shared_memory)
     text = f"{record.model} was stopped from {by}"
-    events.tell(directory.path.parent, "stopped", instance=instance_id, model=record.model, text=text)
+    events.log(directory.path.parent, "stopped", instance=instance_id, model=record.model, text=text)
 
 
 def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> list[InstanceRecord]:
-    """Stop models of this process: the one called `name` (or by instance id), the only one, or `everything`.
+    """Stop models of this process.
 
-    `by` says who does, by default this notebook or program. Returns what was stopped. Raises ModelNotFound if that is
-    none, or not clear.
+    Parameters
+    ----------
+    name : str, optional
+        A model's name or the id of an instance. Without it, the only model is stopped.
+    everything : bool
+        Stop all models of this process.
+    by : str
+        Who stops them, for messages. The default is this notebook or program.
+
+    Returns
+    -------
+    list of InstanceRecord
+        The records of the models that were stopped.
+
+    Raises
+    ------
+    ModelNotFound
+        No model has that name, or several run and none was named.
+
     """
     chosen = choose(name, everything=everything)
     for model in chosen:
@@ -135,7 +172,7 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
 
 
 def choose(name: str | None, *, everything: bool = False) -> list[Model]:
-    """The models of this process that are meant, as for `stop`; raises ModelNotFound."""
+    """Return the models of this process that are meant; see `stop`. Raises ModelNotFound."""
     mine = models()
     chosen = [model for model in mine if everything or name is None or model.is_called(name)]
     if not everything:

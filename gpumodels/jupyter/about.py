@@ -14,7 +14,7 @@ from gpumodels.jupyter.base import ModelsHandler
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
-    from gpumodels.doctor.machine import Finding
+    from gpumodels.doctor import Finding
 
 
 class CatalogHandler(ModelsHandler):
@@ -65,6 +65,6 @@ def _model(name: str, summary: str) -> dict[str, Any]:
 
 
 def _findings() -> list[Finding]:
-    from gpumodels.doctor import machine  # noqa: PLC0415
+    from gpumodels.doctor import run_checks  # noqa: PLC0415
 
-    return list(machine.checks())
+    return list(run_checks())

@@ -48,8 +48,8 @@ class Loading:
         return report is not None
 
     def _load(self, load_id: str, report: _Report, model: str, options: dict[str, Any]) -> None:
-        from gpumodels.instances import loads  # noqa: PLC0415  a server that loads nothing needs none of that
-        from gpumodels.loading.api import load  # noqa: PLC0415
+        from gpumodels.instances import dismiss_load  # noqa: PLC0415  a server that loads nothing needs none of that
+        from gpumodels.loading import load  # noqa: PLC0415
 
         try:
             loaded = load(model, report=report, load_id=load_id, **options)
@@ -63,7 +63,7 @@ class Loading:
                 self._log.warning("gpumodels: %s could not be loaded: %s", model, error)
             else:
                 with suppress(Exception):  # the answer says it
-                    loads.dismiss(load_id)
+                    dismiss_load(load_id)
             report.tell(error)
         finally:
             del self._under_way[load_id]
@@ -92,9 +92,9 @@ class _Report:
 
 
 def _new_id(model: str) -> str:
-    from gpumodels.instances import loads  # noqa: PLC0415
+    from gpumodels.instances import new_load_id  # noqa: PLC0415
 
-    return loads.new_id(model)
+    return new_load_id(model)
 
 
 def _settle(begun: asyncio.Future[None], error: BaseException | None) -> None:

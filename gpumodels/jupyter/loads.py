@@ -12,7 +12,7 @@ from gpumodels.jupyter.threads import in_thread
 from gpumodels.widgets.described import describe_load, renamed
 
 if TYPE_CHECKING:
-    from gpumodels.instances.loads import Load
+    from gpumodels.instances import Load
 
 
 class LoadsHandler(ModelsHandler):
@@ -52,15 +52,15 @@ class LoadHandler(ModelsHandler):
 
 
 def _loads() -> list[Load]:
-    from gpumodels.instances import loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.instances import list_loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
 
-    return loads.loads()
+    return list_loads()
 
 
 def _dismiss(load: str) -> None:
-    from gpumodels.instances import loads  # noqa: PLC0415
+    from gpumodels.instances import dismiss_load  # noqa: PLC0415
 
     try:
-        loads.dismiss(load)
+        dismiss_load(load)
     except KeyError:  # somebody else was first
         return

@@ -13,7 +13,7 @@ from gpumodels.jupyter.threads import in_thread
 from gpumodels.widgets.described import describe, describe_sleeper, renamed
 
 if TYPE_CHECKING:
-    from gpumodels.instances.sleepers import Sleeper
+    from gpumodels.instances import SleepingModel
     from gpumodels.lease.record import Owner
 
 #: What a kernel runs, silently, of a model that sleeps there; it leaves no name in the user's namespace.
@@ -144,19 +144,19 @@ class LogsHandler(ModelsHandler):
         self.finish({"lines": await self.of_model(_last_lines, instance)})
 
 
-def _sleepers() -> list[Sleeper]:
-    from gpumodels.instances import sleepers  # noqa: PLC0415  a server that nobody asks for it needs none of that
+def _sleepers() -> list[SleepingModel]:
+    from gpumodels.instances import sleeping  # noqa: PLC0415  a server that nobody asks for it needs none of that
 
-    return sleepers.asleep()
+    return sleeping()
 
 
 def _wake_here(instance: str) -> None:
-    from gpumodels.instances import sleepers  # noqa: PLC0415
+    from gpumodels.instances import wake_here  # noqa: PLC0415
 
-    sleepers.wake_here(instance)
+    wake_here(instance)
 
 
 def _last_lines(instance: str) -> list[str]:
-    from gpumodels.widgets.state import last_lines  # noqa: PLC0415
+    from gpumodels.instances import last_lines_of  # noqa: PLC0415
 
-    return last_lines(instance)
+    return last_lines_of(instance)

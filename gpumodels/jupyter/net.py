@@ -71,7 +71,7 @@ class Net:
 
     def _catch(self, pids: set[int]) -> None:
         """Remove what nobody holds any more, once those whose task it is had their time; say what it was."""
-        from gpumodels.cleanup.reaping import reap  # noqa: PLC0415  a server whose kernels load nothing needs it late
+        from gpumodels.cleanup import reap  # noqa: PLC0415  a server whose kernels load nothing needs it late
 
         pause = _PATIENCE + _longest_grace(pids)
         for _ in range(_TRIES):
@@ -87,7 +87,7 @@ class Net:
 
 def _longest_grace(pids: set[int]) -> float:
     """Of what those processes held, in seconds; as far as it can still be read."""
-    from gpumodels.instances.place import runtime_directory  # noqa: PLC0415
+    from gpumodels.instances import runtime_directory  # noqa: PLC0415
     from gpumodels.lease.record import UnknownRecordError  # noqa: PLC0415
 
     longest = 0.0

@@ -6,8 +6,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.instances import holders, loads, sleepers
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import list_loads, runtime_directory, sleeping, users_of
 from gpumodels.jupyter.threads import in_thread
 from gpumodels.lease import events
 from gpumodels.widgets import state as shown
@@ -16,7 +15,7 @@ from gpumodels.widgets.described import describe_load, describe_sleeper, renamed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.instances.sleepers import Sleeper
+    from gpumodels.instances import SleepingModel
     from gpumodels.jupyter.kernels import Kernels
     from gpumodels.lease.record import Owner
 
@@ -47,17 +46,17 @@ def _seen() -> State:
     """What takes a thread to look at: first what runs, then what sleeps, so that nothing falls between the two."""
     runtime = runtime_directory()
     seen = shown.read()
-    users = holders.users(runtime.instances())
+    users = users_of(runtime.instances())
     awake = [_awake(model, users.get(model["id"], [])) for model in seen["models"]]
     return {
         **seen,
-        "models": [*(_asleep(each) for each in sleepers.asleep(runtime)), *awake],
-        "loads": [describe_load(load) for load in loads.loads(runtime.path)],
-        "events": [{key: event.get(key, "") for key in _OF_EVENT} for event in events.told(runtime.path, _EVENTS)],
+        "models": [*(_asleep(each) for each in sleeping(runtime)), *awake],
+        "loads": [describe_load(load) for load in list_loads(runtime.path)],
+        "events": [{key: event.get(key, "") for key in _OF_EVENT} for event in events.read(runtime.path, _EVENTS)],
     }
 
 
-def _asleep(sleeper: Sleeper) -> State:
+def _asleep(sleeper: SleepingModel) -> State:
     nothing = {"memory": None, "activity": None, "idle_since": None}
     return {**describe_sleeper(sleeper), **nothing, "holders": []}
 

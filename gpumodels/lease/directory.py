@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held, locks, places
+from gpumodels.lease import held, locks, private_files
 from gpumodels.lease.record import InstanceRecord, UnknownRecordError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class InstanceDirectory:
     def write(self, record: InstanceRecord) -> None:
         """Replace instance.json at once and whole; raises RuntimeDirectoryError where the disk does not let it."""
         try:
-            places.write_atomically(self.path / "instance.json", record.to_json())
+            private_files.write_atomically(self.path / "instance.json", record.to_json())
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
 
@@ -68,7 +68,7 @@ class InstanceDirectory:
         """Say, before stopping it, who stops the instance; the first to say so is believed."""
         with suppress(OSError):  # the word is a courtesy: the stop itself must not fail on a full disk
             if self.ended is None:
-                places.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
+                private_files.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
     def mark_ended_unless_used(self, by: str, lease: held.Lease) -> bool:
         """The same, where nobody but this process uses the instance; whether it was said.
@@ -99,7 +99,7 @@ class InstanceDirectory:
     def mark_kept(self) -> None:
         """Say that from now on only its keeper holds it."""
         with suppress(OSError):
-            places.write_atomically(self.path / "kept.json", json.dumps({"since": time.time()}))
+            private_files.write_atomically(self.path / "kept.json", json.dumps({"since": time.time()}))
 
     def unmark_kept(self) -> None:
         """Others hold it again."""
@@ -116,7 +116,7 @@ class InstanceDirectory:
     def mark_over(self, since: float) -> None:
         """Say that it does."""
         with suppress(OSError):
-            places.write_atomically(self.path / "over.json", json.dumps({"since": since}))
+            private_files.write_atomically(self.path / "over.json", json.dumps({"since": since}))
 
     def unmark_over(self) -> None:
         """It keeps to its limit again."""
@@ -140,17 +140,19 @@ class InstanceDirectory:
             return self.log.read_text(errors="replace")
         return ""
 
+    def look(self) -> held.Look:
+        """Look at the lease, once for everything that it tells."""
+        return held.look(self.lease_file)
+
     @property
     def lease_state(self) -> held.LeaseState:
-        return held.state(self.lease_file)
+        """The state of the lease."""
+        return self.look().state
 
     @property
     def leash_lives(self) -> bool:
-        return held.leash_lives(self.lease_file)
-
-    @property
-    def in_use(self) -> bool:
-        return held.in_use(self.lease_file)
+        """Whether the leash of the instance lives."""
+        return self.look().leash_lives
 
     def remove(self) -> None:
         """Remove the directory and all in it; silent about what is gone already."""

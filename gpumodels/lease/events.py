@@ -21,7 +21,7 @@ _LONGEST = 256 << 10  # bytes; then the older half is dropped
 _LINE = 1000  # bytes, which most lines are far shorter than
 
 
-def tell(runtime: Path, event: str, **facts: Any) -> None:
+def log(runtime: Path, event: str, **facts: Any) -> None:
     """Add an event; silent where that cannot be, since what happened has happened."""
     line = json.dumps({"at": time.time(), "event": event, **facts}) + "\n"
     path = runtime / _NAME
@@ -37,7 +37,7 @@ def tell(runtime: Path, event: str, **facts: Any) -> None:
             path.write_bytes(kept)
 
 
-def told(runtime: Path, last: int | None = None) -> list[dict[str, Any]]:
+def read(runtime: Path, last: int | None = None) -> list[dict[str, Any]]:
     """The events that are kept, or the `last` so many of them, oldest first."""
     found = []
     with suppress(OSError), (runtime / _NAME).open("rb") as file:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     from gpumodels.lease.runtime import RuntimeDirectory
 
+_PACKAGE_ROOT = Path(__file__).parents[2]
+#: Seconds after which a guard gives up, and leaves what is left to the next load. Daemons are down for hours at most.
+_GIVE_UP_AFTER = 86400.0
+
 _ensuring = threading.Lock()  # threads that load at once need one guard
 #: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
@@ -33,35 +37,36 @@ _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefau
 _detached: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_detached", [])
 
 
-def ensure(module: str, runtime: RuntimeDirectory) -> None:
-    """Start this process's guard, `python -m MODULE`, unless it runs; `module` calls `watch`.
+def ensure(module: str, runtime: RuntimeDirectory, package: Callable[[], Path] = lambda: _PACKAGE_ROOT) -> None:
+    """Start this process's guard, `python -m MODULE`, unless it runs.
 
-    It inherits a descriptor of this process, so that a reused process id can never be taken for it.
+    `module` calls `watch`; `package` returns the directory to import it from. The guard inherits a descriptor of this
+    process, so that a reused process id can never be taken for it.
     """
     key = (os.getpid(), runtime.path)
     with _ensuring:
         running = _guards.get(key)
         if running is None or running.poll() is not None:
-            _guards[key] = _start(module, runtime)
+            _guards[key] = _start(module, runtime, package())
 
 
-def _start(module: str, runtime: RuntimeDirectory) -> subprocess.Popen[bytes]:
+def _start(module: str, runtime: RuntimeDirectory, package: Path) -> subprocess.Popen[bytes]:
     pidfd = os.pidfd_open(os.getpid())
     try:
-        return detached(module, runtime, [str(pidfd), str(os.getpid()), runtime.identity], pidfd)
+        arguments = [str(pidfd), str(os.getpid()), runtime.identity]
+        return detached(module, runtime, arguments, pidfd, package=package)
     finally:
         os.close(pidfd)
 
 
 def detached(
-    module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int
+    module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int, package: Path = _PACKAGE_ROOT
 ) -> subprocess.Popen[bytes]:
     """Start `python -m MODULE ARGUMENTS` in a session of its own, where it outlives this process.
 
-    It inherits `descriptors`.
+    It is imported from the directory `package`, and inherits `descriptors`.
     """
-    package_root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
     started = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": path, "GPUMODELS_RUNTIME_DIR": str(runtime.path)},
@@ -94,10 +99,10 @@ def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
     until_done(sweep)
 
 
-def until_done(sweep: Callable[[], bool]) -> None:
-    """Call `sweep`, at longer and longer pauses, until it says that all is swept."""
-    pause = 0.05
-    while not _swept(sweep):
+def until_done(sweep: Callable[[], bool], within: float = _GIVE_UP_AFTER) -> None:
+    """Call `sweep` with growing pauses until it returns True, for `within` seconds at most."""
+    deadline, pause = time.monotonic() + within, 0.05
+    while not _swept(sweep) and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(1.3 * pause, 2.0)
 

@@ -14,7 +14,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.lease import locks, processes
 
@@ -174,37 +174,33 @@ def release_all() -> None:
                 _drop(key)
 
 
-def state(path: Path) -> LeaseState:
-    """Who holds the lease file at `path`, found without taking anything; FREE where there is no such file."""
-    return _probe(path)[0]
+class Look(NamedTuple):
+    """One look at a lease file, which takes no lock."""
+
+    state: LeaseState
+    #: Whether a leash holds its byte.
+    leash_lives: bool
+    #: Whether a process uses the instance and does not only keep it for others.
+    in_use: bool
 
 
-def leash_lives(path: Path) -> bool:
-    """Whether a leash holds its byte of the lease file at `path`."""
-    return _probe(path)[1]
-
-
-def in_use(path: Path) -> bool:
-    """Whether anybody uses the instance, and not only keeps it for others."""
-    return _probe(path)[2]
-
-
-def _probe(path: Path) -> tuple[LeaseState, bool, bool]:
+def look(path: Path) -> Look:
+    """Look at the lease file at `path`. It is FREE if there is no such file."""
     with _TABLE_LOCK:  # nobody may come to hold what is being probed: closing the probe would drop the new lock
         try:
             found = os.stat(path, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            return LeaseState.FREE, False, False
+            return Look(LeaseState.FREE, leash_lives=False, in_use=False)
         entry = _held_here((found.st_dev, found.st_ino))
         if entry is not None:
-            return LeaseState.HELD, _leash_lives(entry[0][0]), True
+            return Look(LeaseState.HELD, _leash_lives(entry[0][0]), in_use=True)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            return LeaseState.FREE, False, False
+            return Look(LeaseState.FREE, leash_lives=False, in_use=False)
         try:
             name = path.parent.name
-            return _lease_state(fd, name), _leash_lives(fd), _used(fd, name)
+            return Look(_lease_state(fd, name), _leash_lives(fd), _used(fd, name))
         finally:
             os.close(fd)
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.lease import processes
-from gpumodels.lease.places import write_atomically
+from gpumodels.lease.private_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOAD, ASLEEP = "load", "asleep"
 
 _NOTE = re.compile(rf"\.({LOAD}|{ASLEEP})-(.+)\.json")
-#: What a writer that was killed leaves half-written; see `places.write_atomically`.
+#: What a writer that was killed leaves half-written; see `private_files.write_atomically`.
 _HALF = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from gpumodels.load_line import load_line
 
 #: The format of instance.json; a reader leaves records of another version alone.
 VERSION = 2
@@ -75,7 +76,7 @@ class InstanceRecord:
     @property
     def load_line(self) -> str:
         """What loads it again, in a notebook."""
-        return f"`%load_model {shlex.quote(self.asked or self.model)}`"
+        return f"`{load_line(self.asked or self.model)}`"
 
     def with_(self, **changes: Any) -> InstanceRecord:
         """A copy with some fields changed."""

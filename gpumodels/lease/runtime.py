@@ -3,6 +3,7 @@
     /tmp/gpumodels-UID/           0700; another place by the setting `runtime_dir`
         .gate                     creating and joining hold it shared, sweeping exclusively
         .identity                 which runtime directory this is, for labels and names in shared memory
+        .engine-NAME              an engine that ran instances here, to be asked by sweeps
         ctpn-3f9ac1d20b/
             instance.json         never shown to the instance: what a server can write is not believed
             lease                 lock, see `locks`
@@ -26,9 +27,10 @@ import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held, locks, places
+from gpumodels.lease import held, locks, private_files
 from gpumodels.lease.directory import InstanceDirectory, unwritable
 from gpumodels.lease.record import InstanceRecord
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
+
+#: The beginning of the files that name the engines which ran instances here.
+_ENGINE = ".engine-"
 
 
 class RuntimeDirectory:
@@ -51,8 +56,8 @@ class RuntimeDirectory:
         if identity:
             self.identity = identity
             return
-        places.make_private(self.path)
-        places.refuse_network_filesystem(self.path)
+        private_files.make_private(self.path)
+        private_files.refuse_network_filesystem(self.path)
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -63,7 +68,7 @@ class RuntimeDirectory:
                     if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
                         return found
                 made = secrets.token_hex(4)
-                places.write_atomically(file, made)
+                private_files.write_atomically(file, made)
                 return made
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -98,6 +103,7 @@ class RuntimeDirectory:
                 if owner is not None:
                     os.chown(directory.socket, *owner)
                 directory.write(record)
+                self.note_engine(record.engine)
             except BaseException as error:
                 if lease is not None:
                     lease.release()
@@ -106,6 +112,17 @@ class RuntimeDirectory:
                     raise
                 raise unwritable(self.path, error) from error
         return directory, lease
+
+    def note_engine(self, name: str) -> None:
+        """Note an engine before its first start, so that every sweep asks it."""
+        (self.path / f"{_ENGINE}{quote(name, safe='')}").touch(0o600)
+
+    def engines(self) -> list[str]:
+        """Return the names of the engines that ever ran instances of this runtime directory, sorted."""
+        with suppress(OSError):
+            names = os.listdir(self.path)  # noqa: PTH208  names are enough
+            return sorted(unquote(name.removeprefix(_ENGINE)) for name in names if name.startswith(_ENGINE))
+        return []
 
     def join(self, instance_id: str, *, use: bool = True) -> tuple[InstanceDirectory, held.Lease]:
         """Hold an instance that runs already, to `use` it or to keep it for others.
@@ -127,7 +144,7 @@ class RuntimeDirectory:
         """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""
         path = self._shared_memory_root / f"{self.identity}-{instance_id}"
         try:
-            places.make_private(path.parent)
+            private_files.make_private(path.parent)
             path.mkdir(mode=0o700)
             if owner is not None:
                 os.chown(path, *owner)

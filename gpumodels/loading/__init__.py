@@ -8,8 +8,20 @@ from gpumodels import lazy
 
 if TYPE_CHECKING:
     from gpumodels.loading.api import attach, load
-    from gpumodels.loading.preload import preload
+    from gpumodels.loading.options import Option
+    from gpumodels.loading.preloading import preload
+    from gpumodels.loading.request import OPTIONS, LoadRequest, schema
 
-__all__ = ["attach", "load", "preload"]
+_HOMES = {
+    "OPTIONS": "request",
+    "LoadRequest": "request",
+    "Option": "options",
+    "attach": "api",
+    "load": "api",
+    "preload": "preloading",
+    "schema": "request",
+}
 
-__getattr__ = lazy.names(__name__, {"attach": "api", "load": "api", "preload": "preload"})
+__all__ = ["OPTIONS", "LoadRequest", "Option", "attach", "load", "preload", "schema"]
+
+__getattr__ = lazy.names(__name__, _HOMES)

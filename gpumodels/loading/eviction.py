@@ -1,4 +1,4 @@
-"""Making room on a GPU: this user's own idle models are put to sleep, the least recently called first."""
+"""Eviction: putting idle models of this user to sleep to make room on a GPU, the least recently called first."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, instances
 from gpumodels.attribution.split import held
-from gpumodels.errors import GpumodelsError
-from gpumodels.instances import registry
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.sleep import sleep_instance
+from gpumodels.errors import EngineError, GpumodelsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,17 +22,17 @@ if TYPE_CHECKING:
 
 #: A model that was called less than so many seconds ago is at work.
 _IDLE_FOR = 10.0
-_ANSWER_WITHIN = 0.5  # seconds that a model server has to say when it was last called
+_ANSWER_WITHIN = 0.5  # seconds for a model server to tell when it was last called
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Idle:
-    """A model of this user that nobody calls now."""
+class Candidate:
+    """A loaded model of this user that might be put to sleep."""
 
     record: InstanceRecord
-    #: Since when, in seconds; 0 for one that is at work, None for one that does not say.
-    seconds: float | None
+    #: Seconds since its last call; 0 if it is at work, None if its server does not tell.
+    idle: float | None
     #: Bytes that it holds, by device UUID.
     held: Mapping[str, int] = field(default_factory=dict)
 
@@ -44,22 +41,22 @@ class Idle:
         return f"{self.record.model} ({self.record.id}, {together} on {self.record.device})"
 
 
-def look(seen: Usage) -> list[Idle]:
-    """Every model of this user that is loaded, with what `seen` shows of it, the least recently called first."""
+def candidates(seen: Usage) -> list[Candidate]:
+    """Return the loaded models of this user with the memory that `seen` shows, the least recently called first."""
     found = held(seen.devices)
-    records = [record for record in registry.running() if record.state in ("ready", "kept")]
+    records = [record for record in instances.running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        idle = list(pool.map(_idle_for, records))
-    known = [Idle(record, since, found.get(record.id, {})) for record, since in zip(records, idle, strict=True)]
-    return sorted(known, key=lambda each: -(each.seconds or 0))
+        idle = list(pool.map(_idle_seconds, records))
+    known = [Candidate(record, since, found.get(record.id, {})) for record, since in zip(records, idle, strict=True)]
+    return sorted(known, key=lambda each: -(each.idle or 0))
 
 
-def plan(known: Iterable[Idle], fits: Callable[[Mapping[str, int]], bool]) -> list[Idle]:
-    """Those of `known` that make room when they sleep, no more than it takes; [] where all together do not.
+def plan(known: Iterable[Candidate], fits: Callable[[Mapping[str, int]], bool]) -> list[Candidate]:
+    """Return the fewest of `known` whose sleep makes room; [] if all together do not.
 
-    `fits` tells whether a load would fit if so many bytes came back, by device UUID.
+    `fits` returns True if a load would fit with so many bytes freed, by device UUID.
     """
-    chosen: list[Idle] = []
+    chosen: list[Candidate] = []
     for each in known:
         if _may_sleep(each):
             chosen.append(each)
@@ -67,43 +64,43 @@ def plan(known: Iterable[Idle], fits: Callable[[Mapping[str, int]], bool]) -> li
                 break
     else:
         return []
-    for each in chosen[-2::-1]:  # the last made it fit; of the others, the least recently called are kept on the list
+    for each in chosen[-2::-1]:  # the last one made it fit; of the others, keep the least recently called
         fewer = [one for one in chosen if one is not each]
         if fits(_together(fewer)):
             chosen = fewer
     return chosen
 
 
-def put_to_sleep(chosen: Iterable[Idle]) -> None:
-    """Begin to, as their own notebooks would: no call is cut, and the next one wakes them."""
+def put_to_sleep(chosen: Iterable[Candidate]) -> None:
+    """Begin to put models to sleep, as their own notebooks would: no call is cut, and the next one wakes them."""
     for each in chosen:
         threading.Thread(target=_sleep, args=(each.record.id,), name="gpumodels evict", daemon=True).start()
 
 
 def _sleep(instance_id: str) -> None:
     with suppress(KeyError, OSError, ValueError, GpumodelsError):  # it has ended by itself, or goes on being called
-        sleep_instance(instance_id)
+        instances.sleep_instance(instance_id)
 
 
-def _may_sleep(each: Idle) -> bool:
-    for_ever = each.record.keep is not None and math.isinf(each.record.keep)
-    return bool(each.held) and not for_ever and each.seconds is not None and each.seconds >= _IDLE_FOR
+def _may_sleep(each: Candidate) -> bool:
+    forever = each.record.keep is not None and math.isinf(each.record.keep)
+    return bool(each.held) and not forever and each.idle is not None and each.idle >= _IDLE_FOR
 
 
-def _together(chosen: Iterable[Idle]) -> Counter[str]:
-    back: Counter[str] = Counter()
+def _together(chosen: Iterable[Candidate]) -> Counter[str]:
+    freed: Counter[str] = Counter()
     for each in chosen:
-        back.update(each.held)
-    return back
+        freed.update(each.held)
+    return freed
 
 
-def _idle_for(record: InstanceRecord) -> float | None:
+def _idle_seconds(record: InstanceRecord) -> float | None:
+    from gpumodels.client import activity  # noqa: PLC0415 (gRPC, which only eviction needs)
+
     try:
-        from gpumodels.client import activity  # noqa: PLC0415 (its gRPC is for those who make room)
-
-        said = activity.read(runtime_directory().directory(record.id).socket, record.model, _ANSWER_WITHIN)
-    except KeyError:  # it has ended since
+        found = activity.read(instances.attached(record).connector(), record.model, _ANSWER_WITHIN)
+    except (KeyError, OSError, EngineError):  # it has ended since
         return None
-    if said is None or said.running is None:
+    if found is None or found.running is None:
         return None
-    return 0.0 if said.waiting else said.idle(record.created)
+    return 0.0 if found.waiting else found.idle(record.created)

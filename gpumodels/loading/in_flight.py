@@ -1,4 +1,4 @@
-"""Loads under way: what they are going to take of GPUs that still look free."""
+"""Loads in flight: the memory that they will take of GPUs that still look free."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def claims(
-    running: Sequence[InstanceRecord], siblings: Iterable[InstanceRecord] = (), back: Mapping[str, int] = _NOTHING
+    running: Sequence[InstanceRecord], siblings: Iterable[InstanceRecord] = (), freed: Mapping[str, int] = _NOTHING
 ) -> Claims:
-    """What of the free memory is spoken for: by instances of this user that load, and by what all users reserved.
+    """Return the claims on free memory: by loading instances of this user, and by reservations of all users.
 
-    `siblings` stand behind the same handle as the instance that is to be placed. `back` are bytes, by device UUID, that
-    are as good as free.
+    `siblings` are replicas of the instance that is to be placed. `freed` are bytes, by device UUID, that will be free
+    in a moment.
     """
     loading = {token(record): record for record in running if record.state == "loading" and record.devices}
     taken = _taken(loading.values())
@@ -34,13 +34,13 @@ def claims(
         for device in record.devices:
             here = taken[record.id][device["uuid"]]
             promised[device["uuid"]] += max(0, record.memory // len(record.devices) - here)
-    promised.subtract(back)
+    promised.subtract(freed)
     reserved: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for each in reservations.standing():
         for uuid in each.devices:
             known = 0
-            if (mine := loading.get(each.token)) is not None:  # of which some is promised, or taken already
+            if (mine := loading.get(each.token)) is not None:  # some of it is promised, or taken already
                 known = max(mine.memory // len(mine.devices), taken[mine.id][uuid])
             reserved[uuid] += max(0, each.memory - known)
             unknown[uuid] += not each.memory
@@ -49,7 +49,7 @@ def claims(
 
 
 def _taken(records: Collection[InstanceRecord]) -> defaultdict[str, Counter[str]]:
-    """What they hold by now, by id and device."""
+    """Return the bytes that instances hold by now, by id and device."""
     if not records:
         return defaultdict(Counter)
     seen, holders = snapshots(), Holders(Look(), records)
@@ -57,5 +57,5 @@ def _taken(records: Collection[InstanceRecord]) -> defaultdict[str, Counter[str]
 
 
 def token(record: InstanceRecord) -> str:
-    """What an instance's reservation is called: others cannot tell from it which model it is."""
+    """Return the name of an instance's reservation. It does not tell other users which model it is."""
     return hashlib.sha256(record.nonce.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A load looks after what it started, while it waits for it to be ready."""
+"""Liveness of the instances that a load has started, checked while it waits for them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,47 @@ from gpumodels.errors import LeaseUnseen, LoadFailed
 from gpumodels.lease.leash import UNSEEN
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Ending, Instance
+    from gpumodels.engines.base import Ending
     from gpumodels.errors import EngineError
-    from gpumodels.instances.progress import Report
-    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.model import Attachment, Report
 
-_ENGINE_ASKED_EVERY = 0.2  # seconds
+_PERIOD = 0.2  # seconds between two questions to the engine
 
 
-class Watch:
-    """Looked at between tries to connect: is the instance still alive?"""
+class Liveness:
+    """Check of one instance between attempts to connect to it."""
 
-    def __init__(
-        self, report: Report, name: str, instance: Instance, directory: InstanceDirectory, began: float
-    ) -> None:
-        self.report, self.name, self.instance, self.directory, self.began = report, name, instance, directory, began
-        self.asked = time.monotonic()
+    def __init__(self, attachment: Attachment, report: Report, began: float) -> None:
+        self._attachment, self._report, self._began = attachment, report, began
+        self._checked = time.monotonic()
 
     def check(self) -> None:
-        """Raise LeaseUnseen or LoadFailed where the instance has ended."""
+        """Raise LeaseUnseen or LoadFailed if the instance has ended."""
         now = time.monotonic()
-        if now - self.asked < _ENGINE_ASKED_EVERY:
+        if now - self._checked < _PERIOD:
             return
-        self.asked = now
-        self.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
-        ending = self.instance.ending()
+        self._checked = now
+        self._report.progress(f"loading {self._attachment.record.model} ({now - self._began:.0f} s)", None)
+        ending = self._attachment.instance.ending()
         if ending is not None:
             raise self._stopped() or self._failure(ending)
 
     def _stopped(self) -> LoadFailed | None:
-        if (stopped := self.directory.ended) is None:
+        if (stopped := self._attachment.directory.ended) is None:
             return None
-        error = LoadFailed(f"{self.name} was {stopped}, while it was loaded.")
+        error = LoadFailed(f"{self._attachment.record.model} was {stopped}, while it was loaded.")
         error.stopped = True
         return error
 
     def _failure(self, ending: Ending) -> EngineError | LoadFailed:
-        tail = self.instance.logs()
+        name, tail = self._attachment.record.model, self._attachment.instance.logs()
         if ending.exit_code == UNSEEN:
             return LeaseUnseen(
-                f"What was started for {self.name} does not see this machine's files ({tail}), so it could not end "
+                f"What was started for {name} does not see this machine's files ({tail}), so it could not end "
                 "with the notebook. Use `--engine process`."
             )
         if ending.out_of_memory:
-            return LoadFailed(
-                f"{self.name} could not be loaded: the system killed it for using too much memory.\n{tail}"
-            )
+            return LoadFailed(f"{name} could not be loaded: the system killed it for using too much memory.\n{tail}")
         return LoadFailed(
-            f"{self.name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
+            f"{name} could not be loaded; its model server ended with exit code {ending.exit_code}:\n{tail}"
         )

@@ -1,17 +1,15 @@
-"""A load, end to end: find, place, prepare, take the lease, start, wait; on any failure all is undone."""
+"""`Loader`: one load from end to end. It places, prepares, starts and waits; on any failure everything is undone."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import catalog, devices, engines
+from gpumodels import catalog, cleanup, devices, engines, instances
 from gpumodels.catalog import use
-from gpumodels.cleanup import keeper
-from gpumodels.cleanup.sweeping import wait_for_endings
+from gpumodels.engines import artifacts
 from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
     BaseImageUnavailable,
@@ -21,105 +19,131 @@ from gpumodels.errors import (
     LoadRefused,
     LoadTimeout,
 )
-from gpumodels.instances import registry
-from gpumodels.instances.place import runtime_directory
-from gpumodels.lease import guard
 from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.loading import limits, reuse
-from gpumodels.loading.liveness import Watch
-from gpumodels.loading.placement import Overtaken, Placing
-from gpumodels.loading.request import Request
-from gpumodels.loading.serving import Door
-from gpumodels.model import Hold, Stay
+from gpumodels.loading import reuse
+from gpumodels.loading.liveness import Liveness
+from gpumodels.loading.no_room import check_limit
+from gpumodels.loading.placement import Overtaken, Placement
+from gpumodels.loading.request import LoadKey
+from gpumodels.loading.serving import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpumodels.catalog.spec import ModelSpec
     from gpumodels.client import Client
     from gpumodels.devices import Device
-    from gpumodels.engines.base import Engine, Instance
+    from gpumodels.engines.artifacts import Artifact, ArtifactName
+    from gpumodels.engines.base import Engine
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.loading.asked import Asked
-    from gpumodels.loading.journal import Noted
-    from gpumodels.model import Model
+    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.loading.journal import LoadJournal
+    from gpumodels.loading.request import LoadRequest
+    from gpumodels.model import Attachment, Model, Report
+    from gpumodels.settings import Policy
 
-#: How long a load waits, in seconds, for the memory of instances that are ending.
+    #: Makes the handle of what was loaded, while all can still be undone.
+    Make = Callable[[LoadRequest, LoadKey, list[Attachment]], Model]
+
+#: Seconds that a load waits for the memory of instances that are ending.
 _ENDINGS_WITHIN = 10.0
-_MEMORY_ASKED_EVERY = 0.1  # seconds
-#: How long, in seconds, the address of a model that was just stopped may still be taken.
+_POLL = 0.1  # seconds between two questions for that memory
+#: Seconds for which the address of a model that was just stopped may still be taken.
 _FREED_WITHIN = 1.0
 
 
-class Starting:
-    """One load under way."""
+@dataclass(frozen=True)
+class _Prepared:
+    """An engine, and what it prepared for the model."""
 
-    def __init__(self, asked: Asked, report: Noted, beside: Sequence[InstanceRecord] | None = None) -> None:
-        """`beside`: the replicas that there are, where one more is to be started and not all that are asked for."""
-        self.asked = asked
-        self.beside = list(beside or ())
-        self.count = asked.replicas if beside is None else 1
-        self.report = report
+    engine: Engine
+    name: str
+    artifacts: dict[ArtifactName, Artifact]
+
+
+class Loader:
+    """One load in progress."""
+
+    def __init__(
+        self,
+        request: LoadRequest,
+        runtime: RuntimeDirectory,
+        policy: Policy,
+        journal: LoadJournal,
+        report: Report | None = None,
+        siblings: Sequence[InstanceRecord] | None = None,
+    ) -> None:
+        """`report` shows the load if that is not the journal itself. With `siblings`, the replicas that there are, one
+        more replica is started instead of all that are asked for.
+        """
+        self.request = request
+        self.runtime = runtime
+        self.policy = policy
+        self.journal = journal
+        self.report = report or journal
+        self.siblings = list(siblings or ())
+        self.count = request.replicas if siblings is None else 1
         self.began = time.monotonic()
 
-    def run(self, made: Callable[[Request, list[Stay]], Model], replaced: Model | None) -> Model:
-        """Load, in place of `replaced`; `made` gets what was loaded while all can still be undone."""
-        asked = self.asked
-        spec = catalog.find(asked.model)
-        self.request = Request.of(spec, asked)
-        self.mark = reuse.fingerprint(self.request)
-        if asked.mark not in ("", self.mark):
+    def run(self, make: Make, replaced: Model | None, adopt: Callable[[LoadKey], bool]) -> Model:
+        """Load, in place of `replaced`.
+
+        `adopt` returns True if `replaced` is what the key asks for, and gives it the new request. It is then returned
+        instead.
+        """
+        request = self.request
+        self.spec = spec = catalog.find(request.model)
+        self.content = catalog.content_hash(spec)
+        self.key = LoadKey.of(spec, self.content, request)
+        if request.fingerprint not in ("", self.key.fingerprint):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
-                f"since. Load it anew, with `%load_model {asked.model}`."
+                f"since. Load it anew, with `%load_model {request.model}`."
             )
-        self.made: Callable[[list[Stay]], Model] = lambda stays: made(self.request, stays)
-        if replaced is not None and not asked.fresh and _is_what_is_asked_for(replaced, self.request):
-            replaced.asked = asked
-            if asked.keep is not None:
-                reuse.keep(runtime_directory(), replaced.record, asked.keep)
+        self._make = make
+        if replaced is not None and request.cache and _answers(replaced) and adopt(self.key):
+            if request.keep is not None:
+                reuse.keep(self.runtime, replaced.record, request.keep)
             replaced.wake(self.report)
             return replaced
-        with contextlib.closing(Door(spec.name, asked.serve)) as self.door, use.using():
-            return self._load(spec, replaced)
+        with contextlib.closing(Listener(spec.name, request.serve)) as self.listener, use.using():
+            return self._load(replaced)
 
-    def _load(self, spec: ModelSpec, replaced: Model | None) -> Model:
-        self.report.note.begin(spec.name)
-        if replaced is None or not _is_at(replaced, self.door):
-            self.door.open()
-        self.runtime = runtime_directory()
-        guard.ensure("gpumodels.cleanup.guard", self.runtime)
-        registry.handles()  # lets go of those that died or were stopped elsewhere
-        freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
-        self.placing = Placing(self.asked, spec, self.mark, self.runtime, self.report, self.report.note.concerns)
-        chosen = self.placing.choose()
-        if (joined := self._joined(chosen, replaced)) is not None:
+    def _load(self, replaced: Model | None) -> Model:
+        self.journal.begin(self.spec.name)
+        if replaced is None or not _is_at(replaced, self.listener):
+            self.listener.open()
+        cleanup.ensure_guard(self.runtime)
+        instances.handles()  # cleans up after those that died or were stopped elsewhere
+        freeing = cleanup.wait_for_endings(self.runtime, _ENDINGS_WITHIN)
+        self.placement = Placement(
+            self.request, self.spec, self.key.fingerprint, self.runtime, self.journal, self.policy
+        )
+        engine = engines.engine(engines.FIRST if self.request.engine == "auto" else self.request.engine)
+        chosen, running = self.placement.preview(engine)
+        if (joined := self._reuse(running, replaced)) is not None:
             return joined
-        if not chosen and str(self.asked.gpu).startswith("auto"):
-            self.report.notice(f"{spec.name} runs on the CPU: {devices.why_none()}")
-        limits.check(spec.name, self.asked, chosen, self.report)
-        prepared = self._prepare(spec, self.asked.engine, gpu=bool(chosen))
-        weights = self._weights(spec, prepared.engine)
+        gpu = bool(chosen) or (engine.places_itself and self.request.gpu.count > 0)
+        if not gpu and self.request.gpu.automatic:
+            self.report.notice(f"{self.spec.name} runs on the CPU: {devices.why_none()}")
+        check_limit(self.spec.name, self.request, chosen, self.report)
+        prepared = self._prepare(engine, gpu=gpu)
         if replaced is not None:
             freeing = freeing or replaced.alive
             replaced.stop()
-        self.door.open(within=_FREED_WITHIN)
+        self.listener.open(within=_FREED_WITHIN)
         try:
-            self.placing.deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
-            return self._start_or_join(spec, prepared, weights)
+            self.placement.deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
+            return self._start_or_join(prepared)
         except LeaseUnseen as error:
-            if self.asked.engine != "auto" or prepared.engine.name == "process":
+            if not self._may_fall_back(prepared.engine):
                 raise
-            self.report.notice(f"{spec.name} runs in a local process. {error}")
-            prepared = self._prepared_by("process", spec, gpu=bool(chosen))
-            return self._start_or_join(spec, prepared, weights)
+            return self._start_or_join(self._fall_back(prepared.engine, error, gpu=gpu))
 
-    def _joined(self, chosen: tuple[Device, ...], replaced: Model | None) -> Model | None:
-        """The model on an instance that runs already: one that was kept, or any where sharing was asked for."""
-        record = self.placing.running_already(chosen)
+    def _reuse(self, record: InstanceRecord | None, replaced: Model | None) -> Model | None:
+        """Return the model on an instance that runs already: a kept one, or any if sharing was asked for."""
         if record is None or (replaced is not None and replaced.is_called(record.id)):
             return None
-        if not self.asked.share and record.keep is None:
+        if not self.request.share and record.keep is None:
             self.report.notice(reuse.advice(record))
             return None
         if replaced is not None:
@@ -127,135 +151,132 @@ class Starting:
         return self._join(record)
 
     def _join(self, record: InstanceRecord) -> Model | None:
-        """None where it has just ended."""
-        mine = next((model for model in registry.models() if model.alive and model.is_called(record.id)), None)
+        """Return the model on a running instance; None if it has just ended."""
+        mine = next((model for model in instances.models() if model.alive and model.is_called(record.id)), None)
         if mine is not None:
             return mine
-        joined = reuse.join(self.runtime, record, self.asked.timeout, self.report, lambda stay: self.made([stay]))
-        if joined is not None and self.asked.keep is not None:
-            reuse.keep(self.runtime, joined.record, self.asked.keep)
-        elif joined is not None and record.keep is not None:
-            joined.asked = replace(self.asked, keep=record.keep)  # so that it is kept again when it has slept
+        request = self.request
+        if request.keep is None and record.keep is not None:
+            request = replace(request, keep=record.keep)  # so that it is kept again when it has slept
+
+        def make(attachment: Attachment) -> Model:
+            return self._make(request, self.key, [attachment])
+
+        joined = reuse.join(self.runtime, record, request.timeout, self.report, make)
+        if joined is not None and request.keep is not None:
+            reuse.keep(self.runtime, joined.record, request.keep)
         return joined
 
-    def _start_or_join(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
+    def _start_or_join(self, prepared: _Prepared) -> Model:
         while True:
             try:
-                return self._start(spec, prepared, weights)
+                return self._start(prepared)
             except Overtaken as other:
                 if (joined := self._join(other.record)) is not None:
                     return joined
 
-    def _weights(self, spec: ModelSpec, engine: Engine) -> Path | None:
-        return catalog.fetch_weights(spec, self.report.progress) if engine.needs_weights(spec) else None
-
-    def _prepare(self, spec: ModelSpec, engine_name: str, *, gpu: bool) -> _Prepared:
-        """Choose the engine and let it build what the model needs; "auto" goes from docker to process, saying why."""
-        if engine_name != "auto":
-            return self._prepared_by(engine_name, spec, gpu=gpu)
+    def _prepare(self, engine: Engine, *, gpu: bool) -> _Prepared:
+        """Let the engine build what the model needs. With `auto`, fall back to the next engine, and say why."""
         try:
-            return self._prepared_by("docker", spec, gpu=gpu)
+            return self._prepared_by(engine, gpu=gpu)
         except (EngineUnavailable, BaseImageUnavailable) as error:
-            self.report.notice(f"{spec.name} runs in a local process. {error}")
-            return self._prepared_by("process", spec, gpu=gpu)
+            if not self._may_fall_back(engine):
+                raise
+            return self._fall_back(engine, error, gpu=gpu)
 
-    def _prepared_by(self, name: str, spec: ModelSpec, *, gpu: bool) -> _Prepared:
-        engine = engines.engine(name)
+    def _may_fall_back(self, engine: Engine) -> bool:
+        return self.request.engine == "auto" and engine.fallback != ""
+
+    def _fall_back(self, engine: Engine, error: EngineError, *, gpu: bool) -> _Prepared:
+        place = {"process": "a local process"}.get(engine.fallback, f"the engine {engine.fallback}")
+        self.report.notice(f"{self.spec.name} runs in {place}. {error}")
+        return self._prepare(engines.engine(engine.fallback), gpu=gpu)
+
+    def _prepared_by(self, engine: Engine, *, gpu: bool) -> _Prepared:
         engine.check()
-        with contextlib.suppress(EngineError):  # what cannot be swept now is swept another time
-            engine.sweep(self.runtime.path, self.runtime.identity)
-        return _Prepared(
-            engine, engine.prepare(spec, "gpu" if gpu else "cpu", self.report.progress, fresh=self.asked.fresh)
-        )
+        flavour: catalog.Flavour = "gpu" if gpu else "cpu"
+        name = engine.prepare(self.spec, flavour, self.report.progress, fresh=not self.request.cache)
+        needed = engine.needs_weights(self.spec)
+        weights = catalog.fetch_weights(self.spec, self.report.progress) if needed else None
+        return _Prepared(engine, name, artifacts.of_model(self.spec, self.content, weights))
 
-    def _start(self, spec: ModelSpec, prepared: _Prepared, weights: Path | None) -> Model:
-        """Start all replicas and wait for them; where one of them fails, none is left."""
+    def _start(self, prepared: _Prepared) -> Model:
+        """Start all replicas and wait for them. If one of them fails, none is left."""
         began = time.monotonic()
-        self.report.progress(f"starting {spec.name}", None)
-        self.placing.beside = list(self.beside)
-        with contextlib.closing(self.placing), contextlib.ExitStack() as undone:
-            holds = [self._launched(spec, prepared, weights, undone) for _ in range(self.count)]
-            watches = [Watch(self.report, spec.name, hold.instance, hold.directory, began) for hold in holds]
-            clients = [self._answering(hold, began, watches, undone) for hold in holds]
-            # An interrupt up to here undoes all; from here on somebody is able to stop it.
-            model = self.made([self._stay(*each) for each in zip(holds, clients, strict=True)])
+        self.report.progress(f"starting {self.spec.name}", None)
+        self.placement.siblings = list(self.siblings)
+        with contextlib.closing(self.placement), contextlib.ExitStack() as undone:
+            started = [self._launch(prepared, undone) for _ in range(self.count)]
+            checks = [Liveness(each, self.report, began) for each in started]
+            clients = [self._answering(each, began, checks, undone) for each in started]
+            for attachment, client in zip(started, clients, strict=True):
+                self._connect(attachment, client)
+            # An interrupt up to here undoes all. From here on the user has a handle to stop it.
+            model = self._make(self.request, self.key, started)
             undone.pop_all()
         return model
 
-    def _launched(
-        self, spec: ModelSpec, prepared: _Prepared, weights: Path | None, undone: contextlib.ExitStack
-    ) -> Hold:
-        chosen, hold = self._placed(prepared.engine, undone)
-        current = hold.record
-        hold.directory.write(current)
+    def _launch(self, prepared: _Prepared, undone: contextlib.ExitStack) -> Attachment:
+        chosen, attachment = self._place(prepared.engine, undone)
+        record, directory = attachment.record, attachment.directory
+        directory.write(record)
+        seen = artifacts.of_instance(record, directory, served=bool(self.listener.token))
         plan = LaunchPlan(
-            spec, current, hold.directory, prepared.name, self.runtime.identity, chosen, weights, self.asked.env,
-            self.door.token,
+            self.spec, record, directory, prepared.name, {**prepared.artifacts, **seen}, self.runtime.identity, chosen,
+            self.request.env, self.listener.token,
         )  # fmt: skip
 
         def note(reference: dict[str, Any]) -> None:
-            nonlocal current
-            current = current.with_(engine_ref=reference)
-            hold.directory.write(current)
+            attachment.record = attachment.record.with_(engine_ref=reference)
+            directory.write(attachment.record)
 
-        instance = prepared.engine.start(plan, note)
-        return replace(hold, record=current, instance=instance)
+        attachment.instance = prepared.engine.start(plan, note)
+        return attachment
 
-    def _placed(self, engine: Engine, undone: contextlib.ExitStack) -> tuple[tuple[Device, ...], Hold]:
+    def _place(self, engine: Engine, undone: contextlib.ExitStack) -> tuple[tuple[Device, ...], Attachment]:
         while True:
             with uninterrupted():  # so that an instance that is made is known here, and can be undone
-                if (placed := self.placing.place(engine)) is not None:
+                if (placed := self.placement.place(engine)) is not None:
                     undone.callback(placed[1].end)
                     return placed
-            time.sleep(_MEMORY_ASKED_EVERY)
+            time.sleep(_POLL)
 
-    def _answering(self, hold: Hold, began: float, watches: Sequence[Watch], undone: contextlib.ExitStack) -> Client:
-        """A client of it, when it is ready; raises where one of those that are watched has died."""
+    def _answering(
+        self, attachment: Attachment, began: float, checks: Sequence[Liveness], undone: contextlib.ExitStack
+    ) -> Client:
+        """Return a client when the instance is ready. Raises LoadFailed if one of those that are checked has died."""
         from gpumodels.client import Client  # noqa: PLC0415
 
-        record = hold.record
-        shared = Path(record.shared_memory) if record.shared_memory else None
-        client = Client(hold.directory.socket, shared, record.model)
+        client = Client(attachment.instance.connector(), attachment.record.model)
         undone.callback(client.close)
 
         def check() -> None:
-            for watch in watches:
-                watch.check()
+            for each in checks:
+                each.check()
 
         try:
-            client.wait_ready(began + self.asked.timeout, check)
+            client.wait_ready(began + self.request.timeout, check)
         except TimeoutError:
-            raise LoadTimeout(self._too_slow(record.model, hold.instance)) from None
+            raise LoadTimeout(
+                f"{attachment.record.model} was not ready within {self.request.timeout:g} s, so it was stopped. Give "
+                f"it more time with `--timeout`. Its last lines:\n{attachment.instance.logs()}"
+            ) from None
         return client
 
-    def _stay(self, hold: Hold, client: Client) -> Stay:
-        endpoint = self.door.serve(hold)
-        if hold.record.keep is not None:
-            keeper.start(self.runtime, hold.record)
-        ready = replace(hold, record=hold.record.with_(state="ready"))
-        ready.directory.write(ready.record)
-        return Stay(ready, client, client.signature(), time.monotonic() - self.began, endpoint)
-
-    def _too_slow(self, name: str, instance: Instance) -> str:
-        return (
-            f"{name} was not ready within {self.asked.timeout:g} s, so it was stopped. Give it more time with "
-            f"`--timeout`. Its last lines:\n{instance.logs()}"
-        )
+    def _connect(self, attachment: Attachment, client: Client) -> None:
+        endpoint = self.listener.serve(attachment.instance)
+        if attachment.record.keep is not None:
+            cleanup.start_keeper(self.runtime, attachment.record)
+        attachment.record = attachment.record.with_(state="ready")
+        attachment.directory.write(attachment.record)
+        attachment.connect(client, time.monotonic() - self.began, endpoint)
 
 
-def _is_what_is_asked_for(model: Model, request: Request) -> bool:
-    answers = model.endpoint is None or model.endpoint.alive
-    return (model.alive or model.asleep) and model.request == request and answers
+def _answers(model: Model) -> bool:
+    served = model.endpoint is None or model.endpoint.alive
+    return (model.alive or model.asleep) and served
 
 
-def _is_at(model: Model, door: Door) -> bool:
-    """Whether the model answers at that address, which will be free when it is stopped."""
-    return model.alive and model.endpoint is not None and model.endpoint.address == door.address
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """An engine and what it prepared."""
-
-    engine: Engine
-    name: str
+def _is_at(model: Model, listener: Listener) -> bool:
+    """Return True if the model is served at that address, which will be free when it is stopped."""
+    return model.alive and model.endpoint is not None and model.endpoint.address == listener.address

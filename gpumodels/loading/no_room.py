@@ -1,4 +1,4 @@
-"""What a load is told that no GPU has room for: who holds the memory, since when idle, and what frees it."""
+"""Messages for loads that no GPU has room for: who holds the memory, since when idle, and what frees it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,68 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gpumodels import devices
-from gpumodels.errors import DeviceError
+from gpumodels.devices.allowlist import admitted
+from gpumodels.errors import DeviceError, LoadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gpumodels.attribution import Share, Usage
-    from gpumodels.devices import Full, Room
-    from gpumodels.loading.eviction import Idle
+    from gpumodels.devices import Device, Full, Room
+    from gpumodels.loading.eviction import Candidate
+    from gpumodels.loading.request import LoadRequest
+    from gpumodels.model import Report
 
-_MOST_GPUS, _MOST_HOLDERS = 4, 3  # that are told of
+_MOST_GPUS, _MOST_HOLDERS = 4, 3  # in one message
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def refusal(name: str, full: Full, seen: Usage, known: Sequence[Idle], helps: Sequence[Idle] = ()) -> DeviceError:
-    """One sentence for each GPU, those with most room first; `helps` are those whose sleep would make room."""
+def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], report: Report) -> None:
+    """Raise LoadRefused if the memory limit is more than any GPU has; give notice if there is no GPU to limit.
+
+    `chosen` are the devices that the load would take now.
+    """
+    most = request.memory
+    if most is None:
+        return
+    if not chosen:
+        report.notice(f"{model} runs on the CPU, where its limit of GPU memory means nothing.")
+        return
+    automatic = request.gpu.automatic > 0  # then it may take other devices as well
+    known = [each for each in admitted(devices.devices()) if not each.sliced] if automatic else chosen
+    sizes = [each.memory_total for each in known if each.memory_total is not None]
+    largest = (max if automatic else min)(sizes, default=None)
+    if largest is not None and most > largest * len(chosen):
+        whose = "any GPU here" if automatic else " and ".join(each.label for each in chosen)
+        raise LoadRefused(
+            f"{model}: memory of {devices.size(most)} is more than {whose} can give, "
+            f"{devices.size(largest * len(chosen))}: set a smaller limit, or none."
+        )
+
+
+def no_room(
+    name: str, full: Full, seen: Usage, known: Sequence[Candidate], helps: Sequence[Candidate] = ()
+) -> DeviceError:
+    """Return the error, with a sentence for each GPU, the one with most room first.
+
+    `helps` are models whose sleep would make room.
+    """
     shares = {each.snapshot.device.uuid: each.shares for each in seen.devices}
     models = {each.record.id: each for each in known}
     rooms = sorted(full.rooms, key=lambda room: -(room.free or 0))
-    told = [_sentence(room, full.needed, shares.get(room.seen.device.uuid, ()), models) for room in rooms[:_MOST_GPUS]]
+    sentences = [
+        _sentence(room, full.needed, shares.get(room.seen.device.uuid, ()), models) for room in rooms[:_MOST_GPUS]
+    ]
     if len(rooms) > _MOST_GPUS:
-        told.append(f"{len(rooms) - _MOST_GPUS} more GPUs have no more.")
+        sentences.append(f"{len(rooms) - _MOST_GPUS} more GPUs have no more.")
     if helps:
-        told.append(f"`--evict` would put {' and '.join(each.record.model for each in helps)} to sleep to make room.")
+        names = " and ".join(each.record.model for each in helps)
+        sentences.append(f"`--evict` would put {names} to sleep to make room.")
     needed = f"{devices.size(full.needed)} of free GPU memory are needed."
-    return DeviceError(" ".join([f"{name} cannot be placed: {needed}", *told]))
+    return DeviceError(" ".join([f"{name} cannot be placed: {needed}", *sentences]))
 
 
-def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[str, Idle]) -> str:
+def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[str, Candidate]) -> str:
     device = room.seen.device
     if device.memory_total is not None and device.memory_total < needed:
         return f"{device} has {devices.size(device.memory_total)} in all."
@@ -44,12 +78,12 @@ def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[
     return f"{room}: {'; '.join(parts)}." if parts else f"{room}."
 
 
-def _part(share: Share, model: Idle | None) -> str:
+def _part(share: Share, model: Candidate | None) -> str:
     held = f"{devices.size(share.memory)}"
     notebook = PurePath(share.notebook).name
     if share.kind == "model":
         whose = f" of {notebook}" if notebook else ""
-        return f"{share.name}{whose} holds {held}{_idle(model)} (`{_freeing(share, model)}` frees it)"
+        return f"{share.name}{whose} holds {held}{_idle(model)} (`{_command(share, model)}` frees it)"
     if share.kind == "kernel":
         return f"the kernel of {share.name} holds {held} (shut down the kernel of {share.name})"
     if share.kind == "process":
@@ -57,14 +91,15 @@ def _part(share: Share, model: Idle | None) -> str:
     return f"other users hold {held}" if share.kind == "others" else f"{held} are unaccounted for"
 
 
-def _freeing(share: Share, model: Idle | None) -> str:
+def _command(share: Share, model: Candidate | None) -> str:
+    """Return the command that frees a model's memory: the magic for a model of this notebook."""
     owner = None if model is None else model.record.owner
     mine = owner is not None and owner.pid == os.getpid() and owner.kernel_id
     return f"%stop_model {share.name}" if mine else f"gpumodels stop {share.instance}"
 
 
-def _idle(model: Idle | None) -> str:
-    if model is None or model.seconds is None:
+def _idle(model: Candidate | None) -> str:
+    if model is None or model.idle is None:
         return ""
-    unit, name = next((each for each in _UNITS if model.seconds >= each[0]), (1, "s"))
-    return f", idle for {model.seconds / unit:.0f} {name}" if model.seconds else ", at work"
+    unit, name = next((each for each in _UNITS if model.idle >= each[0]), (1, "s"))
+    return f", idle for {model.idle / unit:.0f} {name}" if model.idle else ", at work"

@@ -1,4 +1,4 @@
-"""Where one instance goes: its devices are chosen, and the choice is recorded, in one step."""
+"""Placement: the devices of one instance are chosen and the choice is recorded, in one step."""
 
 from __future__ import annotations
 
@@ -10,38 +10,35 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from gpumodels import devices
+from gpumodels import devices, instances
 from gpumodels.attribution import peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
-from gpumodels.instances import holders, owner, registry
-from gpumodels.instances.progress import SilentReport
-from gpumodels.instances.usage import usage
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.loading import eviction, in_flight, reuse
-from gpumodels.loading.no_room import refusal
-from gpumodels.model import Hold
-from gpumodels.settings import settings
+from gpumodels.loading.no_room import no_room
+from gpumodels.model import Attachment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from gpumodels.attribution import Usage
     from gpumodels.catalog.spec import ModelSpec
     from gpumodels.devices import Device
     from gpumodels.engines.base import Engine
-    from gpumodels.instances.progress import Report
     from gpumodels.lease.runtime import RuntimeDirectory
-    from gpumodels.loading.asked import Asked
+    from gpumodels.loading.journal import LoadJournal
+    from gpumodels.loading.request import LoadRequest
+    from gpumodels.settings import Policy
 
-#: How long, in seconds, the memory of models that are put to sleep is waited for.
+#: Seconds to wait for the memory of models that were put to sleep.
 _EVICTED_WITHIN = 15.0
 
 
 class Overtaken(Exception):
-    """Another notebook, which loads the same and lets others use it, was placed first."""
+    """Another notebook that loads the same model, and lets others use it, was placed first."""
 
     def __init__(self, record: InstanceRecord) -> None:
         super().__init__(record.id)
@@ -49,90 +46,105 @@ class Overtaken(Exception):
 
 
 @dataclass
-class Placing:
-    """Places one instance of `spec` after another; to be closed when they have their memory, or have failed."""
+class Placement:
+    """Places the instances of one load, one after another. Close it when they have their memory, or have failed."""
 
-    asked: Asked
+    request: LoadRequest
     spec: ModelSpec
-    #: The fingerprint of what is asked for.
-    mark: str
+    fingerprint: str
     runtime: RuntimeDirectory
-    report: Report = field(default_factory=SilentReport)
-    #: Told the id of each instance, before anybody can see that.
-    announce: Callable[[str], None] = lambda _: None
-    #: Until when, by time.monotonic(), memory that is lacking may still be on its way back from one that is ending.
+    journal: LoadJournal
+    policy: Policy = "most-free"
+    #: When the memory of instances that are ending counts as lost, by time.monotonic(); until then it is waited for.
     deadline: float = 0.0
-    #: Replicas that stand behind the same handle: `auto` takes other devices than theirs, where it can.
-    beside: list[InstanceRecord] = field(default_factory=list)
+    #: Replicas of the same handle. `auto` takes other devices than theirs if it can.
+    siblings: list[InstanceRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._reserved: list[str] = []
         self._evicted = False
 
-    def choose(self) -> tuple[Device, ...]:
-        """The devices that would be taken now, whatever the model needs; raises DeviceError."""
-        return self._select(Need())
+    def preview(self, engine: Engine) -> tuple[tuple[Device, ...], InstanceRecord | None]:
+        """Return the devices that would be taken now, whatever the model needs, and a running instance to reuse.
 
-    def place(self, engine: Engine) -> tuple[tuple[Device, ...], Hold] | None:
+        Raises DeviceError.
+        """
+        running = instances.running(self.runtime)
+        chosen = self._select(engine, running, Need())
+        return chosen, self._running_already(running, chosen)
+
+    def place(self, engine: Engine) -> tuple[tuple[Device, ...], Attachment] | None:
         """Choose the devices and record the choice, so that two loads cannot take the same free memory.
 
-        None where memory is lacking that an ending instance, or one put to sleep, may yet give back: ask again. Raises
-        DeviceError, and Overtaken where there is by now an instance to join.
+        Return None if memory is lacking that an ending or evicted instance may yet free: ask again then. Raises
+        DeviceError, and Overtaken if there is an instance to join by now.
         """
         need, lacking = self._need(engine), None
-        for wanted in (need, replace(need, insists=False)):  # what was learnt refuses nobody
+        for wanted in (need, replace(need, insists=False)):  # a learnt need refuses no load
             try:
                 placed = self._placed(engine, wanted)
             except Full as full:
-                if time.monotonic() < self.deadline or self._evicts(wanted):
+                if time.monotonic() < self.deadline or self._evict(engine, wanted):
                     return None
                 lacking = full
             else:
                 if lacking is not None:
-                    self.report.notice(f"{self.spec.name} may not fit: it took {devices.size(lacking.needed)} before")
+                    needed = devices.size(lacking.needed)
+                    self.journal.notice(f"{self.spec.name} may not fit: it took {needed} before")
                 return placed
-        raise self._refusal(cast("Full", lacking), need)
+        raise self._no_room(engine, cast("Full", lacking), need)
 
     def close(self) -> None:
-        """What was placed has its memory by now, or has ended."""
+        """Release the reservations: the placed instances have their memory, or have ended."""
         while self._reserved:
             reservations.release(self._reserved.pop())
 
-    def running_already(self, chosen: tuple[Device, ...]) -> InstanceRecord | None:
-        """An instance of the same on those devices; None where a new one is asked for."""
-        alone = self.asked.fresh or self.asked.replicas > 1  # replicas are nobody else's
-        return None if alone else reuse.find(self.runtime, self.mark, self.asked, chosen)
+    def _running_already(self, running: list[InstanceRecord], chosen: tuple[Device, ...]) -> InstanceRecord | None:
+        """Return a running instance of the same model on those devices; None if a new one is asked for."""
+        alone = not self.request.cache or self.request.replicas > 1  # replicas are nobody else's
+        return None if alone else reuse.find(running, self.fingerprint, self.request, chosen)
 
     def _need(self, engine: Engine) -> Need:
-        count = devices.count(self.asked.gpu)
-        return Need(self.asked.memory or self.spec.memory, peaks.learnt(self.mark, engine.name, count), insists=True)
+        learnt = peaks.learnt(self.fingerprint, engine.name, self.request.gpu.count)
+        return Need(self.request.memory or self.spec.memory, learnt, insists=True)
 
-    def _placed(self, engine: Engine, need: Need) -> tuple[tuple[Device, ...], Hold]:
+    def _placed(self, engine: Engine, need: Need) -> tuple[tuple[Device, ...], Attachment]:
         with flocked(self.runtime.path / ".placement", exclusive=True):
-            with self._turn():
-                chosen = self._select(need)
-                other = self.running_already(chosen)
-                if other is not None and (self.asked.share or other.keep is not None):
+            with self._turn(engine):
+                running = instances.running(self.runtime)
+                chosen = self._select(engine, running, need)
+                other = self._running_already(running, chosen)
+                if other is not None and (self.request.share or other.keep is not None):
                     raise Overtaken(other)
                 record = self._record(engine, chosen)
                 self._reserve(record, chosen, need)
-            self.announce(record.id)
+            self.journal.concerns(record.id)
             directory, lease = self.runtime.create(record, engine.instance_user)
-            shared = self.runtime.make_shared_memory(record.id, engine.instance_user)
-        self.beside.append(record)
+            shared = self.runtime.make_shared_memory(record.id, engine.instance_user) if engine.sees_files else ""
+        self.siblings.append(record)
         self._evicted = False
-        holders.sign(directory)
-        record = record.with_(shared_memory=shared)  # the hold's record says all that a failed load has to remove
-        return chosen, Hold(record, directory, lease, engine.attach(record, directory))
+        instances.sign(directory)
+        # The attachment's record names everything that a failed load has to remove.
+        record = record.with_(shared_memory=shared)
+        return chosen, Attachment(record, directory, lease, engine.attach(record, directory))
 
-    def _turn(self) -> AbstractContextManager[None]:
-        """Our turn among all users of the machine, where there is anything to take."""
-        return reservations.in_turn() if devices.count(self.asked.gpu) and devices.devices() else nullcontext()
+    def _turn(self, engine: Engine) -> AbstractContextManager[None]:
+        """Return a context in which no other user of the machine chooses a GPU, if there is one to choose."""
+        contested = not engine.places_itself and self.request.gpu.count and devices.devices()
+        return reservations.in_turn() if contested else nullcontext()
 
-    def _select(self, need: Need, back: Mapping[str, int] = MappingProxyType({})) -> tuple[Device, ...]:
+    def _select(
+        self,
+        engine: Engine,
+        running: list[InstanceRecord],
+        need: Need,
+        freed: Mapping[str, int] = MappingProxyType({}),
+    ) -> tuple[Device, ...]:
+        if engine.places_itself:
+            return ()
         try:
-            claims = in_flight.claims(registry.running(self.runtime), self.beside, back)
-            return devices.select(self.asked.gpu, need=need, claims=claims, policy=settings().placement)
+            claims = in_flight.claims(running, self.siblings, freed)
+            return devices.select(self.request.gpu, need=need, claims=claims, policy=self.policy)
         except Full:
             raise
         except DeviceError as error:
@@ -144,39 +156,39 @@ class Placing:
             each = max(map(need.on, chosen)) // len(chosen)
             uuids = [device.uuid for device in chosen]
             self._reserved.append(token)
-            reservations.reserve(reservations.Reservation.of_this_process(token, uuids, each, self.asked.timeout))
+            reservations.reserve(reservations.Reservation.of_this_process(token, uuids, each, self.request.timeout))
 
-    def _evicts(self, need: Need) -> bool:
-        """Whether models have just been told to sleep so that it fits; once an instance."""
-        if not self.asked.evict or self._evicted:
+    def _evict(self, engine: Engine, need: Need) -> bool:
+        """Put models to sleep so that the instance fits, once for each instance. Return False if that is no help."""
+        if not self.request.evict or self._evicted:
             return False
-        chosen = eviction.plan(self._others(usage()), lambda back: self._fits(need, back))
+        chosen = eviction.plan(self._candidates(instances.usage()), lambda freed: self._fits(engine, need, freed))
         for each in chosen:
             later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
-            self.report.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
+            self.journal.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
         if chosen:
             eviction.put_to_sleep(chosen)
             self._evicted = True
             self.deadline = time.monotonic() + _EVICTED_WITHIN
         return bool(chosen)
 
-    def _others(self, seen: Usage) -> list[eviction.Idle]:
-        """The models of this user that are not of the same handle."""
-        mine = {record.id for record in self.beside}
-        return [each for each in eviction.look(seen) if each.record.id not in mine]
+    def _candidates(self, seen: Usage) -> list[eviction.Candidate]:
+        """Return the models of this user that are not replicas of the same handle."""
+        mine = {record.id for record in self.siblings}
+        return [each for each in eviction.candidates(seen) if each.record.id not in mine]
 
-    def _fits(self, need: Need, back: Mapping[str, int]) -> bool:
+    def _fits(self, engine: Engine, need: Need, freed: Mapping[str, int]) -> bool:
         try:
-            self._select(need, back)
+            self._select(engine, instances.running(self.runtime), need, freed)
         except DeviceError:
             return False
         return True
 
-    def _refusal(self, full: Full, need: Need) -> DeviceError:
-        seen = usage()
-        known = self._others(seen)
-        helps = eviction.plan(known, lambda back: self._fits(replace(need, insists=False), back))
-        return refusal(self.spec.name, full, seen, known, () if self.asked.evict else helps)
+    def _no_room(self, engine: Engine, full: Full, need: Need) -> DeviceError:
+        seen = instances.usage()
+        known, wanted = self._candidates(seen), replace(need, insists=False)
+        helps = eviction.plan(known, lambda freed: self._fits(engine, wanted, freed))
+        return no_room(self.spec.name, full, seen, known, () if self.request.evict else helps)
 
     def _record(self, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
         from gpumodels import __version__  # noqa: PLC0415
@@ -185,18 +197,18 @@ class Placing:
             id=f"{re.sub(r'[^a-z0-9]+', '-', self.spec.name)}-{secrets.token_hex(5)}",
             model=self.spec.name,
             engine=engine.name,
-            owner=owner.current(),
+            owner=instances.this_process(),
             created=time.time(),
-            asked=str(self.asked.model),
-            fingerprint=self.mark,
-            idle=self.asked.idle,
-            keep=self.asked.keep,
+            asked=self.request.model,
+            fingerprint=self.fingerprint,
+            idle=self.request.idle,
+            keep=self.request.keep,
             devices=tuple(
                 {"uuid": each.uuid, "index": each.index, "name": each.name, "label": each.label} for each in chosen
             ),
             grace=self.spec.grace,
-            memory=self.asked.memory or self.spec.memory,
-            limit=self.asked.memory,
+            memory=self.request.memory or self.spec.memory,
+            limit=self.request.memory,
             nonce=secrets.token_hex(16),
             gpumodels=__version__,
         )

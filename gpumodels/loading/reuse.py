@@ -1,63 +1,50 @@
-"""Instances that run already and may be used once more: shared ones, kept ones, those that `attach` names."""
+"""Reuse of running instances: shared ones, kept ones, and those that `attach` names."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels import devices, engines
-from gpumodels.cleanup import keeper
+from gpumodels import cleanup, devices, engines, instances
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
-from gpumodels.instances import holders, owner, registry
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
-from gpumodels.loading.liveness import Watch
-from gpumodels.model import Hold, Stay
-from gpumodels.model.nap import memory_held
+from gpumodels.loading.liveness import Liveness
+from gpumodels.model import Attachment, memory_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpumodels.devices import Device
-    from gpumodels.instances.progress import Report
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.held import Lease
     from gpumodels.lease.record import InstanceRecord
     from gpumodels.lease.runtime import RuntimeDirectory
-    from gpumodels.loading.asked import Asked
-    from gpumodels.loading.request import Request
-    from gpumodels.model import Model
+    from gpumodels.loading.request import LoadRequest
+    from gpumodels.model import Model, Report
 
-_LOOK = 0.05  # seconds between two looks at one that is being started
-
-
-def fingerprint(request: Request) -> str:
-    """What two loads have in common that may share an instance: all but device and engine."""
-    said = repr((request.spec, request.content, request.env, request.serve, request.memory))
-    return hashlib.sha256(said.encode()).hexdigest()[:24]
+_POLL = 0.05  # seconds between two looks at an instance that is being started
 
 
-def find(runtime: RuntimeDirectory, mark: str, asked: Asked, chosen: Sequence[Device]) -> InstanceRecord | None:
-    """The oldest running instance that is what is asked for, on the device that is asked for."""
-    named = {device.uuid for device in chosen}
-    for record in registry.running(runtime):
-        if record.state == "stopping":
-            continue
+def find(
+    running: Sequence[InstanceRecord], fingerprint: str, request: LoadRequest, chosen: Sequence[Device]
+) -> InstanceRecord | None:
+    """Return the oldest running instance that answers a request, on the devices that were chosen for it."""
+    wanted = {device.uuid for device in chosen}
+    for record in running:
         there = {device["uuid"] for device in record.devices}
-        same_device = there == named or (str(asked.gpu) == "auto" and bool(there) == bool(named))
-        if record.fingerprint == mark and asked.engine in {"auto", record.engine} and same_device:
+        same_device = there == wanted or (request.gpu.is_auto and bool(there) == bool(wanted))
+        same_engine = request.engine in {"auto", record.engine}
+        if record.state != "stopping" and record.fingerprint == fingerprint and same_engine and same_device:
             return record
     return None
 
 
 def advice(record: InstanceRecord) -> str:
-    """What a load says that starts the same once more."""
+    """Return the notice for a load that starts once more what runs already."""
     who = "this notebook" if record.owner.pid == os.getpid() else "another notebook"
     with suppress(GpumodelsError):
         if held := memory_held(record):
@@ -66,60 +53,71 @@ def advice(record: InstanceRecord) -> str:
 
 
 def join(
-    runtime: RuntimeDirectory, record: InstanceRecord, timeout: float, report: Report, made: Callable[[Stay], Model]
+    runtime: RuntimeDirectory,
+    record: InstanceRecord,
+    timeout: float,
+    report: Report,
+    make: Callable[[Attachment], Model],
 ) -> Model | None:
-    """Use a running instance as well, and give `made` of it; None where it has just ended. Raises what waiting does."""
+    """Attach to a running instance and return what `make` makes of it; None if the instance has just ended.
+
+    Raises LoadTimeout after `timeout` seconds, LoadFailed if an instance that is being started fails.
+    """
     from gpumodels.client import Client  # noqa: PLC0415
 
     began = time.monotonic()
-    client = stay = None
     report.progress(f"joining {record.model}", None)
-    while (joined := _held(runtime, record)) is None:
-        if time.monotonic() > began + timeout or not _is_starting(runtime, record):
-            return None
-        time.sleep(_LOOK)
-    directory, lease = joined
-    try:
-        record = directory.record()  # by now it says where the engine runs it
-        instance = engines.engine(record.engine).attach(record, directory)
-    except (UnknownRecordError, GpumodelsError):
-        lease.release()
+    attachment = _attach(runtime, record, began + timeout)
+    if attachment is None:
         return None
-    was_ready = record.state != "loading"
-    hold = Hold(record, directory, lease, instance, owner.current())
+    client = None
+    was_ready = attachment.record.state != "loading"
     try:
-        holders.sign(directory)
-        shared = Path(record.shared_memory) if record.shared_memory else None
-        client = Client(directory.socket, shared, record.model)
-        deadline, check = began + timeout, Watch(report, record.model, instance, directory, began).check
+        instances.sign(attachment.directory)
+        client = Client(attachment.instance.connector(), record.model)
+        deadline, check = began + timeout, Liveness(attachment, report, began).check
         client.wait_ready(deadline, check)
-        if not was_ready:  # whoever began this load may have given up since
-            hold = replace(hold, record=record.with_(state="ready"))
-            directory.write(hold.record)
-        stay = Stay(hold, client, client.signature(), time.monotonic() - began)
-        # One that falls asleep just now may not have read that we listen; what answers again has.
+        if not was_ready:  # the process that began this load may have given up since
+            attachment.record = attachment.record.with_(state="ready")
+            attachment.directory.write(attachment.record)
+        attachment.connect(client, time.monotonic() - began)
+        # A server that falls asleep just now may not have noticed that we listen. One that answers again has.
         client.wait_ready(deadline, check)
-        return made(stay)
+        return make(attachment)
     except BaseException as error:
-        if stay is not None:
-            stay.abandon()
+        attachment.abandon()
         if client is not None:
             client.close()
-        hold.end()
-        if was_ready and isinstance(error, LoadFailed | ModelGone):  # it died, or has just fallen asleep
+        attachment.end()
+        if was_ready and isinstance(error, OSError | LoadFailed | ModelGone):  # it died, or has just fallen asleep
             return None
         raise
 
 
-def _held(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDirectory, Lease] | None:
-    """The hold on it, where it can be had."""
+def _attach(runtime: RuntimeDirectory, record: InstanceRecord, deadline: float) -> Attachment | None:
+    """Hold the lease of a running instance. Wait for one that is being started; return None if it has ended."""
+    while (joined := _join(runtime, record)) is None:
+        if time.monotonic() > deadline or not _is_starting(runtime, record):
+            return None
+        time.sleep(_POLL)
+    directory, lease = joined
+    try:
+        record = directory.record()  # by now it says where the engine runs it
+        instance = engines.attach(record, directory)
+    except (UnknownRecordError, GpumodelsError):
+        lease.release()
+        return None
+    return Attachment(record, directory, lease, instance, instances.this_process())
+
+
+def _join(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDirectory, Lease] | None:
     with suppress(LeaseRefusedError), uninterrupted():
         return runtime.join(record.id)
     return None
 
 
 def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
-    """Whether its leash is not there yet: whoever loads it still makes things ready."""
+    """Return True if the leash is not there yet: the process that loads it is still preparing."""
     with suppress(KeyError, UnknownRecordError):
         directory = runtime.directory(record.id)
         wanted = directory.ended is None and directory.lease_state is LeaseState.HELD
@@ -128,22 +126,22 @@ def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
 
 
 def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> None:
-    """Have a running instance outlive those who use it for so long, at least."""
+    """Let a running instance outlive its users for at least so many seconds."""
     with suppress(KeyError, UnknownRecordError):
         directory = runtime.directory(record.id)
         now = directory.record()
         if now.keep is None or now.keep < seconds:
             directory.write(now.with_(keep=seconds))
-            keeper.start(runtime, now)
+            cleanup.start_keeper(runtime, now)
 
 
-def named(runtime: RuntimeDirectory, wanted: str) -> InstanceRecord:
-    """The running instance of that id, of an id that begins so, or of that name; raises ModelNotFound."""
-    running = registry.running(runtime)
-    found = registry.meant(wanted, running)
+def named(runtime: RuntimeDirectory, name: str) -> InstanceRecord:
+    """Return the running instance with that id, an id that begins so, or that model. Raises ModelNotFound."""
+    running = instances.running(runtime)
+    found = instances.match(name, running)
     if len(found) == 1:
         return found[0]
     if found:
-        raise ModelNotFound(f"Several run that are called {wanted!r}: {', '.join(each.id for each in found)}.")
+        raise ModelNotFound(f"Several run that are called {name!r}: {', '.join(each.id for each in found)}.")
     known = ", ".join(record.id for record in running) or "nothing"
-    raise ModelNotFound(f"No running model is called {wanted!r}; what runs is {known}.")
+    raise ModelNotFound(f"No running model is called {name!r}; what runs is {known}.")

@@ -1,10 +1,9 @@
-"""Serving a model to others' clients by TCP, on an address of this machine that no other machine reaches."""
+"""Serving a model to others' clients by TCP, on an address that only this machine reaches."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import secrets
 import socket
 import time
@@ -12,41 +11,17 @@ from typing import TYPE_CHECKING
 
 from gpumodels.errors import LoadFailed, LoadRefused
 from gpumodels.lease import processes
-from gpumodels.model.endpoint import Endpoint
+from gpumodels.model import Endpoint
 
 if TYPE_CHECKING:
-    from gpumodels.model import Hold
+    from gpumodels.engines.base import Instance
 
-_LAST_PORT = 65535
-_ASKED_EVERY = 0.01  # seconds
+_POLL = 0.01  # seconds
 _WHY = {
     errno.EADDRINUSE: "it is in use already; name another port, or 0 for a free one",
     errno.EACCES: "this user may not take that port; name one above 1023, or 0 for a free one",
     errno.EADDRNOTAVAIL: "this machine has no such address; try 127.0.0.1",
 }
-
-
-def normal(model: object, address: object) -> str:
-    """The address as HOST:PORT with a numeric host; raises LoadRefused for what is none, or not of this machine alone.
-
-    "" for None.
-    """
-    if address is None:
-        return ""
-    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
-        raise LoadRefused(f"{model}: serve must be HOST:PORT such as '127.0.0.1:8001', not {address!r}.")
-    bare = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
-    try:
-        found = ipaddress.ip_address(bare)
-    except ValueError:
-        found = None
-    if found is None or not found.is_loopback:
-        raise LoadRefused(
-            f"{model}: it cannot be served at {host}: calls and token would cross the network unencrypted, so only "
-            "this machine's own addresses (127.0.0.1, ::1, localhost) are taken. From elsewhere, use `ssh -L`."
-        )
-    return f"[{found}]:{int(port)}" if found.version == 6 else f"{found}:{int(port)}"  # noqa: PLR2004
 
 
 def _listen(address: str) -> socket.socket:
@@ -60,38 +35,38 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-class Door:
-    """Where one model is to be served: the address, taken before anything starts, and the token; "" for nowhere."""
+class Listener:
+    """The address that one model is served at, taken before anything starts, and its token; "" if it is not served."""
 
     def __init__(self, model: str, address: str) -> None:
         self.model = model
         self.address = address
         self.token = secrets.token_urlsafe(32) if address else ""
-        self._listener: socket.socket | None = None
+        self._socket: socket.socket | None = None
 
     def open(self, within: float = 0.0) -> None:
-        """Take the address, once; raises LoadRefused where it cannot be had in so many seconds."""
+        """Take the address, once. Raises LoadRefused if it is not free within so many seconds."""
         deadline = time.monotonic() + within
-        while self._listener is None and self.address:
+        while self._socket is None and self.address:
             try:
-                self._listener = _listen(self.address)
+                self._socket = _listen(self.address)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
-                    time.sleep(_ASKED_EVERY)
+                    time.sleep(_POLL)
                     continue
                 why = _WHY.get(error.errno or 0, error.strerror)
                 raise LoadRefused(f"{self.model} cannot be served at {self.address}: {why}.") from None
-            self.address = f"{self.address.rpartition(':')[0]}:{self._listener.getsockname()[1]}"
+            self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
 
-    def serve(self, hold: Hold) -> Endpoint | None:
-        """Lead whoever comes to the instance, in a process that ends with it; raises LoadFailed where it cannot be."""
-        if self._listener is None:
+    def serve(self, instance: Instance) -> Endpoint | None:
+        """Start a process that leads clients to the instance and ends with it. Raises LoadFailed."""
+        if self._socket is None:
             return None
-        from gpumodels.engines import forward  # noqa: PLC0415 (its asyncio is only for those who serve)
+        from gpumodels.engines.forward import NotStarted  # noqa: PLC0415 (its asyncio is only for served models)
 
         try:
-            pid = forward.start(self._listener, hold.directory.socket, hold.record.id)
-        except forward.NotStarted as error:
+            pid = instance.forward(self._socket)
+        except NotStarted as error:
             raise LoadFailed(
                 f"{self.model} was loaded, but nobody can be led to it from {self.address}: {error}."
             ) from None
@@ -99,7 +74,7 @@ class Door:
         return Endpoint(self.model, self.address, self.token, (pid, processes.start_time(pid)))
 
     def close(self) -> None:
-        """Give the address back, or leave it to the process that serves there."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        """Close the address here. The process that serves there keeps its own copy."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
-from gpumodels.instances.progress import SilentReport, show_by
 from gpumodels.lease import held
-from gpumodels.loading.preload import preload
+from gpumodels.loading import preload
 from gpumodels.magics import tracebacks
 from gpumodels.magics.commands import COMMANDS, ModelMagics
 from gpumodels.magics.completion import complete
 from gpumodels.magics.hint import Hint
 from gpumodels.magics.progress import view
+from gpumodels.model import SilentReport, set_default_report
 from gpumodels.widgets import show_models, show_models_no_more
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
     atexit.register(held.release_all)
     tracebacks.install(shell)
-    show_by(lambda: view(shell, silent=False))
+    set_default_report(lambda: view(shell, silent=False))
     show_models(shell)
     setattr(shell, _PLACE, hint)
     preload()
@@ -51,6 +51,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     for name in COMMANDS:
         shell.magics_manager.magics["line"].pop(name, None)
     tracebacks.uninstall()
-    show_by(SilentReport)
+    set_default_report(SilentReport)
     show_models_no_more(shell)
     delattr(shell, _PLACE)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import keyword
 import re
 import shlex
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
+from gpumodels.loading import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gpumodels.loading import Option
 
 #: All of a line up to a comment: a `#` outside quotes that begins a word.
 _BEFORE_COMMENT = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|(?<=\S)\#|[^"'\\\#])*""", re.DOTALL)
@@ -78,13 +83,15 @@ def _variable(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> float:
-    from gpumodels.settings import duration  # noqa: PLC0415  its library is for those who load
+def _duration(text: str) -> str:
+    """Check a duration and leave it as it was written, so that the load shows it so."""
+    from gpumodels.settings import duration  # noqa: PLC0415  its library is only for loads
 
     try:
-        return duration(text)
+        duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -98,22 +105,36 @@ def _load() -> Arguments:
     parser = Arguments(
         "load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may say other defaults."
     )
-    add: Callable[..., object] = parser.add_argument
-    add("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
-    add("--gpu", default="auto", help="0, 0,1, the start of a UUID, auto, auto:2 or none (default: auto)")
-    add("--as", dest="variable", metavar="VAR", type=_variable, help="bind this variable only")
-    add("--engine", help="docker, process or auto (default: auto)")
-    add("--timeout", type=_seconds, metavar="TIME", help="90s, 10m: for starting and loading (default: 10m)")
-    add("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="set it for the model server")
-    add("--serve", metavar="HOST:PORT", help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)")
-    add("--share", action="store_true", help="use what another notebook has loaded, if it is the same")
-    add("--keep", metavar="TIME", help="5m, 2h, forever: for how long it outlives its notebooks")
-    add("--idle", metavar="TIME", help="10m, never: after how long without a call it sleeps (default: 1h)")
-    add("--replicas", type=int, default=1, metavar="N", help="so many copies, spread over the GPUs, behind one handle")
-    add("--evict", action="store_true", help="where memory is lacking, put your own idle models to sleep")
-    add("--memory", metavar="SIZE", help="4GiB: the most GPU memory that it may use")
-    add("--no-cache", dest="cache", action="store_false", help="build the image or environment anew")
+    parser.add_argument("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
+    for option in OPTIONS:
+        _add(parser, option)
+        if option.name == "gpu":
+            parser.add_argument("--as", dest="variable", metavar="VAR", type=_variable, help="bind this variable only")
     return parser
+
+
+def _add(parser: Arguments, option: Option) -> None:
+    """Add an option of a load. One that is not given is left out of the namespace."""
+    add: Callable[..., object] = functools.partial(
+        parser.add_argument, option.flag, dest=option.name, help=option.help, default=argparse.SUPPRESS
+    )
+    match option.kind:
+        case "switch":
+            add(action="store_const", const=not option.default)
+        case "settings":
+            add(action="append", type=_setting, metavar=option.metavar)
+        case "count":
+            add(type=int, metavar=option.metavar)
+        case "duration":
+            add(type=_duration, metavar=option.metavar)
+        case _:
+            add(metavar=option.metavar)
+
+
+def options_of(values: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a load that were given, as `load` takes them."""
+    given = {option.name: getattr(values, option.name) for option in OPTIONS if hasattr(values, option.name)}
+    return {name: dict(value) if name == "env" else value for name, value in given.items()}
 
 
 def _of_models(magic: str, summary: str) -> Arguments:

@@ -79,18 +79,11 @@ class ModelMagics(Magics):
         return load(self.shell, asked, self._loaded_for)
 
     def _list(self, asked: Namespace) -> None:
-        from gpumodels.instances import owner  # noqa: PLC0415
-        from gpumodels.instances.loads import under_way  # noqa: PLC0415
-        from gpumodels.instances.registry import models, running  # noqa: PLC0415
-        from gpumodels.instances.sleepers import asleep  # noqa: PLC0415
+        from gpumodels.instances import read_overview, this_process  # noqa: PLC0415
         from gpumodels.magics.listing import Listing  # noqa: PLC0415
 
-        if asked.silent:
-            return
-        here, records = owner.current(), running()
-        slept = [(each.record, str(each.nap)) for model in models() for each in model.replicas if each.asleep]
-        slept += [(each.record.with_(owner=each.owner), str(each)) for each in asleep() if each.owner.pid != here.pid]
-        display(Listing(records, here, slept, under_way()))  # type: ignore[no-untyped-call]
+        if not asked.silent:
+            display(Listing(read_overview(measured=False), this_process()))  # type: ignore[no-untyped-call]
 
     def _stop(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)
@@ -106,12 +99,12 @@ class ModelMagics(Magics):
             print("\n".join(map(_slept, chosen)) or "nothing was running")  # noqa: T201
 
     def _chosen(self, asked: Namespace) -> list[Model]:
-        from gpumodels.instances.registry import choose  # noqa: PLC0415
+        from gpumodels.instances import choose  # noqa: PLC0415
 
         return choose(self._instance(asked.model, alive=True), everything=asked.everything)
 
     def _logs(self, asked: Namespace) -> None:
-        from gpumodels.instances.registry import handles  # noqa: PLC0415
+        from gpumodels.instances import handles  # noqa: PLC0415
 
         chosen = self._instance(asked.model, alive=False)
         known = handles()
@@ -126,7 +119,7 @@ class ModelMagics(Magics):
             print(model.logs())  # noqa: T201
 
     def _gpus(self, asked: Namespace) -> None:
-        from gpumodels.instances.usage import usage  # noqa: PLC0415
+        from gpumodels.instances import usage  # noqa: PLC0415
         from gpumodels.magics.gpus import Gpus  # noqa: PLC0415
 
         if not asked.silent:
@@ -149,12 +142,12 @@ def _stopped(model: Model) -> str:
     """Stop it; what is said of it."""
     slept = model.asleep
     model.stop("this notebook")
-    gain = _OTHERS if model.was_shared and not slept else model.nap.gain if model.nap else ""
+    gain = _OTHERS if model.was_shared and not slept else model.freed.summary if model.freed else ""
     return f"{model.name} ({gain})" if gain else model.name
 
 
 def _slept(model: Model) -> str:
-    return f"{model.name} is {model.nap}" + (f" here; {_OTHERS}" if model.was_shared else "")
+    return f"{model.name} is {model.freed}" + (f" here; {_OTHERS}" if model.was_shared else "")
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:

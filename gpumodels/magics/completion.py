@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from gpumodels.errors import GpumodelsError
+from gpumodels.loading import OPTIONS
 from gpumodels.magics.arguments import GPUS, LOAD, LOGS, MODELS, SLEEP, STOP
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _PARSERS = {
     "model_logs": LOGS,
     "gpus": GPUS,
 }
-_WITH_VALUE = ("--gpu", "--engine", "--as", "--timeout", "--env", "--serve", "--keep", "--idle")
+#: Options of %load_model that take a value, by flag.
+_WITH_VALUE = {option.flag: option for option in OPTIONS if option.kind != "switch"}
 #: `%load_model ct`, `load_model ct` (automagic) and `m = %load_model ct`, up to the cursor.
 _LINE = re.compile(rf"(?:^\s*%?|=\s*%)(?P<magic>{'|'.join(_PARSERS)})\s+(?:(?P<before>.*)\s)?(?P<word>\S*)$")
 
@@ -50,7 +52,7 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
 
 def _candidates(magic: str, before: list[str], word: str) -> Iterable[str]:
     previous = before[-1] if before else ""
-    if magic == "load_model" and previous in _WITH_VALUE:
+    if magic == "load_model" and (previous == "--as" or previous in _WITH_VALUE):
         return _values(previous)
     if word.startswith("-"):
         return [option for option in _PARSERS[magic].options() if option not in before or option == "--env"]
@@ -64,17 +66,11 @@ def _values(option: str) -> list[str]:
         from gpumodels import engines  # noqa: PLC0415
 
         return ["auto", *engines.names()]
-    if option == "--keep":
-        return ["5m", "2h", "forever"]
-    if option == "--idle":
-        return ["10m", "1h", "never"]
-    if option == "--serve":
-        return ["127.0.0.1:8001", "127.0.0.1:0"]
     if option == "--gpu":
         from gpumodels import devices  # noqa: PLC0415
 
         return ["auto", "none", *(str(device.index) for device in devices.devices() if not device.is_mig)]
-    return []
+    return [*_WITH_VALUE[option].examples] if option in _WITH_VALUE else []
 
 
 def _names() -> list[str]:
@@ -84,7 +80,7 @@ def _names() -> list[str]:
 
 
 def _loaded() -> list[str]:
-    from gpumodels.instances.registry import models  # noqa: PLC0415
+    from gpumodels.instances import models  # noqa: PLC0415
 
     return sorted({model.name for model in models()})
 

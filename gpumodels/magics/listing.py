@@ -6,12 +6,11 @@ import time
 from html import escape
 from typing import TYPE_CHECKING
 
-from gpumodels.lease.record import InstanceRecord, Owner
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from gpumodels.instances.loads import Load
+    from gpumodels.instances import ModelView, Overview
+    from gpumodels.lease.record import Owner
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."
@@ -21,21 +20,10 @@ _DAY = 86400  # seconds
 class Listing:
     """A table that a notebook shows as HTML and a terminal as text."""
 
-    def __init__(
-        self,
-        records: Iterable[InstanceRecord],
-        here: Owner,
-        asleep: Iterable[tuple[InstanceRecord, str]] = (),
-        loads: Sequence[Load] = (),
-    ) -> None:
-        """`here` is who asks: its models come first; those that sleep come with what is said of that."""
-        said = {instance: load.said for load in loads for instance in load.instances}
-        seen = [(each, (each.state == "loading" and said.get(each.id)) or _state(each)) for each in records]
-        known = {record.id for record, _ in seen}
-        seen += [(_early(load), load.said) for load in loads if not known.intersection(load.instances)]
-        seen += [(record, state) for record, state in asleep if record.id not in said]  # else it is being woken
-        ordered = sorted(seen, key=lambda each: not _same(each[0].owner, here))
-        self._rows = [_row(record, state, here) for record, state in ordered]
+    def __init__(self, overview: Overview, here: Owner) -> None:
+        """`here` is the process that asks: its models come first."""
+        ordered = sorted(overview.models, key=lambda view: not _is_same(view.record.owner, here))
+        self._rows = [_row(view, here) for view in ordered]
 
     def __repr__(self) -> str:
         if not self._rows:
@@ -55,24 +43,24 @@ def _html_row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align: left">{escape(cell)}</{tag}>' for cell in cells) + "</tr>"
 
 
-def _early(load: Load) -> InstanceRecord:
-    """What is known of the instance of a load that has none yet."""
-    return InstanceRecord("", load.model, "", Owner(load.pid, load.kernel_id, load.notebook), load.began)
-
-
-def _state(record: InstanceRecord) -> str:
+def _state(view: ModelView) -> str:
+    record = view.record
+    if view.sleep is not None:
+        return str(view.sleep)
+    if view.load is not None:
+        return view.load.summary
     state = record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
     return state if record.over_since is None else f"{state}, over its memory limit since {_since(record.over_since)}"
 
 
-def _row(record: InstanceRecord, state: str, here: Owner) -> tuple[str, ...]:
-    owner = record.owner
-    notebook = "this notebook" if _same(owner, here) else owner.notebook or f"process {owner.pid}"
+def _row(view: ModelView, here: Owner) -> tuple[str, ...]:
+    record, owner = view.record, view.record.owner
+    notebook = "this notebook" if _is_same(owner, here) else owner.notebook or f"process {owner.pid}"
     device = record.device if record.engine else ""
-    return record.model, device, record.engine, state, notebook, _since(record.created)
+    return record.model, device, record.engine, _state(view), notebook, _since(record.created)
 
 
-def _same(owner: Owner, here: Owner) -> bool:
+def _is_same(owner: Owner, here: Owner) -> bool:
     return owner.pid == here.pid
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from gpumodels import catalog, devices
 from gpumodels.errors import LoadCancelled
-from gpumodels.loading import api
+from gpumodels.loading import load as load_model
+from gpumodels.magics.arguments import options_of
 from gpumodels.magics.binding import LATEST, bind, handle, identifier
 from gpumodels.magics.progress import view
-from gpumodels.model.nap import memory_held
+from gpumodels.model import memory_held
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,23 +30,7 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
     before = loaded_for.get(variable) or (handle(shell, variable) if variable != LATEST else None)
     shown = view(shell, silent=asked.silent)
     try:
-        model = api.load(
-            asked.model,
-            gpu=asked.gpu,
-            engine=asked.engine,
-            timeout=asked.timeout,
-            env=dict(asked.env),
-            cache=asked.cache,
-            serve=asked.serve,
-            share=asked.share,
-            keep=asked.keep,
-            idle=asked.idle,
-            replicas=asked.replicas,
-            evict=asked.evict,
-            memory=asked.memory,
-            in_place_of=before,
-            report=shown,
-        )
+        model = load_model(asked.model, in_place_of=before, report=shown, **options_of(asked))
     except LoadCancelled:
         shown.end("cancelled, nothing left")
         raise

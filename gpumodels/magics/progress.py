@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from IPython.display import DisplayHandle
 
-from gpumodels.instances.progress import Report
+from gpumodels.model import Report
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

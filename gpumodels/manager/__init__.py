@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from gpumodels.instances import sleepers
-from gpumodels.instances.registry import stop_instance
+from gpumodels.instances import sleep as sleepers
+from gpumodels.instances import stop_instance
 
 __all__ = ["sleepers", "stop_instance"]

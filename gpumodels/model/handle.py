@@ -1,56 +1,67 @@
-"""`Model`: call it, look at it, stop it."""
+"""`Model`: the handle of a loaded model."""
 
 from __future__ import annotations
 
 import functools
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from gpumodels.client import Ticket
 from gpumodels.model import description
-from gpumodels.model.futures import Callers, awaited
-from gpumodels.model.nap import together
-from gpumodels.model.progress import Bar
+from gpumodels.model.calls import Bar, Callers, awaited, check_concurrency, in_order, in_order_async, length
+from gpumodels.model.freed import total
+from gpumodels.model.hide_frames import hide_frames, hide_frames_of_each
 from gpumodels.model.replicas import Replicas
-from gpumodels.model.several import checked, in_order, in_order_async, length
-from gpumodels.model.told import told, told_each
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from gpumodels.lease.record import InstanceRecord
+    from gpumodels.model.attachment import Attachment
+    from gpumodels.model.calls import CallFuture
     from gpumodels.model.endpoint import Endpoint
-    from gpumodels.model.futures import CallFuture
-    from gpumodels.model.nap import Nap
+    from gpumodels.model.freed import FreedMemory
     from gpumodels.model.replica import Replica
-    from gpumodels.model.stay import Stay
+    from gpumodels.model.report import Report
     from gpumodels.signature import Signature
 
-#: How many calls of a `map` are under way at once, for each replica.
+#: Calls of a `map` in flight, for each replica.
 CONCURRENCY = 4
 
 
-class Model:
-    """A loaded model. Call it with its inputs; `stop()` ends it; as a context manager it stops at the end.
+class Origin(Protocol):
+    """The request that a model was loaded with. It can load a replica of the model again."""
 
-    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends. One that
-    nobody called for long may sleep: its GPU memory is free, and the next call wakes it.
+    def reload(
+        self, model: Model, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool
+    ) -> None:
+        """Load the replica again and have the model `continue_on` it; see `restarts.Reload`."""
+
+
+class Model:
+    """A loaded model. Call it with its inputs.
+
+    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends. A model that
+    was not called for long may sleep: its GPU memory is free then, and the next call wakes it. As a context manager it
+    stops at the end of the block.
+
+    Examples
+    --------
+    >>> model = gpumodels.load("ctpn", gpu=0)
+    >>> boxes, scores = model("page.png")
+    >>> model.stop()
+
     """
 
-    def __init__(self, stays: Sequence[Stay], again: Callable[[Model, Replica, Ticket, Any, bool], None]) -> None:
-        """`again` loads a replica once more, when it slept or died, and has the model `continue_on` that.
-
-        It is given the ticket of the call that wants it, where to report, or None, and whether to say nothing.
-        """
+    def __init__(self, attachments: Sequence[Attachment], origin: Origin) -> None:
+        """Made by a load; one attachment for each replica."""
+        self.origin = origin
         self._callers = Callers()
-        me = weakref.ref(self)  # a cycle would leave connections to the collector, once nobody has the model any more
-        self._replicas = Replicas(stays, lambda *given: again(cast("Model", me()), *given))
-        #: What was asked for, to compare with what is asked for next, and by which words, to ask for it again.
-        self.request: object = None
-        self.asked: object = None
+        # A strong reference to itself would leave connections to the garbage collector when the model is dropped.
+        self._replicas = Replicas(attachments, functools.partial(_reload, weakref.ref(self)))
         self._describe()
 
     def _describe(self) -> None:
@@ -59,44 +70,46 @@ class Model:
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """What stands behind it: one, or as many as were asked for."""
+        """The instances behind the handle: one, or as many as were asked for."""
         return self._replicas.all
 
     @property
-    def _stay(self) -> Stay:
-        return self._replicas.first.stay
+    def attachment(self) -> Attachment:
+        """The connection to its instance; of several, the first that can be called."""
+        return self._replicas.first.attachment
 
     @property
     def record(self) -> InstanceRecord:
-        """What is known of the instance: id, engine, devices, owner. Of replicas, the first that can be called."""
-        return self._stay.record
+        """The record of its instance: id, engine, devices, owner. Of several, the first that can be called."""
+        return self.attachment.record
 
     @property
     def device(self) -> str:
-        """Where it runs, for display: "GPU 0", or "GPU 0, GPU 1" of replicas."""
+        """The devices it runs on, for display: "GPU 0", "CPU", or "GPU 0, GPU 1" of replicas."""
         return ", ".join(dict.fromkeys(each.record.device for each in self.replicas))
 
     @property
     def signature(self) -> Signature:
-        """What the model takes and gives."""
-        return self._stay.signature
+        """The inputs and outputs of the model."""
+        return self.attachment.signature
 
     @property
     def load_seconds(self) -> float:
-        """How long the load took, in seconds."""
-        return self._stay.seconds
+        """Seconds that the load took."""
+        return self.attachment.seconds
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where it answers others' clients; None where it was not asked to."""
-        return self._stay.endpoint
+        """The address for others' clients; None if the model was loaded without `serve`."""
+        return self.attachment.endpoint
 
     @property
     def name(self) -> str:
+        """The name of the model."""
         return self.record.model
 
     def is_called(self, name: str) -> bool:
-        """Whether `name` is the model's name or the id of an instance of it."""
+        """Return True if `name` is the model's name or the id of one of its instances."""
         return name == self.name or any(name == each.record.id for each in self.replicas)
 
     @property
@@ -106,61 +119,103 @@ class Model:
 
     @property
     def asleep(self) -> bool:
-        """Whether it gave its memory back and wakes with the next call."""
+        """Whether it gave its memory back. The next call wakes it."""
         return self._replicas.asleep
 
     @property
     def was_shared(self) -> bool:
-        """Whether another notebook used it as well when it fell asleep."""
-        return any(each.stay.was_shared for each in self.replicas)
+        """Whether another notebook used it too when it fell asleep."""
+        return any(each.attachment.was_shared for each in self.replicas)
 
     @property
-    def nap(self) -> Nap | None:
-        """Since when it sleeps, or is stopped, and what that freed; None while it runs."""
-        return None if self.alive else together([each.nap for each in self.replicas])
+    def freed(self) -> FreedMemory | None:
+        """The memory it gave back, and since when it sleeps or is stopped; None while it runs."""
+        return None if self.alive else total([each.freed for each in self.replicas])
 
     @property
     def mine(self) -> bool:
-        """Whether this very process loaded it, and not one that this is a fork of."""
-        return self._replicas.revival.mine
+        """Whether this process loaded it; it may be a fork of the one that did."""
+        return self._replicas.restarts.mine
 
-    @told
+    @hide_frames
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
         """Call the model with its inputs, by position or by name.
 
-        One output comes as an array (or text, or plain JSON values), several as a `Result`; of a model that streams,
-        the list of all its answers. Arrays are the caller's own. `timeout` is in seconds. Raises InputError,
-        ModelCallError (with the remote traceback), CallTimeout, ModelStopped, ModelGone.
-        """
-        return self._replicas.ask("call", inputs, named, timeout)
+        Parameters
+        ----------
+        *inputs, **named
+            The inputs that the model declares; `model?` lists them with dtypes and shapes.
+        timeout : float, optional
+            Seconds until the call is cancelled. The default is no limit.
 
-    @told
+        Returns
+        -------
+        numpy.ndarray, str, bytes, JSON value, Result or list
+            One output as it is, several as a `Result`. A model that streams returns the list of all its answers.
+            Arrays belong to the caller.
+
+        Raises
+        ------
+        InputError
+            The inputs do not fit what the model declares.
+        ModelCallError
+            The model's code raised; the error holds the remote traceback.
+        CallTimeout
+            The model gave no answer in time.
+        ModelStopped, ModelGone
+            The model was stopped, or its server died.
+
+        """
+        return self._replicas.ask(lambda client: client.call(inputs, named, timeout))
+
+    @hide_frames
     def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
-        """Call the model and display the result, drawn where it can be drawn."""
+        """Call the model and display the result, as a picture if it can be drawn.
+
+        Parameters and errors are those of a call.
+        """
         from IPython.display import display  # noqa: PLC0415
 
-        display(*self._replicas.each("results", inputs, named, timeout))  # type: ignore[no-untyped-call]
+        display(*self._replicas.each(lambda client: client.results(inputs, named, timeout)))  # type: ignore[no-untyped-call]
 
     def stream(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Iterator[Any]:
-        """Call a model whose `predict` yields: each answer as it comes. Of any other model it is the one answer.
+        """Call a model whose `predict` yields, and iterate over its answers as they come.
 
-        `timeout` is for all of them together. Leaving the iterator early ends the call in the model server.
+        Of any other model it is the one answer. Leaving the iterator early ends the call in the model server.
+
+        Parameters
+        ----------
+        *inputs, **named
+            The inputs that the model declares.
+        timeout : float, optional
+            Seconds for all answers together.
+
         """
-        return told_each(self._replicas.each("stream", inputs, named, timeout))
+        return hide_frames_of_each(self._replicas.each(lambda client: client.stream(inputs, named, timeout)))
 
     def submit(self, *inputs: Any, timeout: float | None = None, **named: Any) -> CallFuture:
-        """Begin a call and return at once, with a `concurrent.futures.Future`.
+        """Begin a call and return at once.
 
-        `cancel()` ends the call also while it runs; so does the stop button while `result()` waits. Inputs are not
-        copied: leave arrays as they are until the call is over.
+        Inputs are not copied: leave arrays unchanged until the call is over.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its `cancel()` ends the call even while it runs. So does the stop button while `result()` waits.
+
         """
-        return self._callers.submit(lambda ticket: self._replicas.ask("call", inputs, named, timeout, ticket=ticket))
+        return self._callers.submit(
+            lambda ticket: self._replicas.ask(lambda client: client.call(inputs, named, timeout, ticket=ticket), ticket)
+        )
 
     async def acall(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:  # noqa: ASYNC109 (as in a call)
-        """`await` a call while the event loop goes on; cancelling the task ends the call in the model server."""
+        """Await a call while the event loop goes on. Cancelling the task ends the call in the model server.
+
+        Parameters, result and errors are those of a call.
+        """
         return await awaited(self.submit(*inputs, timeout=timeout, **named))
 
-    @told
+    @hide_frames
     def map(
         self,
         *iterables: Iterable[Any],
@@ -169,18 +224,30 @@ class Model:
         progress: bool = True,
         **named: Any,
     ) -> Iterator[Any]:
-        """The results of a call for each item, in order, as they are asked for; several iterables as Python's `map`.
+        """Call the model for each item and iterate over the results in order.
 
-        So many calls are under way at once, 4 for each replica; a model server runs them one at a time, and meanwhile
-        the others' inputs are made ready. `timeout` is for each call, `named` inputs are the same for all. Work of more
-        than two seconds shows a bar. An error is raised in its place; that, the stop button and leaving early end the
-        calls under way.
+        A model server runs one call at a time; meanwhile the inputs of the others are made ready. An error is raised
+        in its place. An error, the stop button and leaving early end the calls in flight.
+
+        Parameters
+        ----------
+        *iterables
+            Items of the first input; several iterables give several inputs, as Python's `map` does.
+        concurrency : int, optional
+            Calls in flight. The default is 4 for each replica.
+        timeout : float, optional
+            Seconds for each call.
+        progress : bool
+            Show a bar if the work takes more than two seconds.
+        **named
+            Inputs that are the same for all calls.
+
         """
         submit = functools.partial(self.submit, timeout=timeout, **named)
         bar = Bar(self.name, length(iterables), wanted=progress)
-        return told_each(in_order(submit, iterables, self._concurrency(concurrency), bar))
+        return hide_frames_of_each(in_order(submit, iterables, self._concurrency(concurrency), bar))
 
-    @told
+    @hide_frames
     def amap(
         self,
         items: Iterable[Any] | AsyncIterable[Any],
@@ -190,65 +257,105 @@ class Model:
         progress: bool = True,
         **named: Any,
     ) -> AsyncIterator[Any]:
-        """As `map`, for `async for`, over an iterable of either kind."""
+        """Do the same for `async for`, over one iterable of either kind; see `map`."""
         submit = functools.partial(self.submit, timeout=timeout, **named)
         bar = Bar(self.name, length((items,)), wanted=progress)
         return in_order_async(submit, items, self._concurrency(concurrency), bar)
 
-    def _concurrency(self, asked: int | None) -> int:
-        return CONCURRENCY * len(self.replicas) if asked is None else checked(asked, self.name)
+    def _concurrency(self, given: int | None) -> int:
+        return CONCURRENCY * len(self.replicas) if given is None else check_concurrency(given, self.name)
 
-    @told
+    @hide_frames
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
-        """An array of zeros for the input `name`, in memory that the model server sees too.
+        """Return an array of zeros for an input, in memory that the model server sees too.
 
-        Fill it and call with it, or with a contiguous part of it: nothing is copied. `dtype` is needed where the model
-        declares none. Do not change it while a call runs; a forked child shares it. Raises InputError, and CallError
-        where there is no memory for it.
+        Fill it and call with it, or with a contiguous part of it: nothing is copied. Do not change it while a call
+        runs. A forked child shares it.
+
+        Parameters
+        ----------
+        name : str
+            The input.
+        shape : tuple of int
+            The sizes of its dimensions.
+        dtype : dtype, optional
+            Needed if the model declares none.
+
+        Raises
+        ------
+        InputError
+            The model has no such input, or none of that dtype.
+        CallError
+            There is no memory for the array.
+
         """
-        array: NDArray[Any] = self._replicas.ask("empty", name, shape, dtype)
-        return array
+        return self._replicas.ask(lambda client: client.empty(name, shape, dtype))
 
-    def let_go(self) -> None:
-        """Remove what is left of a model that died or was stopped elsewhere; a living one is not touched."""
-        self._replicas.revival.let_go()
+    def clean_up(self) -> None:
+        """Remove what is left of a model that died or was stopped elsewhere. Do nothing if it lives."""
+        self._replicas.restarts.clean_up()
 
-    @told
-    def sleep(self) -> Nap | None:
-        """Give the GPU's memory back now, when no call runs any more; the next call wakes the model.
+    @hide_frames
+    def sleep(self) -> FreedMemory | None:
+        """Free the model's GPU memory as soon as no call runs. The next call wakes it.
 
-        Returns what was freed. One that another notebook uses as well goes on there.
+        A model that another notebook uses as well goes on there.
+
+        Returns
+        -------
+        FreedMemory or None
+            What was freed.
+
         """
         if self.mine:
             self._replicas.sleep()
-        return self.nap
+        return self.freed
 
-    @told
-    def wake(self, report: Any = None) -> None:
-        """Load it again now, if it sleeps: as it was asked for at first. Raises what a load raises; it then sleeps on.
+    @hide_frames
+    def wake(self, report: Report | None = None) -> None:
+        """Load the model again now if it sleeps, with the options it was first loaded with.
 
-        Whoever calls meanwhile waits for this one start. `report`: where to show it, by default where calls do.
+        Calls that come meanwhile wait for it. If the load fails, its error is raised and the model sleeps on.
+
+        Parameters
+        ----------
+        report : optional
+            Where to show the load. The default is where calls show theirs.
+
         """
-        self._replicas.revival.wake(Ticket(), report)
+        self._replicas.restarts.wake(Ticket(), report)
 
-    def continue_on(self, replica: Replica, stay: Stay) -> None:
-        """Have what was loaded again in the place of `replica`; raises ModelStopped where it was stopped meanwhile."""
-        self._replicas.revival.continue_on(replica, stay)
+    def continue_on(self, replica: Replica, attachment: Attachment) -> None:
+        """Put what was loaded again in the place of `replica`. Raises ModelStopped if it was stopped meanwhile."""
+        self._replicas.restarts.continue_on(replica, attachment)
         self._describe()
 
     def logs(self, lines: int = 40) -> str:
-        """The last lines of what the model server printed; of a dead one, those that were there when it was met."""
-        told = [(each.record, each.stay.logs(lines)) for each in self.replicas]
-        return (
-            told[0][1] if len(told) == 1 else "\n".join(f"{record.id}, {record.device}:\n{log}" for record, log in told)
-        )
+        """Return the last lines that the model server printed, also of a model that has ended.
+
+        Parameters
+        ----------
+        lines : int
+            How many, for each replica.
+
+        """
+        logs = [(each.record, each.attachment.logs(lines)) for each in self.replicas]
+        if len(logs) == 1:
+            return logs[0][1]
+        return "\n".join(f"{record.id}, {record.device}:\n{log}" for record, log in logs)
 
     def stop(self, by: str = "") -> None:
-        """End the model and free its memory. Stopping twice, or in a forked child, does nothing.
+        """End the model and free its memory.
 
-        `by` says who does, by default this notebook or program. One that another notebook uses as well goes on there.
+        Stopping twice, or in a forked child, does nothing. A model that another notebook uses as well goes on there.
+
+        Parameters
+        ----------
+        by : str
+            Who stops it, for messages. The default is this notebook or program.
+
         """
-        if self.mine and (self.alive or any(each.stay.gone is None for each in self.replicas)):
+        if self.mine and (self.alive or any(each.attachment.error is None for each in self.replicas)):
             self._replicas.stop(by or ("this notebook" if self.record.owner.kernel_id else "this program"))
             self._callers.close()
 
@@ -266,11 +373,18 @@ class Model:
 
     def __repr__(self) -> str:
         if not self.alive and not self.asleep:
-            self.let_go()  # it may have fallen asleep just now
+            self.clean_up()  # it may have fallen asleep just now
         several = f", {len(self.replicas)} replicas" if len(self.replicas) > 1 else ""
         return f"<Model {self.name}{several} on {self.device}, {self.record.engine}, {self.state}>"
 
     @property
     def state(self) -> str:
-        """For display: "ready", "asleep since 14:03, 2.1 GiB on GPU 0 freed", "1 of 2 ready, ..."."""
-        return str(self.nap) if self.asleep else self._replicas.state
+        """The state for display: "ready", "asleep since 14:03, 2.1 GB on GPU 0 freed", "1 of 2 ready, ..."."""
+        return str(self.freed) if self.asleep else self._replicas.state
+
+
+def _reload(
+    model: weakref.ref[Model], replica: Replica, ticket: Ticket, report: Report | None, *, background: bool
+) -> None:
+    if (found := model()) is not None:
+        found.origin.reload(found, replica, ticket, report, background=background)

@@ -1,4 +1,4 @@
-"""`Replica`: one of the places behind a handle, and the instance that has it now."""
+"""`Replica`: one of the places behind a handle, and the attachment that fills it now."""
 
 from __future__ import annotations
 
@@ -10,79 +10,82 @@ from gpumodels.lease.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.model.nap import Nap
-    from gpumodels.model.stay import Stay
+    from gpumodels.model.attachment import Attachment
+    from gpumodels.model.freed import FreedMemory
 
-#: How often one that dies, or cannot be woken, is started again within so many seconds, and the pause before each.
+#: Pauses before each restart of a replica that dies or cannot be woken, and the seconds in which they are counted.
 _PAUSES, _WITHIN = (0.0, 2.0, 10.0), 600.0
 
 
 class Replica:
-    """What is written here is written under the lock of `Waking`; it may be read at any time."""
+    """One place behind a handle. Written under the lock of `Restarts`; may be read at any time."""
 
-    def __init__(self, place: int, stay: Stay) -> None:
-        self.place = place
-        self.stay = stay
-        #: A token for each call under way: a set is safe to add to and take from without a lock.
+    def __init__(self, number: int, attachment: Attachment) -> None:
+        self.number = number
+        self.attachment = attachment
+        #: A token for each call in flight. A set can be changed by threads without a lock.
         self.calls: set[object] = set()
-        #: Whether calls found all others busy while it slept.
+        #: Whether calls found all other replicas busy while this one slept.
         self.wanted = False
-        #: Why it could not be started again.
+        #: Why the last restart failed.
         self.trouble = ""
         self._attempts: list[float] = []
 
     @property
     def record(self) -> InstanceRecord:
-        return self.stay.record
+        """The record of its instance."""
+        return self.attachment.record
 
     @property
     def alive(self) -> bool:
         """Whether it can be called."""
-        return self.stay.alive
+        return self.attachment.alive
 
     @property
     def asleep(self) -> bool:
         """Whether it gave its memory back and can be woken."""
-        return self.stay.gone is None and self.stay.nap is not None
+        return self.attachment.asleep
 
     @property
-    def nap(self) -> Nap | None:
-        return self.stay.nap
+    def freed(self) -> FreedMemory | None:
+        """The memory it gave back; None while it runs."""
+        return self.attachment.freed
 
     @property
     def ending(self) -> bool:
-        """Whether it is not known yet what becomes of it, of one that is not alive."""
-        return self.stay.gone is None and self.stay.nap is None and not self.alive
+        """Whether it has ended and the reason is not known yet."""
+        return self.attachment.attached and not self.alive
 
     @property
     def dead(self) -> bool:
-        """Whether it ended, and not because somebody wanted it to."""
-        return self.stay.gone is not None and not isinstance(self.stay.gone, ModelStopped)
+        """Whether it ended without being stopped."""
+        return self.attachment.error is not None and not isinstance(self.attachment.error, ModelStopped)
 
     @property
     def hopeful(self) -> bool:
-        """Whether it has not failed so often that it is left alone until somebody asks for it."""
-        return len(self._recent()) < len(_PAUSES)
+        """Whether another restart in the background is worthwhile: it has not failed too often."""
+        return len(self._recent_attempts()) < len(_PAUSES)
 
     @property
     def pause(self) -> float:
         """Seconds until it may be started again in the background."""
-        recent = self._recent()
+        recent = self._recent_attempts()
         return max(0.0, recent[-1] + _PAUSES[len(recent)] - time.monotonic()) if recent and self.hopeful else 0.0
 
-    def attempted(self, trouble: str = "") -> None:
-        """It died and was started again, or could not be."""
+    def count_attempt(self, trouble: str = "") -> None:
+        """Count a restart; `trouble` says why it failed."""
         self.trouble = trouble
         self._attempts = [*self._attempts, time.monotonic()][-len(_PAUSES) :]
 
-    def forgive(self) -> None:
-        """It was asked for, or woke: what failed before does not count."""
+    def forget_attempts(self) -> None:
+        """Count from zero again: somebody asked for it, or it woke."""
         self._attempts = []
 
-    def continue_on(self, stay: Stay) -> None:
-        with uninterrupted():  # so that nobody is told of a model that sleeps and does not
-            self.stay.woken()
-            self.stay, self.wanted, self.trouble = stay, False, ""
+    def continue_on(self, attachment: Attachment) -> None:
+        """Replace the attachment by one that was loaded again."""
+        with uninterrupted():  # so that no view shows a model that sleeps and does not
+            self.attachment.woken()
+            self.attachment, self.wanted, self.trouble = attachment, False, ""
 
-    def _recent(self) -> list[float]:
-        return [each for each in self._attempts if each > self.stay.ended - _WITHIN]
+    def _recent_attempts(self) -> list[float]:
+        return [each for each in self._attempts if each > self.attachment.ended - _WITHIN]

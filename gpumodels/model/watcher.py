@@ -1,4 +1,4 @@
-"""One thread of this process that hears when its models' servers fall asleep."""
+"""One thread of this process that hears when its models' servers fall asleep or end."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """What is told, on the watcher's thread, so quickly done."""
+    """Receives the watcher's events on the watcher's thread. Its methods must return quickly."""
 
-    def drowsy(self) -> None:
-        """The model server is about to end itself, and waits until this returns."""
+    def about_to_sleep(self) -> None:
+        """Prepare for the end of the model server, which waits until this returns."""
 
-    def over(self, *, asleep: bool) -> None:
-        """The model server has ended, to sleep or otherwise."""
+    def server_ended(self, *, asleep: bool) -> None:
+        """Take note that the model server has ended; `asleep` if it ended itself to free its memory."""
 
 
 class Watcher:
-    """Listens on the watches of all models of this process."""
+    """The watches of all models of this process."""
+
+    _listening: bool
 
     def __init__(self) -> None:
-        self._listens = False
-        self._begin()
+        self._start_over()
 
     def add(self, watch: Watch, listener: Listener) -> None:
-        """Listen until the server ends or `remove`."""
-        if self._pid != os.getpid():  # a fork has no such thread, nor a say in what its parent holds
-            self._begin()
+        """Listen until the server ends or `remove` is called."""
+        if self._pid != os.getpid():  # a fork has no such thread, and must not act for its parent
+            self._start_over()
         with self._lock:
             self._selector.register(watch, selectors.EVENT_READ, listener)
-            if not self._listens:
-                self._listens = True
+            if not self._listening:
+                self._listening = True
                 threading.Thread(target=self._listen, name="gpumodels watch", daemon=True).start()
 
     def remove(self, watch: Watch) -> None:
-        """Listen no more; the watch is closed."""
+        """Stop listening and close the watch."""
         with self._lock:
             if self._pid == os.getpid() and watch.fileno() >= 0:  # else it is closed already
                 self._selector.unregister(watch)
             watch.close()
 
-    def _begin(self) -> None:
+    def _start_over(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._selector = selectors.EpollSelector()  # to which another thread may add while one waits
-        self._listens = False
+        self._selector = selectors.EpollSelector()  # other threads may add to it while one waits
+        self._listening = False  # whether the thread runs
 
     def _listen(self) -> None:
         while True:
@@ -57,11 +58,11 @@ class Watcher:
                 watch: Any = key.fileobj
                 try:
                     if watch.hear():
-                        key.data.drowsy()
+                        key.data.about_to_sleep()
                         watch.answer()
                 except EOFError:
                     self.remove(watch)
-                    key.data.over(asleep=watch.asleep)
+                    key.data.server_ended(asleep=watch.asleep)
 
 
 WATCHER = Watcher()

@@ -13,9 +13,8 @@ from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.instances.registry import models, stop_instance
-from gpumodels.instances.sleep import sleep_instance
-from gpumodels.widgets.state import BOARD, last_lines
+from gpumodels.instances import last_lines_of, models, sleep_instance, stop_instance
+from gpumodels.widgets.state import BOARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +60,7 @@ def _sleep(asked: Mapping[str, Any], _: object) -> None:
 
 
 def _logs(asked: Mapping[str, Any], _: object) -> list[str]:
-    return last_lines(asked["instance"])
+    return last_lines_of(asked["instance"])
 
 
 def _restart(asked: Mapping[str, Any], tell: Callable[[str], None]) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.instances.loads import Load
-    from gpumodels.instances.sleepers import Sleeper
+    from gpumodels.instances import Load, SleepingModel
     from gpumodels.lease.record import InstanceRecord
 
 
@@ -38,7 +37,7 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
     }
 
 
-def describe_sleeper(sleeper: Sleeper) -> dict[str, Any]:
+def describe_sleeper(sleeper: SleepingModel) -> dict[str, Any]:
     """The JSON of a model that sleeps: what it was, who can wake it, since when, and the bytes that came back."""
     told = describe(sleeper.record.with_(owner=sleeper.owner, state="asleep"))
     return {**told, "asleep_since": moment(sleeper.since), "freed": sleeper.freed}

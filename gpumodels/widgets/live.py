@@ -16,8 +16,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from gpumodels import catalog
-from gpumodels.instances import owner
-from gpumodels.instances.registry import models
+from gpumodels.instances import models, this_process
 from gpumodels.widgets import acting, front, pictures
 from gpumodels.widgets.state import BOARD
 
@@ -47,7 +46,7 @@ class Live(AnyWidget):
     asleep: Any = traitlets.List().tag(**_SYNCED)
 
     def __init__(self, **traits: Any) -> None:
-        here = owner.current()
+        here = this_process()
         super().__init__(state=BOARD.look(), kernel_id=here.kernel_id, pid=os.getpid(), **traits)
         self.still = self.model_id
         self.refresh()
@@ -57,7 +56,7 @@ class Live(AnyWidget):
     def refresh(self) -> None:
         """Say which models of this process sleep."""
         self.asleep = [
-            {"instance": model.record.id, "name": model.name, "said": str(model.nap)}
+            {"instance": model.record.id, "name": model.name, "said": str(model.freed)}
             for model in models()
             if model.asleep
         ]

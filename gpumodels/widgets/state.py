@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 from gpumodels.attribution import as_json
 from gpumodels.attribution.split import held_in_all
 from gpumodels.client import activity
-from gpumodels.instances.logs import last_lines as printed
-from gpumodels.instances.logs import with_logs
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.registry import running
-from gpumodels.instances.usage import recent
+from gpumodels.errors import EngineError
+from gpumodels.instances import attached, recent_usage, running, runtime_directory
 from gpumodels.widgets.described import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
 
 State = dict[str, Any]
 
@@ -55,14 +51,14 @@ def read() -> State:
     `place` tells one runtime directory from another: who sees the same one sees the same models.
     """
     runtime = runtime_directory()
-    seen = recent()
-    models = _models(running(runtime), runtime, held_in_all(seen.devices))
+    seen = recent_usage()
+    models = _models(running(runtime), held_in_all(seen.devices))
     return {"place": runtime.identity, **as_json(seen), "models": models}
 
 
-def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, memory: dict[str, int]) -> list[dict[str, Any]]:
+def _models(records: list[InstanceRecord], memory: dict[str, int]) -> list[dict[str, Any]]:
     def model(record: InstanceRecord) -> dict[str, Any]:
-        return {**describe(record), "memory": memory.get(record.id), **_work(record, runtime)}
+        return {**describe(record), "memory": memory.get(record.id), **_work(record)}
 
     if not records:
         return []
@@ -70,7 +66,7 @@ def _models(records: list[InstanceRecord], runtime: RuntimeDirectory, memory: di
         return list(pool.map(model, records))
 
 
-def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
+def _work(record: InstanceRecord) -> dict[str, Any]:
     """Its activity, `idle`, the seconds since its last call, and `idle_since`, when that ended or it was loaded.
 
     None where it does not say; `idle_since` also while a call runs.
@@ -78,21 +74,13 @@ def _work(record: InstanceRecord, runtime: RuntimeDirectory) -> dict[str, Any]:
     seen = None
     if record.state != "loading":
         try:
-            seen = activity.read(runtime.directory(record.id).socket, record.model, _ANSWER_WITHIN)
-        except KeyError:  # it has ended since
+            seen = activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
+        except (KeyError, OSError, EngineError):  # it has ended since
             seen = None
     if seen is None:
         return {"activity": None, "idle": None, "idle_since": None}
     loaded = record.created
     return {"activity": asdict(seen), "idle": seen.idle(loaded), "idle_since": seen.idle_since(loaded)}
-
-
-def last_lines(instance: str, lines: int = 100) -> list[str]:
-    """What a model server printed last; raises KeyError where none of that id is known."""
-    record = next((record for record in with_logs() if record.id == instance), None)
-    if record is None:
-        raise KeyError(instance)
-    return printed(record, lines)
 
 
 BOARD = Board(read)

@@ -14,6 +14,7 @@ import pytest
 
 from gpumodels import catalog, engines
 from gpumodels.client import Client
+from gpumodels.engines import artifacts
 from gpumodels.engines.base import Instance, LaunchPlan
 from gpumodels.lease.record import InstanceRecord, Owner
 from tests.leftovers import Leftovers, until
@@ -65,7 +66,7 @@ class Started:
         return self.directory.record()
 
     def call(self, *inputs, **named):
-        with closing(Client(self.directory.socket, None, "echo")) as client:
+        with closing(Client(self.instance.connector(), "echo")) as client:
             client.wait_ready(time.monotonic() + 30, lambda: None)
             return client.call(inputs, named)
 
@@ -92,9 +93,12 @@ def start(engine, spec, runtime):
             noted.append((reference, Path(directory.path).exists()))
             directory.write(record.with_(engine_ref=reference))
 
+        seen = artifacts.of_model(spec, catalog.content_hash(spec), None)
+        seen |= artifacts.of_instance(record, directory, served=False)
         given = {
             "spec": spec, "record": record, "directory": directory, "runtime_identity": runtime.identity,
-            "prepared": engine.prepare(spec, "cpu", quiet), "env": {"ECHO_LOAD": load, **(env or {})}, **plan,
+            "artifacts": seen, "prepared": engine.prepare(spec, "cpu", quiet),
+            "env": {"ECHO_LOAD": load, **(env or {})}, **plan,
         }  # fmt: skip
         return Started(engine.start(LaunchPlan(**given), note or remember), directory, lease, noted)
 

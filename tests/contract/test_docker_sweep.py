@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from gpumodels import engines
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.engines.docker import base_image, labels
 from gpumodels.lease.held import LeaseState
 from tests.leftovers import until

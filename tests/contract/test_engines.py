@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels import devices, engines
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.engines.base import Ending
 from gpumodels.errors import EngineError, EngineUnavailable
 from gpumodels.lease.leash import ENDED, LET_GO, UNSEEN
@@ -157,7 +157,7 @@ def test_another_process_can_stop_it(start, puppet, leftovers):
     started.call(1)
     other = puppet()
     other.do(
-        "from gpumodels import engines; from gpumodels.instances.place import runtime_directory\n"
+        "from gpumodels import engines; from gpumodels.instances import runtime_directory\n"
         f"directory = runtime_directory().directory({started.directory.id!r}); record = directory.record()\n"
         "instance = engines.engine(record.engine).attach(record, directory)"
     )

@@ -49,7 +49,7 @@ def _session_of(word):
 def _pid_of(model, engine_name):
     """The model server's process id."""
     if engine_name == "docker":
-        top = model._stay.hold.instance._container().top(ps_args="-eo pid,args")["Processes"]
+        top = model.attachment.instance._container().top(ps_args="-eo pid,args")["Processes"]
         return next(
             int(pid) for pid, command in top if "-m gpumodels.server" in command and "lease.leash" not in command
         )
@@ -183,11 +183,11 @@ class Model:
 
 def test_a_model_whose_directory_vanished_is_called_and_stopped_all_the_same(load):
     model = load()
-    shutil.rmtree(model._stay.hold.directory.path)
+    shutil.rmtree(model.attachment.directory.path)
     assert model.alive
     assert instances.models() == [model]
     model.stop()
-    assert not model._stay.hold.lease.held
+    assert not model.attachment.lease.held
 
 
 def test_reloading_the_package_forgets_no_model(load):
@@ -243,7 +243,7 @@ def test_a_runtime_directory_with_a_long_name_is_no_matter(load, tmp_path, monke
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(place))
     with load() as model:
         assert model(1) == 1
-        assert str(model._stay.hold.directory.path).startswith(str(place))
+        assert str(model.attachment.directory.path).startswith(str(place))
     with guard._guards.pop((os.getpid(), place)) as process:
         os.killpg(process.pid, signal.SIGKILL)
     assert not [path for path in place.iterdir() if path.is_dir()]
@@ -282,11 +282,11 @@ def test_a_stop_is_not_held_up_by_a_docker_that_hangs(load, tmp_path, monkeypatc
     with monkeypatch.context() as patch, socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "docker.sock"))
         silent.listen()
-        patch.setattr(model._stay.hold.instance, "_engine", _engine_at(tmp_path / "docker.sock", patch))
+        patch.setattr(model.attachment.instance, "_engine", _engine_at(tmp_path / "docker.sock", patch))
         began = time.monotonic()
         model.stop()
         assert time.monotonic() - began < 20  # it would be 60, and the GPU not free
-    assert not model._stay.hold.directory.leash_lives
+    assert not model.attachment.directory.leash_lives
     cleanup.sweep()
     assert _left(leftovers) == []
 

@@ -150,7 +150,7 @@ def test_calls_that_end_early_spoil_none_of_the_others(echo):
     before = descriptors()
     run(callers)
     assert sum(caller.given_up for caller in callers) > 0
-    lane = echo._stay.client._transport
+    lane = echo.attachment.client._transport
     until(lambda: not lane._busy)
     assert len(descriptors() - before) < 8 * 6
     assert echo(1) == 1

@@ -9,7 +9,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import runtime_directory
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import InstanceRecord, Owner
 from tests.fakes.nvml import GB, gpu

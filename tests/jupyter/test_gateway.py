@@ -13,8 +13,8 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.client import activity
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.registry import running
+from gpumodels.instances import runtime_directory
+from gpumodels.instances import running
 from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
 from gpumodels.jupyter.gateway.queueing import Queue

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from gpumodels.instances.registry import running
+from gpumodels.instances import running
 from gpumodels.jupyter import net as nets
 from gpumodels.jupyter.kernels import Kernels
 from tests.leftovers import until

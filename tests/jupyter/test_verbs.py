@@ -11,7 +11,7 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.instances.loads import loads
-from gpumodels.instances.registry import running
+from gpumodels.instances import running
 from gpumodels.instances.sleepers import asleep
 from gpumodels.jupyter.kernels import Kernels
 from tests.leftovers import until

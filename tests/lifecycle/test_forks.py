@@ -62,7 +62,7 @@ assert [future.result() for future in futures] == [1] * 8
 """,
     "with gRPC in the process": """
 from gpumodels.client import Client
-other = Client(model._stay.hold.directory.socket, None, "echo", lane=False)
+other = Client(model.attachment.instance.connector(), "echo", lane=False)
 other.wait_ready(time.monotonic() + 30, lambda: None)
 other.call((1,), {})
 with multiprocessing.get_context("fork").Pool(4) as pool:

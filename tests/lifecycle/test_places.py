@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.engines.docker import base_image, labels
 from gpumodels.lease.processes import marked
 from gpumodels.lease.record import VERSION

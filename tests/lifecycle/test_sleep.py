@@ -67,7 +67,7 @@ def folder(tmp_path):
 @pytest.fixture
 def told(runtime_path):
     """The texts of the events of a kind."""
-    return lambda kind: [each["text"] for each in events.told(runtime_path) if each["event"] == kind]
+    return lambda kind: [each["text"] for each in events.read(runtime_path) if each["event"] == kind]
 
 
 def _asleep(model):

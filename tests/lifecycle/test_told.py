@@ -47,7 +47,7 @@ def other(puppet):
 
 @pytest.fixture
 def told(runtime_path):
-    return lambda kind: [each["text"] for each in events.told(runtime_path) if each["event"] == kind]
+    return lambda kind: [each["text"] for each in events.read(runtime_path) if each["event"] == kind]
 
 
 def _files(runtime_path, kind):

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from docker.errors import APIError, ImageNotFound
 
 from gpumodels.catalog import folder_files
-from gpumodels.engines import payload
+from gpumodels.engines import artifacts, payload
 from gpumodels.engines.docker import context, daemon, labels
 from gpumodels.engines.docker.layers import Layers
 from gpumodels.engines.mirrors import Mirrors
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from gpumodels.catalog.spec import Flavour, ModelSpec
     from gpumodels.engines.docker.context import Files
 
-#: The interpreter inside an image, and where things lie.
+#: The interpreter inside an image.
 PYTHON = "/opt/model/bin/python"
-FOLDER = "/opt/folder"
-PAYLOAD = "/opt/gpumodels"
+#: The artifacts that an image holds; the others are mounted.
+BAKED: tuple[artifacts.ArtifactName, ...] = ("payload", "code")
+
+_PAYLOAD, _FOLDER = (artifacts.INSIDE[name] for name in BAKED)
 
 _SHOWN_LINES = 20
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
@@ -53,10 +55,10 @@ COPY ca.pem /opt/ca.pem
 RUN {{index}}{PYTHON} -m pip install --no-cache-dir {{server}}
 COPY requirements.txt /opt/requirements.txt
 RUN {{index}}{PYTHON} -m pip install --no-cache-dir -r /opt/requirements.txt
-COPY gpumodels {PAYLOAD}/gpumodels
-COPY folder {FOLDER}
-RUN {PYTHON} -m compileall -q {PAYLOAD} {FOLDER}
-ENV PYTHONPATH={PAYLOAD} PYTHONUNBUFFERED=1 PATH=/opt/model/bin:$PATH
+COPY gpumodels {_PAYLOAD}/gpumodels
+COPY folder {_FOLDER}
+RUN {PYTHON} -m compileall -q {_PAYLOAD} {_FOLDER}
+ENV PYTHONPATH={_PAYLOAD} PYTHONUNBUFFERED=1 PATH=/opt/model/bin:$PATH
 ENTRYPOINT []
 STOPSIGNAL SIGTERM
 HEALTHCHECK NONE

@@ -10,17 +10,14 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpumodels import engines
 from gpumodels.client import Client
-from gpumodels.errors import ModelGone
-from gpumodels.instances.loads import loads
-from gpumodels.instances.place import runtime_directory
-from gpumodels.instances.progress import Nowhere
-from gpumodels.instances.registry import handles, running
-from gpumodels.instances.sleepers import asleep
+from gpumodels.errors import EngineError, ModelGone
+from gpumodels.instances import handles, read_overview, running, runtime_directory, sleeping
 from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.model import NullReport
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -67,7 +64,7 @@ class Callees:
         if wanted:
             ids = ", ".join(record.id for callee in wanted for record in callee.records)
             raise Refused(409, f"several models are called {name}: use the id of one ({ids})")
-        raise _uncallable(name, records)
+        raise _uncallable(name)
 
     def ready(self) -> list[str]:
         """The names of what can be called."""
@@ -105,7 +102,7 @@ class Callees:
         """The instance to call: of several that are the same, the one with the fewest calls from here."""
         if callee.own is not None and not callee.records:
             if callee.own.asleep:
-                callee.own.wake(Nowhere())
+                callee.own.wake(NullReport())
             return callee.own.record
         return min(callee.records, key=lambda record: self._calls[record.id])
 
@@ -120,7 +117,10 @@ class Callees:
         if client is not None:
             return client
         directory = _directory(record)
-        client = Client(directory.socket, _path(record.shared_memory), record.model)
+        try:
+            client = Client(engines.attach(record, directory).connector(), record.model)
+        except (OSError, EngineError):
+            raise _ended(record) from None
 
         def check_alive() -> None:
             if not directory.leash_lives:
@@ -171,20 +171,20 @@ def _called(name: str, callees: Sequence[Callee]) -> list[Callee]:
     return [callee for callee in callees if callee.name == name]
 
 
-def _uncallable(name: str, records: Sequence[InstanceRecord]) -> Refused:
-    """Why nothing that is called so can be called now."""
-    for load in loads():
-        if name in {load.model, *load.instances} and not load.failed:
-            return Refused(503, f"{name} is being loaded ({load.text or 'it begins'}): try again in a moment", _SOON)
-    for record in records:
-        if name in {record.model, record.id} and record.state == "loading":
-            return Refused(503, f"{name} is being loaded: try again in a moment", _SOON)
-    for sleeper in asleep():
-        if name in {sleeper.record.model, sleeper.record.id}:
-            where = sleeper.owner.notebook or f"process {sleeper.owner.pid}"
-            wake = f"POST gpumodels/api/models/{sleeper.record.id}/wake"
+def _uncallable(name: str) -> Refused:
+    """Return the answer for a name that cannot be called now."""
+    views = read_overview(measured=False).models
+    for view in views:
+        record, load, sleep = view.record, view.load, view.sleep
+        if name not in {record.model, record.id} or (load is None and sleep is None and record.state != "loading"):
+            continue
+        if sleep is not None:
+            where = record.owner.notebook or f"process {record.owner.pid}"
+            wake = f"POST gpumodels/api/models/{record.id}/wake"
             return Refused(503, f"{name} sleeps: it wakes with its next call in {where}, or by {wake}", _LATER)
-    names = ", ".join(sorted({record.model for record in records})) or "nothing"
+        step = "" if load is None else f" ({load.text or 'it begins'})"
+        return Refused(503, f"{name} is being loaded{step}: try again in a moment", _SOON)
+    names = ", ".join(sorted({view.record.model for view in views if view.running})) or "nothing"
     return Refused(404, f"no model that runs is called {name:.100}; what runs is {names}")
 
 
@@ -196,14 +196,10 @@ def _directory(record: InstanceRecord) -> InstanceDirectory:
 
 
 def _ended(record: InstanceRecord) -> Refused:
-    """What is said of a call that was under way when its instance ended."""
-    if any(sleeper.record.id == record.id for sleeper in asleep()):
+    """Return the answer to a call that was in flight when its instance ended."""
+    if any(each.record.id == record.id for each in sleeping()):
         return Refused(503, f"{record.model} fell asleep before it answered: call again", _SOON)
     with suppress(KeyError):
         if (ended := runtime_directory().directory(record.id).ended) is not None:
             return Refused(502, f"{record.model} was {ended}, before it answered this call")
     return Refused(502, f"{record.model} ended before it answered this call: load it again with {record.load_line}")
-
-
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None

@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.errors import APIError
 
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.engines.docker import labels
 from tests.integration.reports import Recorded
 

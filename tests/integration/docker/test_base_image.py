@@ -17,7 +17,7 @@ from docker.errors import ImageNotFound
 
 from gpumodels.engines.docker import base_image
 from gpumodels.errors import BaseImageUnavailable, EngineUnavailable
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.integration.docker.users import as_user
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.errors import EngineUnavailable, LoadCancelled
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.integration.docker.relay import relayed
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from gpumodels import catalog
 from gpumodels.engines import engine
 from gpumodels.engines.docker import base_image
 from gpumodels.errors import BuildFailed, LoadCancelled
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.integration.docker.conftest import PREFIX
 from tests.integration.reports import Recorded
 

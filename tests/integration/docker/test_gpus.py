@@ -13,7 +13,7 @@ from gpumodels.devices import allowlist
 from gpumodels.engines import engine
 from gpumodels.engines.docker import base_image
 from gpumodels.errors import EngineUnavailable
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.fakes.nvml import GB, gpu
 from tests.fakes.runtime import nvidia
 from tests.integration.docker.second_daemon import SecondDaemon, second_daemon

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.engines import engine
 from gpumodels.errors import EngineUnavailable
-from gpumodels.instances.place import runtime_directory
-from gpumodels.loading.api import load
+from gpumodels.instances import runtime_directory
+from gpumodels.loading import load
 from tests.integration.docker.relay import relayed
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from gpumodels.engines import engine
 from gpumodels.errors import EngineUnavailable
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.integration.docker.relay import relayed
 from tests.integration.docker.users import as_user
 

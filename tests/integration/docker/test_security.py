@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpumodels.loading.api import load
+from gpumodels.loading import load
 from tests.integration.docker.users import GID, UID, as_user
 
 if TYPE_CHECKING:

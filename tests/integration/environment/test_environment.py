@@ -17,8 +17,8 @@ from uv import find_uv_bin
 
 from gpumodels.engines import environment, payload
 from gpumodels.errors import BuildFailed, EngineError, LoadCancelled
-from gpumodels.instances.place import runtime_directory
-from gpumodels.loading.api import load
+from gpumodels.instances import runtime_directory
+from gpumodels.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable

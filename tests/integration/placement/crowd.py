@@ -15,7 +15,7 @@ from pathlib import Path
 from gpumodels import catalog, engines
 from gpumodels.devices import devices, reservations
 from gpumodels.errors import DeviceError
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import runtime_directory
 from gpumodels.loading.asked import Asked
 from gpumodels.loading.placement import Placing
 

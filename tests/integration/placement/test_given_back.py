@@ -28,7 +28,7 @@ def holding(build, folder, load):
 
 
 def _told(path):
-    return [each for each in events.told(path) if each["event"] == "asleep"]
+    return [each for each in events.read(path) if each["event"] == "asleep"]
 
 
 def test_what_was_freed_is_measured_and_told(holding, tmp_path):
@@ -58,7 +58,7 @@ def test_one_that_falls_asleep_by_itself_tells_too(holding):
 def test_stopping_tells_what_came_back(holding):
     model, _ = holding()
     model.stop()
-    assert model.nap.gain == "6.0 GB on GPU 0 freed"
+    assert model.freed.summary == "6.0 GB on GPU 0 freed"
     with pytest.raises(gpumodels.ModelStopped):
         model()
 
@@ -124,4 +124,4 @@ def test_a_cpu_model_tells_since_when_and_no_figure(build, folder, load):
     build()
     model = load(folder(), gpu="none")
     assert model.sleep().gain == ""
-    assert str(model.nap) == f"asleep since {time.strftime('%H:%M', time.localtime(model.nap.since))}"
+    assert str(model.freed) == f"asleep since {time.strftime('%H:%M', time.localtime(model.freed.since))}"

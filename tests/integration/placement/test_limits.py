@@ -118,7 +118,7 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     (told,) = described()
     assert "ready, over its limit" in row(told)
     assert told["limit"] == 10 * GB
-    (event,) = [each for each in events.told(tmp_path / "runtime") if each["event"] == "over"]
+    (event,) = [each for each in events.read(tmp_path / "runtime") if each["event"] == "over"]
     assert event["text"] == "teller holds 12.0 GB of GPU memory; its limit is 10.0 GB"
 
     lists = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")

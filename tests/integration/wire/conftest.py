@@ -55,7 +55,7 @@ class Served:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
 
     def client(self, *, shm: bool = True, lane: bool = True) -> Client:
-        client = Client(self.sockets, self.shm if shm else None, self.name, lane=lane)
+        client = Client(LocalConnector(self.sockets, self.shm if shm else None), self.name, lane=lane)
         self._clients.append(client)
         client.wait_ready(time.monotonic() + 60, self.check_alive)
         return client

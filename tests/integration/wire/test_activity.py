@@ -25,7 +25,7 @@ class Model:
 
 
 def told(served):
-    return activity.read(served.sockets, served.name, 10)
+    return activity.read(LocalConnector(served.sockets, None), served.name, 10)
 
 
 @pytest.mark.parametrize("lane", [True, False])
@@ -64,4 +64,4 @@ def test_calls_of_both_ways_count_and_errors_are_told(serve):
 
 
 def test_of_a_server_that_is_not_there_nothing_is_told(tmp_path):
-    assert activity.read(tmp_path, "echo", 1) is None
+    assert activity.read(LocalConnector(tmp_path, None), "echo", 1) is None

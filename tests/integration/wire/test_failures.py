@@ -90,7 +90,7 @@ def test_a_crash_in_load_ends_the_wait(serve):
 @pytest.mark.parametrize("load", ["sleep:60", "hold_gil:60"])
 def test_a_load_that_takes_too_long_is_a_load_timeout(serve, load):
     served = serve(ECHO_LOAD=load)
-    client = Client(served.sockets, served.shm, served.name)
+    client = Client(LocalConnector(served.sockets, served.shm), served.name)
     wait_until(lambda: "echo: load" in served.log)
     with pytest.raises(LoadTimeout, match="echo was not ready in time"):
         client.wait_ready(time.monotonic() + 0.3, served.check_alive)
@@ -102,7 +102,7 @@ def test_the_server_answers_live_and_metadata_by_grpc_while_predict_is_busy(serv
     client = served.client()
     busy = threading.Thread(target=gone, args=(client, {"sleep": 60.0}))
     busy.start()
-    other = Client(served.sockets, served.shm, served.name, lane=False)
+    other = Client(LocalConnector(served.sockets, served.shm), served.name, lane=False)
     other.wait_ready(time.monotonic() + 10, served.check_alive)
     assert [spec.name for spec in other.signature().outputs] == ["value"]
     other.close()
@@ -144,7 +144,7 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from gpumodels.client import Client
-client = Client(Path(sys.argv[1]), Path(sys.argv[2]), "echo", lane=sys.argv[3] == "lane")
+client = Client(LocalConnector(Path(sys.argv[1]), Path(sys.argv[2])), "echo", lane=sys.argv[3] == "lane")
 client.wait_ready(time.monotonic() + 30, lambda: None)
 print("calling", flush=True)
 try:
@@ -259,7 +259,7 @@ FORKED = """
 import os, sys, time, gc
 from pathlib import Path
 from gpumodels.client import Client
-client = Client(Path(sys.argv[1]), Path(sys.argv[2]), "echo")
+client = Client(LocalConnector(Path(sys.argv[1]), Path(sys.argv[2])), "echo")
 client.wait_ready(time.monotonic() + 30, lambda: None)
 client.call((1,), {})
 child = os.fork()

@@ -199,7 +199,7 @@ def liar(tmp_path):
     server.start()
     servicer.shm = tmp_path / "regions"
     servicer.shm.mkdir()
-    client = Client(tmp_path, servicer.shm, "liar")
+    client = Client(LocalConnector(tmp_path, servicer.shm), "liar")
     yield servicer, client
     client.close()
     server.stop(None).wait()

@@ -31,7 +31,7 @@ def lying(tmp_path):
 
     def start(lie, *, signature=ARRAYS):
         liar = Liar(tmp_path, lie, signature)
-        client = Client(tmp_path, None, "liar")
+        client = Client(LocalConnector(tmp_path, None), "liar")
         made.extend([liar.end, client.close])
         client.wait_ready(time.monotonic() + 10, lambda: None)
         return client, liar
@@ -410,7 +410,7 @@ def test_what_the_server_says_of_itself_is_not_believed_either(tmp_path, body):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / frames.SOCKET_NAME))
     listener.listen()
-    client = Client(tmp_path, None, "liar")
+    client = Client(LocalConnector(tmp_path, None), "liar")
 
     def talk():
         while True:

@@ -15,7 +15,7 @@ from tests.leftovers import Puppet, until
 _ENSURE = (
     "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from gpumodels.lease import guard; from pathlib import Path\n"
-    "from gpumodels.instances.place import runtime_directory\n"
+    "from gpumodels.instances import runtime_directory\n"
     "runtime = runtime_directory()\n"
     "guard.ensure('gpumodels.cleanup.guard', runtime)"
 )

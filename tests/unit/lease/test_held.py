@@ -151,7 +151,7 @@ def test_a_forked_child_drops_nothing(create, seen):
 def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, seen):
     kernel = puppet()
     kernel.do(
-        "import os, time; from gpumodels.instances.place import runtime_directory\n"
+        "import os, time; from gpumodels.instances import runtime_directory\n"
         "from gpumodels.lease.record import InstanceRecord, Owner\n"
         "runtime_directory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0))\n"
         "child = os.fork()\n"

@@ -75,7 +75,7 @@ def test_the_server_ends_when_the_lease_is_let_go(running):
 def test_the_server_ends_when_its_holder_is_killed(puppet, runtime, leash, kind):
     kernel = puppet()
     kernel.do(
-        "from gpumodels.instances.place import runtime_directory\n"
+        "from gpumodels.instances import runtime_directory\n"
         "from gpumodels.lease.record import InstanceRecord, Owner\n"
         "runtime_directory().create(InstanceRecord('a-0123456789', 'echo', 'process', Owner(0), 0.0, nonce='proof'))"
     )

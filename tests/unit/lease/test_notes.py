@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 
-from gpumodels.cleanup.sweeping import sweep
+from gpumodels.cleanup import sweep
 from gpumodels.lease import notes
 from tests.leftovers import until
 

@@ -319,7 +319,7 @@ def test_creations_wait_for_a_sweep_and_not_for_each_other(runtime, record):
 _CREATE = """
 import os, time
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import runtime_directory
 runtime, lost = runtime_directory(), 0
 for number in range({count}):
     record = InstanceRecord(f"p{{os.getpid()}}-{{number:010x}}", "echo", "process", Owner(0), 0.0)
@@ -329,7 +329,7 @@ for number in range({count}):
     directory.remove()
 """
 _SWEEP = """
-from gpumodels.instances.place import runtime_directory
+from gpumodels.instances import runtime_directory
 runtime, found = runtime_directory(), 0
 while not stop.is_set():
     for directory in runtime.claim_stale():
@@ -359,7 +359,7 @@ def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
 def test_a_sweep_waits_for_a_creation_under_way(runtime, record, monkeypatch, puppet):
     """The same, made to happen: the directory is there and its lease is not."""
     sweeper = puppet()
-    sweeper.do("from gpumodels.instances.place import runtime_directory; runtime = runtime_directory()")
+    sweeper.do("from gpumodels.instances import runtime_directory; runtime = runtime_directory()")
     create = held.create
 
     def slowly(*arguments):

@@ -84,7 +84,7 @@ def test_one_that_failed_stays_with_its_reason_and_log_until_it_is_dismissed(run
     assert failed.failed == "echo could not be loaded; its model server ended with exit code 3"
     assert failed.log == ("KeyError: 'weights'", "killed")
     assert loads.under_way() == []
-    assert [event["text"] for event in events.told(runtime_path, last=1)] == [failed.failed]
+    assert [event["text"] for event in events.read(runtime_path, last=1)] == [failed.failed]
     loads.dismiss(failed.id)
     assert loads.loads() == []
     with pytest.raises(KeyError):

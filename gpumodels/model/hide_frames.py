@@ -1,4 +1,4 @@
-"""Errors as the caller meets them: the line that called on top, and of ours one frame below it, not the way inside."""
+"""Short tracebacks: errors raised on purpose leave a method without the internal frames that they passed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def told(method: Callable[P, T]) -> Callable[P, T]:
-    """What the method raises on purpose, and an interrupt, leave it without the frames that they went through."""
+def hide_frames(method: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a method so that a GpumodelsError or an interrupt shows the caller's line and one frame below it."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -27,8 +27,8 @@ def told(method: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def told_each(values: Iterator[T]) -> Iterator[T]:
-    """The same for what an iterator raises while it is gone through; it is ended with this one."""
+def hide_frames_of_each(values: Iterator[T]) -> Iterator[T]:
+    """Do the same for errors that an iterator raises. The iterator is closed with this one."""
     try:
         yield from values
     except (GpumodelsError, KeyboardInterrupt) as error:

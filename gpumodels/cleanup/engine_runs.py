@@ -1,0 +1,86 @@
+"""Clean-up by engines, each on a thread of its own with a deadline: an engine that hangs or fails delays no other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from gpumodels import engines
+from gpumodels.engines.base import Engine
+from gpumodels.errors import EngineUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_POLL = 0.05  # seconds
+#: After so many failures in a row, a process gives an engine up. An engine that is merely unavailable has not failed.
+_GIVE_UP_AFTER = 3
+
+#: The last run of each engine, and its failures since it last succeeded.
+_last: dict[str, Run] = {}
+_failures: Counter[str] = Counter()
+
+
+class Run(threading.Thread):
+    """One task of one engine."""
+
+    def __init__(self, name: str, task: Callable[[Engine], Any]) -> None:
+        super().__init__(name=f"gpumodels clean-up by {name}", daemon=True)
+        self.engine_name = name
+        self.result: Any = None
+        self.error: BaseException | None = None
+        #: Seconds after which it counts as hanging; the engine says how many once it is imported.
+        self.seconds = Engine.cleanup_seconds
+        self._task = task
+
+    def run(self) -> None:
+        try:
+            engine = engines.engine(self.engine_name)
+            self.seconds = engine.cleanup_seconds
+            self.result = self._task(engine)
+        except BaseException as error:  # noqa: BLE001  another package's engine may raise anything
+            self.error = error
+
+
+def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float("inf")) -> dict[str, Run]:
+    """Run a task of each engine side by side, and return the runs that ended.
+
+    Wait for each as long as its engine allows, `within` seconds at most. A run that takes longer goes on by itself; its
+    engine is skipped until it ends.
+    """
+    runs = {name: Run(name, task) for name, task in tasks.items() if not _still_busy(name)}
+    for name, run in runs.items():
+        _last[name] = run
+        run.start()
+    began = time.monotonic()
+    for run in runs.values():
+        while run.is_alive() and (took := time.monotonic() - began) < within:
+            if took >= run.seconds:
+                _failures[run.engine_name] += 1
+                break
+            run.join(min(_POLL, within - took))
+    ended = {name: run for name, run in runs.items() if not run.is_alive()}
+    for name, run in ended.items():
+        _count(name, run)
+    return ended
+
+
+def _still_busy(name: str) -> bool:
+    """Return True, and count a failure, if the engine has not ended its last run."""
+    busy = name in _last and _last[name].is_alive()
+    _failures[name] += busy
+    return busy
+
+
+def _count(name: str, run: Run) -> None:
+    if run.error is None:
+        _failures.pop(name, None)
+    elif not isinstance(run.error, EngineUnavailable):
+        _failures[name] += 1
+
+
+def is_given_up(name: str) -> bool:
+    """Return True if this process does not wait for the engine any more: it hung or failed again and again."""
+    return _failures[name] >= _GIVE_UP_AFTER

@@ -1,0 +1,19 @@
+"""All checks, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpumodels.doctor import docker, jupyter, machine
+from gpumodels.doctor.finding import Finding, guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run_checks() -> Iterator[Finding]:
+    """Yield the finding of every check as it is made. None raises."""
+    for check, look in machine.CHECKS:
+        yield from guarded(check, look)
+    yield from docker.checks()
+    yield from guarded("Jupyter", jupyter.check)

@@ -1,0 +1,71 @@
+"""Artifacts: the files of this machine that one instance sees, and where they lie inside it.
+
+An engine mounts an artifact, bakes it into an image, sends it, or (the process engine) uses the path on this machine.
+Paths inside an instance are decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gpumodels.engines import payload
+from gpumodels.lease.runtime import SHARED_MEMORY
+
+if TYPE_CHECKING:
+    from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.record import InstanceRecord
+
+ArtifactName = Literal["payload", "code", "weights", "lease", "sockets", "shared memory", "peers"]
+
+#: Paths inside an instance. `payload` goes on PYTHONPATH; `peers` is the shared memory of others' clients.
+INSIDE: dict[ArtifactName, str] = {
+    "payload": "/opt/gpumodels",
+    "code": "/opt/folder",
+    "weights": "/weights",
+    "lease": "/run/gpumodels/lease",
+    "sockets": "/run/gpumodels/socket",
+    "shared memory": "/dev/shm",  # noqa: S108  what a container calls so is this instance's own
+    "peers": "/run/gpumodels-shm",
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file or directory that an instance sees."""
+
+    inside: str
+    here: Path
+    #: A hash of its content; "" for files that change while the instance runs.
+    hash: str = ""
+    writable: bool = False
+
+
+def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[ArtifactName, Artifact]:
+    """Return what every instance of a model sees: the model server, the author's code and the weights.
+
+    `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the cache cannot hold
+    the model server.
+    """
+    found: dict[ArtifactName, Artifact] = {
+        "payload": Artifact(INSIDE["payload"], payload.directory(), payload.fingerprint()),
+        "code": Artifact(INSIDE["code"], spec.folder, content),
+    }
+    if weights is not None:
+        found["weights"] = Artifact(INSIDE["weights"], weights, weights.name)
+    return found
+
+
+def of_instance(record: InstanceRecord, directory: InstanceDirectory, *, served: bool) -> dict[ArtifactName, Artifact]:
+    """Return what only this instance sees; if it is `served` to others' clients, their shared memory too."""
+    found: dict[ArtifactName, Artifact] = {
+        "lease": Artifact(INSIDE["lease"], directory.lease_file, writable=True),
+        "sockets": Artifact(INSIDE["sockets"], directory.socket, writable=True),
+    }
+    if record.shared_memory:
+        found["shared memory"] = Artifact(INSIDE["shared memory"], Path(record.shared_memory), writable=True)
+    if served:
+        found["peers"] = Artifact(INSIDE["peers"], SHARED_MEMORY, writable=True)
+    return found

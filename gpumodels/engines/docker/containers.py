@@ -1,0 +1,212 @@
+"""Containers: made, found, ended and swept. Everything here asks the Docker daemon."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DeviceRequest, LogConfig, Mount
+
+from gpumodels.engines import launch
+from gpumodels.engines.docker import daemon, image, labels
+from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+    from gpumodels.engines.base import LaunchPlan
+    from gpumodels.engines.docker.engine import DockerEngine
+
+#: Seconds that a busy daemon may take to make an image or a container.
+MADE_WITHIN = 60
+
+_TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
+_PIDS = 4096
+_LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
+#: Messages of daemons that do not see a path of this machine: Linux, then Docker Desktop.
+_FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
+_MARGIN = 2.0  # seconds that the daemon may need beyond the grace
+#: Seconds that a busy daemon may take to remove a container.
+_REMOVED_WITHIN = 15
+
+
+def start(engine: DockerEngine, plan: LaunchPlan, name: str, note: Callable[[dict[str, Any]], None]) -> None:
+    """Create and start the container of an instance.
+
+    Raises LeaseUnseen if the daemon does not see this machine's files, EngineError and EngineUnavailable.
+    """
+    try:
+        with daemon.waiting(engine.client, MADE_WITHIN):
+            container_id = _create(engine, plan, name)
+            note({"container": container_id})
+            engine.client.api.start(container_id)
+    except ImageNotFound as error:
+        raise EngineError(f"The image of {plan.spec.name!r} vanished while it was loading. Load it again.") from error
+    except APIError as error:
+        if any(words in str(error) for words in _FILES_UNSEEN):
+            raise LeaseUnseen(
+                "Docker does not see this machine's files (is this kernel in a container, or Docker on another "
+                "machine?), so it could not end the model with the notebook. Use `--engine process`."
+            ) from error
+        raise EngineError(f"Docker could not start {plan.spec.name!r}: {error.explanation or error}.") from error
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker stopped answering while {plan.spec.name!r} was started: {error}.") from error
+
+
+def _create(engine: DockerEngine, plan: LaunchPlan, name: str) -> str:
+    # On a thread, which the block waits for: an interrupt would lose a container that the daemon is just making, and
+    # the undoing of the load would find nothing to remove.
+    with ThreadPoolExecutor(1) as pool:
+        command = launch.command(plan, _inside, image.PYTHON, plan.spec.entry)
+        options = _options(engine, plan, name)
+        container = pool.submit(engine.client.containers.create, plan.prepared, command, **options).result()
+    return str(container.id)
+
+
+def _inside(artifact: Any) -> str:
+    return str(artifact.inside)
+
+
+def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any]:
+    place = labels.of_place(plan.directory.path.parent, plan.runtime_identity)
+    return {
+        "name": name,
+        "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **place},
+        "environment": {**launch.environment(plan, _inside, container=True), "HOME": "/tmp"},  # noqa: S108
+        "mounts": _mounts(plan),
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {"/tmp": _TMP},  # noqa: S108
+        "pids_limit": _PIDS,
+        "log_config": _LOGS,
+        "working_dir": "/tmp",  # noqa: S108
+        **_user(engine),
+        **(_gpus(engine, plan) if plan.devices else {}),
+    }
+
+
+def _mounts(plan: LaunchPlan) -> list[Mount]:
+    """Return mounts of all artifacts that the image does not hold.
+
+    Of type bind: `Binds` would silently create missing directories on the wrong host.
+    """
+    return [
+        Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
+        for name, artifact in plan.artifacts.items()
+        if name not in image.BAKED
+    ]
+
+
+def _user(engine: DockerEngine) -> dict[str, Any]:
+    if engine.daemon.rootless:
+        return {"user": "0:0"}  # which is the calling user, seen from outside
+    uid, gid = engine.instance_user or (os.getuid(), os.getgid())
+    options: dict[str, Any] = {"user": f"{uid}:{gid}"}
+    if engine.instance_user is None:
+        options["group_add"] = [str(group) for group in os.getgroups()]
+    if engine.daemon.remaps_users:
+        options["userns_mode"] = "host"
+    return options
+
+
+def _gpus(engine: DockerEngine, plan: LaunchPlan) -> dict[str, Any]:
+    uuids = [device.uuid for device in plan.devices]
+    if engine.daemon.gpu_access == "cdi":
+        return {"device_requests": [DeviceRequest(driver="cdi", device_ids=[f"nvidia.com/gpu={u}" for u in uuids])]}
+    if engine.daemon.gpu_access == "device request":
+        return {"device_requests": [DeviceRequest(driver="nvidia", device_ids=uuids, capabilities=[["gpu"]])]}
+    return {"runtime": "nvidia"}  # which reads NVIDIA_VISIBLE_DEVICES
+
+
+def find(client: DockerClient, name: str, instance_id: str) -> Container | None:
+    """Return the container of an instance, or None if it is gone. Raises EngineUnavailable."""
+    try:
+        found = client.containers.get(name)
+    except NotFound:
+        return None
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker does not answer, so {instance_id} cannot be reached: {error}.") from error
+    return found if found.labels.get(labels.INSTANCE) == instance_id else None
+
+
+def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
+    """Return the last lines that a container printed, or "" if they cannot be had."""
+    try:
+        container = find(engine.client, name, instance_id)
+        return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
+    except (EngineUnavailable, DockerException, requests.RequestException):
+        return ""
+
+
+def ask_to_end(container: Container, grace: float) -> None:
+    """Ask a container to end and wait for it, a little longer than `grace` seconds at most."""
+    try:
+        # On SIGINT the leash gives the server its whole grace; SIGTERM is for a daemon in a hurry.
+        container.kill("SIGINT")
+        container.wait(timeout=grace + _MARGIN)
+    except (DockerException, requests.RequestException):
+        return  # not running, paused, or too slow: the caller removes it by force
+
+
+def remove(client: DockerClient, container: str) -> None:
+    """Remove a container, by name or id, in whatever state it is. Do nothing if it is gone or going.
+
+    Raises EngineError and EngineUnavailable.
+    """
+    try:
+        with daemon.waiting(client, _REMOVED_WITHIN):
+            client.api.remove_container(container, force=True, v=True)
+    except APIError as error:
+        if error.status_code not in (requests.codes.not_found, requests.codes.conflict):
+            raise EngineError(f"Docker could not remove {container}: {error.explanation or error}.") from error
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker does not answer, so {container} could not be removed: {error}.") from error
+
+
+def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
+    """Remove stopped containers whose instances have no directory in `runtime`, and return their names.
+
+    Raises EngineUnavailable.
+    """
+    removed = []
+    place = labels.of_place(runtime, identity)
+    boot = place.pop(labels.BOOT)
+    here: dict[str, Any] = {
+        "label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
+    }
+    try:
+        for found in client.api.containers(all=True, filters=here):
+            if found["State"] != "running" and _is_orphaned(found, runtime, place, boot):
+                remove(client, found["Id"])
+                removed.append(str(found["Names"][0]).lstrip("/"))
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
+    return removed
+
+
+def _is_orphaned(listed: dict[str, Any], runtime: Path, place: dict[str, str], boot: str) -> bool:
+    """Return True for a stopped container of ours whose instance has no directory any more."""
+    found = listed["Labels"]
+    if found.get(labels.MACHINE) != place[labels.MACHINE]:
+        return False
+    if found.get(labels.BOOT) != boot:  # of an earlier boot, then: nothing of that can still be starting
+        return bool(listed["Created"] < _booted())
+    instance_id = found[labels.INSTANCE]
+    return found.get(labels.IDENTITY) == place[labels.IDENTITY] and not any(
+        (runtime / name).exists() for name in (instance_id, f".swept-{instance_id}")
+    )
+
+
+def _booted() -> int:
+    """Return when the machine started, in seconds since the epoch (proc(5), btime of stat)."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("btime "))

@@ -1,0 +1,80 @@
+"""Instances on this machine, whose sockets lie in a directory that this user can reach."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpumodels.engines.base import Instance
+from gpumodels.protocol import descriptors, files
+
+if TYPE_CHECKING:
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.protocol.descriptors import Descriptor
+
+
+class LocalSocket(descriptors.Descriptor):
+    """A Unix socket of a model server, opened once and connected to through its descriptor."""
+
+    @property
+    def grpc_target(self) -> str:
+        """The address of a gRPC channel to the socket."""
+        return f"unix:{files.descriptor_path(self.fd)}"
+
+    def connect(self) -> socket.socket:
+        """Return a new blocking connection; see `protocol.connector.ServerSocket`."""
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.setblocking(False)
+            connection.connect(files.descriptor_path(self.fd))
+            connection.setblocking(True)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class LocalConnector:
+    """The sockets in a directory of this machine; see `protocol.connector.Connector`."""
+
+    def __init__(self, sockets: Path, shared_memory: Path | None) -> None:
+        """Open the directory of the sockets. Raises OSError if it is gone."""
+        self._sockets = descriptors.directory(sockets)
+        self._shared_memory = shared_memory
+
+    @property
+    def shared_memory(self) -> Descriptor | None:
+        """The directory of shared memory files; None if there is none. Raises OSError if it is gone."""
+        return None if self._shared_memory is None else descriptors.directory(self._shared_memory)
+
+    def find(self, name: str) -> LocalSocket | None:
+        """Return the socket of that name, or None while nobody listens on it.
+
+        It is probed first: a gRPC channel that finds no socket waits a second before it tries again.
+        """
+        try:
+            found = LocalSocket(files.open_socket(self._sockets.fd, name))
+        except FileNotFoundError:  # not bound yet
+            return None
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)  # a server that accepts nobody must not block this process
+            return found if probe.connect_ex(files.descriptor_path(found.fd)) == 0 else None
+
+
+class LocalInstance(Instance):
+    """An instance whose files this process shares."""
+
+    def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
+        self.id = record.id
+        self._directory = directory
+        self._shared_memory = Path(record.shared_memory) if record.shared_memory else None
+
+    def connector(self) -> LocalConnector:
+        return LocalConnector(self._directory.socket, self._shared_memory)
+
+    def forward(self, listener: socket.socket) -> int:
+        from gpumodels.engines import forward  # noqa: PLC0415  asyncio is only for instances that are served
+
+        return forward.start(listener, self._directory.socket, self.id)

@@ -1,0 +1,162 @@
+"""Overview: everything that exists of this user now, assembled once for all views.
+
+`ps`, `%models`, the dashboard, the sidebar's feed and the gateway show parts of it.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpumodels.errors import EngineError
+from gpumodels.instances.gpu_usage import recent_usage
+from gpumodels.instances.holders import users_of
+from gpumodels.instances.loads import list_loads
+from gpumodels.instances.registry import attached, running, runtime_directory
+from gpumodels.instances.sleep import sleeping
+from gpumodels.lease.record import InstanceRecord, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gpumodels.attribution import Usage
+    from gpumodels.client.activity import Activity
+    from gpumodels.instances.loads import Load
+    from gpumodels.instances.sleep import SleepingModel
+    from gpumodels.lease.runtime import RuntimeDirectory
+
+_ANSWER_WITHIN = 0.4  # seconds for a model server to tell its activity
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One model of this user that runs, loads or sleeps."""
+
+    #: Its record, as it is seen now. The id is "" for a load that has no instance yet.
+    record: InstanceRecord
+    #: The processes that use it, the longest user first.
+    users: tuple[Owner, ...] = ()
+    #: Bytes of GPU memory that it holds; None if that is not known or was not measured.
+    memory: int | None = None
+    #: The answer of its model server; None if it does not tell or was not asked.
+    activity: Activity | None = None
+    #: The sleep of a model that sleeps.
+    sleep: SleepingModel | None = None
+    #: The load of a model that is being loaded.
+    load: Load | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has an instance."""
+        return self.record.id != "" and self.sleep is None
+
+    @property
+    def owner(self) -> Owner:
+        """The process that loaded it or, if that uses it no more, the first remaining user."""
+        loader = self.record.owner
+        return loader if not self.users or loader.pid in [user.pid for user in self.users] else self.users[0]
+
+    @property
+    def idle(self) -> float | None:
+        """Seconds since the last call, or since it was loaded; 0 while a call runs; None if that is not known."""
+        return None if self.activity is None else self.activity.idle(self.record.created)
+
+    @property
+    def idle_since(self) -> float | None:
+        """When it became idle, in seconds since the epoch; None while a call runs, or if that is not known."""
+        return None if self.activity is None else self.activity.idle_since(self.record.created)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that exists of this user at one moment."""
+
+    #: The identity of the runtime directory: views of the same one see the same models.
+    place: str
+    #: Running models, oldest first, then sleeping ones, then loads that have no instance yet.
+    models: tuple[ModelView, ...]
+    #: Loads in progress and failed ones, oldest first.
+    loads: tuple[Load, ...]
+    #: The GPUs with their holders; None if they were not measured.
+    usage: Usage | None = None
+
+    @property
+    def running(self) -> tuple[ModelView, ...]:
+        """The models that have an instance."""
+        return tuple(each for each in self.models if each.running)
+
+    @property
+    def sleeping(self) -> tuple[ModelView, ...]:
+        """The models that sleep."""
+        return tuple(each for each in self.models if each.sleep is not None)
+
+
+def read_overview(*, measured: bool = True) -> Overview:
+    """Look at everything. With `measured`, read the GPUs and ask the model servers too, which takes longer.
+
+    Raises RuntimeDirectoryError and SettingsError.
+    """
+    runtime = runtime_directory()
+    # In this order, a model that changes just now is seen at least once.
+    records, asleep, loads = running(runtime), sleeping(runtime), list_loads(runtime.path)
+    in_progress = [load for load in loads if not load.failed]
+    by_instance = {instance: load for load in in_progress for instance in load.instances}
+    views = _running(records, runtime, by_instance)
+    usage = None
+    if measured:
+        usage = recent_usage()
+        views = _measured(views, usage)
+    waking = set(by_instance)
+    views += [_asleep(each) for each in asleep if each.record.id not in waking]
+    ids = {record.id for record in records}
+    views += [_early(load) for load in in_progress if not ids.intersection(load.instances)]
+    return Overview(runtime.identity, tuple(views), tuple(loads), usage)
+
+
+def _running(records: Iterable[InstanceRecord], runtime: RuntimeDirectory, loads: dict[str, Load]) -> list[ModelView]:
+    users = users_of(runtime.instances())
+    return [
+        ModelView(
+            record,
+            tuple(users.get(record.id, ())),
+            load=loads.get(record.id) if record.state == "loading" else None,
+        )
+        for record in records
+    ]
+
+
+def _measured(views: list[ModelView], usage: Usage) -> list[ModelView]:
+    from gpumodels.attribution.split import held_in_all  # noqa: PLC0415
+
+    if not views:
+        return []
+    memory = held_in_all(usage.devices)
+    with ThreadPoolExecutor(min(_AT_ONCE, len(views))) as pool:
+        activities = list(pool.map(_activity, [view.record for view in views]))
+    return [
+        replace(view, memory=memory.get(view.record.id), activity=activity)
+        for view, activity in zip(views, activities, strict=True)
+    ]
+
+
+def _activity(record: InstanceRecord) -> Activity | None:
+    from gpumodels.client import activity  # noqa: PLC0415  gRPC, which only views of activity need
+
+    if record.state == "loading":
+        return None
+    try:
+        return activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
+    except (KeyError, OSError, EngineError):  # it has ended since
+        return None
+
+
+def _asleep(model: SleepingModel) -> ModelView:
+    return ModelView(model.record.with_(owner=model.owner, state="asleep", keep=None), sleep=model)
+
+
+def _early(load: Load) -> ModelView:
+    """Return the view of a load that has no instance yet: an image is built, say, or weights are fetched."""
+    owner = Owner(load.pid, load.kernel_id, load.notebook)
+    return ModelView(InstanceRecord("", load.model, "", owner, load.began), load=load)

@@ -1,0 +1,43 @@
+"""The line that loads a model in a notebook, `%load_model ctpn --gpu 0`, as IPython and the magic read it back.
+
+`labextension/src/line.ts` writes the same lines; `labextension/tests/lines.json` holds both to it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAGIC = "%load_model"
+
+_PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
+
+
+def load_line(model: str, options: Iterable[tuple[str, str]] = ()) -> str:
+    """Return the line for a model and its options, as pairs of flag and value; the value of a switch is ""."""
+    words = [MAGIC, word(model_word(model))]
+    for flag, value in options:
+        words += [flag, word(value)] if value else [flag]
+    return " ".join(words)
+
+
+def model_word(model: str) -> str:
+    """Return the model as the magic takes it. No name begins with a dash, so such a path is written with ./ before it,
+    or it would be read as an option.
+    """
+    return f"./{model}" if model.startswith("-") else model
+
+
+def word(text: str) -> str:
+    """Return the text as one word of the line.
+
+    Quotes of the shell keep it together. IPython expands `{x}` and, unless an odd number of quotes follows, `$x` inside
+    quotes too: so braces are doubled, and the quotes end and begin again behind a dollar.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    quoted = text.replace("'", "'\"'\"'").replace("$", "$''").replace("{", "{{").replace("}", "}}")
+    return f"'{quoted}'"

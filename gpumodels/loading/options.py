@@ -1,0 +1,193 @@
+"""Options of a load: how each is described to people and programs, and how a given value is read.
+
+`LoadRequest` lists them. The signature of `load`, `%load_model`, `gpumodels run`, `POST models` and the sidebar's form
+are derived from these descriptions, so an option is added in one place. A notebook that loads the extension imports
+them, so readers import what they need when they are called.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from gpumodels.errors import DeviceError, LoadRefused
+
+if TYPE_CHECKING:
+    from gpumodels.devices import GpuChoice
+    from gpumodels.settings import Settings
+
+#: "text" takes a value; a "switch" takes none; "settings" takes NAME=VALUE and may be repeated.
+Kind = Literal["text", "duration", "count", "switch", "settings"]
+
+#: Reads the value that was given for a model, with the user's settings. Raises LoadRefused.
+Read = Callable[[str, Any, "Settings"], Any]
+
+MOST_REPLICAS = 64
+_LAST_PORT = 65535
+#: Fewer bytes than this mean a forgotten unit.
+_LEAST_MEMORY = 1 << 20
+#: Both are endless times, each for the option that it is said of.
+_ENDLESS = ("never", "forever")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a load."""
+
+    name: str
+    read: Read
+    #: A clause for `--help`, and sentences for the docstring of `load`.
+    help: str
+    doc: str
+    #: The types that `load` takes, for its docstring.
+    types: str
+    default: Any = None
+    kind: Kind = "text"
+    metavar: str = ""
+    #: The JSON schema of its value in `POST models`; None if HTTP does not offer it.
+    schema: Mapping[str, Any] | None = None
+    #: Values that completion proposes.
+    examples: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """Its name on a command line. A switch that is on by default is turned off there."""
+        return f"--no-{self.name}" if self.default is True else f"--{self.name}"
+
+    def text(self, value: Any) -> str | None:
+        """Return the value as a word behind the flag, "" for a switch; None if it need not be said."""
+        if value is None or value == self.default or self.kind == "settings":  # settings may be secret
+            return None
+        if self.kind == "switch":
+            return ""
+        if isinstance(value, (list, tuple)):
+            return ",".join(map(str, value))
+        if isinstance(value, float):
+            return self._endless if math.isinf(value) else format(Decimal(repr(value)), "f")
+        return str(value)
+
+    @property
+    def _endless(self) -> str:
+        return "forever" if self.name == "keep" else "never"
+
+
+def option(**described: Any) -> Any:
+    """Return a dataclass field that is an option; its name is that of the field."""
+    return field(metadata={"option": described})
+
+
+def read_gpu(model: str, given: Any, _: Settings) -> GpuChoice:
+    from gpumodels import devices  # noqa: PLC0415
+
+    try:
+        return devices.parse(given)
+    except DeviceError as error:
+        raise DeviceError(f"{model} cannot be placed. {error}") from None
+
+
+def read_engine(model: str, given: Any, settings: Settings) -> str:
+    if given is None:
+        from gpumodels import engines  # noqa: PLC0415
+
+        return engines.check_configured(settings.engine)
+    if not isinstance(given, str):
+        raise LoadRefused(f"{model}: engine must be text such as 'docker', 'process' or 'auto', not {given!r}.")
+    return given
+
+
+def read_timeout(model: str, given: Any, settings: Settings) -> float:
+    found = seconds(model, "timeout", given, "never") if isinstance(given, str) else given
+    if found is None:
+        return settings.timeout
+    number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    if not number or math.isnan(found) or found <= 0:
+        raise LoadRefused(f"{model}: timeout must be a number of seconds above 0, not {found!r}.")
+    return found
+
+
+def read_env(model: str, given: Any, _: Settings) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise LoadRefused(f"{model}: env must be a dict of text to text, not {given!r}.")
+    from gpumodels.catalog import sets_itself  # noqa: PLC0415
+
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            raise LoadRefused(f"{model}: {name!r}: {value!r} is no environment setting; both must be text.")
+        if sets_itself(name):
+            raise LoadRefused(f"{model}: env: {name} is set by gpumodels itself.")
+    return dict(given)
+
+
+def read_serve(model: str, given: Any, _: Settings) -> str:
+    """Return the address as HOST:PORT with a numeric host; "" for None."""
+    if given is None:
+        return ""
+    host, _colon, port = given.rpartition(":") if isinstance(given, str) else ("", "", "")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise LoadRefused(f"{model}: serve must be HOST:PORT such as '127.0.0.1:8001', not {given!r}.")
+    bare = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        found = None
+    if found is None or not found.is_loopback:
+        raise LoadRefused(
+            f"{model}: it cannot be served at {host}: calls and token would cross the network unencrypted, so only "
+            "this machine's own addresses (127.0.0.1, ::1, localhost) are taken. From elsewhere, use `ssh -L`."
+        )
+    return f"[{found}]:{int(port)}" if found.version == 6 else f"{found}:{int(port)}"  # noqa: PLR2004
+
+
+def read_switch(_: str, given: Any, __: Settings) -> bool:
+    return bool(given)
+
+
+def read_keep(model: str, given: Any, _: Settings) -> float | None:
+    return seconds(model, "keep", given, "forever")
+
+
+def read_idle(model: str, given: Any, settings: Settings) -> float:
+    found = seconds(model, "idle", given, "never")
+    return settings.idle if found is None else found
+
+
+def read_replicas(model: str, given: Any, _: Settings) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MOST_REPLICAS:
+        raise LoadRefused(f"{model}: replicas must be a whole number from 1 to {MOST_REPLICAS}, not {given!r}.")
+    return given
+
+
+def read_memory(model: str, given: Any, _: Settings) -> int | None:
+    if given is None:
+        return None
+    from gpumodels.settings import size  # noqa: PLC0415
+
+    try:
+        most = size(given)
+    except ValueError:
+        most = 0
+    if most < _LEAST_MEMORY:
+        raise LoadRefused(
+            f"{model}: memory must be a size such as '4GiB' or '500MB', or a number of bytes, 1 MiB at least, "
+            f"not {given!r:.80}."
+        )
+    return most
+
+
+def seconds(model: str, name: str, given: Any, never: str) -> float | None:
+    """Return the seconds of a time; None if it was not given, math.inf for `never`. Raises LoadRefused."""
+    if given is None:
+        return None
+    from gpumodels.settings import duration  # noqa: PLC0415
+
+    with suppress(ValueError):
+        if given not in _ENDLESS or given == never:  # to keep a model never is not to keep it forever
+            return duration(given)
+    raise LoadRefused(f"{model}: {name} must be a time such as '90s', '10m' or '2h', or '{never}', not {given!r}.")

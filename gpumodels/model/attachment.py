@@ -1,0 +1,308 @@
+"""`Attachment`: this process's lease and connection on one instance."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from gpumodels.attribution import peaks
+from gpumodels.errors import ModelGone, ModelStopped
+from gpumodels.lease import events, notes
+from gpumodels.model import ending, freed
+from gpumodels.model.freed import FreedMemory
+from gpumodels.model.watcher import WATCHER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gpumodels.client import Client, Watch
+    from gpumodels.engines.base import Instance
+    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease.held import Lease
+    from gpumodels.lease.record import InstanceRecord, Owner
+    from gpumodels.model.endpoint import Endpoint
+    from gpumodels.signature import Signature
+
+#: Seconds in which the last word of a server is heard after its connection has broken.
+_HEARD_WITHIN = 1.0
+#: The same if that server is known to be dead.
+_HEARD_OF_DEAD_WITHIN = 10.0
+#: Seconds in which the freed memory of a model that fell asleep is measured.
+_MEASURED_WITHIN = 6.0
+
+
+class State(Enum):
+    """The states of an attachment, in their usual order."""
+
+    STARTING = "starting"  # the lease is held; the model server is not ready
+    READY = "ready"  # calls go here
+    LEAVING = "leaving"  # sleep or stop has begun, or the server has said its last word: calls go elsewhere
+    ASLEEP = "asleep"  # the instance has given its memory back, and can be loaded again
+    GONE = "gone"  # the instance died or was stopped
+
+
+class Attachment:
+    """The lease and the connection of this process on one instance, from its start until it sleeps or ends.
+
+    Safe to use from threads. `error` says why the instance is gone; `freed` what it gave back, once it sleeps or was
+    stopped.
+    """
+
+    client: Client
+    signature: Signature
+
+    def __init__(
+        self,
+        record: InstanceRecord,
+        directory: InstanceDirectory,
+        lease: Lease,
+        instance: Instance,
+        guest: Owner | None = None,
+    ) -> None:
+        """`guest` is this process if another one loaded the instance."""
+        self.record = record
+        self.directory = directory
+        self.lease = lease
+        self.instance = instance
+        self.user = guest or record.owner
+        self.state = State.STARTING
+        self.error: ModelGone | None = None
+        self.freed: FreedMemory | None = None
+        self.seconds = 0.0  # that the load took
+        self.endpoint: Endpoint | None = None
+        self.last_lines = ""
+        #: When it ended, by time.monotonic(); 0.0 while it runs.
+        self.ended = 0.0
+        #: Whether another process used the instance too when it was last seen awake.
+        self.was_shared = False
+        self._lock = threading.Lock()
+        self._server_ended = threading.Event()
+        self._measured = threading.Event()
+        self._fell_asleep = self._forgotten = False
+        self._on_end: Callable[[], None] | None = None
+        self._memory_before: int | None = None
+        self._watch: Watch | None = None
+
+    def connect(self, client: Client, seconds: float, endpoint: Endpoint | None = None) -> None:
+        """Take calls from now on: the model server is ready, `seconds` after the load began."""
+        self.client, self.signature = client, client.signature()
+        self.seconds, self.endpoint = seconds, endpoint
+        self._memory_before = self._memory()  # if the kernel is too busy to look later, this is what is known
+        self.state = State.READY
+        self._watch = client.watch()
+        if self._watch is not None:
+            WATCHER.add(self._watch, self)
+
+    @property
+    def open(self) -> bool:
+        """Whether calls go here, as far as is known without asking the system."""
+        return self.state is State.READY
+
+    @property
+    def attached(self) -> bool:
+        """Whether it may still answer a call: it has neither ended nor fallen asleep, as far as is known."""
+        return self.state in {State.READY, State.LEAVING}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be called. The leash's lock tells; no engine is asked."""
+        return self.attached and self.lease.leash_lives
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it gave its memory back and can be loaded again."""
+        return self.state is State.ASLEEP
+
+    def on_end(self, listener: Callable[[], None]) -> None:
+        """Call `listener`, on any thread, when the instance has died or fallen asleep."""
+        self._on_end = listener
+        if self.ended:
+            self._notify_end()
+
+    def about_to_sleep(self) -> None:
+        """Measure the memory that will be freed, in the last moment in which it can be seen; see `watcher.Listener`."""
+        self._memory_before = self._memory() or self._memory_before
+        self.was_shared = self.lease.others_use
+
+    def server_ended(self, *, asleep: bool) -> None:
+        """Clean up on a thread; see `watcher.Listener`."""
+        self._fell_asleep = asleep
+        if self.state is State.READY:
+            self.state = State.LEAVING
+        self._server_ended.set()
+        threading.Thread(target=self.clean_up, name="gpumodels end", daemon=True).start()
+
+    def clean_up(self) -> None:
+        """Remove what is left of an instance that ended, and keep the reason. Do nothing if it lives."""
+        with self._lock:
+            if not self.attached:
+                return
+            if self._watch is not None and self._hear_last_word() and self._fell_asleep:
+                self._become_asleep()
+            elif (found := ending.end_if_dead(self)) is not None:
+                self.error, self.last_lines = found
+                self._forget_sleep()
+                self._close()
+                self.state = State.GONE
+        if self.ended:
+            self._notify_end()
+
+    def _notify_end(self) -> None:
+        listener, self._on_end = self._on_end, None
+        if listener is not None:
+            listener()
+
+    def _hear_last_word(self) -> bool:
+        """Wait for the server's last word. If it is dead, the watcher will hear it once that thread has its turn."""
+        if self._server_ended.wait(_HEARD_WITHIN):
+            return True
+        return not self.lease.leash_lives and self._server_ended.wait(_HEARD_OF_DEAD_WITHIN)
+
+    def sleep(self) -> None:
+        """Give the memory back when no call runs any more. An instance that others use as well is left to them."""
+        if self.state is State.READY:
+            self.state = State.LEAVING
+        try:
+            if self._watch is None or self.lease.others_use:
+                self._leave_to_others()
+            else:
+                self._ask_for_sleep(self._watch)
+        finally:
+            if self.state is State.LEAVING and not self._server_ended.is_set():
+                self.state = State.READY
+        if self.freed is not None:
+            self._measured.wait(_MEASURED_WITHIN)
+
+    def _ask_for_sleep(self, watch: Watch) -> None:
+        try:
+            watch.ask_for_sleep()
+            while not self._server_ended.wait(0.1) and self.lease.leash_lives:
+                pass
+        except KeyboardInterrupt:
+            watch.take_back()
+            raise
+        self.clean_up()
+
+    def _leave_to_others(self) -> None:
+        with self._lock:
+            if not self.attached:
+                return
+            try:
+                self.client.finish()  # a call that comes now waits for the lock, and wakes the model
+            finally:
+                self.was_shared = self.lease.others_use
+                self._memory_before = None if self.was_shared else self._memory()
+                self._become_asleep()
+
+    def abandon(self) -> None:
+        """Give up an instance that ended while it was joined."""
+        with self._lock:
+            if self.attached:
+                again = f"Load it again with {self.record.load_line}."
+                self.error = ModelGone(f"{self.record.model} has just ended. {again}")
+                self._close()
+                self.state = State.GONE
+
+    def end(self) -> None:
+        """Release the lease of an instance that did not become ready, and remove what is left of it."""
+        ending.end(self)
+
+    def stop(self, by: str) -> None:
+        """End the instance, unless others use it. `by` says who stops it."""
+        if self.state is State.READY:
+            self.state = State.LEAVING
+        self._on_end = None
+        with self._lock:
+            if self.error is not None:
+                return
+            slept = "" if self.freed is None else f" It was {self.freed}."
+            self.error = ModelStopped(
+                f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}.{slept} "
+                f"Load it again with {self.record.load_line}."
+            )
+            asleep, self.state = self.state is State.ASLEEP, State.GONE
+            if asleep:
+                self._forget_sleep()
+                self.log("stopped", f"was stopped from {by}, while it slept")
+                return
+            self.last_lines = self.instance.logs()
+            self.was_shared = self.lease.others_use
+            before = None if self.was_shared else self._memory()
+            self._close()
+            ending.end(self, by)
+            self.freed = freed.measure(self.record, before, time.time())
+
+    def woken(self) -> None:
+        """Withdraw the note that the model sleeps: it was loaded again."""
+        with self._lock:
+            self._forget_sleep()
+
+    def logs(self, lines: int) -> str:
+        """Return the last lines that the model server printed, also if it has ended."""
+        if self.attached:
+            return self.instance.logs(lines)
+        return "\n".join(self.last_lines.splitlines()[-lines:])
+
+    def log(self, event: str, what: str, **facts: Any) -> None:
+        """Add an event of this instance to the runtime directory; `what` completes "NAME ..."."""
+        name = self.record.model
+        events.log(self._runtime, event, instance=self.record.id, model=name, text=f"{name} {what}", **facts)
+
+    def _memory(self) -> int | None:
+        with suppress(Exception):  # whatever the driver raises, a model may end
+            held = freed.memory_held(self.record)
+            peaks.note(self.record, held)
+            return held
+        return None
+
+    def _become_asleep(self) -> None:
+        """Fall asleep, with the lock held: the server has ended itself, or is left to others."""
+        since = time.time()
+        if self._fell_asleep:
+            ending.dies_within(self.lease, self.record.grace)  # its server has ended; no view must see it run
+        self.last_lines = self.instance.logs() or self.directory.kept_log()
+        self._close()
+        memory = FreedMemory(since, self.record.device, self._memory_before)
+        self._note_sleep(memory)  # before the lease is released, so that no view misses it in between
+        ending.end(self)
+        self.freed, self.state = memory, State.ASLEEP
+        threading.Thread(target=self._measure, args=(memory,), name="gpumodels sleep", daemon=True).start()
+
+    def _measure(self, memory: FreedMemory) -> None:
+        with suppress(Exception):
+            memory = freed.measure(self.record, memory.before, memory.since)
+        with self._lock:
+            self.freed = memory
+            self._note_sleep(memory)
+        self.last_lines += f"\ngpumodels: {self.record.model} is {memory}"
+        self.log("asleep", f"is {memory}", before=memory.before, after=memory.after)
+        self._measured.set()
+
+    def _note_sleep(self, memory: FreedMemory) -> None:
+        """Publish, with the lock held, that this process has a model that sleeps and can be woken."""
+        if self.error is None and not self._forgotten:
+            note = {"record": asdict(self.record), "owner": asdict(self.user)}
+            notes.write(self._runtime, notes.ASLEEP, self._note, {**note, "since": memory.since, "freed": memory.bytes})
+
+    def _forget_sleep(self) -> None:
+        self._forgotten = True
+        notes.remove(self._runtime, notes.ASLEEP, self._note)
+
+    @property
+    def _runtime(self) -> Path:
+        return self.directory.path.parent
+
+    @property
+    def _note(self) -> str:
+        return f"{self.record.id}.{self.user.pid}"  # each process that shared it has a sleeping model of its own
+
+    def _close(self) -> None:
+        self.ended = time.monotonic()
+        if self._watch is not None:
+            WATCHER.remove(self._watch)
+        self.client.close()

@@ -1,0 +1,38 @@
+"""The interface between engines and client: how the sockets of one model server are reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import socket
+
+    from gpumodels.protocol.descriptors import Descriptor
+
+
+class ServerSocket(Protocol):
+    """A socket on which a model server listens. It stands for this socket, even if another one takes its name."""
+
+    @property
+    def grpc_target(self) -> str:
+        """The address of a gRPC channel to the socket, valid as long as this object lives."""
+
+    def connect(self) -> socket.socket:
+        """Return a new blocking connection.
+
+        Raises BlockingIOError while the server has too many connections to accept, and OSError when it is gone.
+        """
+
+
+class Connector(Protocol):
+    """Access to the sockets of one model server, made by its engine. Safe to use from threads and forked children."""
+
+    @property
+    def shared_memory(self) -> Descriptor | None:
+        """The directory of the files that gRPC requests name; None if the server sees none of this machine's files."""
+
+    def find(self, name: str) -> ServerSocket | None:
+        """Return the server's socket of that name, or None while nobody listens on it.
+
+        Raises OSError if the name belongs to anything but a socket of the model server.
+        """
