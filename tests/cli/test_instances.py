@@ -14,9 +14,10 @@ import pytest
 
 import gpumodels
 from gpumodels.errors import ModelStopped
-from gpumodels.instances import loads
+from gpumodels.instances import list_loads
 from gpumodels.lease import processes
-from gpumodels.loading.journal import Note
+from gpumodels.loading.journal import LoadJournal
+from gpumodels.model import NullReport
 from tests.fakes.nvml import GB, gpu, machine
 from tests.leftovers import until
 
@@ -80,15 +81,15 @@ def test_a_model_that_loads_is_listed_as_loading(cli, begin):
 
 
 def test_a_load_that_has_no_instance_yet_is_listed_with_its_progress(cli):
-    note = Note("ctpn", "%load_model ctpn")
+    journal = LoadJournal(NullReport(), "ctpn", "%load_model ctpn")
 
     def load():
-        note.begin("ctpn")
-        note.says("building ctpn: step 3 of 9", 0.3)
-        until(lambda: loads.loads()[0].text)
+        journal.begin("ctpn")
+        journal.progress("building ctpn: step 3 of 9", 0.3)
+        until(lambda: list_loads()[0].text)
         return json.loads(cli("ps", "--json").ok()), cli("ps").ok()
 
-    (told,), table = note.around(load)
+    (told,), table = journal.run(load)
     assert (told["id"], told["model"], told["state"], told["owner"]["pid"]) == ("", "ctpn", "loading", os.getpid())
     assert told["progress"] == {"text": "building ctpn: step 3 of 9", "fraction": 0.3}
     assert "  building ctpn: step 3 of 9 (30%)  " in table

@@ -10,8 +10,8 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 from gpumodels import catalog, engines
-from gpumodels.doctor import machine
-from gpumodels.instances import loads, registry, sleep, sleepers
+from gpumodels.doctor import checks
+from gpumodels.instances import loads, logs, registry, sleep
 from gpumodels.lease import events
 from gpumodels.loading import api
 from gpumodels.widgets import state
@@ -22,17 +22,17 @@ SLOW = (
     (registry, "running"),
     (registry, "stop_instance"),
     (sleep, "sleep_instance"),
-    (sleepers, "asleep"),
-    (sleepers, "wake_here"),
-    (loads, "loads"),
-    (loads, "dismiss"),
+    (sleep, "sleeping"),
+    (sleep, "wake_here"),
+    (loads, "list_loads"),
+    (loads, "dismiss_load"),
     (api, "load"),
-    (machine, "checks"),
+    (checks, "run_checks"),
     (catalog, "names"),
     (engines, "engine"),
-    (events, "told"),
+    (events, "read"),
     (state, "read"),
-    (state, "last_lines"),
+    (logs, "last_lines_of"),
 )
 
 
@@ -84,4 +84,4 @@ async def test_nothing_that_we_are_asked_keeps_the_loop_from_others(jp_fetch, jp
     assert await socket.read_message()
     waiting.cancel()
     assert await waiting < 0.9 * TAKES
-    assert {*SLOW} - slowed == {(sleepers, "wake_here")}, "all was asked, but for a model that sleeps here"
+    assert {*SLOW} - slowed == {(sleep, "wake_here")}, "all was asked, but for a model that sleeps here"

@@ -10,9 +10,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
-from gpumodels.instances.loads import loads
-from gpumodels.instances import running
-from gpumodels.instances.sleepers import asleep
+from gpumodels.instances import list_loads, running, sleeping
 from gpumodels.jupyter.kernels import Kernels
 from tests.leftovers import until
 
@@ -69,7 +67,7 @@ async def test_a_model_is_loaded_by_the_server_and_is_its_own(api, slow, tmp_pat
     _, told = await api("GET", "loads")
     assert [(each["id"], each["model"], each["failed"]) for each in told["loads"]] == [(begun["load"], "slow", "")]
     (tmp_path / "go").touch()
-    await become(lambda: not loads())
+    await become(lambda: not list_loads())
     _, told = await api("GET", "models")
     (model,) = told["models"]
     assert (model["name"], model["pid"], model["notebook"], model["state"]) == ("slow", os.getpid(), "", "ready")
@@ -85,22 +83,22 @@ async def test_a_load_of_the_server_is_cancelled_and_nothing_is_left(api, slow, 
         while (code := (await api("DELETE", "loads", begun["load"]))[0]) == 202:  # noqa: ASYNC110  it ends soon
             await asyncio.sleep(0.05)
     assert code == 404
-    assert (loads(), running(), leftovers.directories()) == ([], [], [])
+    assert (list_loads(), running(), leftovers.directories()) == ([], [], [])
 
 
 async def test_a_load_of_another_process_is_told_and_left_to_it(api, slow, puppet):
     other = puppet()
     other.tell(f"import gpumodels; gpumodels.load({str(slow)!r}, engine='fake', gpu='none')")
-    (load,) = await become(loads)
+    (load,) = await become(list_loads)
     code, told = await api("DELETE", "loads", load.id)
     assert (code, told["message"]) == (409, f"slow is loaded by process {other.pid}: interrupt it there")
-    assert [each.id for each in loads()] == [load.id]
+    assert [each.id for each in list_loads()] == [load.id]
 
 
 async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
     (slow / "model.py").write_text("raise RuntimeError('no such luck')")
     _, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
-    await become(lambda: loads() and loads()[0].failed)
+    await become(lambda: list_loads() and list_loads()[0].failed)
     _, told = await api("GET", "loads")
     assert "no such luck" in json.dumps(told["loads"][0])
     assert (await api("DELETE", "loads", begun["load"]))[0] == 204
@@ -120,14 +118,14 @@ async def test_what_makes_no_sense_begins_nothing(body, api):
     code, told = await api("POST", "models", body=body)
     assert (code in (400, 413, 503), bool(told["message"])) == (True, True)
     assert "Unhandled" not in told["message"]
-    assert loads() == []
+    assert list_loads() == []
 
 
 async def test_a_model_that_nobody_knows_is_404_and_no_load_that_failed(api):
     code, told = await api("POST", "models", body={"model": "ehco"})
     assert code == 404
     assert "did you mean" in told["message"]
-    assert loads() == []
+    assert list_loads() == []
 
 
 LOAD_AND_SLEEP = "import gpumodels; model = gpumodels.load('echo', engine='fake', gpu='none'); model.sleep()"
@@ -143,7 +141,7 @@ async def test_a_model_that_sleeps_in_a_notebook_is_woken_and_stopped_there_also
     await client.wait_for_ready(timeout=60)
     kernels = Kernels(jp_serverapp.kernel_manager, jp_serverapp.session_manager)
     assert await kernels.run(kernel_id, LOAD_AND_SLEEP, within=60)
-    (sleeper,) = asleep()
+    (sleeper,) = sleeping()
     _, state = await api("GET", "state")
     told = state["models"][sleeper.record.id]
     assert (told["state"], told["notebook"], told["can_wake"]) == ("asleep", "signs.ipynb", True)
@@ -158,16 +156,16 @@ async def test_a_model_that_sleeps_in_a_notebook_is_woken_and_stopped_there_also
     assert (await api("POST", "models", awake.id, "wake"))[0] == 404
 
     assert await kernels.run(kernel_id, "model.sleep()", within=60)
-    (sleeper,) = asleep()
+    (sleeper,) = sleeping()
     assert (await api("DELETE", "models", sleeper.record.id))[0] == 204
-    assert asleep() == []
+    assert sleeping() == []
     client.stop_channels()
 
 
 async def test_a_model_of_another_program_is_not_woken_from_here(api, puppet):
     other = puppet()
     other.do(LOAD_AND_SLEEP)
-    (sleeper,) = asleep()
+    (sleeper,) = sleeping()
     code, told = await api("POST", "models", sleeper.record.id, "wake")
     assert (code, "did not start" in told["message"]) == (409, True)
     assert (await api("DELETE", "models", sleeper.record.id))[0] == 409

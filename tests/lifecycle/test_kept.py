@@ -10,9 +10,7 @@ import time
 import pytest
 
 import gpumodels
-from gpumodels.instances import owner
-from gpumodels.instances.holders import holders
-from gpumodels.instances.registry import stop_instance
+from gpumodels.instances import holders_of, read_overview, stop_instance, this_process
 from gpumodels.magics.listing import Listing
 from tests.leftovers import until
 
@@ -107,7 +105,7 @@ def test_it_is_shown_as_kept_by_whom_and_since_when(kept, runtime):
     assert record.owner.pid == gone.pid
     assert until(lambda: runtime.directory(gone.instance).kept_since) >= before
     assert gpumodels.running()[0].kept_since >= before
-    assert "kept since " in repr(Listing(gpumodels.running(), owner.current()))
+    assert "kept since " in repr(Listing(read_overview(measured=False), this_process()))
     with _load() as model:
         assert model.record.state == gpumodels.running()[0].state == "ready"
 
@@ -159,7 +157,7 @@ def test_a_kept_model_that_nobody_calls_sleeps(kept, leftovers):
 def test_when_the_keeper_is_killed_too_nothing_is_left(kept, runtime, leftovers):
     other = kept("forever", die=False)
     directory = runtime.directory(other.instance)
-    (keeper,) = {each.pid for each in holders(directory)} - {other.pid}
+    (keeper,) = {each.pid for each in holders_of(directory)} - {other.pid}
     os.kill(keeper, signal.SIGKILL)
     assert other.do("m(1)") == 1
     other.kill()

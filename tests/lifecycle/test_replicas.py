@@ -281,7 +281,7 @@ def test_what_is_stopped_and_forgotten_is_not_left_to_the_collector(replicas):
     gc.disable()
     try:
         model.stop()
-        held = [weakref.ref(each.stay.hold.instance) for each in model.replicas]
+        held = [weakref.ref(each.attachment.instance) for each in model.replicas]
         registry._models.clear()
         del model
         until(lambda: not any(each() for each in held))

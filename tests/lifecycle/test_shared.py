@@ -9,7 +9,7 @@ import time
 import pytest
 
 import gpumodels
-from gpumodels.instances.holders import holders, users
+from gpumodels.instances import holders_of, users_of
 from gpumodels.lease.processes import marked
 from tests.leftovers import until
 
@@ -141,7 +141,7 @@ def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
     second.do("import gpumodels")
     second.tell(f"m = gpumodels.load('echo', **{options!r})")
     directory = until(lambda: gpumodels.instances.registry.runtime_directory().instances())[0]
-    until(lambda: len(holders(directory)) == 2)
+    until(lambda: len(holders_of(directory)) == 2)
     first.kill()
     second.answer()
     assert second.do("m(1)") == 1
@@ -248,7 +248,7 @@ def test_what_was_attached_to_wakes_only_as_what_it_was(join):
 def test_all_who_hold_it_are_known(join, runtime):
     first, second = join(), join()
     directory = runtime.directory(first.instance)
-    assert [each.pid for each in holders(directory)] == [first.pid, second.pid]
-    assert users(runtime.instances()) == {first.instance: holders(directory)}
+    assert [each.pid for each in holders_of(directory)] == [first.pid, second.pid]
+    assert users_of(runtime.instances()) == {first.instance: holders_of(directory)}
     os.kill(first.pid, signal.SIGKILL)
-    until(lambda: {each.pid for each in holders(directory)} == {second.pid})
+    until(lambda: {each.pid for each in holders_of(directory)} == {second.pid})

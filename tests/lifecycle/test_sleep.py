@@ -16,7 +16,7 @@ import gpumodels
 from gpumodels import errors
 from gpumodels.instances.registry import stop_instance
 from gpumodels.lease import events
-from gpumodels.model import stay
+from gpumodels.model import attachment
 from tests.leftovers import descriptors, until
 
 TALLY = """
@@ -100,10 +100,11 @@ def test_the_log_of_a_model_that_sleeps_tells_of_it(load):
 
 def test_a_notebook_that_hears_late_of_the_sleep_does_not_take_it_for_death(load, monkeypatch):
     model = load(idle=0.2)
-    slept = model._stay
-    monkeypatch.setattr(stay, "_SAID_WITHIN", 0.0)
-    monkeypatch.setattr(slept, "over", lambda **said: (time.sleep(1), type(slept).over(slept, **said)))
-    until(lambda: not slept.hold.alive)
+    slept = model.attachment
+    monkeypatch.setattr(attachment, "_HEARD_WITHIN", 0.0)
+    heard = slept.server_ended
+    monkeypatch.setattr(slept, "server_ended", lambda **said: (time.sleep(1), heard(**said)))
+    until(lambda: not slept.lease.leash_lives)
     assert model(1) == 1
 
 
@@ -202,14 +203,14 @@ def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet
     other = puppet()
     other.do("import gpumodels, gpumodels.model, gpumodels.engines.fake")
     model = load(path, idle=3, env={"TALLY": str(tally)}, share=True)
-    drowsy = threading.Event()
-    monkeypatch.setattr(model._stay, "drowsy", drowsy.set)
+    about_to_sleep = threading.Event()
+    monkeypatch.setattr(model.attachment, "about_to_sleep", about_to_sleep.set)
     other.do(
         f"m = gpumodels.load({str(path)!r}, engine='fake', gpu='none', share=True, env={{'TALLY': {str(tally)!r}}})"
     )
     os.kill(other.pid, signal.SIGSTOP)
     try:
-        assert drowsy.wait(30)  # and now it waits for the one that is stopped
+        assert about_to_sleep.wait(30)  # and now it waits for the one that is stopped
         with pytest.raises(gpumodels.ModelGone, match="died"):
             model("kill")
     finally:

@@ -10,9 +10,7 @@ from contextlib import suppress
 import pytest
 
 import gpumodels
-from gpumodels import manager
-from gpumodels.instances import loads, sleepers
-from gpumodels.instances.sleep import sleep_instance
+from gpumodels.instances import list_loads, sleep_instance, sleeping, stop_instance, wake_here
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
 from tests.leftovers import until
@@ -61,13 +59,13 @@ def test_a_model_that_sleeps_is_listed_with_its_notebook_until_that_ends(how, ot
         notebook.do("_ = m.sleep()")
     elif how == "from elsewhere":
         sleep_instance(gpumodels.running()[0].id)
-    (sleeper,) = until(sleepers.asleep)
+    (sleeper,) = until(sleeping)
     assert sleeper.owner.pid == notebook.pid
     assert (sleeper.record.model, sleeper.record.engine, sleeper.freed) == ("echo", "fake", None)
     assert notebook.do("m.record.id") == sleeper.record.id
     assert gpumodels.running() == []
     notebook.kill()
-    assert sleepers.asleep() == []
+    assert sleeping() == []
     until(lambda: _files(runtime_path, "asleep") == [])  # its guard sweeps
 
 
@@ -76,15 +74,15 @@ def test_it_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_p
     model.sleep()
     before = model.record.id
     with pytest.raises(KeyError):
-        manager.sleepers.wake_here("echo-0000000000")
-    manager.sleepers.wake_here(before)
+        wake_here("echo-0000000000")
+    wake_here(before)
     assert model.asleep  # it returned before the load did
-    (under_way,) = until(lambda: [load for load in loads.under_way() if len(load.instances) > 1])
+    (under_way,) = until(lambda: [load for load in list_loads() if len(load.instances) > 1])
     assert under_way.instances[0] == before
     until(lambda: model.alive)
     assert under_way.instances[1] == model.record.id
-    assert sleepers.asleep() == []
-    until(lambda: loads.loads() == [])
+    assert sleeping() == []
+    until(lambda: list_loads() == [])
     assert len(until(lambda: told("awake"))) == 1
     assert _files(runtime_path, "asleep") == []
 
@@ -96,18 +94,18 @@ def test_one_that_is_stopped_or_replaced_sleeps_no_more(end, load, told):
     if end == "stop":
         model.stop("the sidebar")
     elif end == "stop by id":
-        manager.stop_instance(model.record.id, "the sidebar")
+        stop_instance(model.record.id, "the sidebar")
     else:
         load(in_place_of=model, env={"OTHER": "1"})
-    assert sleepers.asleep() == []
+    assert sleeping() == []
     assert told("stopped")[0].startswith("echo was stopped from")
     assert not _sleeps_again_when_measured(model)
 
 
 def _sleeps_again_when_measured(model):
     """What came back is measured on a thread, which may end after the stop."""
-    model._stay._measured.wait(10)
-    return bool(sleepers.asleep())
+    model.attachment._measured.wait(10)
+    return bool(sleeping())
 
 
 def test_one_that_another_notebook_goes_on_using_is_listed_when_it_sleeps_there_too(load, other):
@@ -115,14 +113,14 @@ def test_one_that_another_notebook_goes_on_using_is_listed_when_it_sleeps_there_
     notebook = other("share=True")
     model.sleep()
     assert model.asleep
-    assert sleepers.asleep() == []
+    assert sleeping() == []
     assert len(gpumodels.running()) == 1
     notebook.do("_ = m.sleep()")
-    found = sleepers.asleep()
+    found = sleeping()
     assert {each.record.id for each in found} == {model.record.id}
     assert {each.owner.pid for each in found} == {os.getpid(), notebook.pid}
     notebook.do("m.stop()")
-    assert [each.owner.pid for each in sleepers.asleep()] == [os.getpid()]
+    assert [each.owner.pid for each in sleeping()] == [os.getpid()]
 
 
 def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp_path):
@@ -134,21 +132,21 @@ def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp
     with gpumodels.load(folder, engine="fake", gpu="none") as model:
         model.sleep()
         (folder / "model.py").write_text(code.format("raise RuntimeError('moody today')"))
-        manager.sleepers.wake_here(model.record.id)
-        (failed,) = until(lambda: [each for each in loads.loads() if each.failed])
+        wake_here(model.record.id)
+        (failed,) = until(lambda: [each for each in list_loads() if each.failed])
         assert failed.failed == "moody failed to load: RuntimeError: moody today"
         assert failed.line == f"%load_model {folder} --gpu none --engine fake"
-        assert [each.record.id for each in sleepers.asleep()] == [model.record.id]
+        assert [each.record.id for each in sleeping()] == [model.record.id]
 
 
 def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path, told):
     notebook = puppet()
     notebook.do("import gpumodels")
     notebook.tell(_LOAD.format("env={'ECHO_LOAD': 'sleep:60'}"))
-    (seen,) = until(lambda: [load for load in loads.under_way() if load.text.startswith("loading")], within=30)
+    (seen,) = until(lambda: [load for load in list_loads() if load.text.startswith("loading")], within=30)
     assert (seen.pid, seen.model, len(seen.instances)) == (notebook.pid, "echo", 1)
     notebook.kill()
-    assert loads.loads() == []
+    assert list_loads() == []
     until(lambda: _files(runtime_path, "load") == [])
     assert until(lambda: told("ended")) == ["echo ended: nobody holds it any more"]
 
@@ -156,7 +154,7 @@ def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, run
 def test_replicas_are_one_load(load):
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, replicas=2, env={"ECHO_LOAD": "sleep:1"})
-        (seen,) = until(lambda: [each for each in loads.under_way() if len(each.instances) == 2])
+        (seen,) = until(lambda: [each for each in list_loads() if len(each.instances) == 2])
         until(lambda: {record.id for record in gpumodels.running()} == set(seen.instances))
         assert {each.record.id for each in loading.result().replicas} == set(seen.instances)
 
@@ -170,10 +168,10 @@ def test_what_happens_is_told_once_whoever_shares_it(load, other, told):
             os.kill(pid, signal.SIGKILL)
     until(lambda: told("died"))
     until(lambda: not model.alive and not notebook.do("m.alive"))
-    notebook.do("m.let_go()")
-    model.let_go()
+    notebook.do("m.clean_up()")
+    model.clean_up()
     (died,) = told("died")
     assert died.startswith("echo died (")
     another = load()
-    manager.stop_instance(another.record.id, "the sidebar")
+    stop_instance(another.record.id, "the sidebar")
     assert told("stopped") == ["echo was stopped from the sidebar"]

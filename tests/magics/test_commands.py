@@ -8,10 +8,11 @@ import time
 import pytest
 
 import gpumodels
-from gpumodels.instances import loads
+from gpumodels.instances import ModelView, Overview, list_loads
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.loading.journal import Note
+from gpumodels.loading.journal import LoadJournal
 from gpumodels.magics.listing import Listing
+from gpumodels.model import NullReport
 from tests.leftovers import until
 from tests.magics.conftest import ECHO
 
@@ -32,7 +33,7 @@ def test_models_of_nobody(shell, capsys):
 def test_this_notebooks_models_come_first_and_names_are_escaped():
     other = InstanceRecord("a", "ctpn", "docker", Owner(1, "", "<b>.ipynb"), time.time() - 10**6)
     mine = InstanceRecord("b", "echo", "process", Owner(2), time.time())
-    listing = Listing([other, mine], Owner(2))
+    listing = Listing(Overview("", (ModelView(other), ModelView(mine)), ()), Owner(2))
     rows = repr(listing).splitlines()
     assert [row.split()[0] for row in rows[1:]] == ["echo", "ctpn"]
     assert "&lt;b&gt;.ipynb" in listing._repr_html_()
@@ -42,15 +43,15 @@ def test_this_notebooks_models_come_first_and_names_are_escaped():
 def test_models_lists_what_loads_and_what_sleeps_elsewhere(shell, capsys, puppet):
     other = puppet()
     other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none'); _ = m.sleep()")
-    note = Note("ctpn", "%load_model ctpn")
+    journal = LoadJournal(NullReport(), "ctpn", "%load_model ctpn")
 
     def load():
-        note.begin("ctpn")
-        note.says("fetching weights", 0.5)
-        until(lambda: loads.loads()[0].text)
+        journal.begin("ctpn")
+        journal.progress("fetching weights", 0.5)
+        until(lambda: list_loads()[0].text)
         shell.run_cell("%models")
 
-    note.around(load)
+    journal.run(load)
     heading, mine, slept = capsys.readouterr().out.splitlines()
     assert mine.split() == ["ctpn", "fetching", "weights", "(50%)", "this", "notebook", mine.split()[-1]]
     assert re.fullmatch(rf"echo +CPU +fake +asleep since \d\d:\d\d +process {other.pid} +\d\d:\d\d", slept)

@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 import gpumodels
 from gpumodels.errors import LoadCancelled, LoadFailed, LoadRefused
 from gpumodels.lease import processes
-from gpumodels.loading.serving import Door
+from gpumodels.loading.serving import Listener
 from tests.integration.peers.conftest import forwarders, value
 from tests.leftovers import until
 
@@ -141,7 +141,7 @@ def test_a_port_that_this_user_may_not_take_is_told_so():
     if child == 0:
         os.setuid(65532)
         try:
-            Door("echo", "127.0.0.1:1").open()
+            Listener("echo", "127.0.0.1:1").open()
         except LoadRefused as error:
             os.write(tell, str(error).encode())
         finally:

@@ -16,18 +16,23 @@ from gpumodels import catalog, engines
 from gpumodels.devices import devices, reservations
 from gpumodels.errors import DeviceError
 from gpumodels.instances import runtime_directory
-from gpumodels.loading.asked import Asked
-from gpumodels.loading.placement import Placing
+from gpumodels.loading.journal import LoadJournal
+from gpumodels.loading.placement import Placement
+from gpumodels.loading.request import LoadRequest
+from gpumodels.model import NullReport
+from gpumodels.settings import settings
 
 
 def place(spec, number):
-    asked = Asked(spec.folder, engine="fake")
-    placing = Placing(asked, spec, f"mark {number}", runtime_directory())
+    request = LoadRequest.of(spec.folder, {"engine": "fake"}, settings())
+    runtime = runtime_directory()
+    journal = LoadJournal(NullReport(), spec.name, request.line, runtime=runtime.path)
+    placement = Placement(request, spec, f"fingerprint {number}", runtime, journal)
     try:
-        chosen, hold = placing.place(engines.engine("fake"))
+        chosen, attachment = placement.place(engines.engine("fake"))
     except DeviceError as error:
-        return placing, None, str(error)
-    return placing, hold, str(chosen[0].index)
+        return placement, None, str(error)
+    return placement, attachment, str(chosen[0].index)
 
 
 def main(shared, folder, count):
@@ -43,12 +48,12 @@ def main(shared, folder, count):
             os.write(write, b"\n")
             while not Path(shared, "go").exists():
                 time.sleep(0.001)
-            placing, hold, found = place(spec, number)
+            placement, attachment, found = place(spec, number)
             os.write(write, found.encode() + b"\n")
             os.read(done_read, 1)
-            placing.close()
-            if hold is not None:
-                hold.end()
+            placement.close()
+            if attachment is not None:
+                attachment.end()
             os._exit(0)
         children.append(child)
     os.close(write)

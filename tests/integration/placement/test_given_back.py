@@ -7,10 +7,10 @@ import time
 import pytest
 
 import gpumodels
-from gpumodels.instances import sleepers
+from gpumodels.instances import sleeping
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
-from gpumodels.model import nap
+from gpumodels.model import freed
 from tests.fakes.nvml import GB, gpu
 
 
@@ -34,14 +34,14 @@ def _told(path):
 def test_what_was_freed_is_measured_and_told(holding, tmp_path):
     model, _ = holding()
     found = model.sleep()
-    assert (found.before, found.after, found.freed) == (6 * GB, 0, 6 * GB)
+    assert (found.before, found.after, found.bytes) == (6 * GB, 0, 6 * GB)
     assert str(found).endswith(", 6.0 GB on GPU 0 freed")
     assert repr(model).endswith("6.0 GB on GPU 0 freed>")
     assert model.logs().endswith("6.0 GB on GPU 0 freed")
     (event,) = _told(tmp_path / "runtime")
     assert event["text"].endswith("6.0 GB on GPU 0 freed")
     assert (event["before"], event["after"]) == (6 * GB, 0)
-    (sleeper,) = sleepers.asleep()
+    (sleeper,) = sleeping()
     assert sleeper.freed == 6 * GB
     assert str(sleeper).endswith(", 6.0 GB freed")
 
@@ -52,7 +52,7 @@ def test_one_that_falls_asleep_by_itself_tells_too(holding):
     while not model.asleep:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert model.sleep().gain == "6.0 GB on GPU 0 freed"
+    assert model.sleep().summary == "6.0 GB on GPU 0 freed"
 
 
 def test_stopping_tells_what_came_back(holding):
@@ -65,17 +65,17 @@ def test_stopping_tells_what_came_back(holding):
 
 def test_a_driver_that_gives_it_back_late_is_waited_for(holding, monkeypatch):
     model, _machine = holding()
-    real, late = nap.memory_held, time.monotonic() + 1.5
+    real, late = freed.memory_held, time.monotonic() + 1.5
 
-    monkeypatch.setattr(nap, "memory_held", lambda record: 6 * GB if time.monotonic() < late else real(record))
-    assert model.sleep().freed == 6 * GB
+    monkeypatch.setattr(freed, "memory_held", lambda record: 6 * GB if time.monotonic() < late else real(record))
+    assert model.sleep().bytes == 6 * GB
 
 
 def test_less_than_three_quarters_is_said(holding, monkeypatch):
     model, _ = holding()
-    monkeypatch.setattr(nap, "_WITHIN", 0.3)
-    monkeypatch.setattr(nap, "memory_held", lambda record: 4 * GB)
-    assert model.sleep().gain == "2.0 GB of 6.0 GB, so far, on GPU 0 freed"
+    monkeypatch.setattr(freed, "_WITHIN", 0.3)
+    monkeypatch.setattr(freed, "memory_held", lambda record: 4 * GB)
+    assert model.sleep().summary == "2.0 GB of 6.0 GB, so far, on GPU 0 freed"
 
 
 def test_a_driver_that_fails_keeps_nobody_from_sleeping(holding):
@@ -117,11 +117,11 @@ def test_sharers_of_one_that_falls_asleep_are_each_told(holding, puppet, tmp_pat
     while not (model.asleep and other.do("m.asleep")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert model.sleep().gain == other.do("m.sleep().gain") == "6.0 GB on GPU 0 freed"
+    assert model.sleep().summary == other.do("m.sleep().summary") == "6.0 GB on GPU 0 freed"
 
 
 def test_a_cpu_model_tells_since_when_and_no_figure(build, folder, load):
     build()
     model = load(folder(), gpu="none")
-    assert model.sleep().gain == ""
+    assert model.sleep().summary == ""
     assert str(model.freed) == f"asleep since {time.strftime('%H:%M', time.localtime(model.freed.since))}"

@@ -8,7 +8,7 @@ import pytest
 
 from gpumodels.cli.listing import described, row
 from gpumodels.errors import LoadRefused
-from gpumodels.instances import memory_limit, registry
+from gpumodels.instances import gpu_usage, memory_limit, read_overview, registry
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
 from gpumodels.magics.listing import Listing
@@ -36,9 +36,9 @@ def teller(folder):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(memory_limit, "_EVERY", 0.1)
+    monkeypatch.setattr(memory_limit, "_PERIOD", 0.1)
     monkeypatch.setattr(memory_limit, "_FOR", 0.3)
-    monkeypatch.setattr(memory_limit.usage._sampler, "_interval", 0.05)
+    monkeypatch.setattr(gpu_usage._sampler, "_interval", 0.05)
 
 
 def until(true):
@@ -146,12 +146,12 @@ def test_a_peak_passes_unmarked(build, teller, load):
     record = load(teller, gpu=0, memory="10 GB").record
     machine.hold(marked(record.id)[-1], 12 * GB)
     first_seen = {}
-    memory_limit.look([record], first_seen)
+    memory_limit.check([record], first_seen)
     assert list(first_seen) == [record.id]
     machine.description["processes"].clear()
     machine.hold(marked(record.id)[-1], 8 * GB)
     time.sleep(0.4)  # long enough to count, had it gone on
-    memory_limit.look([record], first_seen)
+    memory_limit.check([record], first_seen)
     assert first_seen == {}
     assert registry.running()[0].over_since is None
 
@@ -159,7 +159,7 @@ def test_a_peak_passes_unmarked(build, teller, load):
 def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypatch):
     build(gpu())
     asked = []
-    monkeypatch.setattr(memory_limit, "look", lambda *_: asked.append(1))
+    monkeypatch.setattr(memory_limit, "check", lambda *_: asked.append(1))
     model = load(teller, gpu=0)
     time.sleep(0.3)
     assert not asked
@@ -167,4 +167,4 @@ def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypat
     limited = load(teller, gpu=0, memory="10 GB")
     until(lambda: asked)
     limited.stop()
-    until(lambda: not memory_limit.OVERSEER._runs)
+    until(lambda: not memory_limit.LIMIT_WATCHER._runs)

@@ -11,7 +11,7 @@ from gpumodels.attribution import peaks
 from gpumodels.errors import DeviceError
 from gpumodels.lease.processes import marked
 from gpumodels.loading import eviction
-from gpumodels.model import nap
+from gpumodels.model import freed
 from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 
@@ -123,6 +123,6 @@ def test_two_gpus_of_our_choice_are_one_instance_that_sees_both(build, folder, l
     assert len(model()["CUDA_VISIBLE_DEVICES"].split(",")) == 2
     holding(machine, model.record, 30 * GB, 0)
     holding(machine, model.record, 50 * GB, 2)
-    assert nap.memory_held(model.record) == 80 * GB
+    assert freed.memory_held(model.record) == 80 * GB
     model.sleep()
     assert peaks.learnt(model.record.fingerprint, "fake", 2) == {"NVIDIA H100": 80 * GB}

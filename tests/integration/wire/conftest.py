@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from gpumodels.client import activity
+from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import ModelCallError
 from tests.integration.wire.conftest import wait_until
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import CallError, CallTimeout, InputError, LoadTimeout, ModelCallError, ModelGone
 from tests.integration.wire.conftest import ROOT, wait_until
 
@@ -144,6 +145,7 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 client = Client(LocalConnector(Path(sys.argv[1]), Path(sys.argv[2])), "echo", lane=sys.argv[3] == "lane")
 client.wait_ready(time.monotonic() + 30, lambda: None)
 print("calling", flush=True)
@@ -259,6 +261,7 @@ FORKED = """
 import os, sys, time, gc
 from pathlib import Path
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 client = Client(LocalConnector(Path(sys.argv[1]), Path(sys.argv[2])), "echo")
 client.wait_ready(time.monotonic() + 30, lambda: None)
 client.call((1,), {})

@@ -119,6 +119,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 client = Client(LocalConnector(Path(sys.argv[1]), Path(sys.argv[2])), "echo")
 client.wait_ready(time.monotonic() + 30, lambda: None)
 value = np.zeros(50 << 20, np.uint8)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpumodels.client import Client, descriptors
-from gpumodels.client.descriptors import Descriptor
+from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector, LocalSocket
 from gpumodels.errors import CallError, LoadFailed, LoadTimeout, ModelGone
 from gpumodels.protocol import files, frames
 from tests.integration.wire.conftest import wait_until
@@ -53,14 +53,14 @@ def test_two_clients_whose_descriptors_bear_one_number_reach_their_own_servers(s
     old.fd = -1
     wait_until((second.sockets / files.SOCKET_NAME).exists)
 
-    def bear_the_same_number(within: Descriptor, name: str) -> Descriptor:
-        fd = files.open_socket(within.fd, name)
-        os.dup2(fd, number)  # what happens by itself when the old one is closed first
-        os.close(fd)
-        return Descriptor(number)
+    def bear_the_same_number(connector: LocalConnector, name: str) -> LocalSocket | None:
+        found = find(connector, name)
+        os.dup2(found.fd, number)  # what happens by itself when the old one is closed first
+        return LocalSocket(number)
 
-    monkeypatch.setattr(descriptors, "server_socket", bear_the_same_number)
-    after = Client(second.sockets, None, "echo", lane=False)
+    find = LocalConnector.find
+    monkeypatch.setattr(LocalConnector, "find", bear_the_same_number)
+    after = Client(LocalConnector(second.sockets, None), "echo", lane=False)
     after.wait_ready(time.monotonic() + 30, second.check_alive)
     assert after.call((2,), {}) == 2
     after.close()
@@ -69,7 +69,7 @@ def test_two_clients_whose_descriptors_bear_one_number_reach_their_own_servers(s
 def test_a_stale_socket_that_nobody_listens_on_is_waited_for(serve, tmp_path):
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / files.SOCKET_NAME))
-    client = Client(tmp_path, None, "echo")
+    client = Client(LocalConnector(tmp_path, None), "echo")
     with pytest.raises(LoadTimeout):
         client.wait_ready(time.monotonic() + 0.1, lambda: None)
     with pytest.raises(CallError, match="still loading"):
@@ -91,7 +91,7 @@ def test_what_is_no_socket_of_the_server_is_not_connected_to(serve, tmp_path, pu
     else:
         os.link(served.sockets / name, false)
         os.chown(false, 12345, -1)
-    client = Client(place, None, "echo")
+    client = Client(LocalConnector(place, None), "echo")
     with pytest.raises(LoadFailed, match=rf"echo cannot be reached \({name} is not a socket of the model server"):
         client.wait_ready(time.monotonic() + 10, served.check_alive)
     client.close()
@@ -119,7 +119,7 @@ def test_a_server_that_accepts_nobody_does_not_hold_up_the_wait(tmp_path, name):
         deaf.bind(str(tmp_path / name))
         deaf.listen(0)
         first.connect(str(tmp_path / name))
-        client = Client(tmp_path, None, "deaf")
+        client = Client(LocalConnector(tmp_path, None), "deaf")
         with pytest.raises(LoadTimeout):
             client.wait_ready(time.monotonic() + 0.1, lambda: None)
         client.close()
@@ -127,7 +127,7 @@ def test_a_server_that_accepts_nobody_does_not_hold_up_the_wait(tmp_path, name):
 
 def test_a_missing_place_is_named():
     with pytest.raises(FileNotFoundError, match="no-such-directory"):
-        Client("/no-such-directory", None, "echo")
+        LocalConnector(Path("/no-such-directory"), None)
 
 
 @pytest.mark.parametrize("lane", [True, False], ids=["lane", "grpc"])
@@ -140,7 +140,7 @@ def test_descriptors_are_given_back(serve, lane):
 
     before = descriptors()
     for _ in range(3):
-        client = Client(served.sockets, served.shm, served.name, lane=lane)
+        client = Client(LocalConnector(served.sockets, served.shm), served.name, lane=lane)
         client.wait_ready(time.monotonic() + 10, served.check_alive)
         client.call((np.zeros(100_000),), {})
         client.close()

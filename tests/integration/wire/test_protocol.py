@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gpumodels.client import Client
+from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import CallError, LoadFailed
 from gpumodels.protocol import files, messages, methods
 from tests.integration.wire.conftest import ROOT

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from gpumodels.client import Client, Ticket
+from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import CallError, CallTimeout, ModelCallError, ModelGone
 from gpumodels.protocol import frames, messages
 from tests.leftovers import descriptors, until

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpumodels.devices import Claims, Need, count, select, why_none
+from gpumodels.devices import Claims, Need, parse, select, why_none
 from gpumodels.errors import DeviceError
 from tests.fakes.nvml import GB, gpu, mig_slice
 
@@ -337,4 +337,4 @@ def test_a_gpu_that_fell_off_the_bus_is_no_choice_and_says_so_when_it_is_named(b
 
 
 def test_how_many_are_asked_for():
-    assert [count(asked) for asked in ("auto", "auto:3", "0,2", 1, "none", None)] == [1, 3, 2, 1, 0, 0]
+    assert [parse(asked).count for asked in ("auto", "auto:3", "0,2", 1, "none", None)] == [1, 3, 2, 1, 0, 0]

@@ -22,7 +22,7 @@ def seen(puppet):
     """How another process sees a lease: the only view that counts."""
     other = puppet()
     other.do(_LOOK)
-    return lambda directory: other.do(f"held.state(Path({str(directory.lease_file)!r})).name")
+    return lambda directory: other.do(f"held.look(Path({str(directory.lease_file)!r})).state.name")
 
 
 def test_a_new_lease_is_held_and_a_released_one_free(create, seen):
@@ -49,7 +49,7 @@ def test_reloading_the_package_drops_nothing(create, runtime, seen):
         from gpumodels.lease.runtime import RuntimeDirectory
 
         for directory in RuntimeDirectory(runtime.path).instances():
-            assert directory.lease_state.name == "HELD"  # asked through the new module: does it know?
+            assert directory.look().state.name == "HELD"  # asked through the new module: does it know?
         assert RuntimeDirectory(runtime.path).claim_stale() == []
     finally:
         sys.modules.update(kept)
@@ -61,10 +61,8 @@ def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime)
     copy = tmp_path / "source"
     source = Path(held.__file__).parents[1]
     (copy / "gpumodels" / "lease").mkdir(parents=True)
-    for name in ("__init__.py", "_version.py", "errors.py"):
-        (copy / "gpumodels" / name).write_bytes((source / name).read_bytes())
-    for path in (source / "lease").glob("*.py"):
-        (copy / "gpumodels" / "lease" / path.name).write_bytes(path.read_bytes())
+    for path in [*source.glob("*.py"), *(source / "lease").glob("*.py")]:
+        (copy / "gpumodels" / path.relative_to(source)).write_bytes(path.read_bytes())
     kernel = puppet(cwd=copy, env={"PYTHONPATH": str(copy), "IPYTHONDIR": str(tmp_path / "ipython")})
     kernel.do(
         "from IPython.core.interactiveshell import InteractiveShell\n"
@@ -79,7 +77,7 @@ def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime)
         path = copy / "gpumodels" / "lease" / f"{name}.py"
         path.write_text(path.read_text() + "\nNEW = True\n")
         os.utime(path, (4e9, 4e9))
-    kernel.do("_ = shell.run_cell('found = runtime.instances()[0].lease_state.name, held.NEW, lease.held')")
+    kernel.do("_ = shell.run_cell('found = runtime.instances()[0].look().state.name, held.NEW, lease.held')")
     assert kernel.do("shell.user_ns['found']") == ("HELD", True, True)
     assert seen(runtime.instances()[0]) == "HELD"
 

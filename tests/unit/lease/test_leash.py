@@ -156,7 +156,7 @@ def test_everything_ends_when_the_leash_in_a_namespace_is_killed(create, leash):
     assert process.line() == "up"
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: _marked(directory) == [])
-    assert directory.leash_lives is False
+    assert directory.look().leash_lives is False
 
 
 def test_everything_ends_when_the_namespace_s_first_process_is_killed(create, leash):
@@ -199,7 +199,7 @@ def test_orphans_are_reaped(running):
 
     until(lambda: len(tree(process.pid)) <= 2)
     assert process.process.poll() is None
-    assert directory.leash_lives
+    assert directory.look().leash_lives
 
 
 def test_shared_memory_is_empty_when_the_leash_is_done(running, tmp_path):
@@ -343,10 +343,10 @@ def public():
 
 def test_the_leash_s_byte_tells_whether_it_lives(running):
     directory, _, process = running(_POLITE)
-    assert directory.leash_lives
+    assert directory.look().leash_lives
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: not directory.leash_lives)
-    assert held.state(directory.lease_file) is LeaseState.HELD
+    until(lambda: not directory.look().leash_lives)
+    assert directory.look().state is LeaseState.HELD
 
 
 def test_the_leash_needs_nothing_but_the_standard_library(puppet):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import held, places
+from gpumodels.lease import held, private_files
 from gpumodels.lease import runtime as runtime_module
 from gpumodels.lease.directory import InstanceDirectory
 from gpumodels.lease.record import VERSION, InstanceRecord, UnknownRecordError
@@ -61,22 +61,22 @@ def test_a_place_that_cannot_be_made_is_refused(tmp_path):
 
 def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
     """No network filesystem can be had in a test: this machine's own is declared to be one."""
-    own = places.filesystem(tmp_path)
+    own = private_files.filesystem(tmp_path)
     assert own
-    monkeypatch.setattr(places, "_NETWORK_FILESYSTEMS", (own,))
+    monkeypatch.setattr(private_files, "_NETWORK_FILESYSTEMS", (own,))
     with pytest.raises(RuntimeDirectoryError, match=f"network filesystem \\({own}\\)"):
         RuntimeDirectory(tmp_path / "run")
 
 
 def test_filesystems_are_told_apart():
-    assert places.filesystem(Path("/proc")) == "proc"
-    assert places.filesystem(Path("/dev/shm")) == "tmpfs"
+    assert private_files.filesystem(Path("/proc")) == "proc"
+    assert private_files.filesystem(Path("/dev/shm")) == "tmpfs"
 
 
 def test_everybody_agrees_on_its_identity(runtime, puppet):
     others = [puppet() for _ in range(3)]
     for other in others:
-        other.tell("__import__('gpumodels.instances.place').instances.place.runtime_directory().identity")
+        other.tell("__import__('gpumodels.instances', fromlist=['_']).runtime_directory().identity")
     assert {other.answer() for other in others} == {runtime.identity}
 
 

@@ -131,8 +131,8 @@ def test_what_ends_just_after_a_load_looked_at_it_is_swept_all_the_same(instance
     lease.release()
     sweep_directories = sweeping.sweep_directories
 
-    def sweep_and_see_it_end(runtime):
-        left = sweep_directories(runtime)
+    def sweep_and_see_it_end(runtime, within):
+        left = sweep_directories(runtime, within)
         process.wait()
         return left
 

@@ -6,7 +6,7 @@ import sys
 KEPT_LONGEST = """
 import sys
 from pathlib import Path
-from gpumodels.client.descriptors import directory
+from gpumodels.protocol.descriptors import directory
 sys.excepthook = lambda *_, kept=directory(Path("/")): None  # let go when modules are empty already
 """
 

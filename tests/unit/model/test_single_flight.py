@@ -9,7 +9,7 @@ import pytest
 
 from gpumodels.client import Ticket
 from gpumodels.errors import LoadCancelled, LoadFailed
-from gpumodels.model.waking import Waking
+from gpumodels.model.restarts import SingleFlight
 from tests.leftovers import until
 
 
@@ -18,7 +18,7 @@ class Sleeper:
 
     def __init__(self):
         self.asleep, self.starts = True, 0
-        self.waking, self.may_end = Waking(), threading.Event()
+        self.flight, self.may_end = SingleFlight(), threading.Event()
         self.ends_with = None
 
     def start(self):
@@ -29,7 +29,7 @@ class Sleeper:
         self.asleep = False
 
     def wake(self, ticket=None):
-        self.waking.once(lambda: self.asleep, self.start, ticket or Ticket())
+        self.flight.run(lambda: self.asleep, self.start, ticket or Ticket())
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import os
 from gpumodels.attribution import DeviceUsage, Share, Usage
 from gpumodels.devices import Device, Full, Room, Snapshot
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.loading.eviction import Idle
-from gpumodels.loading.no_room import refusal
+from gpumodels.loading.eviction import Candidate
+from gpumodels.loading.no_room import no_room
 from tests.fakes.nvml import GB
 
 
@@ -19,7 +19,7 @@ def room(index=0, free=10, total=80, promised=0):
 
 def idle(seconds, pid=1, kernel="k1", name="ctpn"):
     record = InstanceRecord("ctpn-3f9a", name, "docker", Owner(pid, kernel, "/home/ada/demo.ipynb"), 0.0)
-    return Idle(record, seconds)
+    return Candidate(record, seconds)
 
 
 def model(memory=50, instance="ctpn-3f9a"):
@@ -29,7 +29,7 @@ def model(memory=50, instance="ctpn-3f9a"):
 def told(*shares, rooms=None, known=(), helps=(), needed=20):
     rooms = [room()] if rooms is None else rooms
     usage = Usage(0.0, tuple(DeviceUsage(each.seen, shares) for each in rooms))
-    text = str(refusal("big", Full(needed * GB, rooms), usage, known, helps))
+    text = str(no_room("big", Full(needed * GB, rooms), usage, known, helps))
     start = f"big cannot be placed: {needed}.0 GB of free GPU memory are needed. "
     assert text.startswith(start)
     return text.removeprefix(start)

@@ -7,12 +7,12 @@ import math
 import pytest
 
 from gpumodels.lease.record import InstanceRecord, Owner
-from gpumodels.loading.eviction import Idle, plan
+from gpumodels.loading.eviction import Candidate, plan
 
 
 def idle(name, seconds=60.0, held=5, gpu="GPU-1", keep=None):
     record = InstanceRecord(name, name, "docker", Owner(1), 0.0, devices=({"uuid": gpu, "label": "GPU"},), keep=keep)
-    return Idle(record, seconds, {gpu: held} if held else {})
+    return Candidate(record, seconds, {gpu: held} if held else {})
 
 
 def names(known, needed, free=()):

@@ -8,7 +8,7 @@ import pytest
 
 import gpumodels
 from gpumodels.errors import LoadRefused
-from gpumodels.instances import owner
+from gpumodels.instances import holders, this_process
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,6 @@ def test_an_owner_in_a_removed_directory_has_no_notebook(tmp_path, monkeypatch):
     place.rmdir()
     with pytest.raises(OSError):
         Path.cwd()
-    monkeypatch.setattr(owner, "_shell", lambda: SimpleNamespace(user_ns={}))
+    monkeypatch.setattr(holders, "_shell", lambda: SimpleNamespace(user_ns={}))
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert owner.current().notebook == ""
+    assert this_process().notebook == ""
