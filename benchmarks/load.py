@@ -32,18 +32,20 @@ MAGIC = "echo --gpu none --engine docker"
 def docker_run(image: str) -> float:
     """Seconds from starting the CLI to a model server that says it is ready."""
     from gpumodels.client import Client  # noqa: PLC0415  imported before the clock starts
-    from gpumodels.engines.docker.image import FOLDER, PYTHON  # noqa: PLC0415
+    from gpumodels.engines.artifacts import INSIDE  # noqa: PLC0415
+    from gpumodels.engines.docker.image import PYTHON  # noqa: PLC0415
+    from gpumodels.engines.local import LocalConnector  # noqa: PLC0415
 
     name = f"gpumodels-benchmark-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as sockets:
         began = time.perf_counter()
-        server = [PYTHON, "-m", "gpumodels.server", "--folder", FOLDER, "--name", "echo", "--socket", "/run/gpumodels"]
+        server = [PYTHON, "-m", "gpumodels.server", "--folder", INSIDE["code"], "--name", "echo", "--socket", "/run/gpumodels"]
         subprocess.run(
             ["docker", "run", "--detach", "--name", name, "--network", "none", "--mount",
              f"type=bind,source={sockets},target=/run/gpumodels", image, *server],
             check=True, capture_output=True,
         )  # fmt: skip
-        client = Client(Path(sockets), None, "echo")
+        client = Client(LocalConnector(Path(sockets), None), "echo")
         try:
             client.wait_ready(time.monotonic() + 60, lambda: None)
             return time.perf_counter() - began

@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpumodels
 from gpumodels import devices
-from gpumodels.instances.registry import running
-from gpumodels.instances.usage import recent, usage
+from gpumodels.instances import recent_usage, running, usage
 from gpumodels.lease.processes import marked
 from tests.fakes.nvml import GB, gpu, machine
 
@@ -79,7 +78,7 @@ def look(seconds: int) -> None:
     whole = _row("who holds what", usage, seconds)
     _row("  of which readings (and fake driver)", devices.snapshots, seconds)
     _row("  of which models that run", running, seconds)
-    shared = _row("three who watch together", lambda: [recent() for _ in range(3)], seconds)
+    shared = _row("three who watch together", lambda: [recent_usage() for _ in range(3)], seconds)
     nobody = _row("nobody watches", lambda: None, seconds)
     assert threading.active_count() == 1
     met = max(whole, shared) < TARGET and nobody < IDLE_TARGET

@@ -25,6 +25,7 @@ def client():
 def container(client, runtime):
     """Makes containers that bear our labels, some of them changed."""
     made = []
+    runtime.note_engine("docker")
 
     def make(*command, started=True, **changed):
         given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_place(runtime.path, runtime.identity)}

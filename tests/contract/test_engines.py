@@ -13,6 +13,7 @@ import pytest
 from gpumodels import devices, engines
 from gpumodels.cleanup import sweep
 from gpumodels.engines.base import Ending
+from gpumodels.engines.docker import containers
 from gpumodels.errors import EngineError, EngineUnavailable
 from gpumodels.lease.leash import ENDED, LET_GO, UNSEEN
 from gpumodels.server.__main__ import LOAD_FAILED
@@ -191,7 +192,7 @@ def test_a_gpu_is_named_by_uuid(start, engine, engine_name, monkeypatch):
         for index in (0, 3)
     )
     if engine_name == "docker":  # this machine's daemon has no way to give one: only the settings are looked at
-        monkeypatch.setattr(engine, "_gpu_options", lambda _: {})
+        monkeypatch.setattr(containers, "_gpus", lambda *_: {})
     started = start(devices=gpus)
     environment = _environment(started)
     assert f"CUDA_VISIBLE_DEVICES={gpus[0].uuid},{gpus[1].uuid}" in environment

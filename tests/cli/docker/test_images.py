@@ -10,7 +10,7 @@ import docker
 import pytest
 
 import gpumodels
-from gpumodels.cleanup import cache
+from gpumodels.cleanup import prune
 from gpumodels.engines.docker import labels
 from tests.leftovers import until
 
@@ -44,7 +44,7 @@ def folder(tmp_path, client):
 
 
 def found(name):
-    return [item for item in cache.survey(["images"]).items if name in item.name]
+    return [item for item in prune.survey(["images"]).items if name in item.name]
 
 
 def test_images_stay_while_a_container_is_made_of_them_and_go_afterwards(folder, client):
@@ -54,13 +54,13 @@ def test_images_stay_while_a_container_is_made_of_them_and_go_afterwards(folder,
         items = found(folder.name)
         assert len(items) == 2
         assert {item.used_by for item in items} == {f"container gpumodels-{model.record.id}"}
-        assert cache.remove(items).removed == 0
+        assert prune.remove_unused(items).removed == 0
         assert found(folder.name) == items
         assert model(3) == 3
     items = found(folder.name)
     assert {item.used_by for item in items} == {""}
     assert all("/" in item.name for item in items)
-    done = cache.remove(items)
+    done = prune.remove_unused(items)
     assert (done.removed, done.troubles) == (2, ())
     assert done.freed > 1_000_000
     assert client.images.list(filters={"label": f"{labels.MODEL}={folder.name}"}) == []
@@ -77,4 +77,4 @@ def test_an_image_that_somebody_built_on_ours_is_not_ours(folder, client):
 
 
 def test_the_base_image_is_never_listed(client):
-    assert [item for item in cache.survey(["images"]).items if "/base:" in item.name] == []
+    assert [item for item in prune.survey(["images"]).items if "/base:" in item.name] == []
