@@ -39,7 +39,17 @@ def docker_run(image: str) -> float:
     name = f"gpumodels-benchmark-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as sockets:
         began = time.perf_counter()
-        server = [PYTHON, "-m", "gpumodels.server", "--folder", INSIDE["code"], "--name", "echo", "--socket", "/run/gpumodels"]
+        server = [
+            PYTHON,
+            "-m",
+            "gpumodels.server",
+            "--folder",
+            INSIDE["code"],
+            "--name",
+            "echo",
+            "--socket",
+            "/run/gpumodels",
+        ]
         subprocess.run(
             ["docker", "run", "--detach", "--name", name, "--network", "none", "--mount",
              f"type=bind,source={sockets},target=/run/gpumodels", image, *server],

@@ -13,8 +13,7 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.client import activity
-from gpumodels.instances import runtime_directory
-from gpumodels.instances import running
+from gpumodels.instances import attached, running
 from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
 from gpumodels.jupyter.gateway.queueing import Queue
@@ -75,11 +74,10 @@ def request(data, *, sleep=0, **parameters):
 async def begun(asking):
     """A request as a task, when the one model that runs is at it."""
     (record,) = await asyncio.to_thread(running)
-    socket = runtime_directory().directory(record.id).socket
     task = asyncio.ensure_future(asking)
 
     def is_running():
-        seen = activity.read(socket, record.model, 1)
+        seen = activity.read(attached(record).connector(), record.model, 1)
         return seen is not None and seen.running
 
     await asyncio.to_thread(until, is_running, 30)

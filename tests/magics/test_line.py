@@ -104,7 +104,7 @@ def test_python_values_expand_also_in_an_assignment(shell, capsys):
 def test_values_are_not_expanded_twice(shell):
     shell.run_cell("value = '{name}'").raise_error()
     shell.run_cell(f"name = 'no'\n{ECHO} --env A={{value}}").raise_error()
-    assert dict(shell.user_ns["echo"].request.env) == {"A": "{name}"}
+    assert dict(shell.user_ns["echo"].origin.request.env) == {"A": "{name}"}
 
 
 def test_a_local_variable_expands(shell):

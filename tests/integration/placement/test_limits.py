@@ -8,7 +8,7 @@ import pytest
 
 from gpumodels.cli.listing import described, row
 from gpumodels.errors import LoadRefused
-from gpumodels.instances import gpu_usage, memory_limit, read_overview, registry
+from gpumodels.instances import gpu_usage, memory_limit, registry
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
 from gpumodels.magics.listing import Listing

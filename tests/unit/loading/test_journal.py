@@ -15,7 +15,6 @@ from gpumodels.errors import LoadCancelled, LoadFailed, LoadTimeout, ModelStoppe
 from gpumodels.instances import dismiss_load, list_loads
 from gpumodels.lease import events, notes
 from gpumodels.loading import journal
-from gpumodels.load_line import load_line
 from gpumodels.loading.journal import LoadJournal
 from gpumodels.model import NullReport
 from tests.leftovers import until
