@@ -46,9 +46,9 @@ _HOMES = {
     "Result": "gpumodels.client.result",
     "Share": "gpumodels.attribution",
     "Usage": "gpumodels.attribution",
-    "attach": "gpumodels.loading",
+    "attach": "gpumodels.loading.api",
     "gpu_dashboard": "gpumodels.widgets",
-    "load": "gpumodels.loading",
+    "load": "gpumodels.loading.api",
     "running": "gpumodels.instances",
     "stop": "gpumodels.instances",
     "usage": "gpumodels.instances",
@@ -58,7 +58,7 @@ _HOMES = {
 }
 
 #: What needs Linux.
-_LINUX_ONLY = ("gpumodels.instances", "gpumodels.loading", "gpumodels.model", "gpumodels.widgets")
+_LINUX_ONLY = ("gpumodels.instances", "gpumodels.loading.api", "gpumodels.model", "gpumodels.widgets")
 
 __all__ = [
     "CallError",

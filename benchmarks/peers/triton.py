@@ -41,7 +41,7 @@ def environment() -> str:
     """The Python of the peers' environment, made below the user's cache directory if need be."""
     from uv import find_uv_bin  # noqa: PLC0415  not there in that environment itself
 
-    from gpumodels.catalog.cache import cache_dir  # noqa: PLC0415
+    from gpumodels.settings import cache_dir  # noqa: PLC0415
 
     wanted = _HERE / "requirements.txt"
     key = hashlib.sha256(sys.version.encode() + wanted.read_bytes()).hexdigest()[:16]

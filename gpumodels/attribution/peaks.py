@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpumodels.attribution.split import held_in_all
 from gpumodels.errors import GpumodelsError
 from gpumodels.lease.private_files import write_atomically
-from gpumodels.settings.xdg import directory
+from gpumodels.settings import state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ def _key(fingerprint: str, engine: str, count: int, name: str) -> str:
 
 
 def _path() -> Path:
-    return directory("XDG_STATE_HOME", ".local/state") / "peaks.json"
+    return state_dir() / "peaks.json"
 
 
 def _read(path: Path) -> _Peaks:

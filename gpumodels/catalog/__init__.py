@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumodels.catalog.cache import cache_dir
+from gpumodels.catalog.cache import cache_alone, making, using_cache
 from gpumodels.catalog.discovery import find, names
 from gpumodels.catalog.folder import content_hash, folder_files, sets_itself
 from gpumodels.catalog.network import ca_bundle, index_url
@@ -17,13 +17,15 @@ __all__ = [
     "Progress",
     "Weights",
     "ca_bundle",
-    "cache_dir",
+    "cache_alone",
     "content_hash",
     "fetch_weights",
     "find",
     "folder_files",
     "index_url",
+    "making",
     "names",
     "new",
     "sets_itself",
+    "using_cache",
 ]

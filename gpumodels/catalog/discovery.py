@@ -9,15 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog.cache import data_dir
 from gpumodels.catalog.folder import TOML, read_folder
 from gpumodels.errors import GpumodelsError, ModelNotFound
-from gpumodels.settings import settings
+from gpumodels.settings import data_dir, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.settings import Settings
 
 #: Entry points of this group name a package whose directory holds model folders, such as `my_package.models`.
 ENTRY_POINT_GROUP = "gpumodels.models"
@@ -25,15 +25,16 @@ ENTRY_POINT_GROUP = "gpumodels.models"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def find(ref: str | Path) -> ModelSpec:
-    """The model of a name (`ctpn`), or of the folder at a path (`./my_model`; whatever has a `/`, or a `Path`).
+def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
+    """Return the model of a name (`ctpn`), or of the folder at a path (`./my_model`; any text with a `/`, or a `Path`).
 
-    Raises ModelNotFound (with the nearest names) or ModelFolderError (file, line, field).
+    `known` are the settings, if they have been read already. Raises ModelNotFound, with the nearest names, and
+    ModelFolderError, with file, line and field.
     """
     if isinstance(ref, Path) or _is_path(ref):
         # Unlike Path.expanduser, this leaves the home of an unknown user as it is: a path that is not there.
         return read_folder(Path(os.path.expanduser(ref)))  # noqa: PTH111
-    for name, _, folder in _catalog():
+    for name, _, folder in _catalog(known):
         if name == ref:
             return read_folder(folder)
     raise ModelNotFound(_unknown(ref))
@@ -54,9 +55,9 @@ def _is_path(ref: str) -> bool:
     return os.sep in ref or ref.startswith("~") or ref in (os.curdir, os.pardir)
 
 
-def _catalog() -> Iterator[tuple[str, str, Path]]:
+def _catalog(known: Settings | None = None) -> Iterator[tuple[str, str, Path]]:
     """Name, summary and folder of every model; the first of a name counts."""
-    for source in _sources():
+    for source in _sources(known or settings()):
         try:
             folders = sorted(path.parent for path in source.glob(f"[!.]*/{TOML}"))
         except OSError:
@@ -74,9 +75,9 @@ def _title(folder: Path) -> tuple[str, str]:
     return name if isinstance(name, str) else folder.name, summary if isinstance(summary, str) else ""
 
 
-def _sources() -> Iterator[Path]:
+def _sources(known: Settings) -> Iterator[Path]:
     """The directories that hold model folders."""
-    yield from _own_source()
+    yield from _own_source(known)
     yield from _package_sources()
     shipped, checkout = _PACKAGE / "images", _PACKAGE.parent
     if shipped.is_dir():
@@ -85,8 +86,8 @@ def _sources() -> Iterator[Path]:
         yield checkout / "images"
 
 
-def _own_source() -> Iterator[Path]:
-    if own := settings().models:
+def _own_source(known: Settings) -> Iterator[Path]:
+    if own := known.models:
         yield own
         return
     with suppress(GpumodelsError):  # nobody's home, so there are no models in it

@@ -1,4 +1,4 @@
-"""Reads a model folder: `model.toml` beside the author's code. The fields are described in docs/model-folders.md."""
+"""Reading a model folder: `model.toml` beside the author's code. The fields are described in docs/model-folders.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from gpumodels.catalog.spec import ModelSpec, Weights
 from gpumodels.document import Document, shown
@@ -16,12 +17,18 @@ from gpumodels.errors import ModelFolderError, ModelNotFound
 from gpumodels.settings import size
 from gpumodels.signature import Signature, SignatureError, TensorSpec
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TOML = "model.toml"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NAME_RULE = "lower-case letters, digits and . _ -, starting with a letter or digit"
 FIELDS = (
     "name", "summary", "licence", "entry", "requirements", "weights", "inputs", "outputs", "memory", "grace", "env",
 )  # fmt: skip
+_FLAVOURS = ("cpu", "gpu")
+_WEIGHTS_FIELDS = tuple(field.name for field in fields(Weights))
+_TENSOR_FIELDS = tuple(field.name for field in fields(TensorSpec))
 MAX_GRACE = 60
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 #: Marks a directory as a Python environment.
@@ -32,35 +39,44 @@ _OWN_ENV = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES
 
 
 def read_folder(folder: Path) -> ModelSpec:
-    """The model that a folder describes.
+    """Return the model that a folder describes.
 
-    Raises ModelNotFound where it is no model folder, ModelFolderError (file, line, field) where `model.toml` is wrong.
+    Raises ModelNotFound if it is no model folder, and ModelFolderError, with file, line and field, if `model.toml` is
+    wrong.
     """
     folder = _checked(folder)
     document = Document(folder / TOML, ModelFolderError)
     document.check_keys((), FIELDS)
+    name, entry = document.text("name"), document.text("entry", default=ModelSpec.entry)
+    summary, licence = document.text("summary", default=""), document.text("licence", default="")
+    weights = document.tables("weights", _WEIGHTS_FIELDS)
+    inputs, outputs = document.tables("inputs", _TENSOR_FIELDS), document.tables("outputs", _TENSOR_FIELDS)
+    memory, grace = document.get("memory"), document.get("grace", default=ModelSpec.grace)
+    env = {name: document.text("env", name) for name in document.table("env")}
+    if not NAME.fullmatch(name):
+        raise document.error(("name",), f"must be {NAME_RULE}, not {name!r}")
     cpu, gpu = _requirements(document)
     return ModelSpec(
-        name=_name(document),
+        name=name,
         folder=folder.resolve(),
-        summary=document.text("summary", default=""),
-        licence=document.text("licence", default=""),
-        entry=_entry(document, folder),
+        summary=summary,
+        licence=licence,
+        entry=_entry(document, folder, entry),
         requirements_cpu=cpu,
         requirements_gpu=gpu,
-        weights=_weights(document),
-        signature=_signature(document),
-        memory=_memory(document),
-        grace=_grace(document),
-        env=_env(document),
+        weights=_weights(document, len(weights)),
+        signature=_signature(document, inputs, outputs),
+        memory=_memory(document, memory),
+        grace=_grace(document, grace),
+        env=_env(document, env),
     )
 
 
 def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
-    """The files that make the model what it is, as (path inside the folder, path), sorted.
+    """Return the files that make the model what it is, as (path inside the folder, path), sorted.
 
-    Without local weights (they are pinned and mounted), hidden directories, `__pycache__` and Python environments.
-    Raises ModelFolderError where something cannot be read.
+    They leave out local weights (which are pinned and mounted), hidden directories, `__pycache__` and Python
+    environments. Raises ModelFolderError if something cannot be read.
     """
     weights = {spec.folder / found.source for found in spec.weights}
     found: list[Path] = []
@@ -108,15 +124,7 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _name(document: Document) -> str:
-    name = document.text("name")
-    if not NAME.fullmatch(name):
-        raise document.error(("name",), f"must be {NAME_RULE}, not {name!r}")
-    return name
-
-
-def _entry(document: Document, folder: Path) -> str:
-    entry = document.text("entry", default=ModelSpec.entry)
+def _entry(document: Document, folder: Path, entry: str) -> str:
     match = _ENTRY.fullmatch(entry)
     if not match:
         raise document.error(("entry",), f'must be "module:Class", such as "{ModelSpec.entry}", not {entry!r}')
@@ -130,33 +138,34 @@ def _entry(document: Document, folder: Path) -> str:
 
 
 def _requirements(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The requirement lines for cpu and gpu; one list serves both."""
+    """Return the requirement lines for the CPU and for a GPU. One list serves both."""
     if not isinstance(document.get("requirements"), dict):
-        lines = _requirement_lines(document, "requirements")
+        lines = document.texts("requirements")
+        _check_requirements(document, {("requirements",): lines})
         return lines, lines
-    document.check_keys(("requirements",), ("cpu", "gpu"))
-    for flavour in ("cpu", "gpu"):
+    document.check_keys(("requirements",), _FLAVOURS)
+    for flavour in _FLAVOURS:
         if document.get("requirements", flavour) is None:
             raise document.error(("requirements", flavour), "missing; give cpu and gpu, or one list for both")
-    return _requirement_lines(document, "requirements", "cpu"), _requirement_lines(document, "requirements", "gpu")
+    cpu, gpu = (document.texts("requirements", flavour) for flavour in _FLAVOURS)
+    _check_requirements(document, {("requirements", "cpu"): cpu, ("requirements", "gpu"): gpu})
+    return cpu, gpu
 
 
-def _requirement_lines(document: Document, *field: str) -> tuple[str, ...]:
+def _check_requirements(document: Document, lines_of: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - 20 ms that listing does not need
 
-    lines = document.texts(*field)
-    for line in lines:
-        try:
-            Requirement(line)
-        except InvalidRequirement as error:
-            reason = str(error).partition("\n")[0]
-            raise document.error(field, f'{line!r} is no requirement such as "numpy>=2": {reason}') from None
-    return lines
+    for field, lines in lines_of.items():
+        for line in lines:
+            try:
+                Requirement(line)
+            except InvalidRequirement as error:
+                reason = str(error).partition("\n")[0]
+                raise document.error(field, f'{line!r} is no requirement such as "numpy>=2": {reason}') from None
 
 
-def _weights(document: Document) -> tuple[Weights, ...]:
-    known = tuple(field.name for field in fields(Weights))
-    weights = tuple(_weights_file(document, index) for index in range(len(document.tables("weights", known))))
+def _weights(document: Document, count: int) -> tuple[Weights, ...]:
+    weights = tuple(_weights_file(document, index) for index in range(count))
     seen: set[PurePosixPath] = set()
     for index, path in enumerate(PurePosixPath(entry.file) for entry in weights):
         if path in seen:
@@ -194,7 +203,7 @@ def _weights_file(document: Document, index: int) -> Weights:
 
 
 def _inside(path: str) -> bool:
-    """Whether a path stays inside the folder that it is relative to."""
+    """Return True if a path stays inside the folder that it is relative to."""
     pure = PurePosixPath(path)
     return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
 
@@ -206,9 +215,7 @@ def _sha256(document: Document, *field: str | int) -> str:
     return value.lower()
 
 
-def _signature(document: Document) -> Signature | None:
-    known = tuple(field.name for field in fields(TensorSpec))
-    inputs, outputs = document.tables("inputs", known), document.tables("outputs", known)
+def _signature(document: Document, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Signature | None:
     if "inputs" not in document.data:
         if "outputs" in document.data:
             raise document.error(("inputs",), "missing; where outputs are declared, inputs must be too")
@@ -220,31 +227,32 @@ def _signature(document: Document) -> Signature | None:
         raise document.error((side, int(index), key), error.reason) from None
 
 
-def _memory(document: Document) -> int:
+def _memory(document: Document, value: object) -> int:
+    if value is None:
+        return 0
     try:
-        return size(document.get("memory", default=0))
+        return size(value)
     except ValueError as error:
         raise document.error(("memory",), str(error)) from None
 
 
-def _grace(document: Document) -> float:
-    value = document.get("grace", default=ModelSpec.grace)
+def _grace(document: Document, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_GRACE:
         raise document.error(("grace",), f"must be a number of seconds from 0 to {MAX_GRACE}, not {value!r}")
     return float(value)
 
 
 def sets_itself(name: str) -> bool:
-    """Whether gpumodels gives every instance this environment setting: another value would undo `--gpu`, say."""
+    """Return True if gpumodels gives every instance this environment setting. Another value would undo `--gpu`, say."""
     return name in _OWN_ENV or name.startswith("GPUMODELS_")
 
 
-def _env(document: Document) -> tuple[tuple[str, str], ...]:
-    for name in document.table("env"):
+def _env(document: Document, env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise document.error(("env", name), "is no name for an environment setting")
         if sets_itself(name):
             raise document.error(("env", name), "is set by gpumodels itself")
-        if "\0" in document.text("env", name):
+        if "\0" in value:
             raise document.error(("env", name), "must not contain a zero byte")
-    return tuple(document.table("env").items())
+    return tuple(env.items())

@@ -14,9 +14,9 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog.cache import cache_dir
 from gpumodels.catalog.digest import check_sha256, copy
 from gpumodels.errors import WeightsError
+from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

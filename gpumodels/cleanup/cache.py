@@ -1,4 +1,4 @@
-"""The cache (see `catalog.cache_dir`): what lies in it, how large it is, and who uses it.
+"""The cache (see `settings.cache_dir`): what lies in it, how large it is, and who uses it.
 
 - `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and half-made ones
 - `server/KEY`, `server/tmp*`: copies of the model server, and half-made ones
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog import cache_dir
 from gpumodels.lease.processes import MARK
+from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

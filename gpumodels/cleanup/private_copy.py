@@ -18,8 +18,8 @@ from importlib import metadata
 from pathlib import Path
 
 from gpumodels import engines
-from gpumodels.catalog import cache_dir
 from gpumodels.errors import GpumodelsError
+from gpumodels.settings import cache_dir
 
 _PACKAGE = Path(__file__).parents[1]
 #: Distributions that a sweep imports beside this package and its engines.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog import use
+from gpumodels.catalog import cache_alone
 from gpumodels.cleanup.cache import Cache
 from gpumodels.errors import EngineError
 
@@ -50,7 +50,7 @@ class Removed:
 
 def alone() -> AbstractContextManager[None]:
     """Return a context in which no load uses the cache. Raises EngineError if one does now."""
-    return use.alone()
+    return cache_alone()
 
 
 def survey(kinds: Iterable[str] = KINDS) -> Survey:

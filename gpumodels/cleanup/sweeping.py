@@ -54,7 +54,13 @@ def sweep_directories(runtime: RuntimeDirectory, within: float = float("inf")) -
 
     Wait for each engine as long as it allows, `within` seconds at most.
     """
-    claimed = runtime.claim_stale()
+    left = _remove_claimed(runtime.claim_stale(), within)
+    _remove_remains(runtime)
+    return left
+
+
+def _remove_claimed(claimed: Sequence[InstanceDirectory], within: float) -> list[InstanceDirectory]:
+    """Remove claimed instances, and return the directories of those that could not be removed yet."""
     by_engine: dict[str, list[tuple[InstanceDirectory, InstanceRecord]]] = {}
     for directory in claimed:
         try:
@@ -65,10 +71,14 @@ def sweep_directories(runtime: RuntimeDirectory, within: float = float("inf")) -
         if not _is_ending(directory, record):
             by_engine.setdefault(record.engine, []).append((directory, record))
     engine_runs.run_each({name: functools.partial(_remove_all, each) for name, each in by_engine.items()}, within)
+    return [directory for directory in claimed if directory.path.exists()]
+
+
+def _remove_remains(runtime: RuntimeDirectory) -> None:
+    """Remove what processes that ended left outside of instance directories."""
     runtime.sweep_shared_memory()
     notes.sweep(runtime.path)
     reservations.sweep()
-    return [directory for directory in claimed if directory.path.exists()]
 
 
 def _is_ending(directory: InstanceDirectory, record: InstanceRecord) -> bool:
@@ -106,7 +116,8 @@ def sweep_engines(runtime: RuntimeDirectory, within: float = float("inf")) -> di
 
     Wait for each engine as long as it allows, `within` seconds at most.
     """
-    return engine_runs.run_each({name: _engine_sweep(runtime) for name in runtime.engines()}, within)
+    task = _engine_sweep(runtime)
+    return engine_runs.run_each(dict.fromkeys(runtime.engines(), task), within)
 
 
 def _engine_sweep(runtime: RuntimeDirectory) -> Callable[[Engine], list[str]]:
@@ -151,18 +162,15 @@ def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
     before = {directory.id for directory in runtime.claimed()}
     claimed = runtime.claim_stale()
     found = any(directory.id not in before or directory.leash_lives for directory in claimed)
-    ending = True
-    while ending and time.monotonic() < deadline:
-        ending = _any_ending(runtime)  # checked first: an instance that ends meanwhile is swept once more
-        if not sweep_directories(runtime, deadline - time.monotonic()):
+    while claimed and time.monotonic() < deadline:
+        ending = any(directory.leash_lives for directory in claimed)  # looked at first: see below
+        if not _remove_claimed(claimed, deadline - time.monotonic()) or not ending:
             break
         time.sleep(_POLL)
+        claimed = runtime.claim_stale()  # so an instance that ended meanwhile is removed once more
+    _remove_remains(runtime)
     sweep_engines(runtime, within=0.0)  # in the background: the load needs nothing of it
     return found
-
-
-def _any_ending(runtime: RuntimeDirectory) -> bool:
-    return any(directory.leash_lives for directory in runtime.claimed())
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ def _remains(runtime: RuntimeDirectory) -> tuple[list[str], list[str]]:
     """Return what engines removed that had no directory, and the troubles they had."""
     removed, troubles = [], []
     names = sorted({engines.FIRST, *runtime.engines()})
-    ended = engine_runs.run_each({name: _engine_sweep(runtime) for name in names})
+    ended = engine_runs.run_each(dict.fromkeys(names, _engine_sweep(runtime)))
     for name in names:
         unit, run = engines.engine(name).unit, ended.get(name)
         if run is not None and run.error is None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpumodels.client.shared import Shared
     from gpumodels.client.ticket import Ticket
     from gpumodels.protocol.connector import ServerSocket
-    from gpumodels.protocol.descriptors import Descriptor
+    from gpumodels.protocol.files import Descriptor
     from gpumodels.protocol.tensors import Tensor
 
 _OPTIONS = [

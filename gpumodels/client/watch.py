@@ -18,11 +18,10 @@ class Watch:
         """Connect; raises OSError."""
         self._line = Line(server)
         self._line.send(frames.WATCH, b"")
+        #: Returns the number of the connection's descriptor; -1 once it is closed.
+        self.fileno = self._line.fileno
         #: Whether the server's last word was that it ended itself to sleep.
         self.asleep = False
-
-    def fileno(self) -> int:
-        return self._line.fileno()
 
     def hear(self) -> bool:
         """Read what came; whether the server has just said that it is about to end. Raises EOFError when it has."""

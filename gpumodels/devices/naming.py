@@ -21,22 +21,19 @@ FORMS = "an index (0), a UUID or the start of one, several with commas (0,1), au
 
 @dataclass(frozen=True)
 class GpuChoice:
-    """The GPUs that a load asks for: some by name, or a number of `automatic` ones, or, with neither, no GPU."""
+    """The GPUs that a load asks for: some by name, or a number of any."""
 
+    #: The number of GPUs; 0 for the CPU.
+    count: int = 0
+    #: Names of the GPUs; none if any will do.
     names: tuple[str, ...] = ()
-    automatic: int = 0
-    #: Whether a number was asked for (auto:1). Then the CPU is no substitute.
-    counted: bool = False
+    #: Whether it is plain "auto": any one GPU, or the CPU if there is none.
+    is_auto: bool = False
 
     @property
-    def count(self) -> int:
-        """The number of devices asked for."""
-        return self.automatic or len(self.names)
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether it is plain "auto": any one GPU, or the CPU if there is none."""
-        return self.automatic == 1 and not self.counted
+    def automatic(self) -> bool:
+        """Whether any GPUs will do."""
+        return self.count > 0 and not self.names
 
 
 def parse(asked: Named) -> GpuChoice:
@@ -46,12 +43,12 @@ def parse(asked: Named) -> GpuChoice:
     if first == "none":
         return GpuChoice()
     if first == "auto":
-        return GpuChoice(automatic=1)
+        return GpuChoice(1, is_auto=True)
     if number := re.fullmatch(r"auto:([1-9]\d{0,3})", first):
-        return GpuChoice(automatic=int(number[1]), counted=True)
+        return GpuChoice(int(number[1]))
     if not all(re.fullmatch(r"[\w-]+", name) and name.lower() not in ("auto", "none") for name in names) or not names:
         raise DeviceError(f"{asked!r} names no GPU: write {FORMS}.")
-    return GpuChoice(tuple(names))
+    return GpuChoice(len(names), tuple(names))
 
 
 def _words(asked: object) -> list[str]:

@@ -76,9 +76,9 @@ def select(
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
     look = functools.cache(snapshot)  # what is checked is what was chosen by
     if choice.automatic:
-        if not usable and not choice.counted:
+        if not usable and choice.is_auto:
             return ()
-        chosen = _best(choice.automatic, usable, need, claims, policy, look)
+        chosen = _best(choice.count, usable, need, claims, policy, look)
         rivals = usable
     else:
         chosen = tuple(_named(name, known, usable) for name in choice.names)

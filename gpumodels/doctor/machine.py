@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels import catalog, devices
+from gpumodels import devices
 from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.inventory import driver_trouble
 from gpumodels.devices.nvml import NotAvailable, read
@@ -18,7 +18,7 @@ from gpumodels.errors import SettingsError
 from gpumodels.instances import runtime_directory
 from gpumodels.lease.private_files import filesystem
 from gpumodels.lease.runtime import SHARED_MEMORY
-from gpumodels.settings import KEYS, origin, settings
+from gpumodels.settings import KEYS, cache_dir, origin, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def _runtime_directory() -> tuple[Status, str, str]:
 
 
 def _cache() -> tuple[Status, str, str]:
-    path = catalog.cache_dir()
+    path = cache_dir()
     there = next(each for each in (path, *path.parents) if each.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         return "fail", f"{there} cannot be written", "Make it writable, or set XDG_CACHE_HOME to another place."

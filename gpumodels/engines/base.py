@@ -10,8 +10,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.engines import limits
-
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping
@@ -46,15 +44,14 @@ class LaunchPlan:
     token: str = field(default="", repr=False)
 
     @property
-    def server_device(self) -> str:
-        """The argument of the author's `load(device)`: "cuda" or "cpu"."""
-        return "cuda" if self.devices else "cpu"
+    def paths_inside(self) -> dict[ArtifactName, str]:
+        """The paths of the artifacts inside a container."""
+        return {name: artifact.inside for name, artifact in self.artifacts.items()}
 
-    def settings(self) -> dict[str, str]:
-        """Return settings of the model server that do not depend on where files lie: idle time, memory limit, token."""
-        idle = {} if self.record.idle is None else {"GPUMODELS_IDLE": str(self.record.idle)}
-        token = {"GPUMODELS_TOKEN": self.token} if self.token else {}
-        return {**idle, **limits.settings(self), **token}
+    @property
+    def paths_here(self) -> dict[ArtifactName, str]:
+        """The paths of the artifacts on this machine."""
+        return {name: str(artifact.here) for name, artifact in self.artifacts.items()}
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,9 @@ class Engine(ABC):
     fallback: str = ""
     #: Seconds that one clean-up by this engine may take. Later clean-ups skip an engine that still hangs.
     cleanup_seconds: float = 30.0
-    #: The word for one instance in messages of `reap`.
+    #: The words for one instance, and for where it runs, in messages.
     unit: str = "instance"
+    place: str = "another engine"
 
     def needs_weights(self, spec: ModelSpec) -> bool:
         """Return True if this engine serves code that reads the weights of the model folder."""

@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.catalog.cache import cache_dir, making
+from gpumodels.catalog import making
 from gpumodels.engines import payload, program
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
 from gpumodels.lease.locks import flocked
+from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:
     from gpumodels.catalog import Progress

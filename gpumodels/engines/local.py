@@ -7,28 +7,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.engines.base import Instance
-from gpumodels.protocol import descriptors, files
+from gpumodels.protocol import files
 
 if TYPE_CHECKING:
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
-    from gpumodels.protocol.descriptors import Descriptor
 
 
-class LocalSocket(descriptors.Descriptor):
+class LocalSocket(files.Descriptor):
     """A Unix socket of a model server, opened once and connected to through its descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        #: A path to the socket, valid as long as this object lives.
+        self.path = files.descriptor_path(fd)
 
     @property
     def grpc_target(self) -> str:
         """The address of a gRPC channel to the socket."""
-        return f"unix:{files.descriptor_path(self.fd)}"
+        return f"unix:{self.path}"
 
     def connect(self) -> socket.socket:
         """Return a new blocking connection; see `protocol.connector.ServerSocket`."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.setblocking(False)
-            connection.connect(files.descriptor_path(self.fd))
+            connection.connect(self.path)
             connection.setblocking(True)
         except BaseException:
             connection.close()
@@ -41,13 +45,15 @@ class LocalConnector:
 
     def __init__(self, sockets: Path, shared_memory: Path | None) -> None:
         """Open the directory of the sockets. Raises OSError if it is gone."""
-        self._sockets = descriptors.directory(sockets)
+        self._sockets = files.Descriptor(files.open_directory(sockets))
         self._shared_memory = shared_memory
 
     @property
-    def shared_memory(self) -> Descriptor | None:
+    def shared_memory(self) -> files.Descriptor | None:
         """The directory of shared memory files; None if there is none. Raises OSError if it is gone."""
-        return None if self._shared_memory is None else descriptors.directory(self._shared_memory)
+        if self._shared_memory is None:
+            return None
+        return files.Descriptor(files.open_directory(self._shared_memory))
 
     def find(self, name: str) -> LocalSocket | None:
         """Return the socket of that name, or None while nobody listens on it.
@@ -60,7 +66,7 @@ class LocalConnector:
             return None
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)  # a server that accepts nobody must not block this process
-            return found if probe.connect_ex(files.descriptor_path(found.fd)) == 0 else None
+            return found if probe.connect_ex(found.path) == 0 else None
 
 
 class LocalInstance(Instance):

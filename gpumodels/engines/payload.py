@@ -13,7 +13,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from gpumodels.catalog.cache import cache_dir, making
+from gpumodels.catalog import making
+from gpumodels.settings import cache_dir
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("__init__.py", "_version.py", "errors.py", "load_line.py", "signature.py", "lease", "protocol", "server")

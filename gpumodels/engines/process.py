@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.engines import environment, following, launch
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from gpumodels.catalog import Progress
     from gpumodels.catalog.spec import Flavour, ModelSpec
-    from gpumodels.engines.artifacts import Artifact
     from gpumodels.lease.directory import InstanceDirectory
     from gpumodels.lease.record import InstanceRecord
 
@@ -41,6 +41,8 @@ _PRIVATE_TO_THE_KERNEL = (
     "GPUMODELS_",
     *environment.COLOURING,
 )
+#: Settings of every model server in a local process.
+_OWN = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
 #: What the leash may need beyond the grace, on a loaded machine.
 _MARGIN = 2.0
 
@@ -111,6 +113,7 @@ class ProcessEngine(Engine):
     """Runs the model server in an environment made for its requirements."""
 
     name = "process"
+    place = "a local process"
 
     def check(self) -> None:
         if os.name != "posix" or not hasattr(os, "pidfd_open"):
@@ -122,10 +125,12 @@ class ProcessEngine(Engine):
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
         work = plan.directory.path / "work"  # not beside instance.json, where a model's careless file would be ours
         work.mkdir(mode=0o700)
+        entry, inherited = self.entry(plan.spec), _inherited()
+        paths, leash = plan.paths_here, ["--namespace", "--log", str(plan.directory.log)]
         with plan.directory.log.open("ab") as log:
             child = subprocess.Popen(
-                _command(plan, self.entry(plan.spec)),
-                env=_environment(plan),
+                launch.command(plan, paths, plan.prepared, entry, leash),
+                env={**inherited, **launch.environment(plan, paths, container=False), **_OWN},
                 cwd=work,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -135,7 +140,7 @@ class ProcessEngine(Engine):
         _children[plan.record.id] = child
         reference = {"pid": child.pid, "started": processes.start_time(child.pid)}
         note(reference)
-        return ProcessInstance(plan.record.with_(engine_ref=reference), plan.directory)
+        return ProcessInstance(replace(plan.record, engine_ref=reference), plan.directory)
 
     def entry(self, spec: ModelSpec) -> str:
         """`module:Class` of what is served."""
@@ -166,16 +171,5 @@ def _tail(file: Path, size: int, end: int) -> bytes:
     return b""
 
 
-def _here(artifact: Artifact) -> str:
-    return str(artifact.here)
-
-
-def _command(plan: LaunchPlan, entry: str) -> list[str]:
-    leash = ["--namespace", "--log", str(plan.directory.log)]
-    return launch.command(plan, _here, plan.prepared, entry, leash)
-
-
-def _environment(plan: LaunchPlan) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}
-    own = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-    return {**inherited, **launch.environment(plan, _here, container=False), **own}
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}

@@ -62,12 +62,12 @@ def _working_directory() -> str:
         return ""
 
 
-def sign(directory: InstanceDirectory) -> None:
-    """Write beside the lease which notebook this process is, for views."""
+def sign(directory: InstanceDirectory, holder: Owner) -> None:
+    """Write beside the lease that this process, `holder`, holds the instance; for views."""
     with suppress(OSError):  # for display only: the lock is what counts
         path = directory.path / "holders"
         path.mkdir(mode=0o700, exist_ok=True)
-        write_atomically(path / str(os.getpid()), json.dumps(asdict(this_process())))
+        write_atomically(path / str(holder.pid), json.dumps(asdict(holder)))
 
 
 def holders_of(directory: InstanceDirectory) -> list[Owner]:

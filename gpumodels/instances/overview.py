@@ -153,7 +153,7 @@ def _activity(record: InstanceRecord) -> Activity | None:
 
 
 def _asleep(model: SleepingModel) -> ModelView:
-    return ModelView(model.record.with_(owner=model.owner, state="asleep", keep=None), sleep=model)
+    return ModelView(replace(model.record, owner=model.owner, state="asleep", keep=None), sleep=model)
 
 
 def _early(load: Load) -> ModelView:

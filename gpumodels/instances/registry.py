@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpumodels import engines, settings
@@ -32,23 +33,22 @@ def runtime_directory() -> RuntimeDirectory:
     return RuntimeDirectory(settings.runtime_dir())
 
 
-def remember(model: Model) -> None:
-    """Keep a handle. Forget dead models of the same name, which were kept for their logs."""
-    for instance_id in [known for known, old in list(_models.items()) if old is model or _is_over(old, model.name)]:
-        del _models[instance_id]
-    _models[model.record.id] = model
+def remember(model: Model, instance_id: str) -> None:
+    """Keep a handle under the id of its instance, the first of several replicas.
 
-
-def _is_over(model: Model, name: str) -> bool:
-    return model.name == name and not model.alive and not model.asleep
+    Forget dead models of the same name, which were kept for their logs.
+    """
+    for known, old in list(_models.items()):
+        if old is model or (old.name == model.name and old.over):
+            del _models[known]
+    _models[instance_id] = model
 
 
 def handles() -> list[Model]:
     """Return the models that this process loaded, dead ones too, oldest first, and clean up the dead ones."""
     found = [model for model in list(_models.values()) if model.mine]
     for model in found:
-        if not model.alive and not model.asleep:
-            model.clean_up()
+        model.clean_up()
     return found
 
 
@@ -60,7 +60,7 @@ def held_here() -> list[InstanceRecord]:
 
 def models() -> list[Model]:
     """Return the models that this process loaded and that can be called, sleeping ones too, oldest first."""
-    return [model for model in handles() if model.alive or model.asleep]
+    return [model for model in handles() if not model.over]
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
@@ -92,12 +92,12 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
 def _as_seen(directory: InstanceDirectory, record: InstanceRecord, look: Look) -> InstanceRecord:
     """Add to a record what only other files and locks tell."""
     if record.limit is not None:
-        record = record.with_(over_since=directory.over_since)
+        record = replace(record, over_since=directory.over_since)
     if directory.ended is not None:
-        return record.with_(state="stopping")
+        return replace(record, state="stopping")
     if record.keep is None or record.state == "loading" or look.in_use:
         return record
-    return record.with_(state="kept", kept_since=directory.kept_since or time.time())  # the keeper will note it soon
+    return replace(record, state="kept", kept_since=directory.kept_since or time.time())  # the keeper will note it soon
 
 
 def match(name: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:

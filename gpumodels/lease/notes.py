@@ -19,7 +19,7 @@ from gpumodels.lease import processes
 from gpumodels.lease.private_files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 LOAD, ASLEEP = "load", "asleep"
@@ -31,10 +31,10 @@ _HALF = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
 
 def write(runtime: Path, kind: str, name: str, facts: Mapping[str, Any], *, lasting: bool = False) -> bool:
     """Write a note, in place of what it said before; whether that could be done."""
-    pid = os.getpid()
+    path, pid = _path(runtime, kind, name), os.getpid()
     note = {**facts, "by": None if lasting else [pid, processes.start_time(pid)]}
     with suppress(OSError):
-        write_atomically(_path(runtime, kind, name), json.dumps(note))
+        write_atomically(path, json.dumps(note))
         return True
     return False
 
@@ -49,23 +49,24 @@ def remove(runtime: Path, kind: str, name: str) -> bool:
 
 def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
     """The notes of a kind that count, in no order; `by` is who wrote them, or None."""
-    return [note for _, note in _notes(runtime, (kind,)) if note is not None]
+    return [note for _, note in _notes(runtime, _names(runtime), (kind,)) if note is not None]
 
 
 def sweep(runtime: Path) -> None:
     """Remove what processes left that have ended."""
-    for path, note in _notes(runtime, (LOAD, ASLEEP)):
+    names = _names(runtime)
+    for path, note in _notes(runtime, names, (LOAD, ASLEEP)):
         if note is None:
             path.unlink(missing_ok=True)
-    for name in _names(runtime):
+    for name in names:
         if (half := _HALF.fullmatch(name)) is not None and not processes.start_time(int(half["pid"])):
             (runtime / name).unlink(missing_ok=True)
 
 
-def _notes(runtime: Path, kinds: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+def _notes(runtime: Path, names: Iterable[str], kinds: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """Each file with what it says; None where that does not count, or not any more."""
     lives = functools.cache(processes.same_process)
-    for name in _names(runtime):
+    for name in names:
         if (found := _NOTE.fullmatch(name)) is None or found[1] not in kinds:
             continue
         path = runtime / name

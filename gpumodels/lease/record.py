@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gpumodels.load_line import load_line
@@ -77,10 +77,6 @@ class InstanceRecord:
     def load_line(self) -> str:
         """What loads it again, in a notebook."""
         return f"`{load_line(self.asked or self.model)}`"
-
-    def with_(self, **changes: Any) -> InstanceRecord:
-        """A copy with some fields changed."""
-        return replace(self, **changes)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"

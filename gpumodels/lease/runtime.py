@@ -41,6 +41,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
 
 #: The beginning of the files that name the engines which ran instances here.
 _ENGINE = ".engine-"
+_IDENTITY = re.compile(r"[0-9a-f]{8}")
 
 
 class RuntimeDirectory:
@@ -62,10 +63,13 @@ class RuntimeDirectory:
 
     def _identity(self) -> str:
         file = self.path / ".identity"
+        with suppress(OSError):
+            if _IDENTITY.fullmatch(found := file.read_text()):
+                return found
         try:
             with locks.flocked(self.path / ".gate", exclusive=True):
                 with suppress(OSError):
-                    if re.fullmatch(r"[0-9a-f]{8}", found := file.read_text()):
+                    if _IDENTITY.fullmatch(found := file.read_text()):  # another process was first
                         return found
                 made = secrets.token_hex(4)
                 private_files.write_atomically(file, made)
@@ -189,6 +193,8 @@ class RuntimeDirectory:
 
     def sweep_shared_memory(self) -> None:
         """Remove shared memory of instances of this runtime directory that have no directory any more."""
+        if not self.shared_memory():
+            return
         with self.gate(exclusive=True):
             known = {name.removeprefix(held.SWEPT) for name in self._names()}
             for instance_id, path in self.shared_memory():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import cleanup, instances
+from gpumodels.cleanup import ensure_guard
 from gpumodels.errors import LoadCancelled, ModelNotFound
+from gpumodels.instances import LIMIT_WATCHER, models, remember
 from gpumodels.lease import events
 from gpumodels.lease.runtime import RuntimeDirectory
 from gpumodels.loading import request as requests
@@ -21,9 +23,11 @@ from gpumodels.model import CancellableReport, Model, NullReport, SilentReport, 
 from gpumodels.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gpumodels.client import Ticket
+    from gpumodels.lease.record import InstanceRecord
     from gpumodels.model import Attachment, Replica, Report
 
 
@@ -80,12 +84,12 @@ def load(
     preload()
     runtime = RuntimeDirectory(known.runtime_dir)
     journal = LoadJournal(report or SilentReport(), request.model, request.line, load_id, runtime.path)
-    loader = Loader(request, runtime, known.placement, journal)
+    loader = Loader(request, runtime, known, journal)
 
     def make(request: LoadRequest, key: LoadKey, attachments: list[Attachment]) -> Model:
         handle = Model(attachments, _Loaded(_anchored(request, key), key))
-        _remember(handle)
-        _log_load(runtime, handle)
+        _remember(handle, attachments[0].record)
+        _log_load(runtime, attachments)
         return handle
 
     def adopt(key: LoadKey) -> bool:
@@ -95,7 +99,7 @@ def load(
         return True
 
     try:
-        return journal.run(lambda: loader.run(make, in_place_of, adopt))
+        return journal.run(partial(loader.run, make, in_place_of, adopt))
     except LoadCancelled:
         raise
     except KeyboardInterrupt:
@@ -132,15 +136,15 @@ def attach(name: str, *, timeout: float | str | None = None) -> Model:
     seconds = read_timeout(name, timeout, known)
     runtime = RuntimeDirectory(known.runtime_dir)
     record = reuse.named(runtime, name)
-    for handle in instances.models():
+    for handle in models():
         if handle.is_called(record.id):
             return handle
-    cleanup.ensure_guard(runtime)
+    ensure_guard(runtime)
     origin = _Loaded(LoadRequest.attaching(record, seconds), None)
 
     def make(attachment: Attachment) -> Model:
         handle = Model([attachment], origin)
-        _remember(handle)
+        _remember(handle, attachment.record)
         return handle
 
     joined = reuse.join(runtime, record, seconds, SilentReport(), make)
@@ -170,17 +174,17 @@ class _Loaded:
         share = len(model.replicas) == 1 and (self.request.share or model.was_shared)
         siblings = [each.record for each in model.replicas if each is not replica and each.alive]
         request = replace(self.request, cache=True, share=share)
-        loader = Loader(request, runtime, known.placement, journal, CancellableReport(journal, ticket), siblings)
+        loader = Loader(request, runtime, known, journal, CancellableReport(journal, ticket), siblings)
 
         def make(_: LoadRequest, key: LoadKey, attachments: list[Attachment]) -> Model:
             model.continue_on(replica, *attachments)
             model.origin = replace(self, key=key)
-            _remember(model)
+            _remember(model, attachments[0].record)
             return model
 
         did = "was replaced" if replica.dead else "is awake again"
         try:
-            journal.run(lambda: loader.run(make, None, lambda _: False))
+            journal.run(partial(loader.run, make, None, lambda _: False))
         except (KeyboardInterrupt, CancelledError) as error:
             shown.end(f"{model.name}: cancelled, {outcome}")
             if isinstance(error, CancelledError):
@@ -199,15 +203,18 @@ def _journal(name: str, line: str, report: Report, runtime: RuntimeDirectory) ->
     return LoadJournal(report, name, line, runtime=runtime.path)
 
 
-def _log_load(runtime: RuntimeDirectory, handle: Model) -> None:
-    several = f" as {len(handle.replicas)} replicas" if len(handle.replicas) > 1 else ""
-    text = f"{handle.name} is ready{several} on {handle.device}, in {handle.load_seconds:.1f} s"
-    events.log(runtime.path, "loaded", instance=handle.record.id, model=handle.name, text=text)
+def _log_load(runtime: RuntimeDirectory, attachments: Sequence[Attachment]) -> None:
+    first, several = attachments[0], f" as {len(attachments)} replicas" if len(attachments) > 1 else ""
+    placed = ", ".join(dict.fromkeys(each.record.device for each in attachments))
+    text = f"{first.record.model} is ready{several} on {placed}, in {first.seconds:.1f} s"
+    events.log(runtime.path, "loaded", instance=first.record.id, model=first.record.model, text=text)
 
 
-def _remember(handle: Model) -> None:
-    instances.remember(handle)
-    instances.LIMIT_WATCHER.begin()
+def _remember(handle: Model, record: InstanceRecord) -> None:
+    """Keep the handle, and watch its GPU memory if that is limited."""
+    remember(handle, record.id)
+    if record.limit is not None:
+        LIMIT_WATCHER.begin()
 
 
 def _anchored(request: LoadRequest, key: LoadKey) -> LoadRequest:

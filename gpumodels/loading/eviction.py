@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpumodels import devices, instances
+from gpumodels import devices
 from gpumodels.attribution.split import held
 from gpumodels.errors import EngineError, GpumodelsError
+from gpumodels.instances import attached, running, sleep_instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +45,7 @@ class Candidate:
 def candidates(seen: Usage) -> list[Candidate]:
     """Return the loaded models of this user with the memory that `seen` shows, the least recently called first."""
     found = held(seen.devices)
-    records = [record for record in instances.running() if record.state in ("ready", "kept")]
+    records = [record for record in running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         idle = list(pool.map(_idle_seconds, records))
     known = [Candidate(record, since, found.get(record.id, {})) for record, since in zip(records, idle, strict=True)]
@@ -79,7 +80,7 @@ def put_to_sleep(chosen: Iterable[Candidate]) -> None:
 
 def _sleep(instance_id: str) -> None:
     with suppress(KeyError, OSError, ValueError, GpumodelsError):  # it has ended by itself, or goes on being called
-        instances.sleep_instance(instance_id)
+        sleep_instance(instance_id)
 
 
 def _may_sleep(each: Candidate) -> bool:
@@ -98,7 +99,7 @@ def _idle_seconds(record: InstanceRecord) -> float | None:
     from gpumodels.client import activity  # noqa: PLC0415 (gRPC, which only eviction needs)
 
     try:
-        found = activity.read(instances.attached(record).connector(), record.model, _ANSWER_WITHIN)
+        found = activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
     except (KeyError, OSError, EngineError):  # it has ended since
         return None
     if found is None or found.running is None:

@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gpumodels import instances
 from gpumodels.errors import GpumodelsError, LoadCancelled, LoadFailed, ModelStopped
-from gpumodels.instances import Load
+from gpumodels.instances import Load, list_loads, new_load_id, runtime_directory, this_process
 from gpumodels.lease import events, notes
 
 if TYPE_CHECKING:
@@ -43,9 +42,9 @@ class LoadJournal:
     def __init__(self, report: Report, model: str, line: str, load_id: str = "", runtime: Path | None = None) -> None:
         """`runtime` is the path of the runtime directory, if it is known."""
         self._report = report
-        here = instances.this_process()
+        self.owner = here = this_process()
         self._load = Load(
-            load_id or instances.new_load_id(model), model, line, here.notebook, here.kernel_id, here.pid, time.time()
+            load_id or new_load_id(model), model, line, here.notebook, here.kernel_id, here.pid, time.time()
         )
         self._lock = threading.Lock()
         self._runtime = runtime
@@ -66,7 +65,8 @@ class LoadJournal:
             finally:
                 self._settle()
         finally:
-            self._settle()  # an interrupt may have cut the first one short
+            if not self._settled:  # an interrupt cut the first one short
+                self._settle()
 
     def begin(self, model: str) -> None:
         """Note the model's name, now that it is known."""
@@ -121,7 +121,7 @@ class LoadJournal:
     def _path(self) -> Path | None:
         if self._runtime is None:
             with suppress(GpumodelsError, OSError):  # the load itself will fail and say why
-                self._runtime = instances.runtime_directory().path
+                self._runtime = runtime_directory().path
         return self._runtime
 
     def _fail(self, why: str) -> None:
@@ -148,7 +148,7 @@ class LoadJournal:
 
     def _forget_older(self, path: Path) -> None:
         """Remove failed loads of the same line, and the oldest ones if there are too many."""
-        known = [load for load in instances.list_loads(path) if load.failed and load.id != self._load.id]
+        known = [load for load in list_loads(path) if load.failed and load.id != self._load.id]
         same = [load for load in known if _is_same(load, self._load)]
         others = [load for load in known if load not in same]
         for load in same + others[: max(0, len(others) + 1 - _KEPT)]:

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import catalog, cleanup, devices, engines, instances
-from gpumodels.catalog import use
+from gpumodels import catalog, devices, engines
+from gpumodels.cleanup import ensure_guard, start_keeper, wait_for_endings
 from gpumodels.engines import artifacts
 from gpumodels.engines.base import LaunchPlan
 from gpumodels.errors import (
@@ -19,6 +19,7 @@ from gpumodels.errors import (
     LoadRefused,
     LoadTimeout,
 )
+from gpumodels.instances import handles, models
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.loading import reuse
 from gpumodels.loading.liveness import Liveness
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from gpumodels.loading.journal import LoadJournal
     from gpumodels.loading.request import LoadRequest
     from gpumodels.model import Attachment, Model, Report
-    from gpumodels.settings import Policy
+    from gpumodels.settings import Settings
 
     #: Makes the handle of what was loaded, while all can still be undone.
     Make = Callable[[LoadRequest, LoadKey, list[Attachment]], Model]
@@ -67,7 +68,7 @@ class Loader:
         self,
         request: LoadRequest,
         runtime: RuntimeDirectory,
-        policy: Policy,
+        settings: Settings,
         journal: LoadJournal,
         report: Report | None = None,
         siblings: Sequence[InstanceRecord] | None = None,
@@ -77,7 +78,7 @@ class Loader:
         """
         self.request = request
         self.runtime = runtime
-        self.policy = policy
+        self.settings = settings
         self.journal = journal
         self.report = report or journal
         self.siblings = list(siblings or ())
@@ -91,10 +92,11 @@ class Loader:
         instead.
         """
         request = self.request
-        self.spec = spec = catalog.find(request.model)
+        self.spec = spec = catalog.find(request.model, self.settings)
         self.content = catalog.content_hash(spec)
         self.key = LoadKey.of(spec, self.content, request)
-        if request.fingerprint not in ("", self.key.fingerprint):
+        self.fingerprint = self.key.fingerprint
+        if request.fingerprint not in ("", self.fingerprint):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
                 f"since. Load it anew, with `%load_model {request.model}`."
@@ -105,32 +107,36 @@ class Loader:
                 reuse.keep(self.runtime, replaced.record, request.keep)
             replaced.wake(self.report)
             return replaced
-        with contextlib.closing(Listener(spec.name, request.serve)) as self.listener, use.using():
+        with contextlib.ExitStack() as stack:
+            self.listener = stack.enter_context(Listener(spec.name, request.serve)) if request.serve else None
+            stack.enter_context(catalog.using_cache())
             return self._load(replaced)
 
     def _load(self, replaced: Model | None) -> Model:
         self.journal.begin(self.spec.name)
-        if replaced is None or not _is_at(replaced, self.listener):
+        if self.listener is not None and (replaced is None or not _is_at(replaced, self.listener)):
             self.listener.open()
-        cleanup.ensure_guard(self.runtime)
-        instances.handles()  # cleans up after those that died or were stopped elsewhere
-        freeing = cleanup.wait_for_endings(self.runtime, _ENDINGS_WITHIN)
+        ensure_guard(self.runtime)
+        handles()  # cleans up after those that died or were stopped elsewhere
+        freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
         self.placement = Placement(
-            self.request, self.spec, self.key.fingerprint, self.runtime, self.journal, self.policy
+            self.request, self.spec, self.fingerprint, self.runtime, self.journal, self.settings.placement
         )
         engine = engines.engine(engines.FIRST if self.request.engine == "auto" else self.request.engine)
         chosen, running = self.placement.preview(engine)
         if (joined := self._reuse(running, replaced)) is not None:
             return joined
         gpu = bool(chosen) or (engine.places_itself and self.request.gpu.count > 0)
-        if not gpu and self.request.gpu.automatic:
+        if not gpu and self.request.gpu.is_auto:
             self.report.notice(f"{self.spec.name} runs on the CPU: {devices.why_none()}")
-        check_limit(self.spec.name, self.request, chosen, self.report)
+        if self.request.memory is not None:
+            check_limit(self.spec.name, self.request, chosen, self.report)
         prepared = self._prepare(engine, gpu=gpu)
         if replaced is not None:
             freeing = freeing or replaced.alive
             replaced.stop()
-        self.listener.open(within=_FREED_WITHIN)
+        if self.listener is not None:
+            self.listener.open(within=_FREED_WITHIN)
         try:
             self.placement.deadline = time.monotonic() + (_ENDINGS_WITHIN if freeing else 0)
             return self._start_or_join(prepared)
@@ -152,7 +158,7 @@ class Loader:
 
     def _join(self, record: InstanceRecord) -> Model | None:
         """Return the model on a running instance; None if it has just ended."""
-        mine = next((model for model in instances.models() if model.alive and model.is_called(record.id)), None)
+        mine = next((model for model in models() if model.alive and model.is_called(record.id)), None)
         if mine is not None:
             return mine
         request = self.request
@@ -188,9 +194,9 @@ class Loader:
         return self.request.engine == "auto" and engine.fallback != ""
 
     def _fall_back(self, engine: Engine, error: EngineError, *, gpu: bool) -> _Prepared:
-        place = {"process": "a local process"}.get(engine.fallback, f"the engine {engine.fallback}")
-        self.report.notice(f"{self.spec.name} runs in {place}. {error}")
-        return self._prepare(engines.engine(engine.fallback), gpu=gpu)
+        fallback = engines.engine(engine.fallback)
+        self.report.notice(f"{self.spec.name} runs in {fallback.place}. {error}")
+        return self._prepare(fallback, gpu=gpu)
 
     def _prepared_by(self, engine: Engine, *, gpu: bool) -> _Prepared:
         engine.check()
@@ -219,15 +225,14 @@ class Loader:
     def _launch(self, prepared: _Prepared, undone: contextlib.ExitStack) -> Attachment:
         chosen, attachment = self._place(prepared.engine, undone)
         record, directory = attachment.record, attachment.directory
-        directory.write(record)
-        seen = artifacts.of_instance(record, directory, served=bool(self.listener.token))
+        seen = artifacts.of_instance(record, directory, served=self.listener is not None)
         plan = LaunchPlan(
             self.spec, record, directory, prepared.name, {**prepared.artifacts, **seen}, self.runtime.identity, chosen,
-            self.request.env, self.listener.token,
+            self.request.env, self.listener.token if self.listener is not None else "",
         )  # fmt: skip
 
         def note(reference: dict[str, Any]) -> None:
-            attachment.record = attachment.record.with_(engine_ref=reference)
+            attachment.record = replace(attachment.record, engine_ref=reference)
             directory.write(attachment.record)
 
         attachment.instance = prepared.engine.start(plan, note)
@@ -264,10 +269,10 @@ class Loader:
         return client
 
     def _connect(self, attachment: Attachment, client: Client) -> None:
-        endpoint = self.listener.serve(attachment.instance)
+        endpoint = self.listener.serve(attachment.instance) if self.listener is not None else None
         if attachment.record.keep is not None:
-            cleanup.start_keeper(self.runtime, attachment.record)
-        attachment.record = attachment.record.with_(state="ready")
+            start_keeper(self.runtime, attachment.record)
+        attachment.record = replace(attachment.record, state="ready")
         attachment.directory.write(attachment.record)
         attachment.connect(client, time.monotonic() - self.began, endpoint)
 

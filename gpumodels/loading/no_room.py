@@ -28,13 +28,11 @@ def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], repo
 
     `chosen` are the devices that the load would take now.
     """
-    most = request.memory
-    if most is None:
-        return
+    most = request.memory or 0
     if not chosen:
         report.notice(f"{model} runs on the CPU, where its limit of GPU memory means nothing.")
         return
-    automatic = request.gpu.automatic > 0  # then it may take other devices as well
+    automatic = request.gpu.automatic  # then it may take other devices as well
     known = [each for each in admitted(devices.devices()) if not each.sliced] if automatic else chosen
     sizes = [each.memory_total for each in known if each.memory_total is not None]
     largest = (max if automatic else min)(sizes, default=None)

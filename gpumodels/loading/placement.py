@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from gpumodels import devices, instances
+from gpumodels import devices
 from gpumodels.attribution import peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
+from gpumodels.instances import running, sign, usage
 from gpumodels.lease.locks import flocked
 from gpumodels.lease.record import InstanceRecord
 from gpumodels.loading import eviction, in_flight, reuse
@@ -69,9 +70,9 @@ class Placement:
 
         Raises DeviceError.
         """
-        running = instances.running(self.runtime)
-        chosen = self._select(engine, running, Need())
-        return chosen, self._running_already(running, chosen)
+        known = running(self.runtime)
+        chosen = self._select(engine, known, Need())
+        return chosen, self._running_already(known, chosen)
 
     def place(self, engine: Engine) -> tuple[tuple[Device, ...], Attachment] | None:
         """Choose the devices and record the choice, so that two loads cannot take the same free memory.
@@ -99,21 +100,23 @@ class Placement:
         while self._reserved:
             reservations.release(self._reserved.pop())
 
-    def _running_already(self, running: list[InstanceRecord], chosen: tuple[Device, ...]) -> InstanceRecord | None:
+    def _running_already(self, known: list[InstanceRecord], chosen: tuple[Device, ...]) -> InstanceRecord | None:
         """Return a running instance of the same model on those devices; None if a new one is asked for."""
         alone = not self.request.cache or self.request.replicas > 1  # replicas are nobody else's
-        return None if alone else reuse.find(running, self.fingerprint, self.request, chosen)
+        return None if alone else reuse.find(known, self.fingerprint, self.request, chosen)
 
     def _need(self, engine: Engine) -> Need:
+        if not self.request.gpu.count:
+            return Need()
         learnt = peaks.learnt(self.fingerprint, engine.name, self.request.gpu.count)
         return Need(self.request.memory or self.spec.memory, learnt, insists=True)
 
     def _placed(self, engine: Engine, need: Need) -> tuple[tuple[Device, ...], Attachment]:
         with flocked(self.runtime.path / ".placement", exclusive=True):
             with self._turn(engine):
-                running = instances.running(self.runtime)
-                chosen = self._select(engine, running, need)
-                other = self._running_already(running, chosen)
+                known = running(self.runtime)
+                chosen = self._select(engine, known, need)
+                other = self._running_already(known, chosen)
                 if other is not None and (self.request.share or other.keep is not None):
                     raise Overtaken(other)
                 record = self._record(engine, chosen)
@@ -123,9 +126,9 @@ class Placement:
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user) if engine.sees_files else ""
         self.siblings.append(record)
         self._evicted = False
-        instances.sign(directory)
+        sign(directory, record.owner)
         # The attachment's record names everything that a failed load has to remove.
-        record = record.with_(shared_memory=shared)
+        record = replace(record, shared_memory=shared)
         return chosen, Attachment(record, directory, lease, engine.attach(record, directory))
 
     def _turn(self, engine: Engine) -> AbstractContextManager[None]:
@@ -136,14 +139,14 @@ class Placement:
     def _select(
         self,
         engine: Engine,
-        running: list[InstanceRecord],
+        known: list[InstanceRecord],
         need: Need,
         freed: Mapping[str, int] = MappingProxyType({}),
     ) -> tuple[Device, ...]:
-        if engine.places_itself:
+        if engine.places_itself or not self.request.gpu.count:
             return ()
         try:
-            claims = in_flight.claims(running, self.siblings, freed)
+            claims = in_flight.claims(known, self.siblings, freed)
             return devices.select(self.request.gpu, need=need, claims=claims, policy=self.policy)
         except Full:
             raise
@@ -162,7 +165,7 @@ class Placement:
         """Put models to sleep so that the instance fits, once for each instance. Return False if that is no help."""
         if not self.request.evict or self._evicted:
             return False
-        chosen = eviction.plan(self._candidates(instances.usage()), lambda freed: self._fits(engine, need, freed))
+        chosen = eviction.plan(self._candidates(usage()), lambda freed: self._fits(engine, need, freed))
         for each in chosen:
             later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
             self.journal.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
@@ -179,25 +182,25 @@ class Placement:
 
     def _fits(self, engine: Engine, need: Need, freed: Mapping[str, int]) -> bool:
         try:
-            self._select(engine, instances.running(self.runtime), need, freed)
+            self._select(engine, running(self.runtime), need, freed)
         except DeviceError:
             return False
         return True
 
     def _no_room(self, engine: Engine, full: Full, need: Need) -> DeviceError:
-        seen = instances.usage()
+        seen = usage()
         known, wanted = self._candidates(seen), replace(need, insists=False)
         helps = eviction.plan(known, lambda freed: self._fits(engine, wanted, freed))
         return no_room(self.spec.name, full, seen, known, () if self.request.evict else helps)
 
     def _record(self, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
-        from gpumodels import __version__  # noqa: PLC0415
+        from gpumodels._version import __version__  # noqa: PLC0415
 
         return InstanceRecord(
             id=f"{re.sub(r'[^a-z0-9]+', '-', self.spec.name)}-{secrets.token_hex(5)}",
             model=self.spec.name,
             engine=engine.name,
-            owner=instances.this_process(),
+            owner=self.journal.owner,
             created=time.time(),
             asked=self.request.model,
             fingerprint=self.fingerprint,

@@ -132,7 +132,8 @@ class LoadRequest:
         from gpumodels.devices import GpuChoice  # noqa: PLC0415  see `options`
 
         known = {each.name: each.default for each in OPTIONS}
-        known |= {"gpu": GpuChoice(tuple(device["uuid"] for device in record.devices)), "engine": record.engine}
+        uuids = tuple(device["uuid"] for device in record.devices)
+        known |= {"gpu": GpuChoice(len(uuids), uuids), "engine": record.engine}
         known |= {"timeout": timeout, "env": {}, "serve": "", "share": True, "keep": record.keep, "idle": record.idle}
         model, line = record.asked or record.model, record.load_line.strip("`")
         return cls(model=model, line=line, fingerprint=record.fingerprint, **{**known, "memory": record.limit})

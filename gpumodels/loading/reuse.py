@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpumodels import cleanup, devices, engines, instances
+from gpumodels import devices, engines
+from gpumodels.cleanup import start_keeper
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
+from gpumodels.instances import match, running, sign, this_process
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from gpumodels.lease.interrupts import uninterrupted
 from gpumodels.lease.record import UnknownRecordError
@@ -73,12 +76,12 @@ def join(
     client = None
     was_ready = attachment.record.state != "loading"
     try:
-        instances.sign(attachment.directory)
+        sign(attachment.directory, attachment.user)
         client = Client(attachment.instance.connector(), record.model)
         deadline, check = began + timeout, Liveness(attachment, report, began).check
         client.wait_ready(deadline, check)
         if not was_ready:  # the process that began this load may have given up since
-            attachment.record = attachment.record.with_(state="ready")
+            attachment.record = replace(attachment.record, state="ready")
             attachment.directory.write(attachment.record)
         attachment.connect(client, time.monotonic() - began)
         # A server that falls asleep just now may not have noticed that we listen. One that answers again has.
@@ -107,7 +110,7 @@ def _attach(runtime: RuntimeDirectory, record: InstanceRecord, deadline: float) 
     except (UnknownRecordError, GpumodelsError):
         lease.release()
         return None
-    return Attachment(record, directory, lease, instance, instances.this_process())
+    return Attachment(record, directory, lease, instance, this_process())
 
 
 def _join(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDirectory, Lease] | None:
@@ -131,17 +134,17 @@ def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> N
         directory = runtime.directory(record.id)
         now = directory.record()
         if now.keep is None or now.keep < seconds:
-            directory.write(now.with_(keep=seconds))
-            cleanup.start_keeper(runtime, now)
+            directory.write(replace(now, keep=seconds))
+            start_keeper(runtime, now)
 
 
 def named(runtime: RuntimeDirectory, name: str) -> InstanceRecord:
     """Return the running instance with that id, an id that begins so, or that model. Raises ModelNotFound."""
-    running = instances.running(runtime)
-    found = instances.match(name, running)
+    known = running(runtime)
+    found = match(name, known)
     if len(found) == 1:
         return found[0]
     if found:
         raise ModelNotFound(f"Several run that are called {name!r}: {', '.join(each.id for each in found)}.")
-    known = ", ".join(record.id for record in running) or "nothing"
-    raise ModelNotFound(f"No running model is called {name!r}; what runs is {known}.")
+    ids = ", ".join(record.id for record in known) or "nothing"
+    raise ModelNotFound(f"No running model is called {name!r}; what runs is {ids}.")

@@ -7,7 +7,7 @@ import errno
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, cast
 
 from gpumodels.errors import LoadFailed, LoadRefused
 from gpumodels.lease import processes
@@ -36,18 +36,21 @@ def _listen(address: str) -> socket.socket:
 
 
 class Listener:
-    """The address that one model is served at, taken before anything starts, and its token; "" if it is not served."""
+    """The address that one model is served at, taken before anything starts, and its token.
+
+    As a context manager it closes the address here at the end.
+    """
 
     def __init__(self, model: str, address: str) -> None:
         self.model = model
         self.address = address
-        self.token = secrets.token_urlsafe(32) if address else ""
+        self.token = secrets.token_urlsafe(32)
         self._socket: socket.socket | None = None
 
     def open(self, within: float = 0.0) -> None:
         """Take the address, once. Raises LoadRefused if it is not free within so many seconds."""
         deadline = time.monotonic() + within
-        while self._socket is None and self.address:
+        while self._socket is None:
             try:
                 self._socket = _listen(self.address)
             except OSError as error:
@@ -58,14 +61,21 @@ class Listener:
                 raise LoadRefused(f"{self.model} cannot be served at {self.address}: {why}.") from None
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
 
-    def serve(self, instance: Instance) -> Endpoint | None:
-        """Start a process that leads clients to the instance and ends with it. Raises LoadFailed."""
-        if self._socket is None:
-            return None
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def serve(self, instance: Instance) -> Endpoint:
+        """Start a process that leads clients to the instance and ends with it; the address must be open.
+
+        Raises LoadFailed.
+        """
         from gpumodels.engines.forward import NotStarted  # noqa: PLC0415 (its asyncio is only for served models)
 
         try:
-            pid = instance.forward(self._socket)
+            pid = instance.forward(cast("socket.socket", self._socket))
         except NotStarted as error:
             raise LoadFailed(
                 f"{self.model} was loaded, but nobody can be led to it from {self.address}: {error}."

@@ -254,6 +254,8 @@ class Attachment:
         events.log(self._runtime, event, instance=self.record.id, model=name, text=f"{name} {what}", **facts)
 
     def _memory(self) -> int | None:
+        if not self.record.devices:
+            return None
         with suppress(Exception):  # whatever the driver raises, a model may end
             held = freed.memory_held(self.record)
             peaks.note(self.record, held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
@@ -58,6 +59,8 @@ class Model:
 
     def __init__(self, attachments: Sequence[Attachment], origin: Origin) -> None:
         """Made by a load; one attachment for each replica."""
+        #: The name of the model.
+        self.name = attachments[0].record.model
         self.origin = origin
         self._callers = Callers()
         # A strong reference to itself would leave connections to the garbage collector when the model is dropped.
@@ -65,8 +68,9 @@ class Model:
         self._describe()
 
     def _describe(self) -> None:
-        self.__doc__ = description.docstring(self.name, self.device, self.signature)
-        self.__signature__: inspect.Signature = description.call_signature(self.signature)
+        attachment = self.attachment
+        self.__doc__ = description.docstring(self.name, self.device, attachment.signature)
+        self.__signature__: inspect.Signature = description.call_signature(attachment.signature)
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
@@ -86,7 +90,7 @@ class Model:
     @property
     def device(self) -> str:
         """The devices it runs on, for display: "GPU 0", "CPU", or "GPU 0, GPU 1" of replicas."""
-        return ", ".join(dict.fromkeys(each.record.device for each in self.replicas))
+        return ", ".join(dict.fromkeys(each.attachment.record.device for each in self._replicas.all))
 
     @property
     def signature(self) -> Signature:
@@ -103,11 +107,6 @@ class Model:
         """The address for others' clients; None if the model was loaded without `serve`."""
         return self.attachment.endpoint
 
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-        return self.record.model
-
     def is_called(self, name: str) -> bool:
         """Return True if `name` is the model's name or the id of one of its instances."""
         return name == self.name or any(name == each.record.id for each in self.replicas)
@@ -123,6 +122,11 @@ class Model:
         return self._replicas.asleep
 
     @property
+    def over(self) -> bool:
+        """Whether it neither runs nor sleeps: it was stopped, or it died."""
+        return self._replicas.over
+
+    @property
     def was_shared(self) -> bool:
         """Whether another notebook used it too when it fell asleep."""
         return any(each.attachment.was_shared for each in self.replicas)
@@ -135,7 +139,7 @@ class Model:
     @property
     def mine(self) -> bool:
         """Whether this process loaded it; it may be a fork of the one that did."""
-        return self._replicas.restarts.mine
+        return self._replicas.restarts.pid == os.getpid()
 
     @hide_frames
     def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
@@ -372,7 +376,7 @@ class Model:
         )
 
     def __repr__(self) -> str:
-        if not self.alive and not self.asleep:
+        if self.over:
             self.clean_up()  # it may have fallen asleep just now
         several = f", {len(self.replicas)} replicas" if len(self.replicas) > 1 else ""
         return f"<Model {self.name}{several} on {self.device}, {self.record.engine}, {self.state}>"

@@ -35,29 +35,34 @@ class Replicas:
     def __init__(self, attachments: Sequence[Attachment], reload: Reload) -> None:
         """`reload` starts the instance of a replica again; see `Restarts`."""
         self.all = tuple(Replica(number, attachment) for number, attachment in enumerate(attachments))
+        #: Whether there is more than one.
+        self.several = len(self.all) > 1
         self.restarts = Restarts(self.all, reload)
         self._calling_pid = os.getpid()
         self._turns = itertools.count()
 
     @property
-    def several(self) -> bool:
-        """Whether there is more than one."""
-        return len(self.all) > 1
-
-    @property
     def first(self) -> Replica:
         """The first replica that can be called; it stands for all."""
-        return next((each for each in self.all if each.attachment.open), self.all[0])
+        return next((each for each in self.all if each.attachment.open), self.all[0]) if self.several else self.all[0]
 
     @property
     def alive(self) -> bool:
         """Whether a replica can take a call, perhaps after it was started again."""
-        return any(each.alive or (self.several and each.ending) or self.restarts.replaceable(each) for each in self.all)
+        return any(
+            each.attachment.alive or (self.several and (each.ending or self.restarts.replaceable(each)))
+            for each in self.all
+        )
 
     @property
     def asleep(self) -> bool:
         """Whether no replica runs and at least one sleeps."""
         return any(each.asleep for each in self.all) and not self.alive
+
+    @property
+    def over(self) -> bool:
+        """Whether no replica runs, sleeps or will be started again."""
+        return not (self.alive or any(each.attachment.asleep for each in self.all))
 
     @property
     def state(self) -> str:

@@ -72,19 +72,20 @@ class Restarts:
         self._all = replicas
         self._several = len(replicas) > 1
         self._reload = reload
-        self._pid = os.getpid()
+        #: The process that loaded the replicas. A fork of it calls them, and starts and ends none.
+        self.pid = os.getpid()
         self._flight = SingleFlight()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._ticket = Ticket()  # of starts in the background
         self._tending = False
-        for replica in replicas:
-            self._listen(replica.attachment)
+        for replica in replicas if self._several else ():
+            replica.attachment.on_end(self._tend_soon)
 
     @property
     def mine(self) -> bool:
-        """Whether this process loaded the replicas; it may be a fork of the one that did."""
-        return os.getpid() == self._pid
+        """Whether this process loaded the replicas."""
+        return os.getpid() == self.pid
 
     @property
     def stopped(self) -> bool:
@@ -163,12 +164,13 @@ class Restarts:
             if self._stopped.is_set():
                 raise self.why_gone()
             replica.continue_on(attachment)
-        self._listen(attachment)
+        if self._several:
+            attachment.on_end(self._tend_soon)
 
     def clean_up(self, unresponsive: Sequence[Attachment] = ()) -> None:
         """Clean up ended replicas. Clean up `unresponsive` ones even while their leash still holds its lock."""
         for replica in self._all if self.mine else ():
-            if replica.attachment in unresponsive or not replica.alive:
+            if replica.attachment in unresponsive or not replica.attachment.alive:
                 replica.attachment.clean_up()
 
     def _start(self, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool = False) -> None:
@@ -192,10 +194,6 @@ class Restarts:
             return not replica.attachment.attached
 
         self._flight.run(ended, lambda: self._start(replica, ticket, report, background=background), ticket)
-
-    def _listen(self, attachment: Attachment) -> None:
-        if self._several:
-            attachment.on_end(self._tend_soon)
 
     def _tend_soon(self) -> None:
         if not self.mine:  # the lock may be held by a thread that a fork does not have

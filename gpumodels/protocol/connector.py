@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import socket
 
-    from gpumodels.protocol.descriptors import Descriptor
+    from gpumodels.protocol.files import Descriptor
 
 
 class ServerSocket(Protocol):

@@ -54,6 +54,23 @@ def is_ours(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
+class Descriptor:
+    """A file descriptor that is closed with its last reference.
+
+    A client may be closed while calls of other threads end. If the number were closed under them, it might stand for
+    another file by then.
+    """
+
+    _close = staticmethod(os.close)  # when the interpreter ends, the module may be empty already
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            self._close(self.fd)
+
+
 def open_directory(path: Path) -> int:
     """A descriptor that stands for the directory, for use as `dir_fd`, in `socket_path` and `open_socket`."""
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

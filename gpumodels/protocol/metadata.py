@@ -27,8 +27,14 @@ def write_signature(response: Any, signature: Signature) -> None:
 
 def read_signature(response: Any) -> Signature:
     """Read the signature in a ModelMetadataResponse of our own server or of anybody's; raises SignatureError."""
-    stream = messages.parameters(response).get("stream") is True
-    return Signature(tuple(map(_read, response.inputs)), tuple(map(_read, response.outputs)), stream)
+    tensors = [*response.inputs, *response.outputs]
+    whole, *facts = [messages.parameters(each) for each in (response, *tensors)]
+    tables = [_table(tensor, each) for tensor, each in zip(tensors, facts, strict=True)]
+    specs = [TensorSpec.from_table(table) for table in tables]
+    # A name that is no identifier, as foreign servers have them, can still be called by position.
+    named = tuple(replace(spec, name=tensor.name) for spec, tensor in zip(specs, tensors, strict=True))
+    count = len(response.inputs)
+    return Signature(named[:count], named[count:], whole.get("stream") is True)
 
 
 def _write(spec: TensorSpec, tensor: Any) -> None:
@@ -43,16 +49,15 @@ def _write(spec: TensorSpec, tensor: Any) -> None:
         messages.set_parameters(tensor, description=spec.description)
 
 
-def _read(tensor: Any) -> TensorSpec:
-    facts = messages.parameters(tensor)
+def _table(tensor: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return a tensor of the metadata as a table of `model.toml`, without its name."""
     try:
         shape = json.loads(str(facts["dims"])) if "dims" in facts else _dims(tensor.shape)
     except (ValueError, RecursionError) as error:
         raise SignatureError("dims", str(error)) from None
     table: dict[str, Any] = {key: facts[key] for key in ("kind", "optional", "description") if key in facts}
     dtype = facts.get("dtype", DTYPES.get(tensor.datatype, "bytes"))
-    # A name that is no identifier, as foreign servers have them, can still be called by position.
-    return replace(TensorSpec.from_table({**table, "name": "x", "dtype": dtype, "shape": shape}), name=tensor.name)
+    return {**table, "name": "x", "dtype": dtype, "shape": shape}
 
 
 def _dims(shape: Any) -> list[int | str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from gpumodels.settings import sizes
-from gpumodels.settings.durations import EXAMPLES, duration
+from gpumodels.settings import units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Seconds(float):
@@ -34,7 +36,7 @@ _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 # A description completes "... must be".
 Text = Annotated[str, Meta(description="text")]
 Place = Annotated[Path, Meta(description="an absolute path, or one that starts with ~/")]
-Duration = Annotated[Seconds, Meta(description=EXAMPLES)]
+Duration = Annotated[Seconds, Meta(description=units.DURATION_EXAMPLES)]
 Engine = Annotated[str, Meta(description='the name of an engine, or "auto"')]
 Prefix = Annotated[
     str,
@@ -44,7 +46,7 @@ Prefix = Annotated[
         description='the beginning of an image\'s name, such as "gpumodels" or "registry.lab:5000/vision"',
     ),
 ]
-Size = Annotated[Bytes, Meta(description=sizes.EXAMPLES)]
+Size = Annotated[Bytes, Meta(description=units.SIZE_EXAMPLES)]
 Number = Annotated[Count, Meta(description="a whole number from 1")]
 Switch = Annotated[Literal["on", "off"], Meta(description='"on" or "off"')]
 Placement = Annotated[Policy, Meta(description='"most-free", "first-fit" or "pack"')]
@@ -85,26 +87,37 @@ KEYS: tuple[str, ...] = Settings.__struct_fields__
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 
 
-def read(key: str, value: object) -> Any:
-    """The value of a setting from what a file or the environment says; raises ValueError, saying what is allowed.
+class InvalidSetting(ValueError):
+    """A value is not allowed; the text says what is, and `key` is the name of the setting."""
 
-    "" stands for the default.
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+def make(given: Mapping[str, object]) -> Settings:
+    """Return settings with the values that a file or the environment gives, and the defaults of all others.
+
+    "" stands for the default. Raises InvalidSetting.
     """
-    if value == "":
-        return getattr(Settings(), key)
-    kind = _FIELDS[key].type
-    try:
-        return msgspec.convert(value, kind, dec_hook=_made)
-    except msgspec.ValidationError:
-        raise ValueError(f"must be {_allowed(kind)}, not {value!r:.80}") from None
+    values = {}
+    for key, value in given.items():
+        if value == "":
+            continue
+        kind = _FIELDS[key].type
+        try:
+            values[key] = msgspec.convert(value, kind, dec_hook=_convert)
+        except msgspec.ValidationError:
+            raise InvalidSetting(key, f"must be {_allowed(kind)}, not {value!r:.80}") from None
+    return Settings(**values)
 
 
-def _made(kind: type, value: object) -> object:
-    """Of msgspec's own types none is a duration or a path."""
+def _convert(kind: type, value: object) -> object:
+    """Return a value of a type that msgspec does not know. Raises ValueError."""
     if kind is Seconds:
-        return Seconds(duration(value))
+        return Seconds(units.duration(value))
     if kind is Bytes:
-        return Bytes(sizes.size(value))
+        return Bytes(units.size(value))
     if kind is Count:
         return Count(_count(value))
     path = Path(os.path.expanduser(value) if isinstance(value, str) else "")  # noqa: PTH111 - leaves ~nobody as it is
@@ -121,6 +134,6 @@ def _count(value: object) -> int:
 
 
 def _allowed(kind: Any) -> str:
-    """The description of a type, or of the first of a union."""
+    """Return the description of a type, or of the first described member of a union."""
     described: Any = next((each for each in getattr(kind, "__args__", ()) if hasattr(each, "__metadata__")), kind)
     return str(described.__metadata__[0].description)

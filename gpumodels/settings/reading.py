@@ -1,6 +1,6 @@
-"""Reads the settings: the environment wins over the user's file, that over the machine's, that over the default.
+"""Reading the settings. The environment wins over the user's file, that over the machine's, that over the default.
 
-Nothing is kept but parsed files, which are parsed again when they change: a setting counts from the next load on.
+Only parsed files are kept, and they are parsed again when they change: a setting takes effect at the next load.
 """
 
 from __future__ import annotations
@@ -14,50 +14,49 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gpumodels.document import Document, shown
 from gpumodels.errors import SettingsError
-from gpumodels.settings.definitions import KEYS, Settings, read
-from gpumodels.settings.xdg import settings_files
+from gpumodels.settings.definitions import KEYS, InvalidSetting, Settings, make
+from gpumodels.settings.directories import settings_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _PREFIX = "GPUMODELS_"
-#: How alike a variable must be to one of ours to count as a mistyped one: others may have their own of that prefix.
+#: How similar an unknown variable of our prefix must be to a known one to count as a typing error.
 _MISTYPED = 0.7
 
 
 def settings() -> Settings:
-    """The settings as they are now; raises SettingsError for all that is wrong with any (file, line, key).
+    """Return the present settings. Takes some 100 microseconds.
 
-    Takes some 100 microseconds.
+    Raises SettingsError for anything wrong in any source, with file, line and key.
     """
     sources: list[_Source] = [_Environment(), *_files()]
     for source in sources:
         source.check()
-    return Settings(**{key: _value(key, sources) for key in KEYS})
+    return _read(KEYS, sources)
 
 
 def runtime_dir() -> Path:
-    """The runtime directory, also where other settings are wrong, or a file is that cannot be parsed.
+    """Return the runtime directory, even if other settings are wrong or a file cannot be parsed.
 
-    To see and to stop what runs is possible then; a load asks for all settings and says what is wrong. Raises
-    SettingsError where this very setting is wrong.
+    So running models can be seen and stopped then; a load reads all settings and says what is wrong. Raises
+    SettingsError if this very setting is wrong.
     """
     sources: list[_Source] = [_Environment()]
     for path in settings_files():
         with suppress(SettingsError):
             sources += _opened(path)
-    found: Path = _value("runtime_dir", sources)
-    return found
+    return _read(["runtime_dir"], sources).runtime_dir
 
 
 def variable(key: str) -> str:
-    """The environment variable of a setting."""
+    """Return the name of a setting's environment variable."""
     return _PREFIX + key.upper()
 
 
 def origin(key: str) -> str:
-    """What sets it, to begin a message with: a variable, or file, line and key; "" for the default."""
+    """Return where a setting comes from, for messages: a variable, or file, line and key; "" for the default."""
     sources: list[_Source] = [_Environment(), *_files()]
     return next((source.where(key) for source in sources if source.get(key) is not None), "")
 
@@ -76,7 +75,7 @@ class _Environment:
         return variable(key)
 
     def check(self) -> None:
-        """Refuse what is one of ours but for a slip."""
+        """Refuse a variable that looks like a mistyped one of ours."""
         for name in os.environ:
             key = name.removeprefix(_PREFIX).lower()
             if name.startswith(_PREFIX) and key not in KEYS:
@@ -89,18 +88,17 @@ class _Environment:
 
 class _File(Document):
     def check(self) -> None:
-        """Refuse keys that are none."""
+        """Refuse unknown keys."""
         self.check_keys((), KEYS)
 
 
-def _value(key: str, sources: Sequence[_Source]) -> Any:
-    for source in sources:
-        if (found := source.get(key)) is not None:
-            try:
-                return read(key, found)
-            except ValueError as error:
-                raise SettingsError(f"{source.where(key)} {error}") from None
-    return getattr(Settings(), key)
+def _read(keys: Iterable[str], sources: Sequence[_Source]) -> Settings:
+    """Return settings with these keys from the first source that has each."""
+    first = {key: source for key in keys for source in reversed(sources) if source.get(key) is not None}
+    try:
+        return make({key: source.get(key) for key, source in first.items()})
+    except InvalidSetting as error:
+        raise SettingsError(f"{first[error.key].where(error.key)} {error}") from None
 
 
 def _files() -> Iterator[_File]:
@@ -109,7 +107,7 @@ def _files() -> Iterator[_File]:
 
 
 def _opened(path: Path) -> Iterator[_File]:
-    """The file, if there is one."""
+    """Yield the file, if there is one."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
 
 def describe_sleeper(sleeper: SleepingModel) -> dict[str, Any]:
     """The JSON of a model that sleeps: what it was, who can wake it, since when, and the bytes that came back."""
-    told = describe(sleeper.record.with_(owner=sleeper.owner, state="asleep"))
+    told = describe(replace(sleeper.record, owner=sleeper.owner, state="asleep"))
     return {**told, "asleep_since": moment(sleeper.since), "freed": sleeper.freed}
 
 

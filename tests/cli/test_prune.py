@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import gpumodels
-from gpumodels.catalog import use
+from gpumodels.catalog import using_cache
 from tests.cli.test_output import in_terminal
 from tests.leftovers import until
 
@@ -129,7 +129,7 @@ def test_it_asks_first(environment):
 
 
 def test_nothing_is_removed_while_a_model_is_being_loaded(cli, environment):
-    with use.using():
+    with using_cache():
         assert (
             cli("prune", *KINDS, "--yes").refused()
             == "A model is being loaded just now. Wait until it is ready, then prune."

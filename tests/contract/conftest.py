@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,13 +85,13 @@ def start(engine, spec, runtime):
         )
         directory, lease = runtime.create(record, engine.instance_user)
         shared = runtime.make_shared_memory(instance_id, engine.instance_user)
-        record = record.with_(shared_memory=shared)
+        record = replace(record, shared_memory=shared)
         directory.write(record)
         noted = []
 
         def remember(reference):
             noted.append((reference, Path(directory.path).exists()))
-            directory.write(record.with_(engine_ref=reference))
+            directory.write(replace(record, engine_ref=reference))
 
         seen = artifacts.of_model(spec, catalog.content_hash(spec), None)
         seen |= artifacts.of_instance(record, directory, served=False)

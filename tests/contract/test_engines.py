@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,7 +248,7 @@ def test_a_record_without_a_reference_is_found_all_the_same(start, engine, lefto
     """The kernel died between the start and the note."""
     started = start()
     started.call(1)
-    record = started.record.with_(engine_ref={})
+    record = replace(started.record, engine_ref={})
     engine.attach(record, started.directory).remove()
     assert leftovers.processes() == leftovers.containers() == []
 

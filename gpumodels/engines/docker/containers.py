@@ -64,14 +64,10 @@ def _create(engine: DockerEngine, plan: LaunchPlan, name: str) -> str:
     # On a thread, which the block waits for: an interrupt would lose a container that the daemon is just making, and
     # the undoing of the load would find nothing to remove.
     with ThreadPoolExecutor(1) as pool:
-        command = launch.command(plan, _inside, image.PYTHON, plan.spec.entry)
+        command = launch.command(plan, plan.paths_inside, image.PYTHON, plan.spec.entry)
         options = _options(engine, plan, name)
         container = pool.submit(engine.client.containers.create, plan.prepared, command, **options).result()
     return str(container.id)
-
-
-def _inside(artifact: Any) -> str:
-    return str(artifact.inside)
 
 
 def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
     return {
         "name": name,
         "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **place},
-        "environment": {**launch.environment(plan, _inside, container=True), "HOME": "/tmp"},  # noqa: S108
+        "environment": {**launch.environment(plan, plan.paths_inside, container=True), "HOME": "/tmp"},  # noqa: S108
         "mounts": _mounts(plan),
         "network_mode": "none",
         "cap_drop": ["ALL"],

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gpumodels.catalog import ModelSpec, Weights, cache_dir, fetch_weights
+from gpumodels.catalog import ModelSpec, Weights, fetch_weights
 from gpumodels.errors import GpumodelsError, WeightsError
+from gpumodels.settings import cache_dir
 
 ROOT = Path(__file__).parents[3]
 DATA = bytes(range(256)) * 9000

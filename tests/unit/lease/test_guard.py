@@ -44,10 +44,10 @@ def _alive(pid):
 
 def _make_stale(kernel, instance_id="stale-0123456789"):
     kernel.do(
-        "from gpumodels.lease.record import InstanceRecord, Owner\n"
+        "from dataclasses import replace; from gpumodels.lease.record import InstanceRecord, Owner\n"
         f"record = InstanceRecord({instance_id!r}, 'echo', 'process', Owner(0), 0.0)\n"
         "directory, lease = runtime.create(record)\n"
-        f"directory.write(record.with_(shared_memory=runtime.make_shared_memory({instance_id!r})))"
+        f"directory.write(replace(record, shared_memory=runtime.make_shared_memory({instance_id!r})))"
     )
 
 

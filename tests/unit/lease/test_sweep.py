@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def instance(create, runtime, leash):
     def make(code=_DEAF, *options, **fields):
         directory, lease = create(**fields)
         shared = runtime.make_shared_memory(directory.id)
-        directory.write(directory.record().with_(shared_memory=shared))
+        directory.write(replace(directory.record(), shared_memory=shared))
         mark = {"GPUMODELS_INSTANCE": directory.id}
         process = leash(directory.lease_file, code, "--scratch", shared, *options, env=mark)
         assert process.line() == "up"
@@ -112,7 +113,7 @@ def test_what_an_engine_cannot_remove_now_stays_for_the_next_sweep(create, runti
     assert sweep(runtime) is False
     assert [each.id for each in runtime.claimed()] == [directory.id]
     claimed = runtime.claimed()[0]
-    claimed.write(claimed.record().with_(engine="process"))
+    claimed.write(replace(claimed.record(), engine="process"))
     assert sweep(runtime) is True
     assert runtime.claimed() == []
 
@@ -129,14 +130,14 @@ def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
 def test_what_ends_just_after_a_load_looked_at_it_is_swept_all_the_same(instance, runtime, monkeypatch):
     directory, lease, process = instance(_DEAF, "--grace", "0.3")
     lease.release()
-    sweep_directories = sweeping.sweep_directories
+    remove_claimed = sweeping._remove_claimed
 
-    def sweep_and_see_it_end(runtime, within):
-        left = sweep_directories(runtime, within)
+    def sweep_and_see_it_end(claimed, within):
+        left = remove_claimed(claimed, within)
         process.wait()
         return left
 
-    monkeypatch.setattr(sweeping, "sweep_directories", sweep_and_see_it_end)
+    monkeypatch.setattr(sweeping, "_remove_claimed", sweep_and_see_it_end)
     assert wait_for_endings(runtime, 10) is True
     assert _gone(directory, runtime)
 

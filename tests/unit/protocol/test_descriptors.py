@@ -6,8 +6,8 @@ import sys
 KEPT_LONGEST = """
 import sys
 from pathlib import Path
-from gpumodels.protocol.descriptors import directory
-sys.excepthook = lambda *_, kept=directory(Path("/")): None  # let go when modules are empty already
+from gpumodels.protocol.files import Descriptor, open_directory
+sys.excepthook = lambda *_, kept=Descriptor(open_directory(Path("/"))): None  # let go when modules are empty already
 """
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gpumodels.catalog.cache import data_dir
 from gpumodels.errors import SettingsError
-from gpumodels.settings import KEYS, Settings, settings, variable
+from gpumodels.settings import KEYS, Settings, data_dir, settings, variable
 
 PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 ROWS = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (?:`(.+?)` )?\| (\S.*) \|$", PAGE, re.MULTILINE)
