@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError, ImageNotFound
-from docker.utils import parse_repository_tag
+import docker
 
 from gpumodels.engines import program
 from gpumodels.engines.docker import daemon
@@ -44,7 +43,7 @@ def find(client: DockerClient, progress: Progress) -> str:
     with daemon.answering("a base image was looked for"):
         try:
             _pull(client, wanted, progress)
-        except APIError as error:
+        except docker.errors.APIError as error:
             raise BaseImageUnavailable(
                 f"No base image: {wanted} cannot be pulled ({error.explanation or error}). Without a registry, make "
                 "one with `gpumodels base-image` (as root; needs debootstrap), or use `--engine process`."
@@ -57,7 +56,7 @@ def present(client: DockerClient) -> str:
     configured = settings().base_image
     with daemon.answering("a base image was looked for"):
         for name in [configured] if configured else [made(), PULLED]:
-            with suppress(ImageNotFound):
+            with suppress(docker.errors.ImageNotFound):
                 client.images.get(name)
                 return name
     return ""
@@ -70,12 +69,12 @@ def made() -> str:
 
 def _pull(client: DockerClient, name: str, progress: Progress) -> None:
     """Pull with progress over all layers; an interrupt ends it in the daemon too."""
-    repository, tag = parse_repository_tag(name)
+    repository, tag = docker.utils.parse_repository_tag(name)
     layers = Layers()
     with daemon.closing_streams(client):
         for event in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True):
             if "error" in event:
-                raise APIError(event["error"], explanation=event["error"])
+                raise docker.errors.APIError(event["error"], explanation=event["error"])
             if layers.take(event):
                 progress(f"pulling {name}: {layers}", layers.fraction)
 
@@ -105,7 +104,7 @@ def make(progress: Progress) -> str:
         progress(f"importing {name}", None)
         archive = Path(work) / "root.tar"
         _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], progress)
-        repository, tag = parse_repository_tag(name)
+        repository, tag = docker.utils.parse_repository_tag(name)
         with daemon.answering("the base image was imported"):
             said = client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
     if '"error"' in said:

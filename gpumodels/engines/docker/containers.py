@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import DeviceRequest, LogConfig, Mount
 
 from gpumodels.engines import launch
 from gpumodels.engines.docker import daemon, image, labels
@@ -29,7 +28,7 @@ MADE_WITHIN = 60
 
 _TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
 _PIDS = 4096
-_LOGS = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
+_LOGS = docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
 #: Messages of daemons that do not see a path of this machine: Linux, then Docker Desktop.
 _FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
 _MARGIN = 2.0  # seconds that the daemon may need beyond the grace
@@ -47,16 +46,16 @@ def start(engine: DockerEngine, plan: LaunchPlan, name: str, note: Callable[[dic
             container_id = _create(engine, plan, name)
             note({"container": container_id})
             engine.client.api.start(container_id)
-    except ImageNotFound as error:
+    except docker.errors.ImageNotFound as error:
         raise EngineError(f"The image of {plan.spec.name!r} vanished while it was loading. Load it again.") from error
-    except APIError as error:
+    except docker.errors.APIError as error:
         if any(words in str(error) for words in _FILES_UNSEEN):
             raise LeaseUnseen(
                 "Docker does not see this machine's files (is this kernel in a container, or Docker on another "
                 "machine?), so it could not end the model with the notebook. Use `--engine process`."
             ) from error
         raise EngineError(f"Docker could not start {plan.spec.name!r}: {error.explanation or error}.") from error
-    except (DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, requests.RequestException) as error:
         raise EngineUnavailable(f"Docker stopped answering while {plan.spec.name!r} was started: {error}.") from error
 
 
@@ -90,13 +89,13 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
     }
 
 
-def _mounts(plan: LaunchPlan) -> list[Mount]:
+def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
     """Return mounts of all artifacts that the image does not hold.
 
     Of type bind: `Binds` would silently create missing directories on the wrong host.
     """
     return [
-        Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
+        docker.types.Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
         for name, artifact in plan.artifacts.items()
         if name not in image.BAKED
     ]
@@ -117,9 +116,11 @@ def _user(engine: DockerEngine) -> dict[str, Any]:
 def _gpus(engine: DockerEngine, plan: LaunchPlan) -> dict[str, Any]:
     uuids = [device.uuid for device in plan.devices]
     if engine.daemon.gpu_access == "cdi":
-        return {"device_requests": [DeviceRequest(driver="cdi", device_ids=[f"nvidia.com/gpu={u}" for u in uuids])]}
+        names = [f"nvidia.com/gpu={uuid}" for uuid in uuids]
+        return {"device_requests": [docker.types.DeviceRequest(driver="cdi", device_ids=names)]}
     if engine.daemon.gpu_access == "device request":
-        return {"device_requests": [DeviceRequest(driver="nvidia", device_ids=uuids, capabilities=[["gpu"]])]}
+        wanted = docker.types.DeviceRequest(driver="nvidia", device_ids=uuids, capabilities=[["gpu"]])
+        return {"device_requests": [wanted]}
     return {"runtime": "nvidia"}  # which reads NVIDIA_VISIBLE_DEVICES
 
 
@@ -127,9 +128,9 @@ def find(client: DockerClient, name: str, instance_id: str) -> Container | None:
     """Return the container of an instance, or None if it is gone. Raises EngineUnavailable."""
     try:
         found = client.containers.get(name)
-    except NotFound:
+    except docker.errors.NotFound:
         return None
-    except (DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, requests.RequestException) as error:
         raise EngineUnavailable(f"Docker does not answer, so {instance_id} cannot be reached: {error}.") from error
     return found if found.labels.get(labels.INSTANCE) == instance_id else None
 
@@ -139,7 +140,7 @@ def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
     try:
         container = find(engine.client, name, instance_id)
         return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
-    except (EngineUnavailable, DockerException, requests.RequestException):
+    except (EngineUnavailable, docker.errors.DockerException, requests.RequestException):
         return ""
 
 
@@ -149,7 +150,7 @@ def ask_to_end(container: Container, grace: float) -> None:
         # On SIGINT the leash gives the server its whole grace; SIGTERM is for a daemon in a hurry.
         container.kill("SIGINT")
         container.wait(timeout=grace + _MARGIN)
-    except (DockerException, requests.RequestException):
+    except (docker.errors.DockerException, requests.RequestException):
         return  # not running, paused, or too slow: the caller removes it by force
 
 
@@ -161,10 +162,10 @@ def remove(client: DockerClient, container: str) -> None:
     try:
         with daemon.waiting(client, _REMOVED_WITHIN):
             client.api.remove_container(container, force=True, v=True)
-    except APIError as error:
+    except docker.errors.APIError as error:
         if error.status_code not in (requests.codes.not_found, requests.codes.conflict):
             raise EngineError(f"Docker could not remove {container}: {error.explanation or error}.") from error
-    except (DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, requests.RequestException) as error:
         raise EngineUnavailable(f"Docker does not answer, so {container} could not be removed: {error}.") from error
 
 
@@ -184,7 +185,7 @@ def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
             if found["State"] != "running" and _is_orphaned(found, runtime, place, boot):
                 remove(client, found["Id"])
                 removed.append(str(found["Names"][0]).lstrip("/"))
-    except (DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, requests.RequestException) as error:
         raise EngineUnavailable(f"Docker does not answer, so nothing was swept: {error}.") from error
     return removed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from docker.errors import APIError, ImageNotFound
+import docker
 
 from gpumodels.catalog import folder_files
 from gpumodels.engines import artifacts, payload
@@ -113,7 +113,7 @@ class _Building:
                 before = _image_id(self.client, tag)
                 self._build(archive, tag, {"BASE": base, **arguments, **self._settings(index)})
             if before not in (None, _image_id(self.client, tag)):
-                with suppress(APIError):  # something runs from it, so it stays
+                with suppress(docker.errors.APIError):  # something runs from it, so it stays
                     self.client.images.remove(before)
         return tag
 
@@ -126,7 +126,7 @@ class _Building:
                     buildargs=arguments, labels={labels.MODEL: self.spec.name}, decode=True,
                 )  # fmt: skip
                 _follow(events, self.spec.name, self.progress)
-        except APIError as error:
+        except docker.errors.APIError as error:
             raise BuildFailed(
                 f"Docker refused to build the image of {self.spec.name!r}: {error.explanation or error}."
             ) from error
@@ -163,7 +163,7 @@ def _ca(mirrors: Mirrors) -> bytes:
 def _image_id(client: DockerClient, name: str) -> str | None:
     try:
         return client.images.get(name).id
-    except ImageNotFound:
+    except docker.errors.ImageNotFound:
         return None
 
 

@@ -7,8 +7,8 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import docker
 import requests
-from docker.errors import APIError, ImageNotFound
 
 from gpumodels.engines.docker import base_image, daemon, labels
 from gpumodels.errors import EngineError
@@ -66,9 +66,9 @@ class Storage:
             for name in image.names or (image.id,):
                 try:
                     self._client.api.remove_image(name)
-                except ImageNotFound:
+                except docker.errors.ImageNotFound:
                     continue
-                except APIError as error:
+                except docker.errors.APIError as error:
                     if error.status_code == requests.codes.conflict:
                         raise EngineError(f"Docker keeps it: {error.explanation}.") from None
                     raise
@@ -92,7 +92,7 @@ class Storage:
             try:
                 steps: list[dict[str, Any]] = self._client.api.history(image)  # type: ignore[no-untyped-call]
                 return [step["Id"] for step in steps]
-            except ImageNotFound:  # somebody forced it away from under its container
+            except docker.errors.ImageNotFound:  # somebody forced it away from under its container
                 return []
 
 
