@@ -16,7 +16,7 @@ from pathlib import Path
 from gpumodels.catalog.cache import cache_dir, making
 
 _PACKAGE = Path(__file__).parents[1]
-_ROOMS = ("__init__.py", "_version.py", "errors.py", "signature.py", "lease", "protocol", "server")
+_ROOMS = ("__init__.py", "_version.py", "errors.py", "presentation.py", "signature.py", "lease", "protocol", "server")
 
 #: What the model server itself needs; ranges, so that a model's own pins win.
 REQUIREMENTS = ("grpcio>=1.60", "numpy>=1.23", "protobuf>=5")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import devices
+from gpumodels import presentation
 from gpumodels.instances import registry
 from gpumodels.instances.place import runtime_directory
 from gpumodels.instances.progress import Nowhere
@@ -38,8 +37,8 @@ class Sleeper:
     owner: Owner
 
     def __str__(self) -> str:
-        freed = f", {devices.size(self.freed)} freed" if self.freed else ""
-        return f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}{freed}"
+        freed = f", {presentation.size(self.freed)} freed" if self.freed else ""
+        return f"asleep since {presentation.clock(self.since)}{freed}"
 
 
 def asleep(runtime: RuntimeDirectory | None = None) -> list[Sleeper]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, presentation
 from gpumodels.devices.allowlist import admitted
 from gpumodels.errors import LoadRefused
 
@@ -55,6 +55,6 @@ def check(model: str, asked: Asked, chosen: Sequence[Device], report: Report) ->
     if largest is not None and most > largest * len(chosen):
         whose = "any GPU here" if automatic else " and ".join(each.label for each in chosen)
         raise LoadRefused(
-            f"{model}: memory of {devices.size(most)} is more than {whose} can give, "
-            f"{devices.size(largest * len(chosen))}: set a smaller limit, or none."
+            f"{model}: memory of {presentation.size(most)} is more than {whose} can give, "
+            f"{presentation.size(largest * len(chosen))}: set a smaller limit, or none."
         )

@@ -6,7 +6,7 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import presentation
 from gpumodels.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from gpumodels.loading.eviction import Idle
 
 _MOST_GPUS, _MOST_HOLDERS = 4, 3  # that are told of
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def refusal(name: str, full: Full, seen: Usage, known: Sequence[Idle], helps: Sequence[Idle] = ()) -> DeviceError:
@@ -30,14 +29,14 @@ def refusal(name: str, full: Full, seen: Usage, known: Sequence[Idle], helps: Se
         told.append(f"{len(rooms) - _MOST_GPUS} more GPUs have no more.")
     if helps:
         told.append(f"`--evict` would put {' and '.join(each.record.model for each in helps)} to sleep to make room.")
-    needed = f"{devices.size(full.needed)} of free GPU memory are needed."
+    needed = f"{presentation.size(full.needed)} of free GPU memory are needed."
     return DeviceError(" ".join([f"{name} cannot be placed: {needed}", *told]))
 
 
 def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[str, Idle]) -> str:
     device = room.seen.device
     if device.memory_total is not None and device.memory_total < needed:
-        return f"{device} has {devices.size(device.memory_total)} in all."
+        return f"{device} has {presentation.size(device.memory_total)} in all."
     parts = [_part(share, models.get(share.instance)) for share in shares[:_MOST_HOLDERS]]
     if len(shares) > _MOST_HOLDERS:
         parts.append(f"{len(shares) - _MOST_HOLDERS} more hold less")
@@ -45,7 +44,7 @@ def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[
 
 
 def _part(share: Share, model: Idle | None) -> str:
-    held = f"{devices.size(share.memory)}"
+    held = f"{presentation.size(share.memory)}"
     notebook = PurePath(share.notebook).name
     if share.kind == "model":
         whose = f" of {notebook}" if notebook else ""
@@ -66,5 +65,4 @@ def _freeing(share: Share, model: Idle | None) -> str:
 def _idle(model: Idle | None) -> str:
     if model is None or model.seconds is None:
         return ""
-    unit, name = next((each for each in _UNITS if model.seconds >= each[0]), (1, "s"))
-    return f", idle for {model.seconds / unit:.0f} {name}" if model.seconds else ", at work"
+    return f", idle for {presentation.duration(model.seconds)}" if model.seconds else ", at work"

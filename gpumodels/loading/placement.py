@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from gpumodels import devices
-from gpumodels.attribution import peaks
+from gpumodels import devices, presentation
+from gpumodels.attribution import colours, peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
 from gpumodels.instances import holders, owner, registry
@@ -89,7 +89,9 @@ class Placing:
                 lacking = full
             else:
                 if lacking is not None:
-                    self.report.notice(f"{self.spec.name} may not fit: it took {devices.size(lacking.needed)} before")
+                    self.report.notice(
+                        f"{self.spec.name} may not fit: it took {presentation.size(lacking.needed)} before"
+                    )
                 return placed
         raise self._refusal(cast("Full", lacking), need)
 
@@ -178,11 +180,16 @@ class Placing:
         helps = eviction.plan(known, lambda back: self._fits(replace(need, insists=False), back))
         return refusal(self.spec.name, full, seen, known, () if self.asked.evict else helps)
 
+    def _new_id(self) -> str:
+        name = re.sub(r"[^a-z0-9]+", "-", self.spec.name)
+        running = [record.id for record in registry.running(self.runtime)]
+        return colours.distinct(lambda: f"{name}-{secrets.token_hex(5)}", running)
+
     def _record(self, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
         from gpumodels import __version__  # noqa: PLC0415
 
         return InstanceRecord(
-            id=f"{re.sub(r'[^a-z0-9]+', '-', self.spec.name)}-{secrets.token_hex(5)}",
+            id=self._new_id(),
             model=self.spec.name,
             engine=engine.name,
             owner=owner.current(),

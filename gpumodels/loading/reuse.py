@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels import devices, engines
+from gpumodels import engines, presentation
 from gpumodels.cleanup import keeper
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
 from gpumodels.instances import holders, owner, registry
@@ -61,7 +61,7 @@ def advice(record: InstanceRecord) -> str:
     who = "this notebook" if record.owner.pid == os.getpid() else "another notebook"
     with suppress(GpumodelsError):
         if held := memory_held(record):
-            return f"{who} runs this model; --share saves {devices.size(held)}"
+            return f"{who} runs this model; --share saves {presentation.size(held)}"
     return f"{who} runs this model; --share would use that one"
 
 

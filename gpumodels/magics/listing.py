@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 from typing import TYPE_CHECKING
 
 from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.presentation import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."
-_DAY = 86400  # seconds
 
 
 class Listing:
@@ -61,21 +60,16 @@ def _early(load: Load) -> InstanceRecord:
 
 
 def _state(record: InstanceRecord) -> str:
-    state = record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
-    return state if record.over_since is None else f"{state}, over its memory limit since {_since(record.over_since)}"
+    state = record.state if record.kept_since is None else f"kept since {clock(record.kept_since)}"
+    return state if record.over_since is None else f"{state}, over its memory limit since {clock(record.over_since)}"
 
 
 def _row(record: InstanceRecord, state: str, here: Owner) -> tuple[str, ...]:
     owner = record.owner
     notebook = "this notebook" if _same(owner, here) else owner.notebook or f"process {owner.pid}"
     device = record.device if record.engine else ""
-    return record.model, device, record.engine, state, notebook, _since(record.created)
+    return record.model, device, record.engine, state, notebook, clock(record.created)
 
 
 def _same(owner: Owner, here: Owner) -> bool:
     return owner.pid == here.pid
-
-
-def _since(created: float) -> str:
-    form = "%H:%M" if time.time() - created < _DAY / 2 else "%d %b %H:%M"
-    return time.strftime(form, time.localtime(created))

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, presentation
 from gpumodels.attribution import Holders, Look
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Nap:
         """What came back, for display; "" where that is not known."""
         if self.freed is None or self.before is None:
             return ""
-        of = "" if self.freed >= _RETURNED * self.before else f" of {devices.size(self.before)}, so far,"
-        return f"{devices.size(self.freed)}{of} on {self.device} freed"
+        of = "" if self.freed >= _RETURNED * self.before else f" of {presentation.size(self.before)}, so far,"
+        return f"{presentation.size(self.freed)}{of} on {self.device} freed"
 
     def __str__(self) -> str:
-        since = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
+        since = f"asleep since {presentation.clock(self.since)}"
         return f"{since}, {self.gain}" if self.gain else since
 
 

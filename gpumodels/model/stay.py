@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gpumodels import presentation
 from gpumodels.attribution import peaks
 from gpumodels.errors import ModelGone, ModelStopped
 from gpumodels.lease import events, notes
@@ -161,7 +162,7 @@ class Stay:
                 return
             slept = "" if self.nap is None else f" It was {self.nap}."
             self.gone = ModelStopped(
-                f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}.{slept} "
+                f"{self.record.model} was stopped from {by} at {presentation.clock(time.time())}.{slept} "
                 f"Load it again with {self.record.load_line}."
             )
             if self.nap is not None:

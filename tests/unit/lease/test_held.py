@@ -61,7 +61,7 @@ def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime)
     copy = tmp_path / "source"
     source = Path(held.__file__).parents[1]
     (copy / "gpumodels" / "lease").mkdir(parents=True)
-    for name in ("__init__.py", "_version.py", "errors.py"):
+    for name in ("__init__.py", "_version.py", "errors.py", "presentation.py"):
         (copy / "gpumodels" / name).write_bytes((source / name).read_bytes())
     for path in (source / "lease").glob("*.py"):
         (copy / "gpumodels" / "lease" / path.name).write_bytes(path.read_bytes())
