@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels.errors import LeaseUnseen, LoadFailed
 from gpumodels.lease.leash import UNSEEN
+from gpumodels.presentation import duration
 
 if TYPE_CHECKING:
     from gpumodels.engines.base import Ending, Instance
@@ -32,7 +33,7 @@ class Watch:
         if now - self.asked < _ENGINE_ASKED_EVERY:
             return
         self.asked = now
-        self.report.progress(f"loading {self.name} ({now - self.began:.0f} s)", None)
+        self.report.progress(f"loading {self.name} ({duration(now - self.began)})", None)
         ending = self.instance.ending()
         if ending is not None:
             raise self._stopped() or self._failure(ending)
