@@ -1,4 +1,4 @@
-/** JupyterLab's packages are ES modules that import styles and pictures; jest reads neither by itself. */
+/** JupyterLab's packages are ES modules that import styles and SVG files. jest reads none of these by itself. */
 const MODULES =
   '@jupyter|@jupyterlab|@lumino|@microsoft|@rjsf|exenv-es6|lib0|nanoid|y-protocols|yjs';
 
@@ -7,12 +7,12 @@ module.exports = {
   roots: ['<rootDir>/tests'],
   testMatch: ['**/*.test.{ts,tsx}'],
   setupFiles: ['<rootDir>/tests/browser.ts'],
-  setupFilesAfterEnv: ['@testing-library/jest-dom', '<rootDir>/tests/patience.ts'],
+  setupFilesAfterEnv: ['@testing-library/jest-dom', '<rootDir>/tests/timeouts.ts'],
   testTimeout: 60000,
-  // Types are tsc's business, in `jlpm lint:check`.
+  // `jlpm lint:check` checks the types.
   transform: {
     '\\.[jt]sx?$': ['ts-jest', { diagnostics: false, tsconfig: 'tests/tsconfig.json' }]
   },
   transformIgnorePatterns: [`/node_modules/(?!(${MODULES})/)`],
-  moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/tests/picture.cjs' }
+  moduleNameMapper: { '\\.(css|svg)$': '<rootDir>/tests/svg.cjs' }
 };

@@ -1,4 +1,4 @@
-"""Which model, notebook, process or user holds which GPU's memory."""
+"""GPU memory by holder: models, notebooks, other processes and other users."""
 
 from __future__ import annotations
 

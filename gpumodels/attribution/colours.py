@@ -1,33 +1,73 @@
-"""A colour for each holder of memory: its kind tells the hue, its place among its kind the shade."""
+"""A colour for each holder of memory: the hue tells its kind, the shade one holder of a kind from another.
+
+Colours are computed from the holders alone, so every process that sees the same holders shows the same colours.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-#: CSS colours that are seen on light and on dark ground.
+    from gpumodels.attribution.snapshot import Share
+
+#: CSS colours that stand out from light and from dark ground.
 PALETTE = {
-    "model": ["#3f7fd4", "#2a9d8f", "#7b61c9", "#1fa3cf", "#5f9134", "#4b5fc0"],
-    "kernel": ["#e08a1e", "#d1495b", "#b8860b", "#c75c9d"],
-    "process": ["#8d6e63", "#a98467", "#6d5a52"],
-    "others": ["#8c8c8c"],
-    "unaccounted": ["#b8b8b8"],
+    "model": ("#3f7fd4", "#2a9d8f", "#7b61c9", "#1fa3cf", "#5f9134", "#4b5fc0"),
+    "kernel": ("#e08a1e", "#d1495b", "#b8860b", "#c75c9d"),
+    "process": ("#8d6e63", "#a98467", "#6d5a52"),
+    "others": ("#8c8c8c",),
+    "unaccounted": ("#b8b8b8",),
 }
+_DRAWS = 64  # with one of six colours free, all 64 ids miss it once in 117,000 times
+
+#: The kind of a holder and its id, or its name where it has no id.
+Key = tuple[str, str]
 
 
-class Colours:
-    """Gives out colours in the order in which holders are met."""
+def key(share: Share) -> Key:
+    """Return the identity of a share's holder, the same on all devices."""
+    return share.kind, share.instance or share.kernel_id or share.name
 
-    def __init__(self) -> None:
-        self._given: dict[tuple[str, str], str] = {}
 
-    def of(self, share: Mapping[str, Any]) -> str:
-        """The colour of a share's holder, as CSS; the same on every device."""
-        key = (share["kind"], share["instance"] or share["kernel_id"] or share["name"])
-        if key not in self._given:
-            palette = PALETTE[share["kind"]]
-            before = sum(kind == share["kind"] for kind, _ in self._given)
-            self._given[key] = palette[before % len(palette)]
-        return self._given[key]
+def assign(shares: Iterable[Share]) -> dict[Key, str]:
+    """Return the colour of each holder, where `shares` are those of all devices at one moment.
+
+    A holder has the colour that it prefers, unless a holder before it (sorted by key) has that: then it has the next
+    one. Two holders of a kind share a colour only where the kind has more holders than colours.
+    """
+    colours: dict[Key, str] = {}
+    used: Counter[tuple[str, int]] = Counter()
+    for kind, name in sorted({key(share) for share in shares}):
+        place = _place(kind, name, used)
+        used[kind, place] += 1
+        colours[kind, name] = PALETTE[kind][place]
+    return colours
+
+
+def _place(kind: str, name: str, used: Mapping[tuple[str, int], int]) -> int:
+    preferred, length = index(name, kind), len(PALETTE[kind])
+    places = [(preferred + step) % length for step in range(length)]
+    return min(places, key=lambda place: used[kind, place])  # the first of those that are used least
+
+
+def index(name: str, kind: str = "model") -> int:
+    """Return the place in its kind's palette that a holder prefers; `name` is a model's instance id."""
+    return zlib.crc32(name.encode()) % len(PALETTE[kind])
+
+
+def distinct(draw: Callable[[], str], running: Iterable[str]) -> str:
+    """Return an instance id by `draw` whose colour the fewest of the `running` instances have.
+
+    So the models of one user look different, and none changes its colour when another one ends.
+    """
+    used = Counter(map(index, running))
+    fewest = min(used[place] for place in range(len(PALETTE["model"])))
+    for _ in range(_DRAWS):
+        drawn = draw()
+        if used[index(drawn)] == fewest:
+            break
+    return drawn

@@ -1,24 +1,29 @@
-"""A `Usage` as plain values: what the Jupyter server answers, `gpumodels gpus --json` prints, and a widget is sent."""
+"""A `Usage` as plain values: the Jupyter server's answer, the output of `gpumodels gpus --json`, a widget's state."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpumodels.attribution import colours
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpumodels.attribution.snapshot import DeviceUsage, Share, Usage
 
 
 def as_json(usage: Usage) -> dict[str, Any]:
-    """`{"moment", "trouble", "devices": [...]}` with the names and units of `Usage`; docs/gpus.md lists the keys.
+    """Return `{"moment", "trouble", "devices": [...]}` with the names and units of `Usage`; see docs/gpus.md.
 
-    What is not available is null.
+    A reading that is not available is null. Each share has the `colour` of its holder, as CSS.
     """
-    devices = [_device(each) for each in usage.devices]
+    assigned = colours.assign(share for device in usage.devices for share in device.shares)
+    devices = [_device(each, assigned) for each in usage.devices]
     return {"moment": usage.moment, "trouble": usage.trouble, "devices": devices}
 
 
-def _device(seen: DeviceUsage) -> dict[str, Any]:
-    snapshot, device = seen.snapshot, seen.snapshot.device
+def _device(usage: DeviceUsage, assigned: Mapping[colours.Key, str]) -> dict[str, Any]:
+    snapshot, device = usage.snapshot, usage.snapshot.device
     return {
         "uuid": device.uuid,
         "short_uuid": device.short_uuid,
@@ -28,7 +33,7 @@ def _device(seen: DeviceUsage) -> dict[str, Any]:
         "slice_index": device.slice_index,
         "parent": device.parent,
         "sliced": device.sliced,
-        "allowed": seen.allowed,
+        "allowed": usage.allowed,
         "trouble": snapshot.trouble,
         "memory_total": device.memory_total,
         "memory_used": snapshot.memory_used,
@@ -37,14 +42,15 @@ def _device(seen: DeviceUsage) -> dict[str, Any]:
         "temperature": snapshot.temperature,
         "power": snapshot.power,
         "power_limit": snapshot.power_limit,
-        "shares": [_share(share) for share in seen.shares],
+        "shares": [_share(share, assigned[colours.key(share)]) for share in usage.shares],
     }
 
 
-def _share(share: Share) -> dict[str, Any]:
+def _share(share: Share, colour: str) -> dict[str, Any]:
     return {
         "kind": share.kind,
         "name": share.name,
+        "colour": colour,
         "memory": share.memory,
         "notebook": share.notebook,
         "instance": share.instance,

@@ -1,11 +1,11 @@
-"""From processes to holders: whose memory it is that the driver shows for a process."""
+"""Holders of GPU memory: the model, kernel, program or user behind each process that the driver lists."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gpumodels.attribution.processes import are_believed
+from gpumodels.attribution.processes import in_first_namespace
 from gpumodels.attribution.snapshot import Share
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Holders:
-    """Who the processes of one look belong to, where `records` are the instances of this user that run."""
+    """The holders of the processes of one look, where `records` are this user's running instances."""
 
     def __init__(self, look: Look, records: Iterable[InstanceRecord]) -> None:
         self._look = look
@@ -24,15 +24,15 @@ class Holders:
         known = self._records.values()
         self._containers = {record.engine_ref.get("container"): record for record in known}
         self._notebooks = {record.owner.pid: record.owner.notebook for record in known}
-        self._believed = are_believed()
+        self._ids_are_ours = in_first_namespace()
 
     def holder(self, pid: int) -> Share | None:
-        """Who a process of the driver's list belongs to, as a share of no memory; None where that cannot be told.
+        """Return the holder of a process of the driver's list as a share of no memory; None where it is not known.
 
-        That is the nearest model or kernel among the process and its ancestors. What environments and command lines
-        say is heard of this user's own processes only: others may write there what they like.
+        The holder is the nearest model or kernel among the process and its ancestors. Environments and command lines
+        count for this user's own processes only: other users may write there what they like.
         """
-        process = self._look.process(pid) if self._believed else None
+        process = self._look.process(pid) if self._ids_are_ours else None
         if process is None:
             return None
         for each in self._look.lineage(pid):
@@ -50,11 +50,11 @@ class Holders:
         return self._records.get(facts.instance) or next(by_cgroup, None)
 
     def _kernel(self, process: Process, kernel_id: str) -> Share:
-        said = self._notebooks.get(process.pid, "")  # by itself, when it loaded a model: it knows best
-        notebook = said if said.endswith(".ipynb") else process.facts.notebook
+        recorded = self._notebooks.get(process.pid, "")  # the kernel wrote it when it loaded a model: it knows best
+        notebook = recorded if recorded.endswith(".ipynb") else process.facts.notebook
         name = PurePath(notebook).name or f"kernel {kernel_id[:8] or process.pid}"
-        place = notebook or process.facts.directory
-        return Share("kernel", name, None, place, kernel_id=kernel_id, pids=(process.pid,))
+        path = notebook or process.facts.directory
+        return Share("kernel", name, None, path, kernel_id=kernel_id, pids=(process.pid,))
 
 
 def _model(record: InstanceRecord) -> Share:

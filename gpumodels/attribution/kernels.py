@@ -1,4 +1,4 @@
-"""Which processes are Jupyter kernels, told from their command lines."""
+"""Jupyter kernels, recognised by their command lines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Every kernel is told its connection file. Servers name it by the kernel's id, whatever the language:
+#: Every kernel gets its connection file. Servers name it by the kernel's id, whatever the language:
 #: `-f .../kernel-ID.json`, `--connection-file=.../kernel-ID.json` or the path alone.
 _NAMED = re.compile(r"(?:^|[/=])kernel-([^/=]+)\.json$")
-#: Programs that start one kernel (nbclient, papermill) may give the file a name that tells nothing.
+#: Programs that start one kernel (nbclient, papermill) may name the file anyhow.
 _ANY_FILE = re.compile(r"\.json$")
 _PYTHON = ("ipykernel_launcher", "ipykernel")
 
 
 def kernel_id(command: Sequence[str]) -> str | None:
-    """The id of the kernel that a command starts, "" for one without a known id; None where it starts none."""
+    """Return the id of the kernel that a command starts: "" where the id is not known, None for no kernel."""
     for word in command[1:]:
         if found := _NAMED.search(word):
             return found[1]

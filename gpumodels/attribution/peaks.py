@@ -1,8 +1,8 @@
-"""What models took of a GPU's memory before, at most: so the next load of the same is placed where that is free.
+"""Peaks: the most GPU memory that models held before, so that the next load of the same is placed where it fits.
 
-Kept in `peaks.json` below the user's state directory, by what was loaded (the load's fingerprint: content of the
-folder, settings, limits), engine, number of devices and kind of device. It is a guide and no promise: a file that is
-damaged, or cannot be written, is as good as none.
+They lie in `peaks.json` below the user's state directory, by the load's fingerprint (content of the folder, settings,
+limits), engine, number of devices and kind of device. They guide placement and refuse nothing: a file that is damaged,
+or cannot be written, counts as empty.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from gpumodels.lease.record import InstanceRecord
 
 _VERSION = 1
-#: What is a little more than before is not worth writing down.
+#: A peak is written only where it exceeds the one before by 2 %.
 _MORE = 1.02
-_LARGEST = 1 << 20  # bytes of a file that is read
-_KEPT = 1000  # peaks; those that were seen longest ago make room
+_LARGEST = 1 << 20  # bytes that are read of the file
+_KEPT = 1000  # peaks; the one seen longest ago goes first
 
 
 class _Peak(NamedTuple):
-    """Bytes that an instance had together, and when that was seen, in seconds since the epoch."""
+    """The bytes of an instance on all its devices, and the moment they were seen, in seconds since the epoch."""
 
     memory: int
     seen: float
@@ -44,9 +44,9 @@ _Peaks = dict[str, _Peak]
 
 
 def note(record: InstanceRecord, memory: int | None) -> None:
-    """Remember that an instance holds `memory` bytes on all of its devices together, if that is more than ever.
+    """Remember that an instance holds `memory` bytes on all its devices together, if that is its peak.
 
-    Takes some 10 microseconds where it is not. Raises nothing.
+    Otherwise it takes some 10 microseconds. It raises nothing.
     """
     names = {device["name"] for device in record.devices}
     if not memory or not names or not record.fingerprint:
@@ -64,14 +64,14 @@ def note(record: InstanceRecord, memory: int | None) -> None:
 
 
 def note_seen(records: Iterable[InstanceRecord], seen: Iterable[DeviceUsage]) -> None:
-    """The same for all that a look at the devices has shown of the instances `records`."""
+    """Remember the memory of each of `records`, where `seen` are all devices at one moment."""
     found = held_in_all(seen)
     for record in records:
         note(record, found.get(record.id))
 
 
 def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:
-    """The most that an instance of the same took, in bytes on its `count` devices together, by kind of device."""
+    """Return the peaks of one fingerprint: bytes on its `count` devices together, by the device's name."""
     beginning = _key(fingerprint, engine, count, "")
     with suppress(OSError, GpumodelsError):
         known = _read(_path())
@@ -97,9 +97,9 @@ def _read(path: Path) -> _Peaks:
 
 @lru_cache(maxsize=1)
 def _parsed(path: Path, *_version: int) -> _Peaks:
-    """What can be understood of the file; not to be changed by callers, who share it."""
+    """Return the peaks that the file holds. Callers share the result and must not change it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # somebody's pipe must not hold us up
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe must not block
         with open(fd, encoding="utf-8") as file:  # noqa: PTH123
             content = json.loads(file.read(_LARGEST))
         if content["version"] != _VERSION:

@@ -1,7 +1,7 @@
-"""What `/proc` tells of processes: whose they are, what they belong to, and what they descend from.
+"""Processes as `/proc` shows them: user, program, instance, container, kernel and ancestors.
 
-A `Look` is one moment. Facts that do not change while a process lives are taken over from the look before, known
-by process id *and* start time, so a reused id is another process.
+A `Look` holds one moment. Facts that do not change while a process lives are taken from the look before. They are
+found by process id *and* start time, so a reused id is another process.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 _FIRST_NAMESPACE = 0xEFFFFFFC
 _NAMESPACE = Path("/proc/self/ns/pid")
 
-#: A container's id, as every engine writes it somewhere into the path of its cgroup (v1 and v2, cgroupfs and systemd).
+#: A container's id. Every engine writes it into the path of its cgroup (v1 and v2, cgroupfs and systemd).
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
-#: Within it that user names cgroups as they like.
-_SOMEBODY_S = re.compile(r"/user-(\d+)\.slice/")
+#: The slice of one user, in which that user may name cgroups anyhow.
+_USER_SLICE = re.compile(r"/user-(\d+)\.slice/")
 _NOTEBOOK = "JPY_SESSION_NAME"
 _PIECE = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What does not change while a process lives; of another user's process only what nobody can feign."""
+    """Properties of a process that last as long as it. Those of other users' processes cannot be feigned."""
 
-    #: Of this user.
+    #: Whether the process belongs to this user.
     own: bool
     #: For display.
     program: str = ""
-    #: Id of the instance that its environment names.
+    #: Id of the instance in its environment.
     instance: str = ""
-    #: Containers that it runs in.
+    #: Ids of the containers around it.
     containers: frozenset[str] = frozenset()
-    #: The kernel's id where it is a Jupyter kernel, "" for one without a known id; None where it is none.
+    #: Id of the Jupyter kernel that it is: "" where the id is not known, None for no kernel.
     kernel: str | None = None
-    #: Path of the notebook that it was started from, as its environment says.
+    #: Path of the notebook in its environment, from which it was started.
     notebook: str = ""
     directory: str = ""
 
 
 class Process(NamedTuple):
-    """A process that there is."""
+    """A process that exists. `started` is in clock ticks since boot."""
 
     pid: int
     parent: int
@@ -61,7 +61,7 @@ class Process(NamedTuple):
 
 
 class Look:
-    """Processes at one moment; `before` is an earlier look, whose facts are not read again."""
+    """Processes at one moment. The facts in `before`, an earlier look, are not read again."""
 
     def __init__(self, before: Look | None = None) -> None:
         self._known = {} if before is None else before.facts
@@ -69,21 +69,21 @@ class Look:
 
     @property
     def facts(self) -> dict[tuple[int, int], Facts]:
-        """Of the processes that were asked for, by process id and start time."""
+        """Facts of the processes that this look has read, by process id and start time."""
         return {(each.pid, each.started): each.facts for each in self._seen.values() if each is not None}
 
     def process(self, pid: int) -> Process | None:
-        """The process of that id; None where there is none any more."""
+        """Return the process with this id; None where it has ended."""
         if pid not in self._seen:
             self._seen[pid] = self._read(pid) if pid > 0 else None
         return self._seen[pid]
 
     def lineage(self, pid: int) -> Iterator[Process]:
-        """The process and those it descends from, the nearest first."""
+        """Yield the process and its ancestors, the nearest first."""
         passed: set[int] = set()
         while pid not in passed and (process := self.process(pid)) is not None:
             yield process
-            passed.add(pid)  # ids that are reused while we look could lead in a circle
+            passed.add(pid)  # ids reused meanwhile could form a circle
             pid = process.parent
 
     def _read(self, pid: int) -> Process | None:
@@ -93,17 +93,17 @@ class Look:
             if facts is None:
                 facts = _facts(pid)
                 if _stat(pid)[1] != started:
-                    return self._read(pid)  # the facts may be of the one before
+                    return self._read(pid)  # the facts may be those of the process before
         except (OSError, ValueError, IndexError):
             return _unseen(pid)
         return Process(pid, parent, started, facts)
 
 
-def are_believed() -> bool:
-    """Whether process ids that the driver tells are the ones that /proc knows here.
+def in_first_namespace() -> bool:
+    """Return True if the driver's process ids are those of this process's /proc.
 
-    The driver counts in the machine's first PID namespace. In another one, a container's, its ids stand for nobody,
-    or for the wrong ones.
+    The driver counts in the machine's first PID namespace. In another one, as in a container, its ids belong to no
+    process or to a wrong one.
     """
     try:
         return _NAMESPACE.stat().st_ino == _FIRST_NAMESPACE
@@ -112,18 +112,18 @@ def are_believed() -> bool:
 
 
 def _unseen(pid: int) -> Process | None:
-    """A process of which /proc tells nothing: it has ended, or processes are hidden (hidepid)."""
+    """Return a process that /proc does not show: hidden by `hidepid`, or None where it has ended."""
     try:
         os.kill(pid, 0)
     except PermissionError:
         return Process(pid, 0, 0, Facts(own=False))
     except (OSError, OverflowError):
         return None
-    return Process(pid, 0, 0, Facts(own=True, program="process"))  # one that hides from its own user
+    return Process(pid, 0, 0, Facts(own=True, program="process"))  # it hides from its own user
 
 
 def _stat(pid: int) -> tuple[int, int]:
-    """Parent and start time, in clock ticks since boot (proc(5))."""
+    """Return the parent's id and the start time, in clock ticks since boot (proc(5))."""
     fields = _content(pid, "stat").rpartition(b")")[2].split()
     return int(fields[1]), int(fields[19])
 
@@ -147,25 +147,25 @@ def _facts(pid: int) -> Facts:
 
 
 def containers_of(cgroup: str, user: int) -> frozenset[str]:
-    """The containers that `/proc/PID/cgroup` names, but for what lies within the slice of another than `user`."""
-    told = (line for line in cgroup.splitlines() if not set(_SOMEBODY_S.findall(line)) - {str(user)})
-    return frozenset(found for line in told for found in _CONTAINER.findall(line))
+    """Return the container ids in `/proc/PID/cgroup`, except for lines within another user's slice."""
+    trusted = (line for line in cgroup.splitlines() if not set(_USER_SLICE.findall(line)) - {str(user)})
+    return frozenset(found for line in trusted for found in _CONTAINER.findall(line))
 
 
 def _user(pid: int) -> int:
-    """Who started it: the real user id, the first of the four."""
+    """Return the real user id, the first of the four."""
     return int(_content(pid, "status").partition(b"\nUid:")[2].split(maxsplit=1)[0])
 
 
 def _text(pid: int, name: str) -> str:
-    """Of a file that may not be ours to read, or that has gone with its process: ""."""
+    """Return the content of a file; "" where it may not be read, or has gone with its process."""
     with suppress(OSError):
         return os.fsdecode(_content(pid, name))
     return ""
 
 
 def _content(pid: int, name: str) -> bytes:
-    # Dozens of these are read each second: without the layers of `open`, which take longer than the kernel.
+    # Dozens of these are read each second, and the layers of `open` take longer than the system call.
     fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return b"".join(iter(lambda: os.read(fd, _PIECE), b""))

@@ -1,4 +1,4 @@
-"""What a program is called for people: the script rather than its interpreter alone."""
+"""Names of programs for people: the script rather than its interpreter alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _WITH_A_VALUE = ("-W", "-X")
 
 
 def program(command: Sequence[str]) -> str:
-    """Of a command line: "python train.py", "python -m torch.distributed.run", "ollama"; "" for an empty one.
+    """Return the name for a command line: "python train.py", "python -m torch.distributed.run", "ollama".
 
-    No more words than those: the others may hold what is secret.
+    It has no other words of the command line, because those may be secret. An empty command line gives "".
     """
     words = [word for word in command if word]
     if not words:
@@ -28,9 +28,9 @@ def program(command: Sequence[str]) -> str:
 
 def _script(words: Sequence[str]) -> str:
     before = ""
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if word == "-m":
-            return " ".join(words[place : place + 2])
+            return " ".join(words[index : index + 2])
         if word == "-c":
             return ""
         if not word.startswith("-") and before not in _WITH_A_VALUE:

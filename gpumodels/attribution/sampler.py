@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from gpumodels.lease.record import InstanceRecord
 
-#: A little less than one, so that somebody who asks once a second sees something new each time.
-_SECOND = 0.9
+#: Seconds. Callers that ask once a second get a new sample each time.
+_INTERVAL = 0.9
 
 
 class Sampler:
-    """Samples when it is asked and never by itself, so it costs nothing where nobody watches.
+    """Samples of all devices, taken only on request: without viewers there is no work.
 
-    `running` tells the instances of this user; what it raises is raised. Any thread may ask.
+    `running` returns this user's instances; its exceptions reach the caller. Any thread may call.
     """
 
-    def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = _SECOND) -> None:
+    def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = _INTERVAL) -> None:
         self._running = running
         self._interval = interval  # seconds
         self._look = Look()
         self._last: Usage | None = None
-        self._sampled = 0.0  # when, by the monotonic clock
+        self._sampled = 0.0  # by the monotonic clock
         self._renew_lock()
         os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held it
 
@@ -43,14 +43,14 @@ class Sampler:
         self._lock = threading.Lock()
 
     def recent(self) -> Usage:
-        """The last sample, or a new one where that is older than the interval: for all who watch together."""
+        """Return the last sample, or a new one if that is older than the interval: all viewers share it."""
         with self._lock:
             if self._last is None or time.monotonic() - self._sampled >= self._interval:
                 return self._sample()
             return self._last
 
     def now(self) -> Usage:
-        """A new sample."""
+        """Return a new sample."""
         with self._lock:
             return self._sample()
 

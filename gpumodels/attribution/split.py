@@ -1,4 +1,4 @@
-"""A device's memory in use, split by who holds it."""
+"""A device's memory in use, split by holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST = ("others", "unaccounted")
 
 
 def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> tuple[Share, ...]:
-    """The shares of one of the snapshots `everything`, in the order that `DeviceUsage` promises."""
+    """Return the shares of `seen`, one of the snapshots `everything`, in the order that `DeviceUsage` describes."""
     held: dict[Share, list[Holding]] = {}
     for holding in _processes(seen, everything):
         if holder := holders.holder(holding.pid):
@@ -28,14 +28,14 @@ def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> t
     rest = (seen.memory_used or 0) - sum(share.memory or 0 for share in found)
     if rest > 0:
         found.append(Share("unaccounted", "unaccounted", rest))
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(found, key=_rank))
 
 
 def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
-    """What each instance that is seen there holds, by its id: bytes by device UUID."""
+    """Return the memory of each instance by its id: bytes by device UUID."""
     found: dict[str, Counter[str]] = {}
     for each in seen:
-        # A GPU in MIG mode shows what its slices show.
+        # A GPU in MIG mode repeats the shares of its slices.
         for share in each.shares if not each.snapshot.device.sliced else ():
             if share.instance and share.memory:
                 found.setdefault(share.instance, Counter())[each.snapshot.device.uuid] += share.memory
@@ -43,12 +43,12 @@ def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
 
 
 def held_in_all(seen: Iterable[DeviceUsage]) -> dict[str, int]:
-    """The same on all devices together: bytes by instance id, none for one of which the driver does not say."""
+    """Return the bytes of each instance on all devices together, by its id, where the driver reports them."""
     return {instance: found.total() for instance, found in held(seen).items()}
 
 
 def _processes(seen: Snapshot, everything: Iterable[Snapshot]) -> Iterable[Holding]:
-    if seen.processes is None and seen.device.sliced:  # a driver may tell them of the slices only
+    if seen.processes is None and seen.device.sliced:  # some drivers list processes for slices only
         slices = (each for each in everything if each.device.parent == seen.device.uuid)
         return [holding for each in slices for holding in each.processes or ()]
     return seen.processes or ()
@@ -60,6 +60,6 @@ def _share(holder: Share, holdings: Sequence[Holding]) -> Share:
     return replace(holder, memory=sum(known) if known else None, pids=pids)
 
 
-def _place(share: Share) -> tuple[int, int]:
+def _rank(share: Share) -> tuple[int, int]:
     last = _LAST.index(share.kind) + 1 if share.kind in _LAST else 0
     return last, -(share.memory or 0)

@@ -14,6 +14,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 from gpumodels.catalog.digest import check_sha256, copy
 from gpumodels.catalog.network import INDEX_SETTINGS, ca_bundle, index_url
 from gpumodels.errors import WeightsError
+from gpumodels.presentation import size
 from gpumodels.settings import variable
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _stream(session: requests.Session, url: str, target: Path, what: str, progre
     with session.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, target.open("wb") as file:
         response.raise_for_status()
         total = int(response.headers.get("Content-Length") or 0)
-        text = f"downloading {what}" + (f" ({total / 1e6:.1f} MB)" if total else "")
+        text = f"downloading {what}" + (f" ({size(total)})" if total else "")
         done = 0
         progress(text, 0.0 if total else None)
         for chunk in response.iter_content(1 << 20):

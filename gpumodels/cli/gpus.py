@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gpumodels.presentation import clock
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -63,7 +65,7 @@ def _watch(*, as_json: bool) -> None:
                 live.update(_coloured(usage()), refresh=True)
     while True:
         told = _told(usage())
-        moment = time.strftime("%H:%M:%S", time.localtime(told["moment"]))
+        moment = clock(told["moment"], seconds=True)
         typer.echo(json.dumps(told) if as_json else f"{moment}\n{text(told)}\n")
         sys.stdout.flush()
         time.sleep(_EVERY)

@@ -8,11 +8,10 @@ from datetime import datetime
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import devices
 from gpumodels.cli.finding import whose
 from gpumodels.instances import read_overview
 from gpumodels.lease.record import Owner
-from gpumodels.widgets.described import moment
+from gpumodels.presentation import clock, duration, moment, size
 
 if TYPE_CHECKING:
     from gpumodels.client.activity import Activity
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
 _WIDEST = 60  # characters of what a load tells of itself
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def described() -> list[dict[str, Any]]:
@@ -77,9 +75,9 @@ def row(told: dict[str, Any]) -> tuple[str, ...]:
         whose(Owner(**told["owner"])),
         told["engine"],
         told["device"],
-        devices.size(told["memory"]) if on_gpu and not told["asleep"] else "",
+        size(told["memory"]) if on_gpu and not told["asleep"] else "",
         _state(told),
-        duration(told["idle"]) if runs else "",
+        _idle(told["idle"]) if runs else "",
         ", ".join(whose(Owner(**holder)) for holder in told["holders"]),
         _kept_for(told["kept"]),
     )
@@ -87,7 +85,7 @@ def row(told: dict[str, Any]) -> tuple[str, ...]:
 
 def _state(told: dict[str, Any]) -> str:
     if (nap := told["asleep"]) is not None:
-        freed = f", {devices.size(nap['freed'])} freed" if nap["freed"] else ""
+        freed = f", {size(nap['freed'])} freed" if nap["freed"] else ""
         return f"asleep since {_clock(nap['since'])}{freed}"
     if (progress := told["progress"]) is not None and progress["text"]:
         done = "" if progress["fraction"] is None else f" ({progress['fraction']:.0%})"
@@ -95,8 +93,12 @@ def _state(told: dict[str, Any]) -> str:
     return f"{told['state']}{', over its limit' if told['over_since'] else ''}"
 
 
-def _clock(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone():%H:%M}"
+def _idle(seconds: float | None) -> str:
+    return "?" if seconds is None else duration(seconds)
+
+
+def _clock(iso: str) -> str:
+    return clock(datetime.fromisoformat(iso).timestamp())
 
 
 def _kept_for(kept: dict[str, Any] | None) -> str:
@@ -106,13 +108,3 @@ def _kept_for(kept: dict[str, Any] | None) -> str:
     if kept["since"] is None:
         return text
     return f"{text}, since {_clock(kept['since'])}"
-
-
-def duration(seconds: float | None) -> str:
-    """For people: "12 s", "5 min", "2.5 h", "3 d"; "?" for None."""
-    if seconds is None:
-        return "?"
-    for unit, name in _UNITS:
-        if seconds >= unit:
-            return f"{seconds / unit:.1f}".removesuffix(".0") + f" {name}"
-    return f"{seconds:.0f} s"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpumodels.presentation import size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -70,7 +72,6 @@ def prune(
 
 def _show(items: Sequence[Prunable]) -> None:
     from gpumodels.cli.tables import show  # noqa: PLC0415
-    from gpumodels.devices import size  # noqa: PLC0415
 
     if items:
         show(
@@ -90,7 +91,6 @@ def _agreed(wanted: Sequence[Prunable]) -> bool:
 
 def _remove(wanted: Sequence[Prunable]) -> None:
     from gpumodels import cleanup  # noqa: PLC0415
-    from gpumodels.devices import size  # noqa: PLC0415
 
     done = cleanup.remove_unused(wanted)
     typer.echo(f"removed {done.removed}, {size(done.freed)} freed")

@@ -6,7 +6,7 @@ Without a driver nothing here fails: `devices()` is empty and `why_none()` says 
 from __future__ import annotations
 
 from gpumodels.devices.claims import Claims, Need
-from gpumodels.devices.device import Device, Holding, Snapshot, size
+from gpumodels.devices.device import Device, Holding, Snapshot
 from gpumodels.devices.inventory import devices, snapshot, snapshots
 from gpumodels.devices.naming import GpuChoice, parse
 from gpumodels.devices.placement import Full, Room, select, why_none
@@ -25,7 +25,6 @@ __all__ = [
     "environment",
     "parse",
     "select",
-    "size",
     "snapshot",
     "snapshots",
     "why_none",

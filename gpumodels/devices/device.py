@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MB = 10**6
-GB = 10**9
-
 
 @dataclass(frozen=True)
 class Device:
@@ -70,10 +67,3 @@ class Snapshot:
     power_limit: float | None = None
     #: Why it cannot be used, as a clause ("it has fallen off the bus ..."); "" where it answers.
     trouble: str = ""
-
-
-def size(memory: int | None) -> str:
-    """Bytes for people, in powers of ten: "1.2 GB", "35 MB", "? GB"."""
-    if memory is None:
-        return "? GB"
-    return f"{memory / GB:.1f} GB" if memory >= GB or not memory else f"{memory / MB:.0f} MB"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.claims import Claims, Need
-from gpumodels.devices.device import Device, Snapshot, size
+from gpumodels.devices.device import Device, Snapshot
 from gpumodels.devices.inventory import devices, driver_trouble, snapshot, snapshots
 from gpumodels.devices.naming import GpuChoice, Named, at_index, parse, with_prefix
 from gpumodels.errors import DeviceError
+from gpumodels.presentation import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

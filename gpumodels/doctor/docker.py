@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gpumodels import devices
 from gpumodels.doctor.finding import Finding, Status, guarded, in_two
 from gpumodels.errors import GpumodelsError
+from gpumodels.presentation import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,5 +72,5 @@ def _disk(found: Report) -> tuple[Status, str, str]:
     except OSError:  # not for this user to see
         return "ok", f"{found.root} cannot be seen from here", ""
     if free < _ROOM_FOR_IMAGES:
-        return "warn", f"{found.root}: only {devices.size(free)} free", "`gpumodels prune images` removes unused ones."
-    return "ok", f"{found.root}, {devices.size(free)} free", ""
+        return "warn", f"{found.root}: only {size(free)} free", "`gpumodels prune images` removes unused ones."
+    return "ok", f"{found.root}, {size(free)} free", ""

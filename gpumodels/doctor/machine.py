@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, presentation
 from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.inventory import driver_trouble
 from gpumodels.devices.nvml import NotAvailable, read
@@ -59,8 +59,8 @@ def _runtime_directory() -> tuple[Status, str, str]:
     free = shutil.disk_usage(path).free
     text = f"{path}, mode {path.stat().st_mode & 0o777:o}, {filesystem(path) or 'unknown filesystem'}"
     if free < _ROOM_FOR_LOGS:
-        return "fail", f"{text}: only {devices.size(free)} free", "Free some space there, or set runtime_dir."
-    return "ok", f"{text}, {devices.size(free)} free", ""
+        return "fail", f"{text}: only {presentation.size(free)} free", "Free some space there, or set runtime_dir."
+    return "ok", f"{text}, {presentation.size(free)} free", ""
 
 
 def _cache() -> tuple[Status, str, str]:
@@ -71,15 +71,15 @@ def _cache() -> tuple[Status, str, str]:
     free = shutil.disk_usage(there).free
     if free < _ROOM_FOR_ENVIRONMENTS:
         mend = "Free some space (`gpumodels prune` removes what no model uses), or set XDG_CACHE_HOME."
-        return "warn", f"{path}: only {devices.size(free)} free", mend
-    return "ok", f"{path}, {devices.size(free)} free", ""
+        return "warn", f"{path}: only {presentation.size(free)} free", mend
+    return "ok", f"{path}, {presentation.size(free)} free", ""
 
 
 def _shared_memory() -> tuple[Status, str, str]:
     if not os.access(SHARED_MEMORY, os.W_OK):
         return "warn", f"{SHARED_MEMORY} cannot be written", _LARGE_TENSORS_AS_COPIES
     usage = shutil.disk_usage(SHARED_MEMORY)
-    text = f"{SHARED_MEMORY} has {devices.size(usage.total)}, {devices.size(usage.free)} free"
+    text = f"{SHARED_MEMORY} has {presentation.size(usage.total)}, {presentation.size(usage.free)} free"
     if usage.total <= _ROOM_FOR_TENSORS:
         mend = f"`mount -o remount,size=8g {SHARED_MEMORY}` as root; in a container, start it with `--shm-size 8g`."
         return "warn", text, mend

@@ -17,7 +17,11 @@ from gpumodels.catalog import making
 from gpumodels.settings import cache_dir
 
 _PACKAGE = Path(__file__).parents[1]
-_ROOMS = ("__init__.py", "_version.py", "errors.py", "load_line.py", "signature.py", "lease", "protocol", "server")
+#: Modules and packages of the payload.
+_PARTS = (
+    "__init__.py", "_version.py", "errors.py", "lazy.py", "load_line.py", "presentation.py", "signature.py",
+    "lease", "protocol", "server",
+)  # fmt: skip
 
 #: What the model server itself needs; ranges, so that a model's own pins win.
 REQUIREMENTS = ("grpcio>=1.60", "numpy>=1.23", "protobuf>=5")
@@ -26,8 +30,8 @@ REQUIREMENTS = ("grpcio>=1.60", "numpy>=1.23", "protobuf>=5")
 def files() -> list[tuple[str, Path]]:
     """The payload's files as (path inside `gpumodels/`, where it lies), sorted."""
     found = []
-    for room in _ROOMS:
-        top = _PACKAGE / room
+    for part in _PARTS:
+        top = _PACKAGE / part
         paths = [top] if top.is_file() else [path for path in top.rglob("*") if path.is_file()]
         found += [(str(path.relative_to(_PACKAGE)), path) for path in paths if "__pycache__" not in path.parts]
     return sorted(found)

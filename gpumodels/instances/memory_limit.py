@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import presentation
 from gpumodels.errors import GpumodelsError
 from gpumodels.instances import registry
 from gpumodels.instances.gpu_usage import recent_usage
@@ -94,7 +94,7 @@ def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> N
     since = first_seen.setdefault(record.id, time.time())
     if time.time() - since >= _FOR and directory.over_since is None:
         directory.mark_over(since)
-        text = f"{record.model} holds {devices.size(held)} of GPU memory; its limit is {devices.size(most)}"
+        text = f"{record.model} holds {presentation.size(held)} of GPU memory; its limit is {presentation.size(most)}"
         events.log(runtime.path, "over", instance=record.id, model=record.model, text=text)
 
 

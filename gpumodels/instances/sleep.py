@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpumodels import devices, engines
+from gpumodels import engines, presentation
 from gpumodels.client import Watch
 from gpumodels.errors import EngineError
 from gpumodels.instances import registry
@@ -44,8 +44,8 @@ class SleepingModel:
     owner: Owner
 
     def __str__(self) -> str:
-        freed = f", {devices.size(self.freed)} freed" if self.freed else ""
-        return f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}{freed}"
+        freed = f", {presentation.size(self.freed)} freed" if self.freed else ""
+        return f"asleep since {presentation.clock(self.since)}{freed}"
 
 
 def sleep_instance(instance_id: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gpumodels.errors import RuntimeDirectoryError
 from gpumodels.lease import held, locks, private_files
 from gpumodels.lease.record import InstanceRecord, UnknownRecordError
+from gpumodels.presentation import clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ class Ended:
     at: float
 
     def __str__(self) -> str:
-        return f"stopped from {self.by} at {time.strftime('%H:%M', time.localtime(self.at))}"
+        return f"stopped from {self.by} at {clock(self.at)}"
 
 
 class InstanceDirectory:

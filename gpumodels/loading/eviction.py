@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import presentation
 from gpumodels.attribution.split import held
 from gpumodels.errors import EngineError, GpumodelsError
 from gpumodels.instances import attached, running, sleep_instance
@@ -38,7 +38,7 @@ class Candidate:
     held: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        together = devices.size(sum(self.held.values()))
+        together = presentation.size(sum(self.held.values()))
         return f"{self.record.model} ({self.record.id}, {together} on {self.record.device})"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels.errors import LeaseUnseen, LoadFailed
 from gpumodels.lease.leash import UNSEEN
+from gpumodels.presentation import duration
 
 if TYPE_CHECKING:
     from gpumodels.engines.base import Ending
@@ -29,7 +30,7 @@ class Liveness:
         if now - self._checked < _PERIOD:
             return
         self._checked = now
-        self._report.progress(f"loading {self._attachment.record.model} ({now - self._began:.0f} s)", None)
+        self._report.progress(f"loading {self._attachment.record.model} ({duration(now - self._began)})", None)
         ending = self._attachment.instance.ending()
         if ending is not None:
             raise self._stopped() or self._failure(ending)

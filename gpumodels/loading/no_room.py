@@ -6,7 +6,7 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, presentation
 from gpumodels.devices.allowlist import admitted
 from gpumodels.errors import DeviceError, LoadRefused
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gpumodels.model import Report
 
 _MOST_GPUS, _MOST_HOLDERS = 4, 3  # in one message
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], report: Report) -> None:
@@ -39,8 +38,8 @@ def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], repo
     if largest is not None and most > largest * len(chosen):
         whose = "any GPU here" if automatic else " and ".join(each.label for each in chosen)
         raise LoadRefused(
-            f"{model}: memory of {devices.size(most)} is more than {whose} can give, "
-            f"{devices.size(largest * len(chosen))}: set a smaller limit, or none."
+            f"{model}: memory of {presentation.size(most)} is more than {whose} can give, "
+            f"{presentation.size(largest * len(chosen))}: set a smaller limit, or none."
         )
 
 
@@ -62,14 +61,14 @@ def no_room(
     if helps:
         names = " and ".join(each.record.model for each in helps)
         sentences.append(f"`--evict` would put {names} to sleep to make room.")
-    needed = f"{devices.size(full.needed)} of free GPU memory are needed."
+    needed = f"{presentation.size(full.needed)} of free GPU memory are needed."
     return DeviceError(" ".join([f"{name} cannot be placed: {needed}", *sentences]))
 
 
 def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[str, Candidate]) -> str:
     device = room.seen.device
     if device.memory_total is not None and device.memory_total < needed:
-        return f"{device} has {devices.size(device.memory_total)} in all."
+        return f"{device} has {presentation.size(device.memory_total)} in all."
     parts = [_part(share, models.get(share.instance)) for share in shares[:_MOST_HOLDERS]]
     if len(shares) > _MOST_HOLDERS:
         parts.append(f"{len(shares) - _MOST_HOLDERS} more hold less")
@@ -77,7 +76,7 @@ def _sentence(room: Room, needed: int, shares: Sequence[Share], models: Mapping[
 
 
 def _part(share: Share, model: Candidate | None) -> str:
-    held = f"{devices.size(share.memory)}"
+    held = f"{presentation.size(share.memory)}"
     notebook = PurePath(share.notebook).name
     if share.kind == "model":
         whose = f" of {notebook}" if notebook else ""
@@ -99,5 +98,4 @@ def _command(share: Share, model: Candidate | None) -> str:
 def _idle(model: Candidate | None) -> str:
     if model is None or model.idle is None:
         return ""
-    unit, name = next((each for each in _UNITS if model.idle >= each[0]), (1, "s"))
-    return f", idle for {model.idle / unit:.0f} {name}" if model.idle else ", at work"
+    return f", idle for {presentation.duration(model.idle)}" if model.idle else ", at work"

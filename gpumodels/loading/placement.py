@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from gpumodels import devices
-from gpumodels.attribution import peaks
+from gpumodels import devices, presentation
+from gpumodels.attribution import colours, peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
 from gpumodels.instances import running, sign, usage
@@ -90,7 +90,7 @@ class Placement:
                 lacking = full
             else:
                 if lacking is not None:
-                    needed = devices.size(lacking.needed)
+                    needed = presentation.size(lacking.needed)
                     self.journal.notice(f"{self.spec.name} may not fit: it took {needed} before")
                 return placed
         raise self._no_room(engine, cast("Full", lacking), need)
@@ -119,7 +119,7 @@ class Placement:
                 other = self._running_already(known, chosen)
                 if other is not None and (self.request.share or other.keep is not None):
                     raise Overtaken(other)
-                record = self._record(engine, chosen)
+                record = self._record(engine, chosen, known)
                 self._reserve(record, chosen, need)
             self.journal.concerns(record.id)
             directory, lease = self.runtime.create(record, engine.instance_user)
@@ -193,11 +193,13 @@ class Placement:
         helps = eviction.plan(known, lambda freed: self._fits(engine, wanted, freed))
         return no_room(self.spec.name, full, seen, known, () if self.request.evict else helps)
 
-    def _record(self, engine: Engine, chosen: tuple[Device, ...]) -> InstanceRecord:
+    def _record(self, engine: Engine, chosen: tuple[Device, ...], known: list[InstanceRecord]) -> InstanceRecord:
+        """Return the record of a new instance, whose colour the fewest of the `known` ones have."""
         from gpumodels._version import __version__  # noqa: PLC0415
 
+        name = re.sub(r"[^a-z0-9]+", "-", self.spec.name)
         return InstanceRecord(
-            id=f"{re.sub(r'[^a-z0-9]+', '-', self.spec.name)}-{secrets.token_hex(5)}",
+            id=colours.distinct(lambda: f"{name}-{secrets.token_hex(5)}", [each.id for each in known]),
             model=self.spec.name,
             engine=engine.name,
             owner=self.journal.owner,

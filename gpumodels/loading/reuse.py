@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpumodels import devices, engines
+from gpumodels import engines, presentation
 from gpumodels.cleanup import start_keeper
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
 from gpumodels.instances import match, running, sign, this_process
@@ -51,7 +51,7 @@ def advice(record: InstanceRecord) -> str:
     who = "this notebook" if record.owner.pid == os.getpid() else "another notebook"
     with suppress(GpumodelsError):
         if held := memory_held(record):
-            return f"{who} runs this model; --share saves {devices.size(held)}"
+            return f"{who} runs this model; --share saves {presentation.size(held)}"
     return f"{who} runs this model; --share would use that one"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 from typing import TYPE_CHECKING
+
+from gpumodels.presentation import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."
-_DAY = 86400  # seconds
 
 
 class Listing:
@@ -49,21 +49,16 @@ def _state(view: ModelView) -> str:
         return str(view.sleep)
     if view.load is not None:
         return view.load.summary
-    state = record.state if record.kept_since is None else f"kept since {_since(record.kept_since)}"
-    return state if record.over_since is None else f"{state}, over its memory limit since {_since(record.over_since)}"
+    state = record.state if record.kept_since is None else f"kept since {clock(record.kept_since)}"
+    return state if record.over_since is None else f"{state}, over its memory limit since {clock(record.over_since)}"
 
 
 def _row(view: ModelView, here: Owner) -> tuple[str, ...]:
     record, owner = view.record, view.record.owner
     notebook = "this notebook" if _is_same(owner, here) else owner.notebook or f"process {owner.pid}"
     device = record.device if record.engine else ""
-    return record.model, device, record.engine, _state(view), notebook, _since(record.created)
+    return record.model, device, record.engine, _state(view), notebook, clock(record.created)
 
 
 def _is_same(owner: Owner, here: Owner) -> bool:
     return owner.pid == here.pid
-
-
-def _since(created: float) -> str:
-    form = "%H:%M" if time.time() - created < _DAY / 2 else "%d %b %H:%M"
-    return time.strftime(form, time.localtime(created))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from gpumodels import catalog, devices
+from gpumodels import catalog, presentation
 from gpumodels.errors import LoadCancelled
 from gpumodels.loading import load as load_model
 from gpumodels.magics.arguments import options_of
@@ -63,7 +63,7 @@ def _place(model: Model) -> str:
     if not model.record.devices:
         return f"{several}on CPU, {model.record.engine} engine,"
     held = sum(memory_held(each.record) or 0 for each in model.replicas)
-    return f"{several}on {model.device}" + (f" ({devices.size(held)})" if held else "")
+    return f"{several}on {model.device}" + (f" ({presentation.size(held)})" if held else "")
 
 
 def _say_no_more(shell: InteractiveShell, model: Model) -> None:

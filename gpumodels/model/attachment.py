@@ -9,6 +9,7 @@ from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from gpumodels import presentation
 from gpumodels.attribution import peaks
 from gpumodels.errors import ModelGone, ModelStopped
 from gpumodels.lease import events, notes
@@ -222,7 +223,7 @@ class Attachment:
                 return
             slept = "" if self.freed is None else f" It was {self.freed}."
             self.error = ModelStopped(
-                f"{self.record.model} was stopped from {by} at {time.strftime('%H:%M')}.{slept} "
+                f"{self.record.model} was stopped from {by} at {presentation.clock(time.time())}.{slept} "
                 f"Load it again with {self.record.load_line}."
             )
             asleep, self.state = self.state is State.ASLEEP, State.GONE

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpumodels import devices
+from gpumodels import devices, presentation
 from gpumodels.attribution import Holders, Look
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class FreedMemory:
         """The freed memory as text, such as "2.1 GB on GPU 0 freed"; "" if it is not known."""
         if self.bytes is None or self.before is None:
             return ""
-        of = "" if self.bytes >= _RETURNED * self.before else f" of {devices.size(self.before)}, so far,"
-        return f"{devices.size(self.bytes)}{of} on {self.device} freed"
+        of = "" if self.bytes >= _RETURNED * self.before else f" of {presentation.size(self.before)}, so far,"
+        return f"{presentation.size(self.bytes)}{of} on {self.device} freed"
 
     def __str__(self) -> str:
-        since = f"asleep since {time.strftime('%H:%M', time.localtime(self.since))}"
+        since = f"asleep since {presentation.clock(self.since)}"
         return f"{since}, {self.summary}" if self.summary else since
 
 

@@ -1,4 +1,4 @@
-"""Views for notebooks, built of ipywidgets and anywidget, given the manager."""
+"""Views for notebooks: a dashboard of GPUs and models, and a card for each model, as ipywidgets."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 __all__ = ["gpu_dashboard", "show_models", "show_models_no_more"]
 
-#: By name, so that a kernel imports neither models nor widgets before it has one to show.
+#: The class by its name, so that a kernel imports neither models nor widgets before it shows one.
 _MODEL = ("gpumodels.model.handle", "Model")
 
 
 def gpu_dashboard() -> Dashboard:
-    """The dashboard of GPUs and models, as a widget: the last value of a cell is shown.
+    """Return the dashboard of GPUs and models, a widget: a cell shows it as its last value.
 
     Raises RuntimeDirectoryError.
     """
-    from gpumodels.widgets.live import Dashboard  # noqa: PLC0415  widgets are for those who show some
+    from gpumodels.widgets.live import Dashboard  # noqa: PLC0415  a kernel without widgets does not import them
 
     return Dashboard()
 
 
 def show_models(shell: InteractiveShell) -> None:
-    """From here on a notebook shows a model as a small live card; a terminal shows it as text."""
+    """Let a notebook show each model as a small live card. A terminal goes on showing text."""
     if hasattr(shell, "kernel"):
         _formatter(shell).for_type_by_name(*_MODEL, _card)
 
 
 def show_models_no_more(shell: InteractiveShell) -> None:
-    """Models are shown as text again."""
+    """Let a notebook show models as text again."""
     formatter = _formatter(shell)
     formatter.deferred_printers.pop(_MODEL, None)
     for type_ in [each for each in formatter.type_printers if (each.__module__, each.__name__) == _MODEL]:
@@ -46,7 +46,7 @@ def _formatter(shell: InteractiveShell) -> Any:
 
 
 def _card(model: Model, **_: object) -> dict[str, str]:
-    """The picture that stays in the notebook; what lives is a display of its own, beside it."""
+    """Display the live card as an output of its own, and return the picture that stays in the notebook."""
     from gpumodels.widgets.live import card  # noqa: PLC0415
 
     return card(model).show_view()

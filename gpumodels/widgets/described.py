@@ -1,11 +1,12 @@
-"""One model, or one load, as the sidebar and the dashboard get it."""
+"""Models and loads as JSON, for the sidebar, the dashboard and the REST interface."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from gpumodels.presentation import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
 
 def describe(record: InstanceRecord) -> dict[str, str | int]:
-    """The JSON of `record`.
+    """Return a model as JSON: the schema ListedModel of openapi.json.
 
-    `notebook` is "" where a script asked, which `pid` then names; `since` is ISO 8601 in UTC, and so is `kept_since`,
-    since when nobody uses it and it is only kept, or else "", and `over_since`, since when it holds more GPU memory
-    than its limit.
+    `notebook` is "" where a script loaded the model, which `pid` then names. Moments are ISO 8601 in UTC, "" for none:
+    `since` it was loaded, `kept_since` only its keeper holds it, `over_since` it exceeds its memory limit.
     """
     owner = record.owner
     return {
@@ -38,25 +38,21 @@ def describe(record: InstanceRecord) -> dict[str, str | int]:
 
 
 def describe_sleeper(sleeper: SleepingModel) -> dict[str, Any]:
-    """The JSON of a model that sleeps: what it was, who can wake it, since when, and the bytes that came back."""
-    told = describe(replace(sleeper.record, owner=sleeper.owner, state="asleep"))
-    return {**told, "asleep_since": moment(sleeper.since), "freed": sleeper.freed}
+    """Return a sleeping model as JSON: its former instance, the owner that can wake it, and the bytes that it freed."""
+    described = describe(replace(sleeper.record, owner=sleeper.owner, state="asleep"))
+    return {**described, "asleep_since": moment(sleeper.since), "freed": sleeper.freed}
 
 
 def describe_load(load: Load) -> dict[str, Any]:
-    """The JSON of `load`; `began` is ISO 8601 in UTC."""
+    """Return a load as JSON; `began` is ISO 8601 in UTC."""
     return {**asdict(load), "began": moment(load.began)}
 
 
-def renamed(told: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
-    """The same with its notebook as the Jupyter server knows it; `notebooks` maps kernels to the paths of theirs.
+def renamed(described: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
+    """Return a description with its notebook's path as the Jupyter server knows it, by kernel id in `notebooks`.
 
-    What that server holds itself is no notebook's.
+    A model that the server itself holds belongs to no notebook.
     """
-    own = told.get("pid") == os.getpid()
-    return {**told, "notebook": notebooks.get(told["kernel_id"], "" if own else told["notebook"])}
-
-
-def moment(seconds: float | None) -> str:
-    """ISO 8601 in UTC of seconds since the epoch; "" for None."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    own = described.get("pid") == os.getpid()
+    path = notebooks.get(described["kernel_id"], "" if own else described["notebook"])
+    return {**described, "notebook": path}

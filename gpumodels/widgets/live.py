@@ -1,7 +1,7 @@
-"""Widgets that look for themselves while they are on screen, and ask the kernel only for what only it can do.
+"""Live widgets. The browser asks the Jupyter server while they are on screen, and the kernel only where it must.
 
-The Jupyter server answers them, so they go on while a cell runs, and an idle kernel stays idle. Each leaves a picture
-in the notebook, an output of its own, which the living widget hides.
+So they go on while a cell runs, and an idle kernel stays idle. Each leaves a picture in the notebook, as an output of
+its own that the live widget hides.
 """
 
 from __future__ import annotations
@@ -17,56 +17,57 @@ from IPython.display import display
 
 from gpumodels import catalog
 from gpumodels.instances import models, this_process
-from gpumodels.widgets import acting, front, pictures
-from gpumodels.widgets.state import BOARD
+from gpumodels.widgets import actions, front, pictures
+from gpumodels.widgets.state import recent
 
 if TYPE_CHECKING:
     from gpumodels.model import Model
 
-#: What of a widget's state is for the front end.
+#: The tag of traits that go to the browser.
 _SYNCED = {"sync": True}
 
 
 class Live(AnyWidget):
-    """What dashboard and card share. `refresh` tells the front end what only this process knows."""
+    """The base of dashboard and card. `refresh` sends the browser the facts that only this process has."""
 
     _esm = front.SCRIPT
     _css = front.STYLE
 
-    #: Which of the two it is.
+    #: "dashboard" or "card".
     kind = traitlets.Unicode().tag(**_SYNCED)
-    #: What was seen when it was made; see `state.read`.
+    #: The state when the widget was made; see `state.read`.
     state = traitlets.Dict().tag(**_SYNCED)
-    #: By which mark the picture that it leaves in the notebook is found.
-    still = traitlets.Unicode().tag(**_SYNCED)
-    #: Whose kernel this is, as the Jupyter server names it.
+    #: The id by which the browser finds the picture that this widget left in the notebook.
+    picture_id = traitlets.Unicode().tag(**_SYNCED)
+    #: This kernel's id on the Jupyter server.
     kernel_id = traitlets.Unicode().tag(**_SYNCED)
     pid = traitlets.Int().tag(**_SYNCED)
-    #: This process's models that sleep: name and what is said of that.
+    #: The sleeping models of this process: `instance`, `name`, and `text`, since when and what that freed.
     asleep: Any = traitlets.List().tag(**_SYNCED)
 
     def __init__(self, **traits: Any) -> None:
         here = this_process()
-        super().__init__(state=BOARD.look(), kernel_id=here.kernel_id, pid=os.getpid(), **traits)
-        self.still = self.model_id
+        super().__init__(state=recent(), kernel_id=here.kernel_id, pid=os.getpid(), **traits)
+        self.picture_id = self.model_id
         self.refresh()
         self.on_msg(_answer)
         _refresh_after_cells(self)
 
     def refresh(self) -> None:
-        """Say which models of this process sleep."""
+        """Update the sleeping models of this process."""
         self.asleep = [
-            {"instance": model.record.id, "name": model.name, "said": str(model.freed)}
+            {"instance": model.record.id, "name": model.name, "text": str(model.freed)}
             for model in models()
             if model.asleep
         ]
 
     def picture(self) -> dict[str, str]:
-        """What a saved notebook shows, by MIME type."""
-        return pictures.dashboard(self.state, self.still, [f"{each['name']} is {each['said']}" for each in self.asleep])
+        """Return the picture for a saved notebook, by MIME type."""
+        asleep = [f"{each['name']} is {each['text']}" for each in self.asleep]
+        return pictures.dashboard(self.state, self.picture_id, asleep)
 
     def show_view(self) -> dict[str, str]:
-        """Display the living view, where there is a notebook; returns the picture, to be shown beside it."""
+        """Display the live view, in a notebook only, and return the picture to show beside it."""
         if not hasattr(get_ipython(), "kernel"):
             return self.picture()
         view = {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
@@ -78,9 +79,9 @@ class Live(AnyWidget):
 
 
 class Dashboard(Live):
-    """GPUs by holder, models with their work and buttons, and a form to load one."""
+    """GPUs by holder, models with their activity and buttons, and a form that loads a model."""
 
-    #: Names and summaries of what can be loaded, and the engines.
+    #: Names and summaries of the models that can be loaded, and the engines.
     catalog: Any = traitlets.List().tag(**_SYNCED)
     engines: Any = traitlets.List().tag(**_SYNCED)
 
@@ -90,38 +91,38 @@ class Dashboard(Live):
 
 
 class Card(Live):
-    """One model. `instances` are the ids that stand behind the handle, which change when it sleeps and wakes."""
+    """One model. `instances` are the ids behind its handle, which change when the model sleeps and wakes."""
 
     name = traitlets.Unicode().tag(**_SYNCED)
     instances: Any = traitlets.List().tag(**_SYNCED)
-    #: What the handle says of itself.
-    said = traitlets.Unicode().tag(**_SYNCED)
+    #: The handle's `repr`.
+    description = traitlets.Unicode().tag(**_SYNCED)
 
     def __init__(self, model: Model) -> None:
-        self._model = weakref.ref(model)  # widgets live for ever, handles need not
+        self._model = weakref.ref(model)  # ipywidgets keeps widgets for ever; handles may go
         super().__init__(kind="card", name=model.name)
 
     def refresh(self) -> None:
-        """Say which instances are meant now, and what the handle says of itself."""
+        """Update the ids behind the handle and its description."""
         super().refresh()
         model = self._model()
         if model is not None:
             self.instances = [each.record.id for each in model.replicas]
-            self.said = repr(model)
+            self.description = repr(model)
 
     def picture(self) -> dict[str, str]:
-        return pictures.card(self.state, self.still, self.instances, self.said)
+        return pictures.card(self.state, self.picture_id, self.instances, self.description)
 
 
 _cards: weakref.WeakKeyDictionary[Model, Card] = weakref.WeakKeyDictionary()
 
 
 def card(model: Model) -> Card:
-    """The card of a handle; one, however often it is shown."""
+    """Return the card of a handle, the same one each time."""
     if model not in _cards:
         _cards[model] = Card(model)
     found = _cards[model]
-    found.state = BOARD.look()
+    found.state = recent()
     found.refresh()
     return found
 
@@ -130,17 +131,17 @@ _refreshed: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
 def _refresh_after_cells(live: Live) -> None:
-    """What only this process knows changes by what its cells do; said while they run, it wakes no idle kernel."""
+    """Refresh the widget after each cell: only cells change these facts, and after one the kernel is active anyway."""
     _refreshed.add(live)
     shell = get_ipython()
     if shell is not None and _refresh not in shell.events.callbacks["post_run_cell"]:
         shell.events.register("post_run_cell", _refresh)
 
 
-def _answer(live: Live, asked: dict[str, Any], _: object) -> None:
-    answer = acting.answer(asked, live.send)
+def _answer(live: Live, request: dict[str, Any], _: object) -> None:
+    reply = actions.answer(request, live.send)
     _refresh()
-    live.send(answer)
+    live.send(reply)
 
 
 def _refresh(_: object = None) -> None:

@@ -1,4 +1,4 @@
-"""What a dashboard shows: GPUs by holder, and the running models with their work, as plain values."""
+"""The state that a dashboard shows, as plain values: GPUs by holder, and running models with their activity."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
-_ANSWER_WITHIN = 0.4  # seconds that a model server has to say what it does
+_ANSWER_WITHIN = 0.4  # seconds that a model server has to report its activity
 _AT_ONCE = 16
-_KEPT = 0.8  # seconds; a little less than viewers wait between two looks
+_FRESH_FOR = 0.8  # seconds; a little less than the second between two requests of a browser
 
 
-class Board:
-    """One reading for all who look within a second; who does not look costs nothing. Safe to use from threads."""
+class SharedReading:
+    """The last result of `read`, for all callers within a second. Any thread may call; without callers nothing runs."""
 
     def __init__(self, read: Callable[[], State]) -> None:
         self._read = read
@@ -36,29 +36,30 @@ class Board:
         self._state: State = {}
         self._until = 0.0
 
-    def look(self) -> State:
-        """The state, at most a second old; not to be changed. Raises RuntimeDirectoryError."""
+    def recent(self) -> State:
+        """Return the state, at most a second old. Callers share it and must not change it."""
         with self._lock:
             if time.monotonic() > self._until:
                 self._state = self._read()
-                self._until = time.monotonic() + _KEPT
+                self._until = time.monotonic() + _FRESH_FOR
             return self._state
 
 
 def read() -> State:
-    """`{"place", "moment", "trouble", "devices", "models"}`; docs/dashboard.md lists the keys.
+    """Return `{"place", "moment", "trouble", "devices", "models"}` as of now; the schema Usage of openapi.json.
 
-    `place` tells one runtime directory from another: who sees the same one sees the same models.
+    `place` identifies the runtime directory: processes with the same place see the same models. Raises
+    RuntimeDirectoryError.
     """
     runtime = runtime_directory()
-    seen = recent_usage()
-    models = _models(running(runtime), held_in_all(seen.devices))
-    return {"place": runtime.identity, **as_json(seen), "models": models}
+    usage = recent_usage()
+    models = _models(running(runtime), held_in_all(usage.devices))
+    return {"place": runtime.identity, **as_json(usage), "models": models}
 
 
 def _models(records: list[InstanceRecord], memory: dict[str, int]) -> list[dict[str, Any]]:
     def model(record: InstanceRecord) -> dict[str, Any]:
-        return {**describe(record), "memory": memory.get(record.id), **_work(record)}
+        return {**describe(record), "memory": memory.get(record.id), **_activity(record)}
 
     if not records:
         return []
@@ -66,21 +67,27 @@ def _models(records: list[InstanceRecord], memory: dict[str, int]) -> list[dict[
         return list(pool.map(model, records))
 
 
-def _work(record: InstanceRecord) -> dict[str, Any]:
-    """Its activity, `idle`, the seconds since its last call, and `idle_since`, when that ended or it was loaded.
+def _activity(record: InstanceRecord) -> dict[str, Any]:
+    """Return the model's `activity`, `idle` (seconds since its last call) and `idle_since` (the end of that call).
 
-    None where it does not say; `idle_since` also while a call runs.
+    Before the first call, both count from the load. All are None where the model server does not answer; `idle_since`
+    is also None while a call runs.
     """
-    seen = None
+    found = None
     if record.state != "loading":
         try:
-            seen = activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
+            found = activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
         except (KeyError, OSError, EngineError):  # it has ended since
-            seen = None
-    if seen is None:
+            found = None
+    if found is None:
         return {"activity": None, "idle": None, "idle_since": None}
     loaded = record.created
-    return {"activity": asdict(seen), "idle": seen.idle(loaded), "idle_since": seen.idle_since(loaded)}
+    return {"activity": asdict(found), "idle": found.idle(loaded), "idle_since": found.idle_since(loaded)}
 
 
-BOARD = Board(read)
+_shared = SharedReading(read)
+
+
+def recent() -> State:
+    """Return the state as `read` does, at most a second old, shared by all widgets of this process."""
+    return _shared.recent()

@@ -1,9 +1,9 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IState } from './state';
+import type { Catalog, Check, State } from './state';
 
-/** Why a request failed, in the kinds that a user can do something about. */
+/** The reason why a request failed. Each kind asks for something else of the user. */
 export type Trouble =
   | { readonly kind: 'unreachable' }
   | { readonly kind: 'missing' }
@@ -11,41 +11,17 @@ export type Trouble =
   | { readonly kind: 'refused' }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** A model that can be loaded. */
-export interface ICatalogModel {
-  readonly name: string;
-  readonly summary: string;
-  /** Bytes of GPU memory that it asks for, 0 where it does not say. */
-  readonly memory: number;
-  readonly folder: string;
-  /** Why it cannot be loaded, or ''. */
-  readonly trouble: string;
-}
-
-export interface ICatalog {
-  readonly models: readonly ICatalogModel[];
-  readonly engines: readonly string[];
-}
-
-/** One thing that the doctor looked at; `mend` says what to do. */
-export interface ICheck {
-  readonly check: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  readonly text: string;
-  readonly mend: string;
-}
-
-/** The server extension's REST interface (docs/rest.md); every method throws `ApiError`. */
+/** The server extension's REST interface; see docs/rest.md. Every method throws `ApiError`. */
 export class Api {
   constructor(readonly settings: ServerConnection.ISettings) {}
 
-  async state(): Promise<IState> {
-    return this._read<IState>('state');
+  async state(): Promise<State> {
+    return this._read<State>('state');
   }
 
   /**
-   * Resolves when the model has stopped, also if it had stopped already: false. Where it sleeps in a notebook in which
-   * a cell runs, it stops after that: true.
+   * Stop a model, and return false when it has stopped, even if it had before. Return true for one that sleeps in a
+   * notebook where a cell runs: it stops after the cell.
    */
   async stop(id: string): Promise<boolean> {
     return this._waits(await this._unlessGone('DELETE', 'models', id));
@@ -55,27 +31,27 @@ export class Api {
     await this._request('POST', 'models', id, 'sleep');
   }
 
-  /** Resolves when it is asked to wake: whether it waits for a cell that runs in its notebook. */
+  /** Begin to wake a model, and return true if it has to wait for a cell that runs in its notebook. */
   async wake(id: string): Promise<boolean> {
     return this._waits(await this._request('POST', 'models', id, 'wake'));
   }
 
-  /** What it printed last. */
+  /** Return the last lines that its model server printed. */
   async logs(id: string): Promise<readonly string[]> {
     return (await this._read<{ lines: string[] }>('models', id, 'logs')).lines;
   }
 
-  /** Forget a load that failed, or cancel one of the Jupyter server's own. */
+  /** Forget a failed load, or cancel one that the Jupyter server itself makes. */
   async dismiss(load: string): Promise<void> {
     await this._unlessGone('DELETE', 'loads', load);
   }
 
-  async catalog(): Promise<ICatalog> {
-    return this._read<ICatalog>('catalog');
+  async catalog(): Promise<Catalog> {
+    return this._read<Catalog>('catalog');
   }
 
-  async doctor(): Promise<readonly ICheck[]> {
-    return (await this._read<{ checks: ICheck[] }>('doctor')).checks;
+  async doctor(): Promise<readonly Check[]> {
+    return (await this._read<{ checks: Check[] }>('doctor')).checks;
   }
 
   private async _unlessGone(method: string, ...path: string[]): Promise<Response | null> {
@@ -96,7 +72,7 @@ export class Api {
   private async _read<T>(...path: string[]): Promise<T> {
     const response = await this._request('GET', ...path);
     if (isPage(response)) {
-      throw new ApiError({ kind: 'refused' }); // The page to log in, to which we were sent.
+      throw new ApiError({ kind: 'refused' }); // We were redirected to the login page.
     }
     return (await response.json()) as T;
   }
@@ -111,18 +87,20 @@ export class Api {
       throw new ApiError({ kind: 'unreachable' });
     }
     if (!response.ok) {
-      throw new ApiError(await explain(response));
+      throw new ApiError(await troubleIn(response));
     }
     return response;
   }
 }
 
+/** A failed request. */
 export class ApiError extends Error {
   constructor(readonly trouble: Trouble) {
     super(trouble.kind);
   }
 }
 
+/** Return the trouble of any error that was thrown. */
 export function troubleOf(error: unknown): Trouble {
   if (error instanceof ApiError) {
     return error.trouble;
@@ -130,12 +108,12 @@ export function troubleOf(error: unknown): Trouble {
   return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** Ours are JSON; a page is of somebody on the way, or Jupyter's for a route that is not there. */
+/** Return true for an answer that is not ours: a proxy's page, or Jupyter's for an unknown route. Ours are JSON. */
 function isPage(response: Response): boolean {
   return !response.headers.get('Content-Type')?.startsWith('application/json');
 }
 
-async function explain(response: Response): Promise<Trouble> {
+async function troubleIn(response: Response): Promise<Trouble> {
   if (response.status === 404 && isPage(response)) {
     return { kind: 'missing' };
   }

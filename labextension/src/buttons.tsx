@@ -2,29 +2,29 @@ import { PathExt } from '@jupyterlab/coreutils';
 import { launchIcon, listIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Action } from './action';
 import { useTools } from './context';
-import type { IDoing } from './doing';
 import { sleepIcon } from './icon';
+import { IconButton } from './iconbutton';
+import type { ITask } from './task';
 
-export type Deed = 'stop' | 'sleep' | 'wake' | 'go';
+export type ModelAction = 'stop' | 'sleep' | 'wake' | 'go';
 
 interface IButtonsProps {
   readonly id: string;
   readonly name: string;
-  /** One that can be gone to, or ''. */
+  /** The path of a notebook that can be opened here, or ''. */
   readonly notebook: string;
   readonly asleep: boolean;
   readonly canWake: boolean;
   readonly busy: boolean;
-  readonly begin: IDoing<Deed>['begin'];
-  /** What waits for a cell that runs in its notebook. */
-  readonly setWaiting: (deed: Deed | null) => void;
+  readonly begin: ITask<ModelAction>['begin'];
+  /** Report the action that waits for a cell that runs in its notebook. */
+  readonly setWaiting: (action: ModelAction | null) => void;
   readonly logShown: boolean;
   readonly setLogShown: (shown: boolean) => void;
 }
 
-/** Icons are most of what a row costs; a model's numbers change every second, and these do not. */
+/** The buttons of a model's row. Icons are expensive to draw, and these do not change with the numbers. */
 export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
   const { id, name, notebook, asleep, canWake, busy, begin, setWaiting } = props;
   const { logShown, setLogShown } = props;
@@ -32,24 +32,24 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
   const wake = async (): Promise<string> => {
     const waits = await api.wake(id);
     setWaiting(waits ? 'wake' : null);
-    await view.readAnew();
+    await view.nextReading();
     return waits ? '' : trans.__('%1 wakes.', name);
   };
   const sleep = async (): Promise<string> => {
     await api.sleep(id);
-    await view.readAnew();
+    await view.nextReading();
     return trans.__('%1 is asleep.', name);
   };
   const stop = async (): Promise<string> => {
     const waits = await api.stop(id);
     setWaiting(waits ? 'stop' : null);
-    await view.readAnew();
+    await view.nextReading();
     return waits ? '' : trans.__('%1 has stopped.', name);
   };
   return (
     <span className="gpumodels-Row-buttons">
       {asleep && canWake && (
-        <Action
+        <IconButton
           icon={runIcon}
           label={trans.__('Wake %1', name)}
           disabled={busy}
@@ -57,7 +57,7 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
         />
       )}
       {!asleep && (
-        <Action
+        <IconButton
           icon={sleepIcon}
           label={trans.__('Put %1 to sleep', name)}
           disabled={busy}
@@ -65,7 +65,7 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
         />
       )}
       {!asleep && (
-        <Action
+        <IconButton
           icon={listIcon}
           label={trans.__('Logs of %1', name)}
           expanded={logShown}
@@ -73,13 +73,13 @@ export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.El
         />
       )}
       {notebook && (
-        <Action
+        <IconButton
           icon={launchIcon}
           label={trans.__('Go to %1', PathExt.basename(notebook))}
           onClick={() => begin('go', () => actions.goToNotebook(notebook))}
         />
       )}
-      <Action
+      <IconButton
         icon={stopIcon}
         label={trans.__('Stop %1', name)}
         disabled={busy}

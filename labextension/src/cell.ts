@@ -6,12 +6,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { loadsExtension } from './line';
 
-/** Milliseconds in which a kernel can say whether it has our extension. */
+/** Milliseconds that a kernel has to report whether our extension is loaded. */
 const ANSWERS_WITHIN = 2000;
 
 const HAS_EXTENSION = `get_ipython().find_line_magic('load_model') is not None`;
 
-/** Why no cell of a model can be run there: a sentence that says what to do; '' where one can. */
+/** Return a sentence about what keeps a notebook from running a cell, and what to do; '' for nothing. */
 export function obstacle(
   { context, sessionContext }: NotebookPanel,
   language: string,
@@ -46,9 +46,11 @@ export function obstacle(
 }
 
 /**
- * Whether a cell below the active one has to load the extension first: no cell above does, which would make the
- * notebook fail when it is run from its top, or the kernel says that none has. For one that is at work, and does not
- * say in time, answers that a cell above was run. Loading it twice does no harm.
+ * Return true if a cell below the active one has to load the extension first.
+ *
+ * It has to where no cell above does, because the notebook would fail when it is run from its top; and where the kernel
+ * reports that the extension is not loaded. A busy kernel may not answer in time: then a cell above that was run
+ * counts. Loading the extension twice does no harm.
  */
 export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   const { widgets, activeCellIndex } = panel.content;
@@ -66,7 +68,7 @@ export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   return !(loaded ?? (atWork && above.some(wasRun)));
 }
 
-/** Null where it does not say in time; what it is asked waits behind the cells that it runs, and shows nowhere. */
+/** Ask the kernel, silently; null where it does not answer in time, because it runs cells. */
 async function hasExtension(kernel: Kernel.IKernelConnection): Promise<boolean | null> {
   const future = kernel.requestExecute({
     code: '',
@@ -92,7 +94,7 @@ function wasRun({ executionCount, executionState }: ICodeCellModel): boolean {
   return executionCount !== null || executionState === 'running';
 }
 
-/** A cell of this source below the active one, which it becomes, in one step of undo; it is run and scrolled to. */
+/** Insert a cell below the active one, in one step of undo; make it the active one, run it and scroll to it. */
 export function insertAndRun({ content, sessionContext }: NotebookPanel, source: string): void {
   const index = content.activeCell ? content.activeCellIndex + 1 : 0;
   content.model!.sharedModel.insertCell(index, {

@@ -1,8 +1,11 @@
-import type { IChange, IState, Table } from './state';
+import type { Change, State } from './state';
+
+type Table<T> = Readonly<Record<string, T>>;
 
 const EVENTS = 20;
 
-export function changed(state: IState, moment: number, change: IChange): IState {
+/** Return the state after a change. */
+export function changed(state: State, moment: number, change: Change): State {
   return {
     ...state,
     moment,
@@ -21,24 +24,24 @@ function patched<T>(table: Table<T>, patch?: Table<T | null>): Table<T> {
     return table;
   }
   const merged = Object.entries({ ...table, ...patch });
-  const there = merged.filter((entry): entry is [string, T] => entry[1] !== null);
-  return settled(table, Object.fromEntries(there));
+  const present = merged.filter((entry): entry is [string, T] => entry[1] !== null);
+  return reused(table, Object.fromEntries(present));
 }
 
-/** `next`, made of the objects of `before` wherever those are equal: who shows them has nothing to do. */
-export function settled<T>(before: unknown, next: T): T {
+/** Return `next` with the objects of `before` wherever they are equal, so that React does not draw them again. */
+export function reused<T>(before: unknown, next: T): T {
   if (before === next || !isObject(before) || !isObject(next)) {
     return next;
   }
   const keys = Object.keys(next);
-  const made = keys.map(key => settled(before[key], next[key]));
+  const values = keys.map(key => reused(before[key], next[key]));
   const same =
     keys.length === Object.keys(before).length && Array.isArray(before) === Array.isArray(next);
-  if (same && keys.every((key, index) => key in before && before[key] === made[index])) {
+  if (same && keys.every((key, index) => key in before && before[key] === values[index])) {
     return before as T;
   }
-  const entries = keys.map((key, index) => [key, made[index]]);
-  return (Array.isArray(next) ? made : Object.fromEntries(entries)) as T;
+  const entries = keys.map((key, index) => [key, values[index]]);
+  return (Array.isArray(next) ? values : Object.fromEntries(entries)) as T;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -3,62 +3,62 @@ import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { type Api, troubleOf } from './api';
+import { type IBulkTools, shutDownIdle, sleepAllHere, stopAllHere } from './bulk';
 import { showDoctor } from './doctor';
 import type { Choice } from './form';
 import { explain } from './text';
-import { type IParts, shutDownIdle, sleepAllHere, stopAllHere } from './together';
 
 const OPTIONS = ['model', 'gpu', 'engine', 'idle'] as const;
 
-interface IActing extends IParts {
+interface ICommandTools extends IBulkTools {
   readonly api: Api;
   /** Show the panel. */
   readonly open: () => void;
-  /** Show its form, with this chosen, and have the keyboard there. */
-  readonly want: (choice: Partial<Choice>) => void;
+  /** Show the panel's form with this choice, and move the focus there. */
+  readonly prefill: (choice: Partial<Choice>) => void;
 }
 
-/** The commands of the palette, which other extensions can execute too: `gpumodels:load` takes what the form does. */
+/** Add our commands to the palette. Other extensions may execute them; `gpumodels:load` takes the form's fields. */
 export function addCommands(
   commands: CommandRegistry,
   palette: ICommandPalette | null,
-  acting: IActing
+  tools: ICommandTools
 ): void {
-  const { trans, notebooks } = acting;
+  const { trans, notebooks } = tools;
   const isEnabled = (): boolean => notebooks.currentNotebook !== null;
-  const told = (act: (parts: IParts) => Promise<void>) => () =>
-    act(acting).catch(error => {
+  const notifying = (act: (tools: IBulkTools) => Promise<void>) => () =>
+    act(tools).catch(error => {
       Notification.error(explain(troubleOf(error), trans));
     });
   const all: Record<string, CommandRegistry.ICommandOptions> = {
     'gpumodels:open': {
       label: trans.__('GPUs and Models'),
       caption: trans.__('Show GPUs and models in the sidebar'),
-      execute: () => acting.open()
+      execute: () => tools.open()
     },
     'gpumodels:load': {
       label: trans.__('Load a Model…'),
       caption: trans.__('Choose a model, and load it by a cell of the current notebook'),
-      execute: args => acting.want(choiceOf(args))
+      execute: args => tools.prefill(choiceOf(args))
     },
     'gpumodels:stop-all-here': {
       label: trans.__('Stop All Models of This Notebook…'),
       isEnabled,
-      execute: told(stopAllHere)
+      execute: notifying(stopAllHere)
     },
     'gpumodels:sleep-all-here': {
       label: trans.__('Put All Models of This Notebook to Sleep'),
       isEnabled,
-      execute: told(sleepAllHere)
+      execute: notifying(sleepAllHere)
     },
     'gpumodels:shut-down-idle': {
       label: trans.__('Shut Down Idle Kernels That Hold GPU Memory…'),
-      execute: told(shutDownIdle)
+      execute: notifying(shutDownIdle)
     },
     'gpumodels:doctor': {
       label: trans.__('Check This Machine…'),
       caption: trans.__('What gpumodels needs of this machine, and how to mend what is missing'),
-      execute: () => showDoctor(acting.api, trans)
+      execute: () => showDoctor(tools.api, trans)
     }
   };
   for (const [command, options] of Object.entries(all)) {

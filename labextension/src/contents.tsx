@@ -7,20 +7,20 @@ import { Kernels } from './kernels';
 import { Models } from './models';
 import { Section } from './section';
 import { Troubles } from './troubles';
-import type { ISeen } from './view';
+import type { IShown } from './view';
 
-const UNKNOWN: ISeen = { state: null, connection: 'connecting', trouble: '' };
+const UNKNOWN: IShown = { state: null, connection: 'connecting', trouble: '' };
 
-/** All that the panel shows. */
+/** The panel's contents. */
 export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Element {
   const { trans, view } = useTools();
-  const seen = useUnhurried(view.useSeen());
+  const shown = useDeferred(view.useShown());
   return (
     <>
       <h2 className="gpumodels-Panel-title">{trans.__('GPU models')}</h2>
-      <Troubles seen={seen} />
-      <Known seen={seen} />
-      {seen.connection !== 'missing' && seen.connection !== 'refused' && (
+      <Troubles shown={shown} />
+      <Known shown={shown} />
+      {shown.connection !== 'missing' && shown.connection !== 'refused' && (
         <Section name={trans.__('Load a model')}>
           <LoadForm form={loadForm} />
         </Section>
@@ -29,21 +29,21 @@ export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Ele
   );
 }
 
-/** The latest value, drawn in small pieces between which the browser answers: a hundred models take their time. */
-function useUnhurried(latest: ISeen): ISeen {
+/** Return the latest value in a transition: drawing a hundred models takes a while, and must not block the browser. */
+function useDeferred(latest: IShown): IShown {
   const [drawn, setDrawn] = React.useState(UNKNOWN);
   React.useEffect(() => React.startTransition(() => setDrawn(latest)), [latest]);
   return drawn;
 }
 
-/** What was known when the server last answered stays in sight, and cannot be used. */
-function Known({ seen: { connection, state } }: { seen: ISeen }): JSX.Element | null {
+/** The state, if there is any. When the connection is lost, the last state stays visible but cannot be used. */
+function Known({ shown: { connection, state } }: { shown: IShown }): JSX.Element | null {
   if (!state || connection === 'missing' || connection === 'refused') {
     return null;
   }
   const lost = connection === 'lost';
   return (
-    <div className={lost ? 'gpumodels-mod-past' : undefined} ref={node => inert(node, lost)}>
+    <div className={lost ? 'gpumodels-mod-past' : undefined} ref={node => setInert(node, lost)}>
       <Devices state={state} />
       <Models state={state} />
       <Failures state={state} />
@@ -52,9 +52,9 @@ function Known({ seen: { connection, state } }: { seen: ISeen }): JSX.Element | 
   );
 }
 
-function inert(node: HTMLElement | null, is: boolean): void {
+function setInert(node: HTMLElement | null, inert: boolean): void {
   if (node) {
-    node.inert = is;
+    node.inert = inert;
   }
 }
 

@@ -5,9 +5,9 @@ import * as React from 'react';
 import type { Api } from './api';
 import type { View } from './view';
 
-/** What the panel asks of the notebooks around it. Rejects with a sentence that is shown. */
+/** The notebooks around the panel, as far as it uses them. Methods reject with a sentence, which is shown. */
 export interface IActions {
-  /** As the Jupyter server knows it; null where none is open. */
+  /** The path as the Jupyter server knows it; null where no notebook is open. */
   readonly currentNotebook: string | null;
   readonly currentChanged: ISignal<unknown, void>;
   goToNotebook(path: string): Promise<void>;
@@ -16,23 +16,24 @@ export interface IActions {
   load(line: string): Promise<unknown>;
 }
 
-/** What all parts of the panel have; it never changes. */
+/** The tools that all components of the panel share; they never change. */
 export interface ITools {
   readonly api: Api;
   readonly actions: IActions;
   readonly view: View;
   readonly trans: TranslationBundle;
-  /** Tell a screen reader what an action came to. */
+  /** Announce the result of an action to screen readers. */
   readonly announce: (text: string) => void;
 }
 
 export const Tools = React.createContext<ITools | null>(null);
 
+/** Return the tools of the panel around this component. */
 export function useTools(): ITools {
   return React.useContext(Tools)!;
 }
 
-/** The path of the current notebook; null where none is open. */
+/** Return the path of the current notebook; null where none is open. */
 export function useCurrentNotebook(): string | null {
   const { actions } = useTools();
   const subscribe = React.useCallback(

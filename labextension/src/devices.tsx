@@ -4,13 +4,13 @@ import * as React from 'react';
 import { useTools } from './context';
 import { Facts } from './facts';
 import { Memory } from './memory';
+import { number, size } from './presentation';
 import { Section } from './section';
 import { Sparkline } from './sparkline';
-import type { IDevice, IState } from './state';
-import { number, size } from './text';
+import type { Device, State } from './state';
 
-/** A card for each GPU and slice, or why there is none. */
-export function Devices({ state }: { state: IState }): JSX.Element {
+/** A card for each GPU and slice, or the reason why there is none. */
+export function Devices({ state }: { state: State }): JSX.Element {
   const { trans } = useTools();
   const devices = Object.entries(state.devices).sort(([, one], [, other]) => order(one, other));
   return (
@@ -30,14 +30,14 @@ export function Devices({ state }: { state: IState }): JSX.Element {
   );
 }
 
-function order(one: IDevice, other: IDevice): number {
+function order(one: Device, other: Device): number {
   return one.index - other.index || (one.slice_index ?? -1) - (other.slice_index ?? -1);
 }
 
 interface ICardProps {
-  /** Its name among the others: one that fell off the bus does not say its UUID. */
+  /** The device's key in the state. A GPU that fell off the bus may have no UUID. */
   readonly id: string;
-  readonly device: IDevice;
+  readonly device: Device;
 }
 
 const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
@@ -58,7 +58,7 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
         <>
           <div className="gpumodels-Card-readings">
             {!device.sliced && !device.parent && <Sparkline device={id} />}
-            <Facts of={facts(device, trans)} />
+            <Facts items={readings(device, trans)} />
           </div>
           <Memory
             label={device.label}
@@ -72,8 +72,8 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
   );
 });
 
-/** What is not available is ''. */
-function facts(device: IDevice, trans: TranslationBundle): string[] {
+/** Return the device's readings, '' for each that is not available. */
+function readings(device: Device, trans: TranslationBundle): string[] {
   const { temperature, power, power_limit: limit } = device;
   const used = size(device.memory_used, trans);
   const watts = power === null ? '' : number(power);
@@ -87,8 +87,8 @@ function facts(device: IDevice, trans: TranslationBundle): string[] {
   ];
 }
 
-/** Neither a slice nor a GPU in MIG mode ever has this reading. */
-function busy({ parent, sliced, utilisation }: IDevice, trans: TranslationBundle): string {
+/** Return the utilisation. Slices, and GPUs in MIG mode, never have this reading. */
+function busy({ parent, sliced, utilisation }: Device, trans: TranslationBundle): string {
   if (utilisation !== null) {
     return trans.__('%1 % busy', number(utilisation));
   }

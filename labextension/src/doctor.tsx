@@ -3,10 +3,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { type Api, type ICheck, troubleOf } from './api';
+import { type Api, troubleOf } from './api';
+import type { Check } from './state';
 import { explain } from './text';
 
-/** What the server's checks found, each with how to mend it; resolves when the dialog is closed. */
+/** Show the server's checks of the machine and how to mend each; resolve when the dialog is closed. */
 export async function showDoctor(
   api: Pick<Api, 'doctor'>,
   trans: TranslationBundle
@@ -24,8 +25,9 @@ interface IFindingsProps {
   readonly trans: TranslationBundle;
 }
 
+/** The checks, the worst first. */
 export function Findings({ api, trans }: IFindingsProps): JSX.Element {
-  const [checks, setChecks] = React.useState<readonly ICheck[] | null>(null);
+  const [checks, setChecks] = React.useState<readonly Check[] | null>(null);
   const [trouble, setTrouble] = React.useState('');
   React.useEffect(() => {
     api.doctor().then(setChecks, error => setTrouble(explain(troubleOf(error), trans)));
@@ -40,7 +42,7 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
   if (!checks) {
     return <p role="status">{trans.__('Looking…')}</p>;
   }
-  const said = {
+  const labels = {
     ok: trans.__('fine'),
     warn: trans.__('less than it could be'),
     fail: trans.__('wrong')
@@ -49,7 +51,7 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
     <ul className="gpumodels-Doctor">
       {worstFirst(checks).map(({ check, status, text, mend }, index) => (
         <li key={index} data-status={status}>
-          <b>{check}</b> <span className="gpumodels-Doctor-status">{said[status]}</span>
+          <b>{check}</b> <span className="gpumodels-Doctor-status">{labels[status]}</span>
           <div>{text}</div>
           {mend && <div className="gpumodels-Doctor-mend">{withCode(mend)}</div>}
         </li>
@@ -58,12 +60,12 @@ export function Findings({ api, trans }: IFindingsProps): JSX.Element {
   );
 }
 
-function worstFirst(checks: readonly ICheck[]): readonly ICheck[] {
+function worstFirst(checks: readonly Check[]): readonly Check[] {
   const order = ['fail', 'warn', 'ok'];
   return [...checks].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
 }
 
-/** What stands between backticks as code. */
+/** Return the text with its parts between backticks as code. */
 function withCode(text: string): React.ReactNode[] {
   return text.split('`').map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part));
 }

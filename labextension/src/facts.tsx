@@ -1,14 +1,19 @@
 import * as React from 'react';
 
-/** Those that there are, none broken in two, on as few lines as they need; the style puts dots between. */
-export function Facts({ of }: { of: readonly React.ReactNode[] }): JSX.Element {
+interface IFactsProps {
+  /** Texts; empty ones are left out. */
+  readonly items: readonly React.ReactNode[];
+}
+
+/** Short texts on as few lines as they need, none broken in two. The style puts dots between them. */
+export function Facts({ items }: IFactsProps): JSX.Element {
   return (
     <p className="gpumodels-Facts">
       <span>
-        {of.filter(Boolean).map((fact, index) => (
+        {items.filter(Boolean).map((item, index) => (
           <React.Fragment key={index}>
             {index > 0 && ' '}
-            <span>{fact}</span>
+            <span>{item}</span>
           </React.Fragment>
         ))}
       </span>

@@ -1,17 +1,18 @@
 import { closeIcon, listIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Action } from './action';
 import { useTools } from './context';
-import { useDoing } from './doing';
 import { Facts } from './facts';
+import { IconButton } from './iconbutton';
 import { Log } from './log';
+import { clock, secondsOf } from './presentation';
 import { Section } from './section';
-import type { ILoad, IState } from './state';
-import { clock, owner } from './text';
+import type { Load, State } from './state';
+import { useTask } from './task';
+import { owner } from './text';
 
-/** Loads that failed, until they are dismissed; the newest first. */
-export function Failures({ state }: { state: IState }): JSX.Element | null {
+/** Failed loads, until the user dismisses them; the newest first. */
+export function Failures({ state }: { state: State }): JSX.Element | null {
   const { trans } = useTools();
   const failed = Object.values(state.loads)
     .filter(load => load.failed)
@@ -30,19 +31,19 @@ export function Failures({ state }: { state: IState }): JSX.Element | null {
   );
 }
 
-const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Element {
+const Failure = React.memo(function Failure({ load }: { load: Load }): JSX.Element {
   const { api, actions, trans, view } = useTools();
-  const { what, trouble, begin } = useDoing<'dismiss' | 'load'>();
+  const { running, trouble, begin } = useTask<'dismiss' | 'load'>();
   const [logShown, setLogShown] = React.useState(false);
   const read = React.useCallback(() => Promise.resolve(load.log), [load.log]);
   const { model } = load;
-  const again = async (): Promise<string> => {
+  const reload = async (): Promise<string> => {
     await actions.load(load.line);
     return trans.__('%1 is being loaded.', model);
   };
   const dismiss = async (): Promise<string> => {
     await api.dismiss(load.id);
-    await view.readAnew();
+    await view.nextReading();
     return trans.__('The failed load of %1 is dismissed.', model);
   };
   return (
@@ -52,27 +53,27 @@ const Failure = React.memo(function Failure({ load }: { load: ILoad }): JSX.Elem
           {model}
         </span>
         <span className="gpumodels-Row-buttons">
-          <Action
+          <IconButton
             icon={refreshIcon}
             label={trans.__('Load %1 again', model)}
-            disabled={what !== null}
-            onClick={() => begin('load', again)}
+            disabled={running !== null}
+            onClick={() => begin('load', reload)}
           />
-          <Action
+          <IconButton
             icon={listIcon}
             label={trans.__('Log of %1', model)}
             expanded={logShown}
             onClick={() => setLogShown(!logShown)}
           />
-          <Action
+          <IconButton
             icon={closeIcon}
             label={trans.__('Dismiss %1', model)}
-            disabled={what !== null}
+            disabled={running !== null}
             onClick={() => begin('dismiss', dismiss)}
           />
         </span>
       </div>
-      <Facts of={[owner(load, trans), clock(load.began)]} />
+      <Facts items={[owner(load, trans), clock(secondsOf(load.began))]} />
       <p className="gpumodels-Trouble">{load.failed}</p>
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">

@@ -2,56 +2,57 @@ import { DisposableDelegate, type IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { type Api, troubleOf } from './api';
-import { changed, settled } from './changes';
-import { FeedSocket, type Message } from './socket';
-import type { IState } from './state';
+import { changed, reused } from './changes';
+import { FeedSocket } from './socket';
+import type { FeedMessage, State } from './state';
 
 export type Connection =
-  /** Nothing is known yet, or a connection was lost a moment ago. */
+  /** No answer yet, or a connection that has just ended. */
   | 'connecting'
   | 'live'
-  /** No WebSocket gets through, but questions do. */
+  /** No WebSocket gets through, but requests do. */
   | 'polling'
   /** The Jupyter server does not answer. */
   | 'lost'
-  /** It answers, and has no gpumodels. */
+  /** It answers, but has no gpumodels. */
   | 'missing'
-  /** It asks for a login, or does not allow it. */
+  /** It asks for a login, or denies access. */
   | 'refused';
 
-/** What is known of models and GPUs. */
+/** The state of models and GPUs, kept up to date. */
 export interface IFeed {
-  /** null until the first answer; what is shown of an older one may no longer be true unless `connection` is live or polling. */
-  readonly state: IState | null;
+  /** null until the first answer. It may be out of date unless `connection` is live or polling. */
+  readonly state: State | null;
   readonly connection: Connection;
-  /** Why the server cannot read the state now, or ''. */
+  /** The reason why the server cannot read the state now, or ''. */
   readonly trouble: string;
-  /** Anything of the above may be other than before; at least every five seconds while it is viewed. */
+  /** Emitted when any of the above may have changed, and at least every five seconds while there is a viewer. */
   readonly stateChanged: ISignal<IFeed, void>;
   /** The server's clock, in seconds since the epoch. */
   now(): number;
-  /** Someone looks from now on, until it is disposed of. Without viewers, or in a hidden browser tab, nothing is asked. */
+  /** Add a viewer, until it is disposed of. Without viewers, and in a hidden browser tab, nothing is requested. */
   view(): IDisposable;
 }
 
-/** Milliseconds. */
+/** Times in milliseconds. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 10000;
 const POLL_EVERY = 2000;
 const POLL_FOR = 60000;
 
-/** So many WebSockets that nothing comes through make us ask instead. */
+/** The number of failed WebSockets after which we poll instead. */
 const ATTEMPTS = 2;
 
-/** A clock that is so many seconds ahead of the server's latest word is set anew. */
+/** Our clock is set anew when it is so many seconds ahead of the server's latest message. */
 const AHEAD = 2;
 
+/** The feed of a Jupyter server: by WebSocket, or by polling where none gets through. */
 export class Feed implements IFeed, IDisposable {
   constructor(private readonly _api: Api) {
     document.addEventListener('visibilitychange', this._onVisibility);
   }
 
-  get state(): IState | null {
+  get state(): State | null {
     return this._state;
   }
 
@@ -72,15 +73,15 @@ export class Feed implements IFeed, IDisposable {
   }
 
   now(): number {
-    return Date.now() / 1000 + (this._ahead ?? 0);
+    return Date.now() / 1000 + (this._offset ?? 0);
   }
 
   view(): IDisposable {
     this._viewers += 1;
-    this._attend();
+    this._update();
     return new DisposableDelegate(() => {
       this._viewers -= 1;
-      this._attend();
+      this._update();
     });
   }
 
@@ -96,7 +97,7 @@ export class Feed implements IFeed, IDisposable {
     return this._viewers > 0 && !document.hidden;
   }
 
-  private _attend(): void {
+  private _update(): void {
     this._socket?.pause(!this._watched);
     if (this._watched) {
       this._running ??= this._run();
@@ -107,115 +108,115 @@ export class Feed implements IFeed, IDisposable {
   private async _run(): Promise<void> {
     let failures = 0;
     while (!this._isDisposed) {
-      await this._viewer();
-      failures = (await this._listen()) ? 0 : failures + 1;
+      await this._untilWatched();
+      failures = (await this._connect()) ? 0 : failures + 1;
       if (failures) {
-        await this._ask();
+        await this._request();
       }
       if (failures >= ATTEMPTS && this._connection === 'polling') {
         await this._poll();
         failures = ATTEMPTS - 1;
       } else {
-        await this._rest(Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE));
+        await this._pause(Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE));
       }
     }
   }
 
-  /** One connection, until it ends; whether anything came through. */
-  private async _listen(): Promise<boolean> {
+  /** Hold one connection until it ends, and return true if it brought any message. */
+  private async _connect(): Promise<boolean> {
     if (this._isDisposed) {
       return false;
     }
     try {
-      this._socket = new FeedSocket(this._api.settings, this._hear, !this._watched);
+      this._socket = new FeedSocket(this._api.settings, this._receive, !this._watched);
     } catch {
-      return false; // A browser that forbids it here throws.
+      return false; // The browser forbids WebSockets here.
     }
-    const heard = await this._socket.ended;
+    const received = await this._socket.ended;
     this._socket = null;
-    if (heard) {
-      this._tell('connecting');
+    if (received) {
+      this._publish('connecting');
     }
-    return heard;
+    return received;
   }
 
-  private readonly _hear = (message: Message): void => {
+  private readonly _receive = (message: FeedMessage): void => {
     if (message.type === 'trouble') {
       this._trouble = message.message;
     } else if (message.type === 'snapshot') {
-      this._take(message.state);
+      this._adopt(message.state);
     } else if (message.type === 'change' || message.type === 'alive') {
-      this._set(message.moment);
+      this._setClock(message.moment);
       const change = message.type === 'change' ? message.change : {};
       this._state = this._state && changed(this._state, message.moment, change);
     }
-    this._tell('live');
+    this._publish('live');
   };
 
   private async _poll(): Promise<void> {
     const until = Date.now() + POLL_FOR;
     while (this._connection === 'polling' && Date.now() < until && !this._isDisposed) {
-      await this._rest(POLL_EVERY);
-      await this._viewer();
-      await this._ask();
+      await this._pause(POLL_EVERY);
+      await this._untilWatched();
+      await this._request();
     }
   }
 
-  private async _ask(): Promise<void> {
+  private async _request(): Promise<void> {
     try {
-      this._take(await this._api.state());
-      this._tell('polling');
+      this._adopt(await this._api.state());
+      this._publish('polling');
     } catch (error) {
       const trouble = troubleOf(error);
       if (trouble.kind === 'failed') {
         this._trouble = trouble.message;
-        this._tell('polling');
+        this._publish('polling');
       } else {
-        this._tell(
+        this._publish(
           trouble.kind === 'missing' || trouble.kind === 'refused' ? trouble.kind : 'lost'
         );
       }
     }
   }
 
-  private _take(state: IState): void {
-    this._set(state.moment);
-    this._state = settled(this._state, state);
+  private _adopt(state: State): void {
+    this._setClock(state.moment);
+    this._state = reused(this._state, state);
     this._trouble = '';
   }
 
-  /** Set our clock by the server's: of two words the one that took less time on its way is nearer to the truth. */
-  private _set(moment: number): void {
-    const ahead = moment - Date.now() / 1000;
-    if (this._ahead === null || ahead > this._ahead || ahead < this._ahead - AHEAD) {
-      this._ahead = ahead;
+  /** Set our clock by a message of the server. The later the clock it gives, the less time it took on its way. */
+  private _setClock(moment: number): void {
+    const offset = moment - Date.now() / 1000;
+    if (this._offset === null || offset > this._offset || offset < this._offset - AHEAD) {
+      this._offset = offset;
     }
   }
 
-  private _tell(connection: Connection): void {
+  private _publish(connection: Connection): void {
     this._connection = connection;
     if (!this._isDisposed) {
       this._stateChanged.emit();
     }
   }
 
-  private async _viewer(): Promise<void> {
+  private async _untilWatched(): Promise<void> {
     while (!this._watched && !this._isDisposed) {
       await new Promise<void>(resolve => (this._wake = resolve));
     }
   }
 
-  private async _rest(milliseconds: number): Promise<void> {
+  private async _pause(milliseconds: number): Promise<void> {
     await new Promise(resolve => setTimeout(resolve, milliseconds));
   }
 
-  private readonly _onVisibility = (): void => this._attend();
+  private readonly _onVisibility = (): void => this._update();
   private readonly _stateChanged = new Signal<this, void>(this);
-  private _state: IState | null = null;
+  private _state: State | null = null;
   private _connection: Connection = 'connecting';
   private _trouble = '';
-  /** Of the server's clock before ours, in seconds. */
-  private _ahead: number | null = null;
+  /** The server's clock minus ours, in seconds. */
+  private _offset: number | null = null;
   private _viewers = 0;
   private _running: Promise<void> | null = null;
   private _socket: FeedSocket | null = null;

@@ -1,18 +1,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { type Api, type ICatalog, type ICatalogModel, troubleOf } from './api';
-import { type IAsked, isDuration, loadLine } from './line';
+import { type Api, troubleOf } from './api';
+import { type ILoadOptions, isDuration, loadLine } from './line';
 import type { Notebooks } from './notebooks';
+import type { Catalog, CatalogModel } from './state';
 import { explain } from './text';
 
-/** Milliseconds in which the same line is not run again. */
+/** Milliseconds for which the same line is not run again. */
 const DOUBLE_CLICK = 800;
 
-/** What is chosen; '' is the choice of nothing, and of what the user's settings say. */
-export type Choice = Required<IAsked>;
+/** The chosen options; '' leaves one to the user's settings. */
+export type Choice = Required<ILoadOptions>;
 
-/** What the load form knows: the catalog, what is chosen of it, and what became of the last line. */
+/** The state of the load form: the catalog, the choice, and the outcome of the last line. */
 export class LoadForm {
   constructor(
     private readonly _api: Pick<Api, 'catalog'>,
@@ -24,8 +25,8 @@ export class LoadForm {
     return this._changed;
   }
 
-  /** Null until it is known. */
-  get catalog(): ICatalog | null {
+  /** The catalog; null until it is known. */
+  get catalog(): Catalog | null {
     return this._catalog;
   }
 
@@ -37,12 +38,12 @@ export class LoadForm {
     return this._search;
   }
 
-  /** Whether a line is on its way into a notebook. */
+  /** True while a line is on its way into a notebook. */
   get busy(): boolean {
     return this._busy;
   }
 
-  /** What became of the last line, or why there is no catalog: a sentence, or ''. */
+  /** A sentence about the last line, or about a catalog that cannot be had; or ''. */
   get outcome(): string {
     return this._outcome;
   }
@@ -51,11 +52,11 @@ export class LoadForm {
     return this._failed;
   }
 
-  /** Whether somebody asked for the keyboard to be here; the one who sees to it sets it back. */
-  wanted = false;
+  /** Set when the form shall get the focus; the view resets it. */
+  wantsFocus = false;
 
-  /** The models that the search leaves; a path is one that the catalog does not know. */
-  get found(): readonly ICatalogModel[] {
+  /** The models that the search finds. A path stands for a model that is not in the catalog. */
+  get found(): readonly CatalogModel[] {
     const words = this._search.toLowerCase().split(/\s+/).filter(Boolean);
     const models = (this._catalog?.models ?? []).filter(({ name, summary }) =>
       words.every(word => `${name} ${summary}`.toLowerCase().includes(word))
@@ -67,8 +68,8 @@ export class LoadForm {
       : models;
   }
 
-  /** The model that is chosen, where the catalog knows it. */
-  get model(): ICatalogModel | undefined {
+  /** The chosen model, if it is in the catalog. */
+  get model(): CatalogModel | undefined {
     return this._catalog?.models.find(({ name }) => name === this._choice.model);
   }
 
@@ -76,7 +77,7 @@ export class LoadForm {
     return this._choice.idle !== '' && !isDuration(this._choice.idle);
   }
 
-  /** What will be run, or '' where something is missing or wrong. */
+  /** The line that will be run; '' where something is missing or wrong. */
   get line(): string {
     if (!this._choice.model || this.idleIsWrong) {
       return '';
@@ -90,66 +91,67 @@ export class LoadForm {
 
   choose(change: Partial<Choice>): void {
     this._choice = { ...this._choice, ...change };
-    this._tell('');
+    this._setOutcome('');
   }
 
-  /** A search that leaves one model chooses it. */
+  /** Search the catalog, and choose the model if only one is found. */
   searchFor(text: string): void {
     this._search = text;
     const found = this.found;
     this.choose(found.length === 1 && !found[0].trouble ? { model: found[0].name } : {});
   }
 
-  /** Choose this and have the keyboard here. */
-  want(change: Partial<Choice>): void {
-    this.wanted = true;
+  /** Choose options and move the focus here. */
+  prefill(change: Partial<Choice>): void {
+    this.wantsFocus = true;
     this._search = '';
     this.choose(change);
   }
 
+  /** Read the catalog. */
   async refresh(): Promise<void> {
     try {
       this._catalog = await this._api.catalog();
-      this._tell(this._outcome, this._failed);
+      this._setOutcome(this._outcome, this._failed);
     } catch (error) {
-      this._tell(explain(troubleOf(error), this.trans), true);
+      this._setOutcome(explain(troubleOf(error), this.trans), true);
     }
   }
 
-  /** Into the current notebook with it. */
+  /** Run the line in the current notebook. */
   async load(): Promise<void> {
     const line = this.line;
-    if (!line || (line === this._last && Date.now() < this._again)) {
+    if (!line || (line === this._lastLine && Date.now() < this._blockedUntil)) {
       return;
     }
     this._busy = true;
-    this._tell('');
+    this._setOutcome('');
     try {
       const notebook = await this.notebooks.load(line);
       this._busy = false;
-      this._last = line;
-      this._again = Date.now() + DOUBLE_CLICK;
-      this._tell(this.trans.__('%1 runs it.', notebook));
+      this._lastLine = line;
+      this._blockedUntil = Date.now() + DOUBLE_CLICK;
+      this._setOutcome(this.trans.__('%1 runs it.', notebook));
     } catch (error) {
       this._busy = false;
-      this._tell((error as Error).message, true);
+      this._setOutcome((error as Error).message, true);
     }
   }
 
-  private _tell(outcome: string, failed = false): void {
+  private _setOutcome(outcome: string, failed = false): void {
     this._outcome = outcome;
     this._failed = failed;
     this._changed.emit();
   }
 
   private readonly _changed = new Signal<this, void>(this);
-  private _catalog: ICatalog | null = null;
+  private _catalog: Catalog | null = null;
   private _choice: Choice = { model: '', gpu: 'auto', engine: 'auto', idle: '' };
   private _search = '';
   private _busy = false;
-  /** The line that was run last, and when it may be run once more: a double click is meant once. */
-  private _last = '';
-  private _again = 0;
+  /** The last line, and the time from which it may be run again: a double click means one load. */
+  private _lastLine = '';
+  private _blockedUntil = 0;
   private _outcome = '';
   private _failed = false;
 }

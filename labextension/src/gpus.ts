@@ -1,45 +1,44 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { ICatalogModel } from './api';
-import type { IDevice, IState } from './state';
-import { size } from './text';
+import { size } from './presentation';
+import type { CatalogModel, Device, State } from './state';
 
-/** The devices that a model can be put on. */
-export function usable(devices: readonly IDevice[]): readonly IDevice[] {
+/** Return the devices that can take a model. */
+export function usable(devices: readonly Device[]): readonly Device[] {
   return devices.filter(({ sliced, allowed, trouble }) => !sliced && allowed && !trouble);
 }
 
-/** What `--gpu` calls it: an index means nothing for a slice. */
-export function called({ parent, uuid, index }: IDevice): string {
+/** Return the value of `--gpu` for a device: its index, or the UUID of a slice, which has no index of its own. */
+export function optionFor({ parent, uuid, index }: Device): string {
   return parent ? uuid : String(index);
 }
 
-/** Each value of `--gpu` that can be picked, and what it is shown as. */
+/** Return the values of `--gpu` to choose from, each with its label. */
 export function choices(
-  devices: readonly IDevice[],
+  devices: readonly Device[],
   chosen: string,
   trans: TranslationBundle
 ): readonly { value: string; label: string }[] {
   const offered = [
     { value: 'auto', label: trans.__('auto') },
-    ...usable(devices).map(device => ({ value: called(device), label: label(device, trans) })),
+    ...usable(devices).map(device => ({ value: optionFor(device), label: label(device, trans) })),
     { value: 'none', label: trans.__('none (CPU)') }
   ];
-  // Such as "0,1", which a command asked for, or a GPU that has gone.
+  // The chosen value may come from a command ("0,1"), or name a GPU that has gone.
   return offered.some(({ value }) => value === chosen)
     ? offered
     : [...offered, { value: chosen, label: chosen }];
 }
 
-/** Where the model says that it needs more memory than is free: a sentence, else ''. */
+/** Return a sentence if the model declares that it needs more memory than is free, else ''. */
 export function shortage(
-  model: ICatalogModel | undefined,
+  model: CatalogModel | undefined,
   gpu: string,
-  devices: readonly IDevice[],
+  devices: readonly Device[],
   trans: TranslationBundle
 ): string {
-  const asked = usable(devices).filter(device => gpu === 'auto' || called(device) === gpu);
-  const fits = ({ memory_free: free }: IDevice): boolean => free === null || free >= model!.memory;
+  const asked = usable(devices).filter(device => gpu === 'auto' || optionFor(device) === gpu);
+  const fits = ({ memory_free: free }: Device): boolean => free === null || free >= model!.memory;
   if (!model?.memory || !asked.length || asked.some(fits)) {
     return '';
   }
@@ -55,14 +54,14 @@ export function shortage(
       );
 }
 
-function label({ label, memory_free: free }: IDevice, trans: TranslationBundle): string {
+function label({ label, memory_free: free }: Device, trans: TranslationBundle): string {
   return free === null ? label : trans.__('%1, %2 free', label, size(free, trans));
 }
 
-/** GPU memory that a kernel holds itself and through its models, in bytes, device by device; none where it has none. */
-export function memoryOf(kernel: string, state: IState): ReadonlyMap<IDevice, number> {
-  const held = new Map<IDevice, number>();
-  // A GPU in MIG mode shows what its slices hold once more.
+/** Return the bytes that a kernel and its models hold, by device; without devices on which they hold none. */
+export function memoryOf(kernel: string, state: State): ReadonlyMap<Device, number> {
+  const held = new Map<Device, number>();
+  // A GPU in MIG mode repeats the shares of its slices.
   for (const device of Object.values(state.devices).filter(({ sliced }) => !sliced)) {
     const shares = device.shares.filter(
       ({ kernel_id, instance }) => (kernel_id || state.models[instance]?.kernel_id) === kernel
@@ -77,7 +76,7 @@ export function memoryOf(kernel: string, state: IState): ReadonlyMap<IDevice, nu
   return held;
 }
 
-/** Bytes on all devices together. */
-export function total(held: ReadonlyMap<IDevice, number>): number {
+/** Return the bytes on all devices together. */
+export function total(held: ReadonlyMap<Device, number>): number {
   return [...held.values()].reduce((sum, memory) => sum + memory, 0);
 }

@@ -1,8 +1,8 @@
 import { PathExt } from '@jupyterlab/coreutils';
 
-import type { ILoad, IModel, IState } from './state';
+import type { Load, Model, State } from './state';
 
-/** What a notebook, or a process without one, has loaded or is loading. */
+/** The models and loads of one notebook, or of a process without a notebook. */
 export interface IGroup {
   readonly key: string;
   /** A path, or '' for a process. */
@@ -10,17 +10,17 @@ export interface IGroup {
   readonly pid: number;
   readonly current: boolean;
   /** Oldest first. */
-  readonly models: readonly IModel[];
-  readonly loads: readonly ILoad[];
+  readonly models: readonly Model[];
+  readonly loads: readonly Load[];
 }
 
-/** Shown by their load, which knows how far it is. */
-function isStarting({ state }: IModel): boolean {
+/** Return true for a model that its load may show, with its progress. */
+function isStarting({ state }: Model): boolean {
   return state === 'loading' || state === 'asleep';
 }
 
-/** The current notebook first, then the others by name, then processes. */
-export function grouped({ models, loads }: IState, current: string | null): IGroup[] {
+/** Return the groups: the current notebook, then the others by name, then processes. */
+export function grouped({ models, loads }: State, current: string | null): IGroup[] {
   const underway = Object.values(loads).filter(load => !load.failed);
   const hidden = new Set(underway.flatMap(load => load.instances));
   const shown = Object.values(models).filter(model => !(isStarting(model) && hidden.has(model.id)));
@@ -55,10 +55,10 @@ function keyOf({ notebook, pid }: { notebook: string; pid: number }): string {
   return notebook || `process ${pid}`;
 }
 
-/** The bytes that each kernel of this Jupyter server holds itself, by its id, on all devices. */
-export function heldByKernels({ devices }: IState): Map<string, number> {
+/** Return the bytes that each kernel holds itself, on all devices, by its id. */
+export function heldByKernels({ devices }: State): Map<string, number> {
   const held = new Map<string, number>();
-  // A GPU in MIG mode shows what its slices show.
+  // A GPU in MIG mode repeats the shares of its slices.
   for (const device of Object.values(devices).filter(each => !each.sliced)) {
     for (const { kind, kernel_id: kernel, memory } of device.shares) {
       if (kind === 'kernel' && kernel && memory) {

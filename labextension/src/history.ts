@@ -1,18 +1,18 @@
 import type { IFeed } from './feed';
-import type { IState } from './state';
+import type { State } from './state';
 
-/** One reading of a device: the server's time in seconds, and percent, null where it is not available. */
+/** One reading of a device: the server's time in seconds, and percent; null where that is not available. */
 export interface IReading {
   readonly moment: number;
   readonly utilisation: number | null;
 }
 
-/** Seconds that are kept. */
+/** Seconds for which readings are kept. */
 export const KEPT = 180;
 
 const NONE: readonly IReading[] = [];
 
-/** The readings of the last minutes, of what the feed said while somebody looked. */
+/** The readings of the last minutes, as far as the feed had a viewer. */
 export class History {
   constructor(private readonly _feed: IFeed) {
     _feed.stateChanged.connect(this._record, this);
@@ -28,12 +28,12 @@ export class History {
     if (state && state.moment > this._latest) {
       this._latest = state.moment;
       this._readings = new Map(
-        Object.keys(state.devices).map(key => [key, this._longer(key, state)])
+        Object.keys(state.devices).map(key => [key, this._extended(key, state)])
       );
     }
   }
 
-  private _longer(key: string, { moment, devices }: IState): readonly IReading[] {
+  private _extended(key: string, { moment, devices }: State): readonly IReading[] {
     const recent = this.of(key).filter(reading => reading.moment > moment - KEPT);
     return [...recent, { moment, utilisation: devices[key].utilisation }];
   }

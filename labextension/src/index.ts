@@ -20,10 +20,10 @@ import { ModelsPanel } from './panel';
 import { follow } from './settings';
 import { NotebookMemory } from './statusbar';
 
-/** After JupyterLab's own tabs at the top of the left sidebar. */
+/** The panel's rank: below JupyterLab's own tabs in the left sidebar. */
 const RANK = 650;
 
-/** All is optional: Notebook 7 has no status bar, and its pages without a notebook have no tracker of any. */
+/** All tokens are optional: Notebook 7 has no status bar, and some of its pages have no notebook tracker. */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'gpumodels:plugin',
   description: 'Shows GPUs and models in the sidebar, and loads models into the current notebook.',
@@ -64,8 +64,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       notebooks,
       trans,
       open,
-      want: choice => {
-        form.want(choice);
+      prefill: choice => {
+        form.prefill(choice);
         open();
       }
     });

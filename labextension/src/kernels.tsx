@@ -4,19 +4,19 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { useTools } from './context';
-import { useDoing } from './doing';
 import { Facts } from './facts';
 import { heldByKernels } from './groups';
+import { duration, size } from './presentation';
 import { Section } from './section';
-import type { IKernel, IState } from './state';
-import { size, span } from './text';
+import type { Kernel, State } from './state';
+import { useTask } from './task';
 import { Ticking } from './ticking';
 
-/** Seconds: between two cells a kernel is idle, too. */
+/** Seconds: a kernel that is idle for less may be between two cells. */
 const IDLE_FOR = 5;
 
-/** Kernels that hold GPU memory and do nothing; the largest first. */
-export function Kernels({ state }: { state: IState }): JSX.Element | null {
+/** Idle kernels that hold GPU memory; the largest first. */
+export function Kernels({ state }: { state: State }): JSX.Element | null {
   const { trans, view } = useTools();
   const held = React.useMemo(() => heldByKernels(state), [state.devices]);
   const idle = Object.values(state.kernels).filter(
@@ -36,7 +36,7 @@ export function Kernels({ state }: { state: IState }): JSX.Element | null {
     <Section name={trans.__('Idle kernels')}>
       <ul className="gpumodels-List" aria-label={trans.__('Idle kernels')}>
         {resting.split(' ').map(id => (
-          <Kernel
+          <KernelRow
             key={id}
             kernel={state.kernels[id]}
             memory={held.get(id)!}
@@ -48,39 +48,40 @@ export function Kernels({ state }: { state: IState }): JSX.Element | null {
   );
 }
 
-function modelsOf(kernel: string, { models }: IState): string {
+function modelsOf(kernel: string, { models }: State): string {
   const own = Object.values(models).filter(model => model.kernel_id === kernel);
   return own.map(model => model.name).join(', ');
 }
 
-interface IKernelProps {
-  readonly kernel: IKernel;
+interface IKernelRowProps {
+  readonly kernel: Kernel;
   readonly memory: number;
-  /** The names of its models, which end with it. */
+  /** The names of its models, which end with the kernel. */
   readonly models: string;
 }
 
-const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelProps): JSX.Element {
+const KernelRow = React.memo(function KernelRow(props: IKernelRowProps): JSX.Element {
+  const { kernel, memory, models } = props;
   const { actions, trans, view } = useTools();
-  const { what, trouble, begin } = useDoing<'shut down'>();
+  const { running, trouble, begin } = useTask<'shut down'>();
   const { id, idle_since: since } = kernel;
   const name = PathExt.basename(kernel.notebook) || trans.__('kernel %1', id.slice(0, 8));
   const idle =
     since === null ? (
       trans.__('idle')
     ) : (
-      <Ticking told={now => trans.__('idle %1', span(now - since, trans))} />
+      <Ticking text={now => trans.__('idle %1', duration(now - since, trans))} />
     );
   const shutDown = async (): Promise<string> => {
     if (!(await confirmed(name, memory, models, trans))) {
       return '';
     }
     await actions.shutDownKernel(id);
-    await view.readAnew();
+    await view.nextReading();
     return trans.__('The kernel of %1 was shut down.', name);
   };
   return (
-    <li className="gpumodels-Row" aria-busy={what !== null}>
+    <li className="gpumodels-Row" aria-busy={running !== null}>
       <div className="gpumodels-Row-head">
         <span className="gpumodels-Row-name" title={kernel.notebook}>
           {name}
@@ -89,13 +90,13 @@ const Kernel = React.memo(function Kernel({ kernel, memory, models }: IKernelPro
           type="button"
           className="gpumodels-Button"
           aria-label={trans.__('Shut down kernel of %1', name)}
-          aria-disabled={what !== null || undefined}
+          aria-disabled={running !== null || undefined}
           onClick={() => begin('shut down', shutDown)}
         >
           {trans.__('Shut down kernel')}
         </button>
       </div>
-      <Facts of={[trans.__('holds %1', size(memory, trans)), idle]} />
+      <Facts items={[trans.__('holds %1', size(memory, trans)), idle]} />
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}

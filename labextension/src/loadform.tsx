@@ -3,12 +3,11 @@ import { HTMLSelect, InputGroup } from '@jupyterlab/ui-components';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
-import type { ICatalogModel } from './api';
 import type { IFeed } from './feed';
 import type { LoadForm } from './form';
 import { choices, shortage } from './gpus';
-import type { IDevice } from './state';
-import { size } from './text';
+import { size } from './presentation';
+import type { CatalogModel, Device } from './state';
 
 const ENGINES = ['auto', 'docker', 'process'];
 const IDLE_TIMES = ['10m', '1h', 'never'];
@@ -20,10 +19,10 @@ interface ILoadFormProps {
 
 interface IPartProps {
   readonly form: LoadForm;
-  readonly devices: readonly IDevice[];
+  readonly devices: readonly Device[];
 }
 
-/** Loads a model, by a line that it shows and puts into the current notebook. */
+/** The form that loads a model, by a line that it shows and then runs in the current notebook. */
 export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormProps): JSX.Element {
   const { form, feed } = props;
   const { choice, trans } = form;
@@ -34,8 +33,8 @@ export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormPro
   useSignal(form.notebooks.currentChanged);
   React.useEffect(() => void form.refresh(), [form]);
   React.useEffect(() => {
-    if (form.wanted) {
-      form.wanted = false;
+    if (form.wantsFocus) {
+      form.wantsFocus = false;
       search.current?.focus();
     }
   });
@@ -60,22 +59,22 @@ export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormPro
         onFocus={() => void form.refresh()}
         onChange={event => form.searchFor(event.target.value)}
       />
-      <Catalog models={found} chosen={choice.model} onChoose={onChoose} trans={trans} />
-      <Where form={form} devices={devices} />
+      <CatalogList models={found} chosen={choice.model} onChoose={onChoose} trans={trans} />
+      <Options form={form} devices={devices} />
       <Line form={form} devices={devices} />
     </form>
   );
 });
 
-interface ICatalogProps {
-  readonly models: readonly ICatalogModel[] | null;
+interface ICatalogListProps {
+  readonly models: readonly CatalogModel[] | null;
   readonly chosen: string;
   readonly onChoose: (name: string) => void;
   readonly trans: TranslationBundle;
 }
 
-/** Not rendered again with every reading of the GPUs. */
-const Catalog = React.memo(function Catalog(props: ICatalogProps): JSX.Element | null {
+/** The models found. Memoised, so that a reading of the GPUs does not draw it again. */
+const CatalogList = React.memo(function CatalogList(props: ICatalogListProps): JSX.Element | null {
   const { models, chosen, onChoose, trans } = props;
   if (!models?.length) {
     return models && <p className="gpumodels-Form-none">{trans.__('No model of that name.')}</p>;
@@ -102,8 +101,8 @@ const Catalog = React.memo(function Catalog(props: ICatalogProps): JSX.Element |
   );
 });
 
-/** On which GPU, by which engine, and how long without a call. */
-function Where({ form, devices }: IPartProps): JSX.Element {
+/** The choice of GPU, engine and idle time. */
+function Options({ form, devices }: IPartProps): JSX.Element {
   const { choice, trans } = form;
   const times = React.useId();
   const engines = form.catalog?.engines ?? ENGINES;
@@ -145,7 +144,7 @@ function Where({ form, devices }: IPartProps): JSX.Element {
   );
 }
 
-/** The line, what stands against it, and the button that runs it. */
+/** The line, the obstacles to running it, and the button that runs it. */
 function Line({ form, devices }: IPartProps): JSX.Element {
   const { choice, line, notebooks, trans } = form;
   const { obstacle } = notebooks;
@@ -190,11 +189,11 @@ function Line({ form, devices }: IPartProps): JSX.Element {
   );
 }
 
-/** Render again whenever it is emitted. */
+/** Draw the component again whenever the signal is emitted. */
 function useSignal<T>(signal: ISignal<T, void>): void {
-  const [, again] = React.useReducer((times: number) => times + 1, 0);
+  const [, redraw] = React.useReducer((times: number) => times + 1, 0);
   React.useEffect(() => {
-    signal.connect(again);
-    return () => void signal.disconnect(again);
+    signal.connect(redraw);
+    return () => void signal.disconnect(redraw);
   }, [signal]);
 }

@@ -1,18 +1,18 @@
 import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Action } from './action';
 import { useTools } from './context';
-import { useDoing } from './doing';
 import { Facts } from './facts';
+import { IconButton } from './iconbutton';
+import { duration, secondsOf } from './presentation';
 import { Progress } from './progress';
-import type { ILoad } from './state';
-import { span } from './text';
+import type { Load } from './state';
+import { useTask } from './task';
 import { Ticking } from './ticking';
 
 interface ILoadRowProps {
-  readonly load: ILoad;
-  /** The ids of its models that are starting, with spaces between. */
+  readonly load: Load;
+  /** The ids of the models that it starts, separated by spaces. */
   readonly starting: string;
 }
 
@@ -20,13 +20,13 @@ interface ILoadRowProps {
 export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.Element {
   const { load, starting } = props;
   const { api, trans, view } = useTools();
-  const began = Date.parse(load.began) / 1000;
-  const { what, trouble, begin } = useDoing<'cancel'>();
+  const began = secondsOf(load.began);
+  const { running, trouble, begin } = useTask<'cancel'>();
   const cancel = async (): Promise<string> => {
     await (starting
       ? Promise.all(starting.split(' ').map(id => api.stop(id)))
       : api.dismiss(load.id));
-    await view.readAnew();
+    await view.nextReading();
     return trans.__('The load of %1 was stopped.', load.model);
   };
   return (
@@ -36,13 +36,13 @@ export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.El
           {load.model}
         </span>
         <span className="gpumodels-State gpumodels-mod-loading">
-          <Ticking told={now => trans.__('loading… %1', span(now - began, trans))} />
+          <Ticking text={now => trans.__('loading… %1', duration(now - began, trans))} />
         </span>
         <span className="gpumodels-Row-buttons">
-          <Action
+          <IconButton
             icon={closeIcon}
             label={trans.__('Stop loading %1', load.model)}
-            disabled={what !== null}
+            disabled={running !== null}
             onClick={() => begin('cancel', cancel)}
           />
         </span>
@@ -52,7 +52,7 @@ export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.El
         fraction={load.fraction}
         text={load.text}
       />
-      <Facts of={[load.text]} />
+      <Facts items={[load.text]} />
       {trouble && (
         <p className="gpumodels-Trouble" role="alert">
           {trouble}

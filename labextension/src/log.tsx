@@ -1,19 +1,19 @@
 import { closeIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Action } from './action';
 import { troubleOf } from './api';
 import { useTools } from './context';
+import { IconButton } from './iconbutton';
 import { explain } from './text';
 
 interface ILogProps {
-  /** Whose it is. */
+  /** The model's name. */
   readonly name: string;
   readonly read: () => Promise<readonly string[]>;
   readonly onClose: () => void;
 }
 
-/** The last lines of a log, read anew on demand; they can be selected, and scrolled with the keyboard. */
+/** The last lines of a log, read again on demand. They can be selected, and scrolled with the keyboard. */
 export function Log({ name, read, onClose }: ILogProps): JSX.Element {
   const { trans } = useTools();
   const [opener] = React.useState(() => document.activeElement);
@@ -46,12 +46,16 @@ export function Log({ name, read, onClose }: ILogProps): JSX.Element {
     >
       <div className="gpumodels-Log-head">
         <span>{trans.__('Last lines of %1', name)}</span>
-        <Action
+        <IconButton
           icon={refreshIcon}
           label={trans.__('Read the log of %1 again', name)}
           onClick={() => void load()}
         />
-        <Action icon={closeIcon} label={trans.__('Close the log of %1', name)} onClick={close} />
+        <IconButton
+          icon={closeIcon}
+          label={trans.__('Close the log of %1', name)}
+          onClick={close}
+        />
       </div>
       <pre
         ref={lines}

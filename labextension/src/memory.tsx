@@ -2,20 +2,19 @@ import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { colourOf, holderKey } from './colours';
 import { useTools } from './context';
-import type { IShare } from './state';
-import { size } from './text';
+import { size } from './presentation';
+import type { Share } from './state';
 
 interface IMemoryProps {
-  /** Whose memory it is. */
+  /** The device's label. */
   readonly label: string;
   readonly used: number | null;
   readonly total: number | null;
-  readonly shares: readonly IShare[];
+  readonly shares: readonly Share[];
 }
 
-/** A device's memory, split by who holds it, and a legend. */
+/** A device's memory, split by holder, and a legend. */
 export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Element {
   const { label, used, total, shares } = props;
   const { trans } = useTools();
@@ -34,7 +33,7 @@ export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Eleme
             className={`gpumodels-Memory-part gpumodels-mod-${share.kind}`}
             style={{
               width: `${total ? (100 * (share.memory ?? 0)) / total : 0}%`,
-              backgroundColor: colourOf(share)
+              backgroundColor: share.colour
             }}
             title={`${holder(share, trans)}: ${size(share.memory, trans)}`}
           />
@@ -45,7 +44,7 @@ export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Eleme
           <li key={holderKey(share)} title={share.notebook || share.name}>
             <i
               className={`gpumodels-mod-${share.kind}`}
-              style={{ backgroundColor: colourOf(share) }}
+              style={{ backgroundColor: share.colour }}
               aria-hidden
             />
             <span className="gpumodels-Legend-holder">{holder(share, trans)}</span>
@@ -57,12 +56,17 @@ export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Eleme
   );
 });
 
-/** Whose it is: a name, and the notebook's where that says more. */
-function holder({ kind, name, notebook, over_limit }: IShare, trans: TranslationBundle): string {
+/** Return the identity of a holder, the same on all devices. */
+function holderKey(share: Share): string {
+  return `${share.kind} ${share.instance || share.kernel_id || share.name}`;
+}
+
+/** Return the holder's name, and the notebook's file name where that differs. */
+function holder({ kind, name, notebook, over_limit }: Share, trans: TranslationBundle): string {
   const file = PathExt.basename(notebook);
-  const who = { others: trans.__('other users'), unaccounted: trans.__('unaccounted') }[
+  const translated = { others: trans.__('other users'), unaccounted: trans.__('unaccounted') }[
     kind as string
   ];
-  const said = who ?? (file && file !== name ? `${name} · ${file}` : name);
-  return over_limit ? trans.__('%1 · over its memory limit', said) : said;
+  const text = translated ?? (file && file !== name ? `${name} · ${file}` : name);
+  return over_limit ? trans.__('%1 · over its memory limit', text) : text;
 }

@@ -5,11 +5,11 @@ import { grouped, type IGroup } from './groups';
 import { LoadRow } from './loadrow';
 import { Row } from './row';
 import { Section } from './section';
-import type { ILoad, IState } from './state';
+import type { Load, State } from './state';
 import { owner } from './text';
 
 /** Running and sleeping models and loads under way, by notebook. */
-export function Models({ state }: { state: IState }): JSX.Element {
+export function Models({ state }: { state: State }): JSX.Element {
   const { trans } = useTools();
   const current = useCurrentNotebook();
   const groups = React.useMemo(() => grouped(state, current), [state.models, state.loads, current]);
@@ -23,14 +23,14 @@ export function Models({ state }: { state: IState }): JSX.Element {
   );
 }
 
-function Group({ group, state }: { group: IGroup; state: IState }): JSX.Element {
+function Group({ group, state }: { group: IGroup; state: State }): JSX.Element {
   const { trans } = useTools();
   const name = owner(group, trans);
-  const said = group.current ? trans.__('%1 (this notebook)', name) : name;
+  const label = group.current ? trans.__('%1 (this notebook)', name) : name;
   return (
-    <div className="gpumodels-Group" role="group" aria-label={said}>
+    <div className="gpumodels-Group" role="group" aria-label={label}>
       <h4 className="gpumodels-Group-name" title={group.notebook}>
-        {said}
+        {label}
       </h4>
       <ul className="gpumodels-List" aria-label={trans.__('Models of %1', name)}>
         {group.loads.map(load => (
@@ -44,7 +44,8 @@ function Group({ group, state }: { group: IGroup; state: IState }): JSX.Element 
   );
 }
 
-function starting({ instances }: ILoad, { models }: IState): string {
+/** Return the ids of the models that a load starts, separated by spaces. */
+function starting({ instances }: Load, { models }: State): string {
   return instances.filter(id => models[id]?.state === 'loading').join(' ');
 }
 

@@ -10,7 +10,7 @@ import { LOAD_EXTENSION } from './line';
 const MAKE = 'notebook:create-new';
 const OPEN = 'docmanager:open';
 
-/** The notebooks of this browser tab, above all the current one: what the panel does to them. */
+/** The notebooks of this browser tab, above all the current one, for the panel and its commands. */
 export class Notebooks {
   constructor(
     private readonly _app: JupyterFrontEnd,
@@ -21,34 +21,34 @@ export class Notebooks {
     this._follow();
   }
 
-  /** Another notebook is the current one, or its kernel or the state of that has changed. */
+  /** Emitted when another notebook becomes the current one, and when its path, its kernel or the kernel's state change. */
   get currentChanged(): ISignal<this, void> {
     return this._changed;
   }
 
-  /** The path of the current notebook as the Jupyter server knows it. */
+  /** The path of the current notebook, as the Jupyter server knows it; null where none is open. */
   get currentNotebook(): string | null {
     return this._panel && this._path(this._panel);
   }
 
-  /** The id of its kernel, '' where there is none. */
+  /** The id of the current notebook's kernel; '' where it has none. */
   get currentKernel(): string {
     return this._panel?.sessionContext.session?.kernel?.id ?? '';
   }
 
-  /** Why no cell can be run in the current notebook: a sentence that says what to do; '' where one can. */
+  /** A sentence about what keeps the current notebook from running a cell, and what to do; '' for nothing. */
   get obstacle(): string {
     return this._panel?.model
       ? obstacle(this._panel, this._language(this._panel), this._trans)
       : this._trans.__('No notebook is open: a model is loaded by a cell of one.');
   }
 
-  /** Whether the obstacle is that there is no notebook, and `make` can mend it. */
+  /** True where no notebook is open and `make` can make one. */
   get canMake(): boolean {
     return !this._panel && this._app.commands.hasCommand(MAKE);
   }
 
-  /** A new notebook, with a kernel of Python where there is one. */
+  /** Make a notebook, with a Python kernel where there is one. */
   async make(): Promise<void> {
     const { kernelspecs } = this._app.serviceManager;
     await kernelspecs.ready;
@@ -59,13 +59,13 @@ export class Notebooks {
   }
 
   /**
-   * Insert `line` below the active cell of the current notebook, preceded by what loads the extension where that is
-   * missing, and run it. Returns the notebook's name; throws an Error that says why it cannot.
+   * Run `line` in a new cell below the active one, preceded by the line that loads the extension where that is missing.
+   * Return the notebook's name; throw an Error that says why it cannot be run.
    */
   async load(line: string): Promise<string> {
     const panel = this._panel;
     const missing = panel && !this.obstacle && (await needsExtension(panel));
-    // The kernel was asked, and meanwhile much can have happened.
+    // Asking the kernel takes a while, in which the user may have closed the notebook or left it.
     if (this.obstacle || !panel || panel.isDisposed || panel !== this._panel) {
       throw new Error(this.obstacle || this._trans.__('The notebook was left: load it once more.'));
     }
@@ -82,7 +82,7 @@ export class Notebooks {
     }
   }
 
-  /** End a kernel, and the session of the notebook that it runs: the notebook then has no kernel. */
+  /** Shut down a kernel with its session; its notebook then has no kernel. */
   async shutDownKernel(id: string): Promise<void> {
     const { sessions, kernels } = this._app.serviceManager;
     await sessions.refreshRunning();
@@ -102,21 +102,21 @@ export class Notebooks {
 
   private _follow(): void {
     for (const signal of this._panel ? signals(this._panel) : []) {
-      signal.disconnect(this._tell);
+      signal.disconnect(this._emit);
     }
     this._panel = this._tracker?.currentWidget ?? null;
     for (const signal of this._panel ? signals(this._panel) : []) {
-      signal.connect(this._tell);
+      signal.connect(this._emit);
     }
-    this._tell();
+    this._emit();
   }
 
-  private readonly _tell = (): void => this._changed.emit();
+  private readonly _emit = (): void => this._changed.emit();
   private readonly _changed = new Signal<this, void>(this);
   private _panel: NotebookPanel | null = null;
 }
 
-/** What tells that the notebook has another name, another kernel, or its kernel another state. */
+/** Return the signals of a notebook's path, its kernel and the kernel's state. */
 function signals({ context, sessionContext }: NotebookPanel): ISignal<unknown, unknown>[] {
   const { kernelChanged, statusChanged, connectionStatusChanged } = sessionContext;
   return [context.pathChanged, kernelChanged, statusChanged, connectionStatusChanged];

@@ -17,11 +17,11 @@ export interface IPanelOptions {
   readonly api: Api;
   readonly trans: TranslationBundle;
   readonly actions: IActions;
-  /** The form that loads a model, a component; mounted when the panel is first shown. */
+  /** The form that loads a model: a component, mounted when the panel is first shown. */
   readonly loadForm: () => JSX.Element;
 }
 
-/** The sidebar: GPUs, models, loads that failed, idle kernels that hold memory, and the form that loads a model. */
+/** The sidebar: GPUs, models, failed loads, idle kernels that hold memory, and the form that loads a model. */
 export class ModelsPanel extends ReactWidget {
   constructor({ feed, api, trans, actions, loadForm }: IPanelOptions) {
     super();
@@ -45,7 +45,7 @@ export class ModelsPanel extends ReactWidget {
   }
 
   protected override render(): JSX.Element | null {
-    if (!this._shown) {
+    if (!this._mounted) {
       return null;
     }
     return (
@@ -57,25 +57,25 @@ export class ModelsPanel extends ReactWidget {
   }
 
   protected override onAfterAttach(): void {
-    this._look(this.isVisible);
+    this._setVisible(this.isVisible);
   }
 
   protected override onAfterShow(): void {
-    this._look(true);
+    this._setVisible(true);
   }
 
   protected override onAfterHide(): void {
-    this._look(false);
+    this._setVisible(false);
   }
 
   protected override onActivateRequest(): void {
     this.node.focus();
   }
 
-  private _look(visible: boolean): void {
+  private _setVisible(visible: boolean): void {
     this._view.visible = visible;
-    if (visible && !this._shown) {
-      this._shown = true;
+    if (visible && !this._mounted) {
+      this._mounted = true;
       this.update();
     }
   }
@@ -91,5 +91,5 @@ export class ModelsPanel extends ReactWidget {
   private readonly _loadForm: () => JSX.Element;
   private readonly _focus: MutationObserver;
   private readonly _results = React.createRef<HTMLDivElement>();
-  private _shown = false;
+  private _mounted = false;
 }

@@ -2,11 +2,12 @@ import * as React from 'react';
 
 interface IProgressProps {
   readonly name: string;
-  /** Of 1, or null where nobody knows. */
+  /** From 0 to 1; null where it is not known. */
   readonly fraction: number | null;
   readonly text: string;
 }
 
+/** A progress bar. */
 export function Progress({ name, fraction, text }: IProgressProps): JSX.Element {
   const percent = fraction === null ? undefined : Math.round(100 * fraction);
   return (

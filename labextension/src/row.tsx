@@ -1,37 +1,38 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Buttons, type Deed } from './buttons';
+import { Buttons, type ModelAction } from './buttons';
 import { useTools } from './context';
-import { useDoing } from './doing';
 import { Log } from './log';
-import type { IModel } from './state';
-import { owner, since } from './text';
+import { since } from './presentation';
+import type { Model } from './state';
+import { useTask } from './task';
+import { owner } from './text';
 import { Work } from './work';
 
 interface IRowProps {
-  readonly model: IModel;
-  /** Its notebook runs on this Jupyter server, so that one can go there. */
+  readonly model: Model;
+  /** True if its notebook runs on this Jupyter server, so that it can be opened. */
   readonly here: boolean;
 }
 
-/** One model: what it is and does, and what can be done with it. */
+/** One model: its state, its readings and its buttons. */
 export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Element {
   const { trans } = useTools();
-  const { what, trouble, begin } = useDoing<Deed>();
+  const { running, trouble, begin } = useTask<ModelAction>();
   const [logShown, setLogShown] = React.useState(false);
-  const [waiting, setWaiting] = React.useState<Deed | null>(null);
+  const [waiting, setWaiting] = React.useState<ModelAction | null>(null);
   React.useEffect(() => setWaiting(null), [model.state]);
-  const state = stateOf(model, what, trans);
+  const state = stateOf(model, running, trans);
   const { name, notebook, pid, engine } = model;
-  const asked = React.useMemo(
+  const title = React.useMemo(
     () => origin(model, trans),
     [name, notebook, pid, engine, model.since, trans]
   );
   return (
     <li className="gpumodels-Row" data-model-id={model.id} aria-busy={state.busy}>
       <div className="gpumodels-Row-head">
-        <span className="gpumodels-Row-name" title={asked}>
+        <span className="gpumodels-Row-name" title={title}>
           {model.name}
         </span>
         <span className={`gpumodels-State gpumodels-mod-${model.state}`}>{state.text}</span>
@@ -68,24 +69,24 @@ export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Elem
   );
 });
 
-function ModelLog({ model, onClose }: { model: IModel; onClose: () => void }): JSX.Element {
+function ModelLog({ model, onClose }: { model: Model; onClose: () => void }): JSX.Element {
   const { api } = useTools();
   const read = React.useCallback(() => api.logs(model.id), [api, model.id]);
   return <Log name={model.name} read={read} onClose={onClose} />;
 }
 
 function stateOf(
-  { state }: IModel,
-  what: Deed | null,
+  { state }: Model,
+  running: ModelAction | null,
   trans: TranslationBundle
 ): { text: string; busy: boolean } {
-  if (what === 'stop' || state === 'stopping') {
+  if (running === 'stop' || state === 'stopping') {
     return { text: trans.__('stopping…'), busy: true };
   }
-  if (what === 'sleep') {
+  if (running === 'sleep') {
     return { text: trans.__('falling asleep…'), busy: true };
   }
-  if (what === 'wake') {
+  if (running === 'wake') {
     return { text: trans.__('waking…'), busy: true };
   }
   switch (state) {
@@ -100,8 +101,8 @@ function stateOf(
   }
 }
 
-/** Who asked for it and how it runs. */
-function origin(model: IModel, trans: TranslationBundle): string {
+/** Return the model's owner, the moment of its load and its engine. */
+function origin(model: Model, trans: TranslationBundle): string {
   return trans.__(
     '%1, loaded by %2 %3, engine %4',
     model.name,

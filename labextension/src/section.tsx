@@ -3,12 +3,12 @@ import * as React from 'react';
 
 interface ISectionProps {
   readonly name: string;
-  /** Beside the name. */
+  /** Text beside the name. */
   readonly more?: string;
   readonly children: React.ReactNode;
 }
 
-/** A part of the panel that can be folded; what is folded stays as it is. */
+/** A part of the panel that can be folded. Its contents stay mounted. */
 export function Section({ name, more, children }: ISectionProps): JSX.Element {
   const [open, setOpen] = React.useState(true);
   const Caret = open ? caretDownIcon : caretRightIcon;

@@ -1,22 +1,22 @@
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 
-/** schema/plugin.json tells what they mean, and their defaults. */
+/** The user's settings; schema/plugin.json describes them and has the defaults. */
 export interface ISettings {
   readonly statusBar: boolean;
   readonly engine: string;
   readonly idle: string;
 }
 
-/** Call `take` with the user's settings, now and whenever they change; never where there is no registry. */
+/** Call `apply` with the user's settings, now and whenever they change. Without a registry, do nothing. */
 export async function follow(
   registry: ISettingRegistry | null,
   id: string,
-  take: (settings: ISettings) => void
+  apply: (settings: ISettings) => void
 ): Promise<void> {
   const settings = await registry?.load(id);
   if (settings) {
-    const told = (): void => take(settings.composite as unknown as ISettings);
-    settings.changed.connect(told);
-    told();
+    const changed = (): void => apply(settings.composite as unknown as ISettings);
+    settings.changed.connect(changed);
+    changed();
   }
 }

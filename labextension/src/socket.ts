@@ -1,69 +1,63 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 
-import type { IChange, IState } from './state';
+import type { FeedMessage, FeedRequest } from './state';
 
-/** What the server says; of other types too, if it is newer. */
-export type Message =
-  | { readonly type: 'snapshot'; readonly state: IState }
-  | { readonly type: 'change'; readonly moment: number; readonly change: IChange }
-  | { readonly type: 'alive'; readonly moment: number }
-  | { readonly type: 'trouble'; readonly message: string };
-
-/** Milliseconds until the first word, and between two: the server says something every five seconds. */
-const FIRST_WORD = 5000;
-const SILENCE = 12000;
+/** Milliseconds until the first message, and between two: the server sends one every five seconds. */
+const FIRST_WITHIN = 5000;
+const NEXT_WITHIN = 12000;
 
 /** One connection to the feed. */
 export class FeedSocket {
-  /** When it has ended, for whatever reason; whether anything was heard. */
+  /** Resolves when the connection has ended, for whatever reason: true if it brought any message. */
   readonly ended: Promise<boolean>;
 
   constructor(
     { wsUrl, token, appendToken, WebSocket }: ServerConnection.ISettings,
-    private readonly _hear: (message: Message) => void,
+    private readonly _receive: (message: FeedMessage) => void,
     paused: boolean
   ) {
-    const asked = appendToken && token ? `?token=${encodeURIComponent(token)}` : '';
+    const query = appendToken && token ? `?token=${encodeURIComponent(token)}` : '';
     this._paused = paused;
-    this._socket = new WebSocket(URLExt.join(wsUrl, 'gpumodels', 'api', 'feed') + asked);
+    this._socket = new WebSocket(URLExt.join(wsUrl, 'gpumodels', 'api', 'feed') + query);
     this.ended = new Promise(resolve => (this._resolve = resolve));
-    this._socket.onopen = () => this._paused && this._say('pause');
+    this._socket.onopen = () => this._paused && this._send('pause');
     this._socket.onmessage = event => this._onMessage(event as MessageEvent<string>);
     this._socket.onclose = () => this.close();
-    this._listen(FIRST_WORD);
+    this._expect(FIRST_WITHIN);
   }
 
-  /** Nobody looks: the server need not, and may be silent. */
+  /** Pause or resume: without viewers the server need not read the state, and may be silent. */
   pause(paused: boolean): void {
     if (paused === this._paused) {
       return;
     }
     this._paused = paused;
-    this._say(paused ? 'pause' : 'resume');
-    this._listen(SILENCE);
+    this._send(paused ? 'pause' : 'resume');
+    this._expect(NEXT_WITHIN);
   }
 
   close(): void {
     clearTimeout(this._timer);
     this._socket.onclose = this._socket.onmessage = this._socket.onopen = null;
     this._socket.close();
-    this._resolve(this._heard);
+    this._resolve(this._received);
   }
 
   private _onMessage({ data }: MessageEvent<string>): void {
-    this._heard = true;
-    this._listen(SILENCE);
-    this._hear(JSON.parse(data) as Message);
+    this._received = true;
+    this._expect(NEXT_WITHIN);
+    this._receive(JSON.parse(data) as FeedMessage);
   }
 
-  private _say(type: 'pause' | 'resume'): void {
+  private _send(type: FeedRequest['type']): void {
     if (this._socket.readyState === this._socket.OPEN) {
-      this._socket.send(JSON.stringify({ type }));
+      this._socket.send(JSON.stringify({ type } satisfies FeedRequest));
     }
   }
 
-  private _listen(within: number): void {
+  /** Close the connection unless a message comes within so many milliseconds. */
+  private _expect(within: number): void {
     clearTimeout(this._timer);
     if (!this._paused) {
       this._timer = setTimeout(() => this.close(), within);
@@ -73,6 +67,6 @@ export class FeedSocket {
   private readonly _socket: WebSocket;
   private _resolve!: (heard: boolean) => void;
   private _timer: ReturnType<typeof setTimeout> | undefined;
-  private _heard = false;
+  private _received = false;
   private _paused: boolean;
 }

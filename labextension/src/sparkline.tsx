@@ -2,27 +2,27 @@ import * as React from 'react';
 
 import { useTools } from './context';
 import { type IReading, KEPT } from './history';
-import { number } from './text';
+import { number } from './presentation';
 
-const WIDE = 120; // of the drawing, which the style stretches
+const WIDE = 120; // units of the drawing, which the style stretches
 const HIGH = 24;
 
-/** Seconds between two readings after which nobody knows what was. */
+/** Seconds between two readings from which the line has a gap. */
 const GAP = 12;
 
-/** Utilisation over the last minutes; what was not read, or is not available, is a gap. */
+/** The utilisation of the last minutes, with gaps where it was not read or is not available. */
 export function Sparkline({ device }: { device: string }): JSX.Element {
   const { trans, view } = useTools();
   const readings = view.useReadings(device);
   const now = readings.at(-1)?.utilisation ?? null;
-  const said = now === null ? trans.__('not available') : trans.__('%1 %', number(now));
+  const text = now === null ? trans.__('not available') : trans.__('%1 %', number(now));
   return (
     <svg
       className="gpumodels-Sparkline"
       viewBox={`0 0 ${WIDE} ${HIGH}`}
       preserveAspectRatio="none"
       role="img"
-      aria-label={trans.__('Utilisation of the last minutes; now %1', said)}
+      aria-label={trans.__('Utilisation of the last minutes; now %1', text)}
     >
       {lines(readings).map(points => (
         <React.Fragment key={points[0]}>
@@ -34,12 +34,12 @@ export function Sparkline({ device }: { device: string }): JSX.Element {
   );
 }
 
-/** Where the ground is below a point. */
+/** Return the point on the ground below a point. */
 function foot(point: string): string {
   return `${point.split(',')[0]},${HIGH}`;
 }
 
-/** The points of each line. */
+/** Return the points of each unbroken line. */
 export function lines(readings: readonly IReading[]): string[][] {
   const last = readings.at(-1)?.moment ?? 0;
   const runs: string[][] = [[]];

@@ -8,11 +8,13 @@ import * as React from 'react';
 import type { IFeed } from './feed';
 import { memoryOf, total } from './gpus';
 import type { Notebooks } from './notebooks';
-import { size } from './text';
+import { size } from './presentation';
 
 /**
- * In the status bar: the GPU memory of the current notebook. It looks only where there is a notebook with a kernel,
- * and no longer than until it knows that the machine has no GPU, or the server no gpumodels.
+ * The status bar's item: the GPU memory of the current notebook.
+ *
+ * It views the feed only where a notebook has a kernel, and stops for good when the machine has no GPU or the server has
+ * no gpumodels.
  */
 export class NotebookMemory extends ReactWidget {
   constructor(
@@ -27,7 +29,7 @@ export class NotebookMemory extends ReactWidget {
     _notebooks.currentChanged.connect(this._refresh);
   }
 
-  /** Whether the user wants it; it is off until it is told. */
+  /** Turn the item on or off, as the user's settings say; it begins off. */
   enable(enabled: boolean): void {
     this._enabled = enabled;
     this._refresh();
@@ -73,15 +75,15 @@ export class NotebookMemory extends ReactWidget {
       this._hasGpu = Object.keys(state.devices).length > 0;
     }
     const wanted = this._enabled && this._notebooks.currentKernel !== '';
-    const looking = wanted && this._hasGpu !== false && connection !== 'missing';
-    if (looking && !this._viewing) {
+    const viewing = wanted && this._hasGpu !== false && connection !== 'missing';
+    if (viewing && !this._viewing) {
       this._viewing = this._feed.view();
-    } else if (!looking) {
+    } else if (!viewing) {
       this._viewing?.dispose();
       this._viewing = null;
     }
     const answered = connection === 'live' || connection === 'polling';
-    const active = looking && this._hasGpu === true && answered;
+    const active = viewing && this._hasGpu === true && answered;
     if (active !== this._active) {
       this._active = active;
       this._activeChanged.emit();
@@ -93,6 +95,6 @@ export class NotebookMemory extends ReactWidget {
   private _viewing: IDisposable | null = null;
   private _enabled = false;
   private _active = false;
-  /** Null until it is known. */
+  /** null until it is known. */
   private _hasGpu: boolean | null = null;
 }

@@ -3,23 +3,25 @@ import * as React from 'react';
 import { useTools } from './context';
 
 /**
- * What `told` says of the server's time, in seconds since the epoch, now and at each tick. Not React's: a hundred of
- * these every second would be most of what the panel costs.
+ * A text that depends on the server's time, in seconds since the epoch, and follows it every second.
+ *
+ * Ticks write into the element and bypass React: drawing a hundred of these each second would be most of the panel's
+ * work.
  */
-export function Ticking({ told }: { told: (now: number) => string }): JSX.Element {
+export function Ticking({ text }: { text: (now: number) => string }): JSX.Element {
   const { view } = useTools();
   const element = React.useRef<HTMLSpanElement>(null);
-  const latest = React.useRef(told);
-  const tell = React.useCallback(() => {
-    const text = latest.current(view.now());
-    if (element.current && element.current.textContent !== text) {
-      element.current.textContent = text;
+  const latest = React.useRef(text);
+  const write = React.useCallback(() => {
+    const now = latest.current(view.now());
+    if (element.current && element.current.textContent !== now) {
+      element.current.textContent = now;
     }
   }, [view]);
-  React.useLayoutEffect(() => view.onTick(tell), [view, tell]);
+  React.useLayoutEffect(() => view.onTick(write), [view, write]);
   React.useLayoutEffect(() => {
-    latest.current = told;
-    tell();
+    latest.current = text;
+    write();
   });
   return <span ref={element} />;
 }

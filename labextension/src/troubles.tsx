@@ -1,27 +1,28 @@
 import * as React from 'react';
 
 import { useTools } from './context';
+import { clock } from './presentation';
 import { explain } from './text';
-import type { ISeen } from './view';
+import type { IShown } from './view';
 
-/** What is wrong with the Jupyter server or with Docker, and what to do. */
-export function Troubles({ seen }: { seen: ISeen }): JSX.Element {
+/** Problems of the Jupyter server or of Docker, and what to do. */
+export function Troubles({ shown }: { shown: IShown }): JSX.Element {
   const { trans } = useTools();
-  const { connection, state, trouble } = seen;
-  const wrong = useWrong(seen);
+  const { connection, state, trouble } = shown;
+  const problem = useProblem(shown);
   return (
     <>
-      {wrong && (
+      {problem && (
         <p className="gpumodels-Trouble" role="alert">
-          {wrong}
+          {problem}
         </p>
       )}
-      {!wrong && !state && (
+      {!problem && !state && (
         <p className="gpumodels-Hint" role="status">
           {trans.__('Asking the Jupyter server…')}
         </p>
       )}
-      {!wrong && !trouble && state?.docker && (
+      {!problem && !trouble && state?.docker && (
         <p className="gpumodels-Notice" role="status">
           {trans.__('Docker cannot be used: %1', state.docker)}{' '}
           {trans.__('Until it can, models run as local processes.')}
@@ -36,16 +37,16 @@ export function Troubles({ seen }: { seen: ISeen }): JSX.Element {
   );
 }
 
-function useWrong({ connection, state, trouble }: ISeen): string {
+/** Return a sentence about the connection or the server; '' where all is well. */
+function useProblem({ connection, state, trouble }: IShown): string {
   const { trans } = useTools();
   switch (connection) {
     case 'missing':
     case 'refused':
       return explain({ kind: connection }, trans);
     case 'lost': {
-      const said = explain({ kind: 'unreachable' }, trans);
-      const at = state && new Date(1000 * state.moment).toLocaleTimeString();
-      return at ? trans.__('%1 What is below was so at %2.', said, at) : said;
+      const text = explain({ kind: 'unreachable' }, trans);
+      return state ? trans.__('%1 What is below was so at %2.', text, clock(state.moment)) : text;
     }
     default:
       return trouble;

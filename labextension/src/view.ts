@@ -4,22 +4,22 @@ import * as React from 'react';
 
 import type { Connection, IFeed } from './feed';
 import { History, type IReading } from './history';
-import type { IState } from './state';
+import type { State } from './state';
 
-/** What is on the screen. */
-export interface ISeen {
-  readonly state: IState | null;
+/** The feed's state as the panel shows it. */
+export interface IShown {
+  readonly state: State | null;
   readonly connection: Connection;
   readonly trouble: string;
 }
 
 const TICK = 1000;
 
-/** The feed as the panel shows it: while the panel is hidden it stands still, and costs nothing. */
+/** The feed as the panel shows it. While the panel is hidden, it stands still and costs nothing. */
 export class View {
   constructor(private readonly _feed: IFeed) {
     this._history = new History(_feed);
-    this._seen = this._look();
+    this._shown = this._read();
   }
 
   get visible(): boolean {
@@ -44,17 +44,19 @@ export class View {
     }
   }
 
-  useSeen(): ISeen {
-    return React.useSyncExternalStore(this._onChange, () => this._seen);
+  /** Return the state, and draw the component again when it changes. */
+  useShown(): IShown {
+    return React.useSyncExternalStore(this._onChange, () => this._shown);
   }
 
+  /** Return the last readings of a device, and draw the component again when there are more. */
   useReadings(device: string): readonly IReading[] {
     return React.useSyncExternalStore(this._onChange, () => this._history.of(device));
   }
 
-  /** What `told` says of the server's time, in seconds since the epoch; only another answer is shown anew. */
-  useTime(told: (now: number) => string): string {
-    return React.useSyncExternalStore(this.onTick, () => told(this.now()));
+  /** Return a text that depends on the server's time, and draw the component again only when the text changes. */
+  useTime(text: (now: number) => string): string {
+    return React.useSyncExternalStore(this.onTick, () => text(this.now()));
   }
 
   /** The server's clock, in seconds since the epoch. */
@@ -62,15 +64,15 @@ export class View {
     return this._feed.now();
   }
 
-  /** Call `listener` every second while the panel is visible; returns what ends that. */
+  /** Call `listener` every second while the panel is visible; return a function that ends it. */
   readonly onTick = (listener: () => void): (() => void) => subscribed(this._ticked, listener);
 
-  /** Resolves when what is shown was read after now; what was done shows then. */
-  async readAnew(): Promise<void> {
+  /** Resolve when the server has read its state after now, so that the panel shows the effect of an action. */
+  async nextReading(): Promise<void> {
     const since = this.now();
     await new Promise<void>(resolve => {
       const end = this._onChange(() => {
-        if (this._seen.state && this._seen.state.moment > since) {
+        if (this._shown.state && this._shown.state.moment > since) {
           end();
           resolve();
         }
@@ -78,13 +80,13 @@ export class View {
     });
   }
 
-  private _look(): ISeen {
+  private _read(): IShown {
     const { state, connection, trouble } = this._feed;
     return { state, connection, trouble };
   }
 
   private _follow(): void {
-    this._seen = this._look();
+    this._shown = this._read();
     this._changed.emit();
   }
 
@@ -93,7 +95,7 @@ export class View {
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ticked = new Signal<this, void>(this);
   private readonly _history: History;
-  private _seen: ISeen;
+  private _shown: IShown;
   private _viewing: IDisposable | null = null;
   private _ticking: ReturnType<typeof setInterval> | undefined;
 }

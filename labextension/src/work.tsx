@@ -3,20 +3,20 @@ import * as React from 'react';
 
 import { useTools } from './context';
 import { Facts } from './facts';
-import type { IModel } from './state';
-import { number, since, size, span } from './text';
+import { duration, rate, secondsOf, since, size } from './presentation';
+import type { Model } from './state';
 import { Ticking } from './ticking';
 
-/** Where a model runs, what it holds and what it does. */
-export function Work({ model }: { model: IModel }): JSX.Element {
+/** A model's device, memory and activity. */
+export function Work({ model }: { model: Model }): JSX.Element {
   const { trans } = useTools();
   const { activity, device, freed, memory, state } = model;
-  const rate = activity?.per_second ?? null;
+  const perSecond = activity?.per_second ?? null;
   const running = activity?.running ?? 0;
   const waiting = activity?.waiting ?? 0;
   return (
     <Facts
-      of={[
+      items={[
         device,
         memory !== null && size(memory, trans),
         state === 'asleep' && freed && trans.__('%1 given back', size(freed, trans)),
@@ -24,18 +24,20 @@ export function Work({ model }: { model: IModel }): JSX.Element {
         waiting > 0 && trans._n('%1 call waits', '%1 calls wait', waiting),
         state === 'kept' && since(model.kept_since, trans),
         rest(model, trans),
-        rate !== null && trans.__('%1 calls/s', number(rate, rate < 10 ? 1 : 0))
+        perSecond !== null && trans.__('%1 calls/s', rate(perSecond))
       ]}
     />
   );
 }
 
-/** For how long it sleeps, or is idle. */
-function rest(model: IModel, trans: TranslationBundle): React.ReactNode {
+/** Return for how long the model sleeps, or is idle. */
+function rest(model: Model, trans: TranslationBundle): React.ReactNode {
   const { asleep_since: asleep, idle_since: idle } = model;
   if (asleep) {
-    const fell = Date.parse(asleep) / 1000;
-    return <Ticking told={now => trans.__('for %1', span(now - fell, trans))} />;
+    const fellAsleep = secondsOf(asleep);
+    return <Ticking text={now => trans.__('for %1', duration(now - fellAsleep, trans))} />;
   }
-  return idle !== null && <Ticking told={now => trans.__('idle %1', span(now - idle, trans))} />;
+  return (
+    idle !== null && <Ticking text={now => trans.__('idle %1', duration(now - idle, trans))} />
+  );
 }

@@ -1,4 +1,4 @@
-/** What JupyterLab's packages ask of a browser while they load, and jsdom does not have. */
+/** Parts of a browser that JupyterLab's packages need while they load, and that jsdom lacks. */
 Object.assign(navigator, { clipboard: {} });
 Object.assign(window, {
   DragEvent: class extends MouseEvent {},

@@ -4,10 +4,10 @@ import { configure, screen, waitFor, within } from '@testing-library/dom';
 
 import { Api, ApiError } from '../src/api';
 import { addCommands } from '../src/commands';
-import type { IState } from '../src/state';
-import { device, FakeNotebooks, GB, model, share, stateOf, trans } from './desk';
+import type { State } from '../src/state';
+import { device, FakeNotebooks, GB, model, share, stateOf, trans } from './fakes';
 
-// jsdom does not open a <dialog>, and takes what is in it for hidden.
+// jsdom does not open a <dialog>, and treats its contents as hidden.
 configure({ defaultHidden: true });
 
 const STATE = stateOf(
@@ -30,7 +30,7 @@ const STATE = stateOf(
   }
 );
 
-function made(state: IState = STATE) {
+function made(state: State = STATE) {
   const api = {
     state: jest.fn(async () => Promise.resolve(state)),
     stop: jest.fn<Promise<void>, [string]>(async () => Promise.resolve()),
@@ -40,10 +40,10 @@ function made(state: IState = STATE) {
   const notebooks = new FakeNotebooks();
   const commands = new CommandRegistry();
   const palette = { addItem: jest.fn() };
-  const [open, want] = [jest.fn(), jest.fn()];
-  const acting = { api: api as unknown as Api, notebooks: notebooks.as(), trans, open, want };
-  addCommands(commands, palette as never, acting);
-  return { api, notebooks, commands, palette, open, want };
+  const [open, prefill] = [jest.fn(), jest.fn()];
+  const tools = { api: api as unknown as Api, notebooks: notebooks.as(), trans, open, prefill };
+  addCommands(commands, palette as never, tools);
+  return { api, notebooks, commands, palette, open, prefill };
 }
 
 const dialog = async () => within(await screen.findByRole('dialog'));
@@ -62,9 +62,9 @@ test('all are in the palette, in a category of their own', () => {
 });
 
 test('what is asked for is chosen in the form', async () => {
-  const { commands, want } = made();
+  const { commands, prefill } = made();
   await commands.execute('gpumodels:load', { model: 'ctpn', gpu: '1', engine: 3, other: 'x' });
-  expect(want).toHaveBeenCalledWith({ model: 'ctpn', gpu: '1' });
+  expect(prefill).toHaveBeenCalledWith({ model: 'ctpn', gpu: '1' });
 });
 
 test('without a notebook its models cannot be meant', () => {

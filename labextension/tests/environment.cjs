@@ -1,6 +1,6 @@
 const { TestEnvironment } = require('jest-environment-jsdom');
 
-/** jsdom, with node's own fetch, which jsdom does not have. */
+/** jsdom with Node's fetch, which jsdom lacks. */
 module.exports = class extends TestEnvironment {
   async setup() {
     await super.setup();

@@ -1,8 +1,8 @@
 import { Feed } from '../src/feed';
 import { FakeServer, FakeSocket, json } from './sockets';
-import { aState } from './played';
+import { aState } from './samples';
 
-const NOTHING_HEARD = 12000;
+const SILENCE = 12000;
 
 let server: FakeServer;
 let feed: Feed;
@@ -34,18 +34,18 @@ function answerState(answer: () => unknown): void {
   Object.defineProperty(server.answers, 'GET state', { get: answer, configurable: true });
 }
 
-/** Somebody looks, and the feed is there. */
+/** Add a viewer and send the first snapshot. */
 async function live(): Promise<FakeSocket> {
   feed.view();
   await after(0);
-  FakeSocket.last.open().say({ type: 'snapshot', state: aState({ moment: 1000 }) });
+  FakeSocket.last.open().receive({ type: 'snapshot', state: aState({ moment: 1000 }) });
   return FakeSocket.last;
 }
 
 test('nobody looks and nothing is asked', async () => {
   await after(60_000);
   expect(FakeSocket.made).toHaveLength(0);
-  expect(server.asked).toEqual([]);
+  expect(server.requests).toEqual([]);
 });
 
 test('it listens below the base URL, with the token where Jupyter would', async () => {
@@ -54,12 +54,12 @@ test('it listens below the base URL, with the token where Jupyter would', async 
 });
 
 test('a snapshot and then changes are one state, in which what has not changed is the same object', async () => {
-  const told = jest.fn();
-  feed.stateChanged.connect(told);
+  const changed = jest.fn();
+  feed.stateChanged.connect(changed);
   const socket = await live();
   expect(feed.connection).toBe('live');
   const before = feed.state!;
-  socket.say({
+  socket.receive({
     type: 'change',
     moment: 1001,
     change: {
@@ -69,23 +69,23 @@ test('a snapshot and then changes are one state, in which what has not changed i
       events: [{ event: 'slept' }]
     }
   });
-  const after_ = feed.state!;
-  expect(after_).toMatchObject({ moment: 1001, docker: 'it is down', trouble: before.trouble });
-  expect(after_.models.m1.memory).toBe(5);
-  expect(after_.models.m2).toBe(before.models.m2);
-  expect(Object.keys(after_.models)).toEqual(['m1', 'm2', 'm3']);
-  expect(Object.keys(after_.devices)).toEqual(['GPU-0']);
-  expect(after_.devices['GPU-0']).toBe(before.devices['GPU-0']);
-  expect(after_.kernels).toBe(before.kernels);
-  expect(after_.events).toHaveLength(1);
-  expect(told).toHaveBeenCalledTimes(2);
+  const later = feed.state!;
+  expect(later).toMatchObject({ moment: 1001, docker: 'it is down', trouble: before.trouble });
+  expect(later.models.m1.memory).toBe(5);
+  expect(later.models.m2).toBe(before.models.m2);
+  expect(Object.keys(later.models)).toEqual(['m1', 'm2', 'm3']);
+  expect(Object.keys(later.devices)).toEqual(['GPU-0']);
+  expect(later.devices['GPU-0']).toBe(before.devices['GPU-0']);
+  expect(later.kernels).toBe(before.kernels);
+  expect(later.events).toHaveLength(1);
+  expect(changed).toHaveBeenCalledTimes(2);
 });
 
 test('a second snapshot keeps the objects of what is as it was', async () => {
   const socket = await live();
   const before = feed.state!;
   const next = aState({ moment: 1005 });
-  socket.say({ type: 'snapshot', state: { ...next, models: { m2: next.models.m2 } } });
+  socket.receive({ type: 'snapshot', state: { ...next, models: { m2: next.models.m2 } } });
   expect(feed.state!.devices).toBe(before.devices);
   expect(feed.state!.models.m2).toBe(before.models.m2);
   expect(Object.keys(feed.state!.models)).toEqual(['m2']);
@@ -93,15 +93,15 @@ test('a second snapshot keeps the objects of what is as it was', async () => {
 
 test('messages of a type that it does not know are no trouble', async () => {
   const socket = await live();
-  socket.say({ type: 'weather' });
+  socket.receive({ type: 'weather' });
   expect(feed.connection).toBe('live');
 });
 
 test('what the server cannot read is said until it can', async () => {
   const socket = await live();
-  socket.say({ type: 'trouble', message: 'The disk does not answer.' });
+  socket.receive({ type: 'trouble', message: 'The disk does not answer.' });
   expect(feed).toMatchObject({ connection: 'live', trouble: 'The disk does not answer.' });
-  socket.say({ type: 'snapshot', state: aState() });
+  socket.receive({ type: 'snapshot', state: aState() });
   expect(feed.trouble).toBe('');
 });
 
@@ -113,9 +113,9 @@ test("the server's clock goes on between its messages", async () => {
 
 test('a server that falls silent is asked anew', async () => {
   const socket = await live();
-  await after(NOTHING_HEARD - 1000);
-  socket.say({ type: 'alive', moment: 1011 });
-  await after(NOTHING_HEARD - 1000);
+  await after(SILENCE - 1000);
+  socket.receive({ type: 'alive', moment: 1011 });
+  await after(SILENCE - 1000);
   expect(FakeSocket.made).toHaveLength(1);
   await after(1000 + 500);
   expect(FakeSocket.made).toHaveLength(2);
@@ -131,7 +131,7 @@ test('a server that is restarted is found again, and its snapshot is taken', asy
   await after(0);
   expect(feed.connection).toBe('lost');
   await after(1000);
-  FakeSocket.last.open().say({ type: 'snapshot', state: aState({ moment: 2000, models: {} }) });
+  FakeSocket.last.open().receive({ type: 'snapshot', state: aState({ moment: 2000, models: {} }) });
   expect(feed.connection).toBe('live');
   expect(feed.state!.models).toEqual({});
 });
@@ -161,13 +161,13 @@ test('where WebSockets are buffered on their way, it asks every two seconds, and
   await after(5000 + 1000 + 5000);
   expect(FakeSocket.made).toHaveLength(2);
   expect(feed.connection).toBe('polling');
-  server.asked.length = 0;
+  server.requests.length = 0;
   await after(20_000);
-  expect(server.asked).toEqual(Array(10).fill('GET state'));
+  expect(server.requests).toEqual(Array(10).fill('GET state'));
   expect(feed.state!.moment).toBe(moment - 1);
   await after(40_000);
   expect(FakeSocket.made).toHaveLength(3);
-  FakeSocket.last.open().say({ type: 'snapshot', state: aState({ moment: 3000 }) });
+  FakeSocket.last.open().receive({ type: 'snapshot', state: aState({ moment: 3000 }) });
   expect(feed.connection).toBe('live');
 });
 
@@ -177,9 +177,9 @@ test('where the browser forbids WebSockets, it asks', async () => {
   feed.view();
   await after(1000);
   expect(feed).toMatchObject({ connection: 'polling', state: { moment: aState().moment } });
-  server.asked.length = 0;
+  server.requests.length = 0;
   await after(10_000);
-  expect(server.asked.length).toBeGreaterThan(3);
+  expect(server.requests.length).toBeGreaterThan(3);
 });
 
 test('a server without gpumodels, and one that refuses, are told apart', async () => {
@@ -221,24 +221,24 @@ test('the server is told when the last viewer goes, and may then be silent', asy
   const other = feed.view();
   await after(0);
   const socket = FakeSocket.last.open();
-  socket.say({ type: 'snapshot', state: aState() });
+  socket.receive({ type: 'snapshot', state: aState() });
   other.dispose();
   other.dispose();
   expect(socket.sent).toEqual([]);
   hide(true);
   expect(socket.sent).toEqual(['{"type":"pause"}']);
-  await after(10 * NOTHING_HEARD);
+  await after(10 * SILENCE);
   hide(false);
   expect(socket.sent).toEqual(['{"type":"pause"}', '{"type":"resume"}']);
   expect(FakeSocket.made).toHaveLength(1);
-  await after(NOTHING_HEARD + 500);
+  await after(SILENCE + 500);
   expect(FakeSocket.made).toHaveLength(2);
 });
 
 test('a connection that is lost while nobody looks is made anew when somebody does', async () => {
   const viewing = feed.view();
   await after(0);
-  FakeSocket.last.open().say({ type: 'snapshot', state: aState() });
+  FakeSocket.last.open().receive({ type: 'snapshot', state: aState() });
   viewing.dispose();
   FakeSocket.last.end();
   await after(60_000);
@@ -265,12 +265,12 @@ test('nothing is polled in a hidden browser tab', async () => {
   await after(5000);
   hide(true);
   await after(3000);
-  server.asked.length = 0;
+  server.requests.length = 0;
   await after(30_000);
-  expect(server.asked).toEqual([]);
+  expect(server.requests).toEqual([]);
   hide(false);
   await after(0);
-  expect(server.asked).toEqual(['GET state']);
+  expect(server.requests).toEqual(['GET state']);
 });
 
 test('nothing goes on when it is disposed of', async () => {

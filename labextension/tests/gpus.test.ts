@@ -1,5 +1,5 @@
 import { choices, memoryOf, shortage, total } from '../src/gpus';
-import { device, GB, model, share, stateOf, trans } from './desk';
+import { device, GB, model, share, stateOf, trans } from './fakes';
 
 const ctpn = { name: 'ctpn', summary: '', memory: 4 * GB, folder: '', trouble: '' };
 

@@ -9,7 +9,7 @@ import { Feed } from '../src/feed';
 import { LoadForm } from '../src/form';
 import plugin from '../src/index';
 
-// Tokens are all that the plugin needs of these here, and they need more of a browser than there is.
+// The plugin needs only the tokens of these packages, which need more of a browser than jsdom has.
 jest.mock('@jupyterlab/notebook', () => ({ INotebookTracker: {} }));
 jest.mock('@jupyterlab/application', () => ({ ILayoutRestorer: {} }));
 
@@ -26,7 +26,7 @@ function frontEnd() {
   return { app: app as unknown as JupyterFrontEnd, added };
 }
 
-/** Settings as JupyterLab gives them: the schema's defaults, and what the user set. */
+/** Return settings as JupyterLab gives them: the schema's defaults, and over them the user's. */
 function settingsOf(set: object) {
   const defaults = Object.entries(schema.properties).map(([key, { default: value }]) => [
     key,

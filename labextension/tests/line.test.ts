@@ -1,7 +1,7 @@
 import { isDuration, loadLine, loadsExtension } from '../src/line';
 import lines from './lines.json';
 
-// tests/magics/test_sidebar_lines.py reads the same file: what IPython and our magic make of each line.
+// tests/magics/test_sidebar_lines.py reads the same file, and holds IPython and our magic to it.
 test.each(lines)('$line', ({ asked, line }) => {
   expect(loadLine(asked)).toBe(line);
 });

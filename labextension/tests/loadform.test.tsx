@@ -2,12 +2,13 @@ import { act, render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import * as React from 'react';
 
-import { ApiError, type ICatalog } from '../src/api';
+import { ApiError } from '../src/api';
 import { LoadForm } from '../src/form';
 import { LoadFormView } from '../src/loadform';
-import { device, FakeFeed, FakeNotebooks, GB, stateOf, trans } from './desk';
+import type { Catalog } from '../src/state';
+import { device, FakeFeed, FakeNotebooks, GB, stateOf, trans } from './fakes';
 
-const CATALOG: ICatalog = {
+const CATALOG: Catalog = {
   models: [
     {
       name: 'ctpn',
@@ -24,7 +25,7 @@ const CATALOG: ICatalog = {
 
 async function shown(catalog = () => Promise.resolve(CATALOG)) {
   const [feed, notebooks] = [new FakeFeed(), new FakeNotebooks()];
-  feed.tell(stateOf([device(0, { memory_free: GB })]));
+  feed.publish(stateOf([device(0, { memory_free: GB })]));
   const form = new LoadForm({ catalog }, notebooks.as(), trans);
   const { container } = render(<LoadFormView form={form} feed={feed} />);
   await waitFor(() => expect(form.catalog ?? form.outcome).toBeTruthy());
@@ -147,7 +148,7 @@ test('a catalog that cannot be had says why', async () => {
 
 test('a command chooses, and brings the keyboard here', async () => {
   const { form, line } = await shown();
-  await act(async () => Promise.resolve(form.want({ model: 'ctpn', gpu: '0,1' })));
+  await act(async () => Promise.resolve(form.prefill({ model: 'ctpn', gpu: '0,1' })));
   expect(search()).toHaveFocus();
   expect(line()).toBe('%load_model ctpn --gpu 0,1');
 });

@@ -3,18 +3,18 @@ import { YNotebook } from '@jupyter/ydoc';
 import { Signal } from '@lumino/signaling';
 
 import { Notebooks } from '../src/notebooks';
-import { trans } from './desk';
+import { trans } from './fakes';
 
-// The rest of it needs more of a browser than there is here; tests/browser/ has one.
+// The rest of the package needs a real browser; tests/browser/ has one.
 jest.mock('@jupyterlab/notebook', () => ({ NotebookActions: { runCells: jest.fn() } }));
 
-// Yjs warns of how JupyterLab's documents read cells that are not in them yet.
+// Yjs warns when JupyterLab's documents read cells that are not in them yet.
 beforeAll(() => jest.spyOn(console, 'warn').mockImplementation());
 
 const LINE = '%load_model echo';
 const BOTH = `%load_ext gpumodels\n${LINE}`;
 
-/** An open notebook of these cells whose second is the active one, on a real document. */
+/** An open notebook of these cells, the second of them active, on a real document. */
 class Panel {
   constructor(
     path: string,
@@ -39,7 +39,7 @@ class Panel {
     statusChanged: new Signal(this),
     connectionStatusChanged: new Signal(this)
   };
-  /** Cells that are run, or were. */
+  /** The indices of cells that run, or have run. */
   readonly ran = new Set<number>();
   readonly kernel = {
     id: 'k1',
@@ -54,7 +54,7 @@ class Panel {
     pendingInput: false
   };
   readonly content = this._content();
-  hears = true;
+  answers = true;
 
   get sources(): string[] {
     return this.document.cells.map(cell => cell.getSource());
@@ -79,7 +79,7 @@ class Panel {
     const here = { data: { 'text/plain': this.answer } };
     const reply = { content: { status: 'ok', user_expressions: { here } } };
     return {
-      done: this.hears ? Promise.resolve(reply) : new Promise(() => undefined),
+      done: this.answers ? Promise.resolve(reply) : new Promise(() => undefined),
       dispose: () => undefined
     };
   }
@@ -146,7 +146,7 @@ test.each([
   ['has just been restarted, and the cell above was run before', 'idle', true, BOTH]
 ])('a kernel that does not say in time %s', async (_, status, ran, inserted) => {
   const panel = new Panel('signs.ipynb', ['%load_ext gpumodels', 'y']);
-  panel.hears = false;
+  panel.answers = false;
   panel.kernel.status = panel.sessionContext.kernelDisplayStatus = status;
   if (ran) {
     panel.ran.add(0);
@@ -207,15 +207,15 @@ test('a new notebook is one of Python, whatever the default is', async () => {
 test('what the current notebook does is told, and what another does is not', () => {
   const [first, second] = [new Panel('a.ipynb', ['x']), new Panel('b.ipynb', ['x'])];
   const { notebooks, tracker } = tab(first);
-  const told = jest.fn();
-  notebooks.currentChanged.connect(told);
+  const changed = jest.fn();
+  notebooks.currentChanged.connect(changed);
   first.status.statusChanged.emit(undefined);
-  expect(told).toHaveBeenCalledTimes(1);
+  expect(changed).toHaveBeenCalledTimes(1);
   tracker.currentWidget = second;
   tracker.currentChanged.emit(undefined);
   expect(notebooks.currentNotebook).toBe('b.ipynb');
   first.status.statusChanged.emit(undefined);
-  expect(told).toHaveBeenCalledTimes(2);
+  expect(changed).toHaveBeenCalledTimes(2);
 });
 
 test('an open notebook is brought to the front, another is opened', async () => {

@@ -1,27 +1,24 @@
-import { readFileSync } from 'fs';
-import { join } from 'path';
-
 import { screen, waitFor, within } from '@testing-library/react';
 
-import { aDevice, aKernel, aLoad, aModel, aShare, byId, MOMENT, table } from './played';
-import { GB, trans } from './desk';
+import { aDevice, aKernel, aLoad, aModel, aShare, byId, MOMENT, table } from './samples';
+import { GB, trans } from './fakes';
 import { json } from './sockets';
-import { Shown } from './shown';
-import type { IState } from '../src/state';
+import { PanelPage } from './panelpage';
+import type { State } from '../src/state';
 
-let shown: Shown;
+let page: PanelPage;
 
 afterEach(async () => {
-  await shown.dispose();
+  await page.dispose();
   jest.useRealTimers();
 });
 
-async function show(of: Partial<IState> = {}): Promise<Shown> {
-  shown = await Shown.with(of);
-  return shown;
+async function show(of: Partial<State> = {}): Promise<PanelPage> {
+  page = await PanelPage.with(of);
+  return page;
 }
 
-/** An answer that comes when the test lets it. */
+/** Return an answer that comes when the test gives it. */
 function later(): { promise: Promise<Response>; answer: (response: Response) => void } {
   let answer!: (response: Response) => void;
   const promise = new Promise<Response>(resolve => (answer = resolve));
@@ -33,34 +30,34 @@ const DONE = (): Response => new Response(null, { status: 204 });
 describe('the panel', () => {
   test('looks only while it is visible, and keeps what was typed', async () => {
     await show();
-    expect(shown.feed.viewers).toBe(1);
-    shown.get('textbox', 'what is typed').focus();
-    await shown.type('ctpn');
-    await shown.do(() => shown.panel.hide());
-    expect(shown.feed.viewers).toBe(0);
-    await shown.tell({ models: {} });
-    await shown.do(() => shown.panel.show());
-    expect(shown.feed.viewers).toBe(1);
-    expect(shown.get('textbox', 'what is typed')).toHaveValue('ctpn');
-    expect(shown.section('Models')).toHaveTextContent('No model is running');
+    expect(page.feed.viewers).toBe(1);
+    page.get('textbox', 'what is typed').focus();
+    await page.type('ctpn');
+    await page.do(() => page.panel.hide());
+    expect(page.feed.viewers).toBe(0);
+    await page.publish({ models: {} });
+    await page.do(() => page.panel.show());
+    expect(page.feed.viewers).toBe(1);
+    expect(page.get('textbox', 'what is typed')).toHaveValue('ctpn');
+    expect(page.section('Models')).toHaveTextContent('No model is running');
   });
 
   test('stands still while it is hidden', async () => {
     await show();
-    await shown.do(() => shown.panel.hide());
-    await shown.tell({ models: {} });
-    expect(shown.panel.node).not.toHaveTextContent('No model is running');
+    await page.do(() => page.panel.hide());
+    await page.publish({ models: {} });
+    expect(page.panel.node).not.toHaveTextContent('No model is running');
   });
 
   test('has its parts in their order, and folds them', async () => {
     await show({ loads: byId([aLoad('l1', { failed: 'no' })]) });
-    await shown.tell({ devices: table([aDevice(0, { shares: [kernelShare()] })], d => d.uuid) });
-    const parts = within(shown.panel.node).getAllByRole('region');
+    await page.publish({ devices: table([aDevice(0, { shares: [kernelShare()] })], d => d.uuid) });
+    const parts = within(page.panel.node).getAllByRole('region');
     const names = ['GPUs', 'Models', 'Failed loads', 'Idle kernels', 'Load a model'];
     expect(parts.map(part => part.getAttribute('aria-label'))).toEqual(names);
-    await shown.click('Models');
-    expect(shown.get('button', 'Models')).toHaveAttribute('aria-expanded', 'false');
-    expect(shown.query('group', 'signs.ipynb (this notebook)')).toBeNull();
+    await page.click('Models');
+    expect(page.get('button', 'Models')).toHaveAttribute('aria-expanded', 'false');
+    expect(page.query('group', 'signs.ipynb (this notebook)')).toBeNull();
   });
 });
 
@@ -69,14 +66,14 @@ describe('what is wrong', () => {
 
   test('a server that does not answer is said, and what was known stays and cannot be used', async () => {
     await show();
-    await shown.tell({}, 'lost');
-    expect(shown.panel.node.querySelector('[role=alert]')).toHaveTextContent(
+    await page.publish({}, 'lost');
+    expect(page.panel.node.querySelector('[role=alert]')).toHaveTextContent(
       /^The Jupyter server does not answer; trying again\. What is below was so at .+\.$/
     );
     expect(past()!.inert).toBe(true);
-    await shown.tell({}, 'live');
+    await page.publish({}, 'live');
     expect(past()).toBeNull();
-    expect(shown.panel.node.querySelector('[role=alert]')).toBeNull();
+    expect(page.panel.node.querySelector('[role=alert]')).toBeNull();
   });
 
   test.each([
@@ -84,32 +81,32 @@ describe('what is wrong', () => {
     ['refused', 'log in again']
   ] as const)('a server that is %s shows nothing but what to do', async (connection, said) => {
     await show();
-    await shown.tell({}, connection);
+    await page.publish({}, connection);
     expect(screen.getByRole('alert')).toHaveTextContent(said);
-    expect(within(shown.panel.node).queryAllByRole('region')).toEqual([]);
+    expect(within(page.panel.node).queryAllByRole('region')).toEqual([]);
   });
 
   test('before the first answer it says that it asks', async () => {
-    shown = new Shown();
-    await shown.do(() => shown.feed.tell(null, 'connecting'));
+    page = new PanelPage();
+    await page.do(() => page.feed.publish(null, 'connecting'));
     const { Widget } = await import('@lumino/widgets');
-    await shown.do(() => Widget.attach(shown.panel, document.body));
-    expect(shown.panel.node).toHaveTextContent('Asking the Jupyter server…');
+    await page.do(() => Widget.attach(page.panel, document.body));
+    expect(page.panel.node).toHaveTextContent('Asking the Jupyter server…');
   });
 
   test('a state that cannot be read is said', async () => {
     await show();
-    shown.feed.trouble = 'The runtime directory is on NFS.';
-    await shown.tell({});
+    page.feed.trouble = 'The runtime directory is on NFS.';
+    await page.publish({});
     expect(screen.getByRole('alert')).toHaveTextContent('The runtime directory is on NFS.');
   });
 
   test('no GPU and no Docker say why, and what works', async () => {
     await show({ devices: {}, trouble: 'no driver is installed', docker: 'it is not running.' });
-    expect(shown.section('GPUs')).toHaveTextContent(
+    expect(page.section('GPUs')).toHaveTextContent(
       'No GPU: no driver is installed. Models run on the CPU.'
     );
-    expect(shown.panel.node).toHaveTextContent(
+    expect(page.panel.node).toHaveTextContent(
       'Docker cannot be used: it is not running. Until it can, models run as local processes.'
     );
   });
@@ -123,7 +120,7 @@ describe('a GPU', () => {
       aShare({ kind: 'others', name: 'others', notebook: '', memory: 3e8, over_limit: true })
     ];
     await show({ devices: table([aDevice(0, { shares })], d => d.uuid) });
-    const card = within(shown.get('article', 'GPU 0 NVIDIA H100'));
+    const card = within(page.get('article', 'GPU 0 NVIDIA H100'));
     expect(card.getByRole('img', { name: /^12\.3 GB of 80\.0 GB in use/ })).toHaveAccessibleName(
       '12.3 GB of 80.0 GB in use: echo · signs.ipynb 10.0 GB, train.ipynb 2.0 GB, ' +
         'other users · over its memory limit 300 MB'
@@ -141,15 +138,15 @@ describe('a GPU', () => {
     const lost = { trouble: 'it fell off the bus', name: '' };
     const devices = [aDevice(0, silent), aDevice(1, lost), aDevice(2, { allowed: false })];
     await show({ devices: table(devices, d => d.uuid) });
-    const first = shown.get('article', 'GPU 0 NVIDIA H100');
+    const first = page.get('article', 'GPU 0 NVIDIA H100');
     expect(first).toHaveTextContent('? GB of 80.0 GB utilisation not available');
     expect(first).not.toHaveTextContent('null');
-    expect(shown.get('article', 'GPU 1')).toHaveTextContent('it fell off the bus');
-    expect(shown.get('article', 'GPU 2 NVIDIA H100')).toHaveTextContent('not allowed by your');
+    expect(page.get('article', 'GPU 1')).toHaveTextContent('it fell off the bus');
+    expect(page.get('article', 'GPU 2 NVIDIA H100')).toHaveTextContent('not allowed by your');
   });
 
   test('has its slices behind it, whatever their order', async () => {
-    const slice = (n: number): Partial<IState['devices'][string]> => ({
+    const slice = (n: number): Partial<State['devices'][string]> => ({
       uuid: `MIG-${n}`,
       label: `GPU 0:${n}`,
       slice_index: n,
@@ -163,7 +160,7 @@ describe('a GPU', () => {
       aDevice(0, slice(0))
     ];
     await show({ devices: table(devices, d => d.uuid) });
-    const names = within(shown.section('GPUs')).getAllByRole('article');
+    const names = within(page.section('GPUs')).getAllByRole('article');
     expect(names.map(card => card.getAttribute('aria-label')!.split(' N')[0])).toEqual([
       'GPU 0',
       'GPU 0:0',
@@ -177,16 +174,16 @@ describe('a GPU', () => {
   test('has a line of the last minutes, with a gap where nobody looked', async () => {
     await show();
     const line = (): NodeListOf<Element> =>
-      shown.get('article', 'GPU 0 NVIDIA H100').querySelectorAll('polyline');
+      page.get('article', 'GPU 0 NVIDIA H100').querySelectorAll('polyline');
     for (const seconds of [1, 2, 40, 41]) {
-      await shown.tell({ moment: MOMENT + seconds });
+      await page.publish({ moment: MOMENT + seconds });
     }
     expect(line()).toHaveLength(2);
-    await shown.tell({ moment: MOMENT + 200 });
+    await page.publish({ moment: MOMENT + 200 });
     expect(line()).toHaveLength(2);
-    await shown.tell({ moment: MOMENT + 300 });
-    expect(shown.get('article', 'GPU 0 NVIDIA H100')).toContainElement(
-      within(shown.get('article', 'GPU 0 NVIDIA H100')).getByRole('img', {
+    await page.publish({ moment: MOMENT + 300 });
+    expect(page.get('article', 'GPU 0 NVIDIA H100')).toContainElement(
+      within(page.get('article', 'GPU 0 NVIDIA H100')).getByRole('img', {
         name: 'Utilisation of the last minutes; now 37 %'
       })
     );
@@ -204,12 +201,12 @@ describe('models', () => {
       ])
     });
     const order = ['signs.ipynb (this notebook)', 'b.ipynb', 'z.ipynb', 'process 9'];
-    expect(shown.groups()).toEqual(order);
-    await shown.do(() => {
-      shown.actions.currentNotebook = 'a/z.ipynb';
-      shown.actions.currentChanged.emit();
+    expect(page.groups()).toEqual(order);
+    await page.do(() => {
+      page.actions.currentNotebook = 'a/z.ipynb';
+      page.actions.currentChanged.emit();
     });
-    expect(shown.groups()[0]).toBe('z.ipynb (this notebook)');
+    expect(page.groups()[0]).toBe('z.ipynb (this notebook)');
   });
 
   test('say what they are and do', async () => {
@@ -231,7 +228,7 @@ describe('models', () => {
         aModel('m6', { over_since: '2025-10-09T08:53:20+00:00' })
       ])
     });
-    const rows = shown.rows('Models').map(row => row.textContent);
+    const rows = page.rows('Models').map(row => row.textContent);
     expect(rows[0]).toBe('echoreadyGPU 0 12.3 GB idle 1 min 0.5 calls/s');
     expect(rows[1]).toContain('GPU 0 12.3 GB 2 calls run 1 call waits 12 calls/s');
     expect(rows[2]).toBe('echoreadyCPU');
@@ -243,24 +240,24 @@ describe('models', () => {
   test("grow idle by the server's clock, and nothing else is drawn meanwhile", async () => {
     jest.useFakeTimers();
     await show({ models: byId([aModel('m1', { idle_since: MOMENT - 3 })]) });
-    const [row] = shown.rows('Models');
+    const [row] = page.rows('Models');
     expect(row).toHaveTextContent('idle 3 s');
     const drawn = jest.spyOn(trans, '_n');
-    await shown.tick();
-    await shown.tick();
+    await page.tick();
+    await page.tick();
     expect(row).toHaveTextContent('idle 5 s');
     expect(drawn).not.toHaveBeenCalled();
-    await shown.do(() => shown.panel.hide());
-    await shown.tick();
+    await page.do(() => page.panel.hide());
+    await page.tick();
     expect(row).toHaveTextContent('idle 5 s');
   });
 
   test('that have not changed are not drawn anew', async () => {
     await show();
     const drawn = jest.spyOn(trans, '__');
-    const models = { ...shown.feed.state!.models, m1: aModel('m1', { memory: 5 * GB }) };
-    await shown.tell({ models });
-    expect(shown.rows('Models')[0]).toHaveTextContent('5.0 GB');
+    const models = { ...page.feed.state!.models, m1: aModel('m1', { memory: 5 * GB }) };
+    await page.publish({ models });
+    expect(page.rows('Models')[0]).toHaveTextContent('5.0 GB');
     const calls = drawn.mock.calls.filter(([text]) => text === 'idle %1');
     expect(calls).toHaveLength(1);
     drawn.mockRestore();
@@ -269,115 +266,115 @@ describe('models', () => {
   test('are stopped: the row says so, the button waits, and a screen reader hears of it', async () => {
     await show({ models: byId([aModel('m1')]) });
     const { promise, answer } = later();
-    shown.server.answers['DELETE models/m1'] = promise;
-    await shown.click('Stop echo');
-    const [row] = shown.rows('Models');
+    page.server.answers['DELETE models/m1'] = promise;
+    await page.click('Stop echo');
+    const [row] = page.rows('Models');
     expect(row).toHaveTextContent('stopping…');
     expect(row).toHaveAttribute('aria-busy', 'true');
-    expect(shown.get('button', 'Stop echo')).toHaveAttribute('aria-disabled', 'true');
-    await shown.click('Stop echo');
-    await shown.do(() => answer(DONE()));
+    expect(page.get('button', 'Stop echo')).toHaveAttribute('aria-disabled', 'true');
+    await page.click('Stop echo');
+    await page.do(() => answer(DONE()));
     expect(row).toHaveTextContent('stopping…');
-    await shown.read({ models: {} });
-    await waitFor(() => expect(shown.panel.node).toHaveTextContent('echo has stopped.'));
+    await page.nextReading({ models: {} });
+    await waitFor(() => expect(page.panel.node).toHaveTextContent('echo has stopped.'));
     expect(row).not.toBeInTheDocument();
-    expect(shown.server.asked).toEqual(['DELETE models/m1']);
+    expect(page.server.requests).toEqual(['DELETE models/m1']);
   });
 
   test('that were stopped by another meanwhile are no trouble', async () => {
     await show({ models: byId([aModel('m1')]) });
-    shown.server.answers['DELETE models/m1'] = json({ message: 'none has that id' }, 404);
-    await shown.click('Stop echo');
-    await shown.read({ models: {} });
-    await waitFor(() => expect(shown.panel.node).toHaveTextContent('echo has stopped.'));
+    page.server.answers['DELETE models/m1'] = json({ message: 'none has that id' }, 404);
+    await page.click('Stop echo');
+    await page.nextReading({ models: {} });
+    await waitFor(() => expect(page.panel.node).toHaveTextContent('echo has stopped.'));
     expect(screen.queryByRole('alert')).toBeNull();
   });
 
   test('that cannot be stopped say why, until it is tried again', async () => {
     await show({ models: byId([aModel('m1')]) });
-    shown.server.answers['DELETE models/m1'] = json({ message: 'Docker does not answer.' }, 503);
-    await shown.click('Stop echo');
+    page.server.answers['DELETE models/m1'] = json({ message: 'Docker does not answer.' }, 503);
+    await page.click('Stop echo');
     expect(await screen.findByRole('alert')).toHaveTextContent('Docker does not answer.');
     const { promise } = later();
-    shown.server.answers['DELETE models/m1'] = promise;
-    await shown.click('Stop echo');
+    page.server.answers['DELETE models/m1'] = promise;
+    await page.click('Stop echo');
     expect(screen.queryByRole('alert')).toBeNull();
   });
 
   test('are put to sleep, and woken where they can be', async () => {
     const asleep = { state: 'asleep', asleep_since: '2025-10-09T08:53:40+00:00' } as const;
     await show({ models: byId([aModel('m1'), aModel('m2', { ...asleep, name: 'far' })]) });
-    shown.server.answers['POST models/m1/sleep'] = DONE();
-    await shown.click('Put echo to sleep');
-    await shown.read({ models: byId([aModel('m1', { ...asleep, can_wake: true })]) });
-    expect(shown.query('button', 'Put echo to sleep')).toBeNull();
-    shown.server.answers['POST models/m1/wake'] = json({ waits: true }, 202);
-    await shown.click('Wake echo');
+    page.server.answers['POST models/m1/sleep'] = DONE();
+    await page.click('Put echo to sleep');
+    await page.nextReading({ models: byId([aModel('m1', { ...asleep, can_wake: true })]) });
+    expect(page.query('button', 'Put echo to sleep')).toBeNull();
+    page.server.answers['POST models/m1/wake'] = json({ waits: true }, 202);
+    await page.click('Wake echo');
     expect(await screen.findByText(/when the cell that runs/)).toBeVisible();
-    await shown.read({ models: byId([aModel('m1')]) });
+    await page.nextReading({ models: byId([aModel('m1')]) });
     expect(screen.queryByText(/when the cell that runs/)).toBeNull();
-    expect(shown.query('button', 'Wake echo')).toBeNull();
-    expect(shown.server.asked).toEqual(['POST models/m1/sleep', 'POST models/m1/wake']);
+    expect(page.query('button', 'Wake echo')).toBeNull();
+    expect(page.server.requests).toEqual(['POST models/m1/sleep', 'POST models/m1/wake']);
   });
 
   test('that sleep have no log, and are stopped after the cell that runs in their notebook', async () => {
     await show({ models: byId([aModel('m1', { state: 'asleep' })]) });
-    expect(shown.query('button', 'Logs of echo')).toBeNull();
-    shown.server.answers['DELETE models/m1'] = json({ waits: true }, 202);
-    await shown.click('Stop echo');
-    await shown.read();
+    expect(page.query('button', 'Logs of echo')).toBeNull();
+    page.server.answers['DELETE models/m1'] = json({ waits: true }, 202);
+    await page.click('Stop echo');
+    await page.nextReading();
     expect(await screen.findByText(/^It stops when the cell that runs/)).toBeVisible();
-    expect(shown.panel.node).not.toHaveTextContent('echo has stopped.');
+    expect(page.panel.node).not.toHaveTextContent('echo has stopped.');
   });
 
   test('of another server cannot be woken', async () => {
     await show({ models: byId([aModel('m1', { state: 'asleep', can_wake: false })]) });
-    expect(shown.query('button', 'Wake echo')).toBeNull();
+    expect(page.query('button', 'Wake echo')).toBeNull();
   });
 
   test('show their log, read it again, and close it with Escape', async () => {
     await show({ models: byId([aModel('m1')]) });
-    shown.server.answers['GET models/m1/logs'] = json({ lines: ['one', 'two'] });
-    await shown.click('Logs of echo');
+    page.server.answers['GET models/m1/logs'] = json({ lines: ['one', 'two'] });
+    await page.click('Logs of echo');
     const log = await screen.findByRole('log', { name: 'What echo printed' });
     await waitFor(() => expect(log.textContent).toBe('one\ntwo'));
     expect(log.tabIndex).toBe(0);
-    shown.server.answers['GET models/m1/logs'] = json({ message: 'It has gone.' }, 404);
-    await shown.click('Read the log of echo again');
+    page.server.answers['GET models/m1/logs'] = json({ message: 'It has gone.' }, 404);
+    await page.click('Read the log of echo again');
     await waitFor(() => expect(log).toHaveTextContent('It has gone.'));
     log.focus();
-    await shown.type('{Escape}');
+    await page.type('{Escape}');
     expect(screen.queryByRole('log')).toBeNull();
-    expect(shown.get('button', 'Logs of echo')).toHaveFocus();
+    expect(page.get('button', 'Logs of echo')).toHaveFocus();
   });
 
   test('lead to their notebook where it is open here; a script, and another server, cannot be gone to', async () => {
     const script = aModel('m2', { notebook: '/bin/pytest', kernel_id: '' });
     const elsewhere = aModel('m3', { notebook: 'far.ipynb', kernel_id: 'of another server' });
     await show({ models: byId([aModel('m1'), script, elsewhere]) });
-    await shown.click('Go to signs.ipynb');
-    expect(shown.actions.goToNotebook).toHaveBeenCalledWith('a/signs.ipynb');
-    expect(within(shown.panel.node).getAllByRole('button', { name: /^Go to/ })).toHaveLength(1);
+    await page.click('Go to signs.ipynb');
+    expect(page.actions.goToNotebook).toHaveBeenCalledWith('a/signs.ipynb');
+    expect(within(page.panel.node).getAllByRole('button', { name: /^Go to/ })).toHaveLength(1);
   });
 
   test('that vanish leave the focus to the row that takes their place, and the last to the part', async () => {
     const named = ['a', 'b', 'c'].map(name => aModel(name, { name }));
     await show({ models: byId(named) });
-    shown.get('button', 'Stop b').focus();
-    await shown.tell({ models: byId([named[0], named[2]]) });
-    await waitFor(() => expect(shown.get('button', 'Put c to sleep')).toHaveFocus());
-    await shown.tell({ models: byId([named[0]]) });
-    await waitFor(() => expect(shown.get('button', 'Put a to sleep')).toHaveFocus());
-    await shown.tell({ models: {} });
-    await waitFor(() => expect(shown.section('Models')).toHaveFocus());
+    page.get('button', 'Stop b').focus();
+    await page.publish({ models: byId([named[0], named[2]]) });
+    await waitFor(() => expect(page.get('button', 'Put c to sleep')).toHaveFocus());
+    await page.publish({ models: byId([named[0]]) });
+    await waitFor(() => expect(page.get('button', 'Put a to sleep')).toHaveFocus());
+    await page.publish({ models: {} });
+    await waitFor(() => expect(page.section('Models')).toHaveFocus());
   });
 
   test('whose button vanishes keep the focus in their row', async () => {
     await show({ models: byId([aModel('m1'), aModel('m2')]) });
-    const [, row] = shown.rows('Models');
+    const [, row] = page.rows('Models');
     within(row).getByRole('button', { name: 'Put echo to sleep' }).focus();
     const asleep = aModel('m2', { state: 'asleep', can_wake: true });
-    await shown.tell({ models: byId([aModel('m1'), asleep]) });
+    await page.publish({ models: byId([aModel('m1'), asleep]) });
     await waitFor(() =>
       expect(within(row).getByRole('button', { name: 'Wake echo' })).toHaveFocus()
     );
@@ -385,11 +382,11 @@ describe('models', () => {
 
   test('do not take the focus from elsewhere when they vanish', async () => {
     await show();
-    shown.get('button', 'Go to train.ipynb').focus();
+    page.get('button', 'Go to train.ipynb').focus();
     const elsewhere = document.body.appendChild(document.createElement('input'));
     elsewhere.focus();
-    await shown.tell({ models: {} });
-    await shown.settled();
+    await page.publish({ models: {} });
+    await page.settled();
     expect(elsewhere).toHaveFocus();
   });
 });
@@ -400,34 +397,32 @@ describe('a load under way', () => {
       models: byId([aModel('m1'), aModel('m2', { state: 'loading', name: 'ctpn' })]),
       loads: byId([aLoad('l1', { instances: ['m2'] })])
     });
-    const bar = shown.get('progressbar', 'Loading ctpn');
+    const bar = page.get('progressbar', 'Loading ctpn');
     expect(bar).toHaveAttribute('aria-valuenow', '40');
     expect(bar).toHaveAttribute('aria-valuetext', 'building the image');
-    expect(shown.rows('Models')).toHaveLength(2);
-    expect(shown.rows('Models')[0]).toHaveTextContent('building the image');
-    await shown.tell({ loads: byId([aLoad('l1', { instances: ['m2'], fraction: null })]) });
-    expect(shown.get('progressbar', 'Loading ctpn')).not.toHaveAttribute('aria-valuenow');
-    await shown.tell({ loads: {} });
-    expect(shown.rows('Models')[1]).toHaveTextContent('ctpnloading…');
+    expect(page.rows('Models')).toHaveLength(2);
+    expect(page.rows('Models')[0]).toHaveTextContent('building the image');
+    await page.publish({ loads: byId([aLoad('l1', { instances: ['m2'], fraction: null })]) });
+    expect(page.get('progressbar', 'Loading ctpn')).not.toHaveAttribute('aria-valuenow');
+    await page.publish({ loads: {} });
+    expect(page.rows('Models')[1]).toHaveTextContent('ctpnloading…');
   });
 
   test('is stopped by stopping what starts; before that the server says how', async () => {
     const said = 'Interrupt signs.ipynb to stop this load.';
     await show({ models: {}, loads: byId([aLoad('l1')]) });
-    shown.server.answers['DELETE loads/l1'] = json({ message: said }, 409);
-    await shown.click('Stop loading ctpn');
+    page.server.answers['DELETE loads/l1'] = json({ message: said }, 409);
+    await page.click('Stop loading ctpn');
     expect(await screen.findByRole('alert')).toHaveTextContent(said);
-    await shown.tell({
+    await page.publish({
       models: byId([aModel('m1', { state: 'asleep' }), aModel('m2', { state: 'loading' })]),
       loads: byId([aLoad('l1', { instances: ['m1', 'm2'] })])
     });
-    shown.server.answers['DELETE models/m2'] = DONE();
-    await shown.click('Stop loading ctpn');
-    await shown.read({ loads: {} });
-    await waitFor(() =>
-      expect(shown.panel.node).toHaveTextContent('The load of ctpn was stopped.')
-    );
-    expect(shown.server.asked).toEqual(['DELETE loads/l1', 'DELETE models/m2']);
+    page.server.answers['DELETE models/m2'] = DONE();
+    await page.click('Stop loading ctpn');
+    await page.nextReading({ loads: {} });
+    await waitFor(() => expect(page.panel.node).toHaveTextContent('The load of ctpn was stopped.'));
+    expect(page.server.requests).toEqual(['DELETE loads/l1', 'DELETE models/m2']);
   });
 });
 
@@ -440,26 +435,26 @@ describe('failed loads', () => {
     });
     const recent = aLoad('l2', { failed: 'Bad spec.', log: ['Traceback', 'KeyError'] });
     await show({ loads: byId([old, recent]) });
-    expect(shown.rows('Failed loads').map(row => row.textContent)).toEqual([
+    expect(page.rows('Failed loads').map(row => row.textContent)).toEqual([
       expect.stringMatching(/^ctpnsigns\.ipynb .*Bad spec\.$/),
       expect.stringMatching(/^oldsigns\.ipynb .*No space\.$/)
     ]);
-    await shown.click('Log of ctpn');
+    await page.click('Log of ctpn');
     expect(screen.getByRole('log')).toHaveTextContent('Traceback KeyError');
-    shown.server.answers['DELETE loads/l2'] = DONE();
-    await shown.click('Dismiss ctpn');
-    expect(shown.server.asked).toEqual(['DELETE loads/l2']);
-    await shown.read({ loads: {} });
-    expect(shown.query('region', 'Failed loads')).toBeNull();
+    page.server.answers['DELETE loads/l2'] = DONE();
+    await page.click('Dismiss ctpn');
+    expect(page.server.requests).toEqual(['DELETE loads/l2']);
+    await page.nextReading({ loads: {} });
+    expect(page.query('region', 'Failed loads')).toBeNull();
   });
 
   test('are loaded again by their line; where there is no notebook that is said', async () => {
     await show({ loads: byId([aLoad('l1', { failed: 'No space.' })]) });
-    shown.actions.load.mockRejectedValueOnce(new Error('No notebook is open.'));
-    await shown.click('Load ctpn again');
+    page.actions.load.mockRejectedValueOnce(new Error('No notebook is open.'));
+    await page.click('Load ctpn again');
     expect(await screen.findByRole('alert')).toHaveTextContent(/^No notebook is open\.$/);
-    await shown.click('Load ctpn again');
-    expect(shown.actions.load).toHaveBeenLastCalledWith('%load_model ctpn');
+    await page.click('Load ctpn again');
+    expect(page.actions.load).toHaveBeenLastCalledWith('%load_model ctpn');
   });
 });
 
@@ -469,7 +464,7 @@ function kernelShare(of: Partial<ReturnType<typeof aShare>> = {}): ReturnType<ty
 }
 
 describe('idle kernels that hold memory', () => {
-  const holding = (...kernels: string[]): IState['devices'] =>
+  const holding = (...kernels: string[]): State['devices'] =>
     table(
       [0, 1].map(n =>
         aDevice(n, { shares: kernels.map(kernel_id => kernelShare({ kernel_id, memory: 2e9 })) })
@@ -486,14 +481,14 @@ describe('idle kernels that hold memory', () => {
       aKernel('k4')
     ]);
     await show({ devices: holding('k1', 'k2', 'k3', 'of another server'), kernels });
-    expect(shown.rows('Idle kernels').map(row => row.textContent)).toEqual([
+    expect(page.rows('Idle kernels').map(row => row.textContent)).toEqual([
       'train.ipynbShut down kernelholds 4.0 GB idle 1 min'
     ]);
-    await shown.tick();
-    await shown.tick();
-    expect(shown.rows('Idle kernels')).toHaveLength(2);
-    await shown.tell({ kernels: {} });
-    expect(shown.query('region', 'Idle kernels')).toBeNull();
+    await page.tick();
+    await page.tick();
+    expect(page.rows('Idle kernels')).toHaveLength(2);
+    await page.publish({ kernels: {} });
+    expect(page.query('region', 'Idle kernels')).toBeNull();
   });
 
   test('hold on a GPU in MIG mode what they hold on its slices, once', async () => {
@@ -501,31 +496,37 @@ describe('idle kernels that hold memory', () => {
     const slice = { uuid: 'MIG-0', parent: 'GPU-0', slice_index: 0, shares };
     const devices = [aDevice(0, { sliced: true, shares }), aDevice(0, slice)];
     await show({ devices: table(devices, d => d.uuid) });
-    expect(shown.rows('Idle kernels')[0]).toHaveTextContent('holds 2.0 GB');
+    expect(page.rows('Idle kernels')[0]).toHaveTextContent('holds 2.0 GB');
   });
 
   test('are shut down when that is confirmed, and their models are named before', async () => {
     await show({ devices: holding('k2') });
-    // Hidden to jsdom, in which a dialog is shown by its attribute only, and not by its style.
+    // jsdom treats a dialog as hidden: it shows one by its attribute, and not by its style.
     const dialog = async (): Promise<HTMLElement> => screen.findByRole('dialog', { hidden: true });
     const press = async (name: string): Promise<void> =>
-      shown.user.click(within(await dialog()).getByRole('button', { name, hidden: true }));
-    await shown.click('Shut down kernel of train.ipynb');
+      page.user.click(within(await dialog()).getByRole('button', { name, hidden: true }));
+    await page.click('Shut down kernel of train.ipynb');
     expect(await dialog()).toHaveTextContent('Shut down the kernel of train.ipynb?');
     expect(await dialog()).toHaveTextContent('Its models end with it: echo.');
     await press('Cancel');
     await waitFor(() => expect(screen.queryByRole('dialog', { hidden: true })).toBeNull());
-    expect(shown.actions.shutDownKernel).not.toHaveBeenCalled();
-    await shown.click('Shut down kernel of train.ipynb');
+    expect(page.actions.shutDownKernel).not.toHaveBeenCalled();
+    await page.click('Shut down kernel of train.ipynb');
     await press('Shut Down');
-    await waitFor(() => expect(shown.actions.shutDownKernel).toHaveBeenCalledWith('k2'));
+    await waitFor(() => expect(page.actions.shutDownKernel).toHaveBeenCalledWith('k2'));
   });
 });
 
-test('holders have the colours that they have in the dashboard', async () => {
-  await show();
-  const python = readFileSync(join(__dirname, '../../gpumodels/attribution/colours.py'), 'utf8');
-  const ours = readFileSync(join(__dirname, '../src/colours.ts'), 'utf8');
-  const colours = (text: string): string[] => text.match(/#[0-9a-f]{6}/g)!;
-  expect(colours(ours)).toEqual(colours(python));
+test('holders have the colours that the server gives them', async () => {
+  const shares = [
+    aShare({ instance: 'm1', colour: '#123456' }),
+    aShare({ instance: 'm2', colour: '#654321' })
+  ];
+  await show({ devices: table([aDevice(0, { shares })], d => d.uuid) });
+  const card = page.get('article', 'GPU 0 NVIDIA H100');
+  const [bar, legend] = ['.gpumodels-Memory > span', '.gpumodels-Legend i'].map(selector =>
+    [...card.querySelectorAll<HTMLElement>(selector)].map(part => part.style.backgroundColor)
+  );
+  expect(bar).toEqual(['rgb(18, 52, 86)', 'rgb(101, 67, 33)']);
+  expect(legend).toEqual(bar);
 });

@@ -2,7 +2,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import { Api } from '../src/api';
 
-/** A WebSocket that a test plays the server of. */
+/** A WebSocket whose server is the test. */
 export class FakeSocket {
   static readonly made: FakeSocket[] = [];
   static forbidden = false;
@@ -31,11 +31,11 @@ export class FakeSocket {
     return this;
   }
 
-  say(message: unknown): void {
+  receive(message: unknown): void {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
-  /** The server, or something on the way, ends it. */
+  /** End the connection from the server's side. */
   end(): void {
     this.readyState = 3;
     this.onclose?.();
@@ -50,10 +50,11 @@ export class FakeSocket {
   }
 }
 
-/** What was asked of the server, as "METHOD path", and what it answers: 404 as Jupyter does, unless a test says more. */
+/** A server that records requests and gives prepared answers; all others are 404, as of Jupyter for unknown routes. */
 export class FakeServer {
-  readonly asked: string[] = [];
-  /** By "METHOD path"; an Error is a server that cannot be reached. */
+  /** The requests, each as "METHOD path". */
+  readonly requests: string[] = [];
+  /** The answers by "METHOD path". An Error stands for a server that cannot be reached. */
   readonly answers: Record<string, unknown> = {};
 
   readonly api = new Api(
@@ -69,7 +70,7 @@ export class FakeServer {
 
   private async _answer({ method, url }: Request): Promise<Response> {
     const path = new URL(url).pathname.replace('/user/me/gpumodels/api/', '');
-    this.asked.push(`${method} ${path}`);
+    this.requests.push(`${method} ${path}`);
     const answer = await this.answers[`${method} ${path}`];
     if (answer instanceof Error) {
       throw answer;
@@ -78,8 +79,8 @@ export class FakeServer {
   }
 }
 
-export function json(told: unknown, status = 200): Response {
-  return new Response(JSON.stringify(told), {
+export function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), {
     status,
     headers: { 'Content-Type': 'application/json; charset=UTF-8' }
   });

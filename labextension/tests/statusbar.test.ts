@@ -3,7 +3,7 @@ import { waitFor } from '@testing-library/dom';
 import { Widget } from '@lumino/widgets';
 
 import { NotebookMemory } from '../src/statusbar';
-import { device, FakeFeed, FakeNotebooks, GB, share, stateOf, trans } from './desk';
+import { device, FakeFeed, FakeNotebooks, GB, share, stateOf, trans } from './fakes';
 
 let feed: FakeFeed;
 let notebooks: FakeNotebooks;
@@ -39,7 +39,7 @@ test('it looks only while it is wanted and there is a notebook with a kernel', (
 
 test('it shows the memory of the current notebook, device by device in its title', async () => {
   item.enable(true);
-  feed.tell(busy(3 * GB));
+  feed.publish(busy(3 * GB));
   await waitFor(() => expect(item.node).toHaveTextContent('GPU 3.0 GB'));
   expect(registered.isActive!()).toBe(true);
   const button = item.node.querySelector('button')!;
@@ -52,22 +52,22 @@ test('it shows the memory of the current notebook, device by device in its title
 
 test('without a GPU it is hidden, and looks no longer', () => {
   item.enable(true);
-  feed.tell(stateOf([]));
+  feed.publish(stateOf([]));
   expect(feed.viewers).toBe(0);
   expect(registered.isActive!()).toBe(false);
 });
 
 test('a server without gpumodels is not asked for ever', () => {
   item.enable(true);
-  feed.tell(null, 'missing');
+  feed.publish(null, 'missing');
   expect(feed.viewers).toBe(0);
 });
 
 test('what may no longer be true is not shown', () => {
   item.enable(true);
-  feed.tell(busy(GB));
+  feed.publish(busy(GB));
   expect(registered.isActive!()).toBe(true);
-  feed.tell(feed.state, 'lost');
+  feed.publish(feed.state, 'lost');
   expect(registered.isActive!()).toBe(false);
   expect(feed.viewers).toBe(1);
 });

@@ -113,7 +113,11 @@ class Lab:
 
     def hold(self, model: str, memory: int, device: int = 0) -> int:
         """Let the only instance of a model hold memory of a GPU, as if it had loaded weights; returns its process."""
-        pid = marked(self.instance(model))[-1]
+        return self.hold_by(self.instance(model), memory, device)
+
+    def hold_by(self, instance: str, memory: int, device: int = 0) -> int:
+        """The same of one instance, by its id."""
+        pid = marked(instance)[-1]
         self.gpus.hold(pid, memory, device)
         return pid
 

@@ -127,7 +127,7 @@ def it_outlives_its_kernel(notebook, dashboard, page):
 
 def what_is_saved_is_a_picture(page):
     page.reload()
-    expect(page.locator("[data-gpumodels-still]").first).to_contain_text("run the cell again to see it live")
+    expect(page.locator("[data-gpumodels-picture]").first).to_contain_text("run the cell again to see it live")
     page.wait_for_function(KERNEL_IDLE, timeout=60_000)
     expect(page.get_by_text("model not found").first).to_be_hidden()
 

@@ -8,6 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
+from gpumodels.attribution.colours import PALETTE
 from tests.fakes.nvml import GB
 
 GPUS, MODELS, SECONDS = 16, 100, 10
@@ -98,7 +99,8 @@ def devices(moment: int) -> dict:
     def device(index: int) -> dict:
         shares = [
             {"kind": "model", "name": f"model{n}", "memory": (1 + n % 5) * GB + moment, "instance": f"model{n}",
-             "notebook": f"book{n % 20}.ipynb", "kernel_id": f"kernel{n % 20}", "pids": [n], "over_limit": False}
+             "notebook": f"book{n % 20}.ipynb", "kernel_id": f"kernel{n % 20}", "pids": [n], "over_limit": False,
+             "colour": PALETTE["model"][n % 6]}
             for n in range(index, MODELS, GPUS)
         ]  # fmt: skip
         used = sum(share["memory"] for share in shares)

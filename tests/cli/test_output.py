@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from gpumodels.cli.listing import duration
 from gpumodels.cli.tables import show
 from tests.cli.conftest import COMMAND, environment
 
@@ -138,14 +137,6 @@ def test_shells_complete_commands_models_and_ids(echo):
     assert completed("gpumodels do") == ["doctor"]
     assert completed("gpumodels run ct") == ["ctpn"]
     assert completed("gpumodels stop ec") == ["echo", echo.record.id]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "?"), (0.4, "0 s"), (59, "59 s"), (60, "1 min"), (5400, "1.5 h"), (3 * 86400, "3 d")],
-)
-def test_times_are_for_people(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_ctrl_c_says_nothing(begin, echo):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -78,7 +79,9 @@ def _check(response, path, verb="get"):
 
 @pytest.fixture
 def gpus(build):
-    return build(gpu("NVIDIA H100", 80 * GB))
+    machine = build(gpu("NVIDIA H100", 80 * GB))
+    machine.hold(os.getpid(), GB)
+    return machine
 
 
 async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_serverapp, gpus, monkeypatch):
@@ -106,6 +109,7 @@ async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_server
     state = await ask("state", "state")
     assert {one, other} <= set(state["models"])
     assert all(state[table] for table in ("devices", "loads", "events"))
+    assert all(device["shares"] for device in state["devices"].values())
     assert state["kernels"][session["kernel"]["id"]]["notebook"] == "signs.ipynb"
     assert "Docker does not answer at unix:///nowhere" in state["docker"]
     for path in ("usage", "gpus", "models", "loads", "catalog", "doctor", "openapi.json"):

@@ -1,10 +1,10 @@
 // GPUs: memory by holder, readings, and lines of the last minutes.
 
-const WIDE = 120; // of the drawing, which the style stretches
+const WIDE = 120; // units of the drawing, which the style stretches
 const HIGH = 28;
-const SHORTEST = 60; // looks over which a line is drawn, until there are more
+const SHORTEST = 60; // readings that a line has room for, until there are more
 
-/** A line of percentages; where a reading is not available there is a gap. */
+/** A line of percentages, with gaps where a reading is not available. */
 class Line {
   constructor(label, look) {
     this.label = label;
@@ -45,13 +45,14 @@ class Line {
   }
 }
 
-/** Who a share's memory belongs to, for the legend: name and notebook. */
+/** Return the holder of a share for the legend: its name, and the notebook's file name where that differs. */
 function holder(share) {
   const notebook = filename(share.notebook);
-  const said = notebook && notebook !== share.name ? `${share.name} · ${notebook}` : share.name;
-  return share.over_limit ? `${said} · over its memory limit` : said;
+  const text = notebook && notebook !== share.name ? `${share.name} · ${notebook}` : share.name;
+  return share.over_limit ? `${text} · over its memory limit` : text;
 }
 
+/** One share's part of a bar. */
 class Part {
   constructor() {
     this.element = make('span');
@@ -61,11 +62,12 @@ class Part {
     const text = `${holder(share)}: ${size(share.memory)}`;
     this.element.className = `gpumodels-part gpumodels-${share.kind}`;
     this.element.style.width = `${total ? (100 * (share.memory ?? 0)) / total : 0}%`;
-    this.element.style.backgroundColor = colour(share);
+    this.element.style.backgroundColor = share.colour;
     if (this.element.title !== text) this.element.title = text;
   }
 }
 
+/** One share's entry in the legend. */
 class Legend {
   constructor() {
     this.swatch = make('i', { 'aria-hidden': 'true' });
@@ -75,12 +77,13 @@ class Legend {
 
   update(share) {
     this.swatch.className = `gpumodels-${share.kind}`;
-    this.swatch.style.backgroundColor = colour(share);
-    say(this.text, `${holder(share)} ${size(share.memory)}`);
+    this.swatch.style.backgroundColor = share.colour;
+    setText(this.text, `${holder(share)} ${size(share.memory)}`);
     this.element.title = share.notebook;
   }
 }
 
+/** One GPU or slice. */
 class DeviceRow {
   constructor(device) {
     const key = share => `${share.kind} ${share.instance || share.kernel_id || share.name}`;
@@ -120,8 +123,8 @@ class DeviceRow {
 
   update(device, history) {
     const { memory_total: total, memory_used: used, shares } = device;
-    say(this.title, `${device.label} ${device.name}`);
-    say(this.facts, facts(device));
+    setText(this.title, `${device.label} ${device.name}`);
+    setText(this.facts, readings(device));
     const names = shares.map(share => `${holder(share)} ${size(share.memory)}`).join(', ');
     this.bar.setAttribute(
       'aria-label',
@@ -129,14 +132,14 @@ class DeviceRow {
     );
     this.parts.update(shares, total);
     this.names.update(shares);
-    const past = history.get(known(device)) ?? [];
+    const past = history.get(deviceKey(device)) ?? [];
     for (const [what, line] of Object.entries(this.lines))
       line.update(past.map(each => each[what]));
   }
 }
 
-/** As `attribution/text.py` says it. */
-function facts(device) {
+/** Return the available readings, as `attribution/text.py` does; or the device's trouble. */
+function readings(device) {
   if (device.trouble) return device.trouble;
   const { utilisation, temperature, power, power_limit: limit } = device;
   const watts = power === null ? null : `${number(power)}${limit ? ` / ${number(limit)}` : ''} W`;

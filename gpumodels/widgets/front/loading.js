@@ -1,5 +1,6 @@
-// The form that loads a model, by a line that it shows.
+// The form that loads a model by running the line that it shows.
 
+/** One option of a select. */
 class Choice {
   constructor() {
     this.element = make('option');
@@ -8,11 +9,12 @@ class Choice {
   update({ value, text, disabled = false }) {
     this.element.value = value;
     this.element.disabled = disabled;
-    say(this.element, text);
+    setText(this.element, text);
   }
 }
 
-class Loading {
+/** The form. */
+class LoadForm {
   constructor(view, catalog, engines) {
     this.view = view;
     this.model = make(
@@ -60,36 +62,38 @@ class Loading {
       })),
       { value: 'none', text: 'none (CPU)' }
     ]);
-    const why = this.view.mayAskKernel();
-    this.button.disabled = Boolean(why) || this.busy === true || !this.model.value;
-    this.button.title = why;
+    const obstacle = this.view.kernelObstacle();
+    this.button.disabled = Boolean(obstacle) || this.busy === true || !this.model.value;
+    this.button.title = obstacle;
     this.preview();
   }
 
+  /** Show the line that the form will run. */
   preview() {
     const word = /^[\w./-]+$/.test(this.model.value)
       ? this.model.value
       : `'${this.model.value.replaceAll("'", `'"'"'`)}'`;
     const gpu = this.gpu.value === 'auto' ? '' : ` --gpu ${this.gpu.value}`;
     const engine = this.engine.value === 'auto' ? '' : ` --engine ${this.engine.value}`;
-    say(this.line, `%load_model ${word}${gpu}${engine}`);
+    setText(this.line, `%load_model ${word}${gpu}${engine}`);
   }
 
   async load(event) {
     event.preventDefault();
     const line = this.line.textContent;
     this.busy = this.button.disabled = true;
-    this.tell(`running ${line}`);
+    this.setNote(`running ${line}`);
     try {
-      this.tell(`${line}: ${await this.view.askKernel('load', { line }, text => this.tell(text))}`);
+      const report = text => this.setNote(text);
+      this.setNote(`${line}: ${await this.view.askKernel('load', { line }, report)}`);
     } catch (error) {
-      this.tell(`${line}: ${error.message}`, true);
+      this.setNote(`${line}: ${error.message}`, true);
     }
     this.busy = this.button.disabled = false;
   }
 
-  tell(text, wrong = false) {
-    say(this.note, text);
+  setNote(text, wrong = false) {
+    setText(this.note, text);
     this.note.classList.toggle('gpumodels-wrong', wrong);
   }
 }

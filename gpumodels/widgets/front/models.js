@@ -1,6 +1,6 @@
-// The models, those that sleep, and what becomes of a restart.
+// The list of models, and their restarts.
 
-/** The models that run, those of this kernel that sleep below them. */
+/** The running models, and below them the sleeping ones of this kernel. */
 class Models {
   constructor(view, label) {
     this.view = view;
@@ -31,24 +31,25 @@ class Models {
     this.sleepers = new Keyed(
       this.asleep,
       each => each.instance,
-      each => new Sleeper(each, view)
+      each => new SleeperRow(each, view)
     );
   }
 
-  /** A new model server for the same handle, also for one that sleeps: its row goes meanwhile, so this tells of it. */
+  /** Give a handle a new model server, also one whose model sleeps. The row goes meanwhile, so the note is here. */
   async restart(instance) {
     this.restarting = instance;
-    this.tell('restarting…');
+    this.setNote('restarting…');
     try {
-      this.tell(await this.view.askKernel('restart', { instance }, text => this.tell(text)));
+      const report = text => this.setNote(text);
+      this.setNote(await this.view.askKernel('restart', { instance }, report));
     } catch (error) {
-      this.tell(error.message, true);
+      this.setNote(error.message, true);
     }
     this.restarting = null;
   }
 
-  tell(text, wrong = false) {
-    say(this.note, text);
+  setNote(text, wrong = false) {
+    setText(this.note, text);
     this.note.classList.toggle('gpumodels-wrong', wrong);
   }
 
@@ -58,12 +59,12 @@ class Models {
     this.sleepers.update(asleep);
     this.table.hidden = !models.length;
     this.nothing.hidden = models.length + asleep.length > 0;
-    if (focused && !this.element.contains(document.activeElement)) this.element.focus(); // its row has gone
+    if (focused && !this.element.contains(document.activeElement)) this.element.focus(); // the focused row has gone
   }
 }
 
-/** A model of this kernel that sleeps. */
-class Sleeper {
+/** A sleeping model of this kernel. */
+class SleeperRow {
   constructor(each, view) {
     this.text = make('span');
     const wake = () => view.models.restart(each.instance);
@@ -77,9 +78,9 @@ class Sleeper {
   }
 
   update(each) {
-    say(this.text, `${each.name} is ${each.said}`);
-    const why = this.view.mayAskKernel();
-    this.button.disabled = Boolean(why) || this.view.models.restarting === each.instance;
-    this.button.title = why;
+    setText(this.text, `${each.name} is ${each.text}`);
+    const obstacle = this.view.kernelObstacle();
+    this.button.disabled = Boolean(obstacle) || this.view.models.restarting === each.instance;
+    this.button.title = obstacle;
   }
 }

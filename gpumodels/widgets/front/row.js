@@ -1,4 +1,4 @@
-// One model: what it does, and its buttons.
+// One model: its activity and its buttons.
 
 const COLUMNS = [
   'model',
@@ -13,45 +13,48 @@ const COLUMNS = [
   ''
 ];
 
-/** The numbers of a model, in the order of COLUMNS from "device" on. */
+/** Return the figures of a model, in the order of COLUMNS from "device" on. */
 function figures(model) {
-  const work = model.activity ?? {};
+  const activity = model.activity ?? {};
   return [
     model.device,
-    model.memory === null ? '–' : size(model.memory),
-    work.per_second === null || work.per_second === undefined
-      ? '–'
-      : number(work.per_second, work.per_second < 10 ? 1 : 0),
-    milliseconds(work.p50),
-    milliseconds(work.p99),
-    work.waiting === null || work.waiting === undefined ? '–' : number(work.waiting),
-    work.running ? 'running' : span(model.idle)
+    known(size, model.memory),
+    known(rate, activity.per_second),
+    known(latency, activity.p50),
+    known(latency, activity.p99),
+    known(number, activity.waiting),
+    activity.running ? 'running' : known(duration, model.idle)
   ];
 }
 
+/** Return the state of a model where it is not just ready. */
 function stateOf(model) {
-  const over = model.over_since
-    ? `over its memory limit since ${clock(Date.parse(model.over_since) / 1000)}`
-    : '';
-  return [whatItDoes(model), over].filter(Boolean).join(', ');
+  const over = model.over_since ? `over its memory limit since ${clockOf(model.over_since)}` : '';
+  return [lifecycle(model), over].filter(Boolean).join(', ');
 }
 
-function whatItDoes(model) {
+function lifecycle(model) {
   if (model.state === 'loading') return 'loading…';
   if (model.state === 'stopping') return 'stopping…';
-  return model.state === 'kept' ? `kept since ${clock(Date.parse(model.kept_since) / 1000)}` : '';
+  return model.state === 'kept' ? `kept since ${clockOf(model.kept_since)}` : '';
 }
 
+/** Return the time of day of an ISO 8601 moment. */
+function clockOf(iso) {
+  return clock(Date.parse(iso) / 1000);
+}
+
+/** The row of one model, with a second row below it for notes and logs. */
 class ModelRow {
   constructor(model, view) {
     Object.assign(this, {
       model,
       view,
-      doing: false,
+      busy: false,
       cells: COLUMNS.slice(2, -1).map(() => make('td'))
     });
     this.name = make('th', { scope: 'row' });
-    this.whose = make('td');
+    this.owner = make('td');
     this.state = make('small');
     this.note = make('p', { class: 'gpumodels-note', role: 'status' });
     this.logs = make('pre', {
@@ -74,9 +77,9 @@ class ModelRow {
         'Restart'
       )
     };
-    const said = make(
+    const below = make(
       'td',
-      { colspan: COLUMNS.length, class: 'gpumodels-said' },
+      { colspan: COLUMNS.length, class: 'gpumodels-below' },
       this.note,
       this.logs
     );
@@ -84,32 +87,32 @@ class ModelRow {
     this.element = make(
       'tbody',
       { 'data-instance': model.id },
-      make('tr', {}, this.name, this.whose, ...this.cells, buttons),
-      make('tr', {}, said)
+      make('tr', {}, this.name, this.owner, ...this.cells, buttons),
+      make('tr', {}, below)
     );
     this.name.append(make('span', {}, model.name), ' ', this.state);
   }
 
-  /** A button that does something of which a note tells, until it is done. */
-  button(label, doing, act) {
+  /** Return a button for `action`. While that runs, the row's buttons are disabled and its note is `progress`. */
+  button(label, progress, action) {
     const begin = async () => {
-      this.doing = true;
+      this.busy = true;
       this.enable();
-      this.tell(doing);
+      this.setNote(progress);
       try {
-        this.tell((await act(text => this.tell(text))) ?? '');
+        this.setNote((await action(text => this.setNote(text))) ?? '');
       } catch (error) {
-        const went = error.status === 404; // as was wanted
-        this.tell(went ? '' : `${label} failed: ${error.message}`, !went);
+        const gone = error.status === 404; // as the user wanted
+        this.setNote(gone ? '' : `${label} failed: ${error.message}`, !gone);
       }
-      this.doing = false;
+      this.busy = false;
       this.enable();
     };
     return make('button', { type: 'button', onclick: begin }, label);
   }
 
-  tell(text, wrong = false) {
-    say(this.note, text);
+  setNote(text, wrong = false) {
+    setText(this.note, text);
     this.note.classList.toggle('gpumodels-wrong', wrong);
   }
 
@@ -117,7 +120,7 @@ class ModelRow {
     const open = this.logs.hidden;
     if (open) {
       const lines = await this.view.source.logs(this.model.id).catch(error => [error.message]);
-      say(this.logs, lines.join('\n') || 'It has printed nothing.');
+      setText(this.logs, lines.join('\n') || 'It has printed nothing.');
     }
     this.logs.hidden = !open;
     this.buttons.logs.setAttribute('aria-expanded', String(open));
@@ -125,13 +128,14 @@ class ModelRow {
 
   update(model) {
     this.model = model;
-    say(this.state, stateOf(model));
-    say(this.whose, owner(model));
-    this.whose.title = model.notebook;
-    figures(model).forEach((text, index) => say(this.cells[index], text));
+    setText(this.state, stateOf(model));
+    setText(this.owner, owner(model));
+    this.owner.title = model.notebook;
+    figures(model).forEach((text, index) => setText(this.cells[index], text));
     this.enable();
   }
 
+  /** Name the buttons, and enable those that can be used now. */
   enable() {
     const { model, buttons, view } = this;
     const restarting = view.models?.restarting === model.id;
@@ -145,13 +149,13 @@ class ModelRow {
       const label = `${labels[name]} ${model.name}, loaded by ${owner(model)}`;
       if (button.getAttribute('aria-label') !== label) button.setAttribute('aria-label', label);
     }
-    buttons.stop.disabled = this.doing || restarting;
+    buttons.stop.disabled = this.busy || restarting;
     buttons.sleep.disabled = buttons.restart.disabled =
-      this.doing || restarting || model.state !== 'ready';
-    const why =
-      view.mayAskKernel() ||
+      this.busy || restarting || model.state !== 'ready';
+    const obstacle =
+      view.kernelObstacle() ||
       (view.isMine(model) ? '' : 'Restart it in the notebook that loaded it');
-    buttons.restart.disabled ||= Boolean(why);
-    buttons.restart.title = why || (view.kernelIsBusy() ? 'Waits for the running cell' : '');
+    buttons.restart.disabled ||= Boolean(obstacle);
+    buttons.restart.title = obstacle || (view.kernelIsBusy() ? 'Waits for the running cell' : '');
   }
 }

@@ -1,4 +1,4 @@
-// Who answers: the Jupyter server, which needs no kernel, or else the kernel itself.
+// Sources of the state: the Jupyter server, which needs no kernel, or else the kernel itself.
 
 const EXPLAINED = {
   401: 'The Jupyter server refused: log in again.',
@@ -6,7 +6,7 @@ const EXPLAINED = {
   404: 'It runs no more.'
 };
 
-/** An answer that there is none; `status` is 0 where nobody answered. */
+/** A request that failed; `status` is 0 where there was no answer. */
 class Refused extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -14,7 +14,7 @@ class Refused extends Error {
   }
 }
 
-/** Where the page's Jupyter server is, as JupyterLab, Notebook 7 and nbclassic say it; null for other front ends. */
+/** Return the page's Jupyter server, as JupyterLab, Notebook 7 and nbclassic name it; null in other front ends. */
 function jupyterServer() {
   const config = document.getElementById('jupyter-config-data');
   try {
@@ -26,13 +26,14 @@ function jupyterServer() {
   }
 }
 
+/** The REST interface of gpumodels; see docs/rest.md. */
 class Server {
   constructor(base, token) {
     this.root = `${base.replace(/\/$/, '')}/gpumodels/api/`;
     this.token = token;
   }
 
-  look() {
+  state() {
     return this.request('GET', 'usage');
   }
 
@@ -65,9 +66,9 @@ class Server {
       throw new Refused('The Jupyter server does not answer; trying again.');
     }
     if (response.ok) return response.status === 204 ? null : response.json();
-    const told = await response.json().catch(() => ({}));
+    const body = await response.json().catch(() => ({}));
     throw new Refused(
-      told.message ??
+      body.message ??
         EXPLAINED[response.status] ??
         `The Jupyter server failed (${response.status}).`,
       response.status
@@ -75,41 +76,42 @@ class Server {
   }
 }
 
-/** The kernel behind a widget, asked by messages, which wait for the cell that runs. */
+/** The kernel behind a widget. It answers requests between cells; see widgets/actions.py. */
 class Kernel {
   constructor(model) {
-    Object.assign(this, { model, asked: new Map(), count: 0 });
+    Object.assign(this, { model, pending: new Map(), count: 0 });
     this.prefix = Math.random().toString(36).slice(2);
-    model.on('msg:custom', message => this.hear(message));
+    model.on('msg:custom', message => this.receive(message));
   }
 
-  ask(what, more = {}, tell = () => {}) {
+  /** Request an action and return its answer. `report` gets the progress. */
+  ask(action, more = {}, report = () => {}) {
     const id = `${this.prefix}-${this.count++}`;
     return new Promise((resolve, reject) => {
-      this.asked.set(id, { resolve, reject, tell });
-      this.model.send({ id, do: what, ...more });
+      this.pending.set(id, { resolve, reject, report });
+      this.model.send({ id, do: action, ...more });
     });
   }
 
-  hear(message) {
-    const waiting = this.asked.get(message.id);
-    if (!waiting) return; // another view's
-    if ('progress' in message) return void waiting.tell(message.progress);
-    this.asked.delete(message.id);
-    if ('error' in message) waiting.reject(new Refused(message.error, 500));
-    else waiting.resolve(message.answer);
+  receive(message) {
+    const request = this.pending.get(message.id);
+    if (!request) return; // another view made it
+    if ('progress' in message) return void request.report(message.progress);
+    this.pending.delete(message.id);
+    if ('error' in message) request.reject(new Refused(message.error, 500));
+    else request.resolve(message.answer);
   }
 
-  /** A kernel that is busy answers later; one that is gone, never. */
-  look() {
-    this.looking ??= this.ask('look').finally(() => (this.looking = null));
+  /** Return the state. Reject after five seconds: a busy kernel answers later, and a dead one never. */
+  state() {
+    this.reading ??= this.ask('state').finally(() => (this.reading = null));
     const late = new Promise((_, reject) =>
       setTimeout(
         () => reject(new Refused('The kernel does not answer: it runs a cell, or is gone.')),
         5000
       )
     );
-    return Promise.race([this.looking, late]);
+    return Promise.race([this.reading, late]);
   }
 
   stop(instance) {

@@ -1,9 +1,10 @@
-// What a widget shows, and where it asks.
+// The two kinds of widget, dashboard and card, and the source that each reads.
 
 const GONE =
   'The kernel is gone: it was restarted or has ended. Run the cell again to load and restart models from here.';
 const BY_KERNEL = 'The kernel answers itself, and so does not count as idle: ';
 
+/** The base of both: it reads the state while it is on screen. */
 class View {
   constructor(model, element) {
     Object.assign(this, {
@@ -11,31 +12,31 @@ class View {
       host: element,
       kernel: new Kernel(model),
       watch: null,
-      known: new Set()
+      mine: new Set() // ids of this kernel's instances at the last reading
     });
     this.alert = make('p', { class: 'gpumodels-trouble', role: 'alert', hidden: true });
     this.element = make('div', { class: `gpumodels gpumodels-${model.get('kind')}` });
-    // While this is on the page it hides the picture that is left for when it is not.
-    const still = `[data-gpumodels-still="${model.get('still')}"]`;
-    const around = `:is(.jp-OutputArea-child, .output_area):has(> * ${still})`;
+    // The picture in the notebook is for the time when this view is gone. Meanwhile the view hides it.
+    const picture = `[data-gpumodels-picture="${model.get('picture_id')}"]`;
+    const around = `:is(.jp-OutputArea-child, .output_area):has(> * ${picture})`;
     element.replaceChildren(
-      make('style', {}, `${still}, ${around} { display: none !important; }`),
+      make('style', {}, `${picture}, ${around} { display: none !important; }`),
       this.element
     );
     this.changed = () => this.draw();
     model.on('change', this.changed);
   }
 
-  /** With the element on the page: draw what was seen when the widget was made, and look while on screen. */
+  /** Draw the state when the widget was made, and follow the source while on screen. The element is on the page. */
   begin() {
     const server = serverWatch();
     this.watch = server ?? new Watch(this.kernel);
-    this.why = server ? '' : `${BY_KERNEL}there is no Jupyter server here that knows gpumodels.`;
+    this.notice = server ? '' : `${BY_KERNEL}there is no Jupyter server here that knows gpumodels.`;
     this.state = this.model.get('state');
     this.draw();
-    this.forget = whenOnScreen(this.element, seen => {
-      this.seen = seen;
-      if (seen) this.watch.add(this);
+    this.forget = whenOnScreen(this.element, onScreen => {
+      this.onScreen = onScreen;
+      if (onScreen) this.watch.add(this);
       else this.watch.remove(this);
     });
   }
@@ -50,40 +51,41 @@ class View {
     return this.watch.source;
   }
 
-  /** The watch has looked. */
+  /** Take over a new reading of the watch. */
   show(watch) {
     if (watch !== this.watch) return;
-    const misses = watch.trouble?.status === 404;
+    const missing = watch.trouble?.status === 404;
     const elsewhere = watch.state && watch.state.place !== this.model.get('state').place;
-    if (this.source !== this.kernel && (misses || elsewhere)) {
+    if (this.source !== this.kernel && (missing || elsewhere)) {
       this.askKernelInstead(
-        misses
+        missing
           ? "the Jupyter server's extension gpumodels is not there."
           : "the Jupyter server does not see this kernel's models."
       );
       return;
     }
     if (watch.state) this.state = watch.state;
-    this.hearWhatWasMissed();
+    this.noticeSleepers();
     this.draw();
   }
 
-  askKernelInstead(why) {
+  /** Read the state from the kernel from now on, for the given reason. */
+  askKernelInstead(reason) {
     this.watch.remove(this);
     this.watch = new Watch(this.kernel);
-    this.why = BY_KERNEL + why;
+    this.notice = BY_KERNEL + reason;
     this.draw();
-    if (this.seen) this.watch.add(this);
+    if (this.onScreen) this.watch.add(this);
   }
 
-  /** An instance of this kernel that went may sleep, which the kernel alone knows; it is asked once. */
-  hearWhatWasMissed() {
+  /** Refresh once when an instance of this kernel has gone: it may sleep, and only the kernel knows that. */
+  noticeSleepers() {
     const mine = new Set(
       this.state.models.filter(model => this.isMine(model)).map(model => model.id)
     );
-    const went = [...this.known].some(id => !mine.has(id));
-    this.known = mine;
-    if (went && !this.kernelIsGone()) this.kernel.ask('refresh').catch(() => {});
+    const gone = [...this.mine].some(id => !mine.has(id));
+    this.mine = mine;
+    if (gone && !this.kernelIsGone()) this.kernel.ask('refresh').catch(() => {});
   }
 
   isMine(model) {
@@ -94,10 +96,10 @@ class View {
     return this.state.kernels?.[this.model.get('kernel_id')]?.state === 'busy';
   }
 
-  /** Once gone, always gone: after a restart the kernel has the same id, but knows nothing of this widget. */
+  /** Return true if the kernel has ended, for good: after a restart it has the same id, but not this widget. */
   kernelIsGone() {
     const id = this.model.get('kernel_id');
-    const kernels = this.state.kernels; // told by the Jupyter server only
+    const kernels = this.state.kernels; // only the Jupyter server lists them
     const { state, pid } = kernels?.[id] ?? {};
     this.process ??= pid;
     const ended = Boolean(
@@ -107,34 +109,38 @@ class View {
     return this.gone;
   }
 
-  /** Why the kernel cannot be asked; "" where it can. */
-  mayAskKernel() {
+  /** Return the reason why the kernel cannot be asked; "" where it can. */
+  kernelObstacle() {
     return this.kernelIsGone() ? 'The kernel is gone' : '';
   }
 
-  /** Ask, and say what the answer waits for. */
-  askKernel(what, more, tell) {
-    if (this.kernelIsBusy()) tell('waits for the running cell');
-    return this.kernel.ask(what, more, tell);
+  /** Request an action of the kernel. `report` gets the progress, and a wait for a running cell. */
+  askKernel(action, more, report) {
+    if (this.kernelIsBusy()) report('waits for the running cell');
+    return this.kernel.ask(action, more, report);
   }
 
   draw() {
     const { trouble } = this.watch;
     const text = this.kernelIsGone() ? GONE : (trouble?.message ?? '');
     this.alert.hidden = !text;
-    say(this.alert, trouble ? `${text} What is shown is of ${clock(this.state.moment)}.` : text);
+    setText(
+      this.alert,
+      trouble ? `${text} What is shown is of ${clock(this.state.moment)}.` : text
+    );
     this.drawState(this.state, this.model.get('asleep'));
   }
 }
 
+/** GPUs, models and the form. */
 class DashboardView extends View {
   constructor(model, element) {
     super(model, element);
     const devices = make('div');
     this.none = make('p', { class: 'gpumodels-none' });
-    this.devices = new Keyed(devices, known, device => new DeviceRow(device));
+    this.devices = new Keyed(devices, deviceKey, device => new DeviceRow(device));
     this.models = new Models(this, 'Models');
-    this.form = new Loading(this, model.get('catalog'), model.get('engines'));
+    this.form = new LoadForm(this, model.get('catalog'), model.get('engines'));
     this.foot = make('p', { class: 'gpumodels-foot' });
     this.element.setAttribute('role', 'region');
     this.element.setAttribute('aria-label', 'GPUs and models');
@@ -151,19 +157,20 @@ class DashboardView extends View {
   drawState(state, asleep) {
     this.devices.update(state.devices, this.watch.history);
     this.none.hidden = state.devices.length > 0;
-    say(this.none, `No GPU: ${state.trouble}.`);
+    setText(this.none, `No GPU: ${state.trouble}.`);
     this.models.update(state.models, asleep);
     this.form.update(state.devices);
-    say(this.foot, this.why);
+    setText(this.foot, this.notice);
   }
 }
 
+/** One model, or the text of its handle where no model server runs. */
 class CardView extends View {
   constructor(model, element) {
     super(model, element);
-    this.said = make('p', { class: 'gpumodels-none' });
+    this.text = make('p', { class: 'gpumodels-none' });
     this.models = new Models(this, model.get('name'));
-    this.element.append(this.alert, this.models.element, this.said);
+    this.element.append(this.alert, this.models.element, this.text);
   }
 
   drawState(state, asleep) {
@@ -172,8 +179,9 @@ class CardView extends View {
     const sleeping = asleep.filter(each => instances.includes(each.instance));
     this.models.update(found, sleeping);
     this.models.nothing.hidden = true;
-    this.said.hidden = found.length + sleeping.length > 0;
-    say(this.said, this.kernelIsGone() ? 'It ended with its kernel.' : this.model.get('said'));
+    this.text.hidden = found.length + sleeping.length > 0;
+    const text = this.kernelIsGone() ? 'It ended with its kernel.' : this.model.get('description');
+    setText(this.text, text);
   }
 }
 

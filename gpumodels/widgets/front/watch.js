@@ -1,10 +1,10 @@
-// Looking once a second, for all views of the page that are on screen, and not at all for none.
+// Reading the state once a second for all views on screen, and not at all without one.
 
-const EVERY = 1000; // ms between two looks
-const RARELY = 8000; // at most, while nobody answers
-const REMEMBERED = 300; // looks, of which the lines are drawn
+const EVERY = 1000; // ms between two readings
+const RARELY = 8000; // ms at most, while there is no answer
+const REMEMBERED = 300; // readings in a line
 
-/** What is seen of one source; `history` has the looks before, by device. */
+/** The state of one source for all its views; `history` has the readings of each device. */
 class Watch {
   constructor(source) {
     Object.assign(this, {
@@ -27,12 +27,12 @@ class Watch {
     this.views.delete(view);
   }
 
-  /** Look at once, and then again and again while somebody watches. */
+  /** Read now, and then again and again while a view is on screen. */
   begin() {
-    if (this.looking || !this.watched()) return;
+    if (this.reading || !this.watched()) return;
     clearTimeout(this.timer);
-    this.looking = this.look().finally(() => {
-      this.looking = null;
+    this.reading = this.read().finally(() => {
+      this.reading = null;
       if (this.watched())
         this.timer = setTimeout(() => this.begin(), Math.min(EVERY * 2 ** this.failed, RARELY));
     });
@@ -42,9 +42,9 @@ class Watch {
     return this.views.size > 0 && document.visibilityState === 'visible';
   }
 
-  async look() {
+  async read() {
     try {
-      this.state = await this.source.look();
+      this.state = await this.source.state();
       this.remember();
       this.trouble = null;
       this.failed = 0;
@@ -57,27 +57,27 @@ class Watch {
 
   remember() {
     for (const device of this.state.devices) {
-      const past = this.history.get(known(device)) ?? [];
+      const past = this.history.get(deviceKey(device)) ?? [];
       past.push({
         moment: this.state.moment,
         utilisation: device.utilisation,
         memory: device.memory_total ? (100 * device.memory_used) / device.memory_total : null
       });
-      this.history.set(known(device), past.slice(-REMEMBERED));
+      this.history.set(deviceKey(device), past.slice(-REMEMBERED));
     }
   }
 }
 
-/** The page's one watch on its Jupyter server: every widget's module is a copy of this one. */
+/** Return the page's one watch on its Jupyter server. It is global, because every widget has a copy of this module. */
 function serverWatch() {
-  const place = Symbol.for('gpumodels watch 1');
+  const name = Symbol.for('gpumodels watch 1');
   const server = jupyterServer();
-  return server && (globalThis[place] ??= new Watch(server));
+  return server && (globalThis[name] ??= new Watch(server));
 }
 
-/** Tell `seen` whether any of the element is on screen. */
-function whenOnScreen(element, seen) {
-  const observer = new IntersectionObserver(entries => seen(entries.at(-1).isIntersecting));
+/** Call `changed` with true when a part of the element comes on screen, with false when the last part leaves. */
+function whenOnScreen(element, changed) {
+  const observer = new IntersectionObserver(entries => changed(entries.at(-1).isIntersecting));
   observer.observe(element);
   return () => observer.disconnect();
 }

@@ -1,4 +1,4 @@
-"""Machines with GPUs that do not exist, and real processes that hold them."""
+"""Machines with fake GPUs, and real processes that hold their memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ STAY = "import sys; print(flush=True); sys.stdin.read()"
 
 @pytest.fixture
 def process():
-    """`process("words", "of its command line", MARK="...")` is a process that stays, and `said` its first line."""
+    """Start processes that stay: `process("words", "of its command line", MARK="...")`.
+
+    `said` of a process is the first line that it printed.
+    """
     begun = []
 
     def begin(*words, code=STAY, user=None, **environment):
-        # Other users may not be able to run an interpreter in this user's home.
+        # Other users may have no access to an interpreter in this user's home.
         program = [sys.executable, "-c", code] if user is None else ["/bin/sh", "-c", "echo; read forever"]
         environment["PATH"] = os.environ["PATH"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -36,7 +39,7 @@ def process():
 
 @pytest.fixture
 def record():
-    """The record of an instance that somebody's notebook loaded."""
+    """Make the record of an instance that a notebook loaded."""
 
     def make(instance="ctpn-1a2b", model="ctpn", **more):
         owner = Owner(more.pop("owner", 1), "kernel-id", "/home/me/demo.ipynb")
@@ -47,11 +50,11 @@ def record():
 
 @pytest.fixture
 def holder():
-    """Who a process belongs to, where such instances run, as somebody sees it who looks for the first time."""
+    """Return the holder of a process, by a first look, where the given instances run."""
     return lambda pid, *records: Holders(Look(), records).holder(pid)
 
 
 @pytest.fixture
 def usage():
-    """All devices, where such instances run."""
+    """Sample all devices, where the given instances run."""
     return lambda *records: Sampler(lambda: records).now()

@@ -1,4 +1,4 @@
-"""Who a process of the driver's list belongs to: asked of real processes."""
+"""Holders of the processes that the driver lists, found for real processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KERNEL = "/run/jupyter/kernel-0a1b2c3d-4e5f.json"
 STRANGER = 47110
 OTHERS = Share("others", "other users", None)
 MODEL = Share("model", "ctpn", None, "/home/me/demo.ipynb", "ctpn-1a2b", "kernel-id")
-#: Says the id of a child that says nothing itself, and stays.
+#: Prints the id of a child, which has no mark of its own, and stays.
 WITH_CHILD = """
 import subprocess, sys
 child = subprocess.Popen(["/bin/sh", "-c", "read forever"], stdin=subprocess.PIPE, env={})
@@ -154,7 +154,7 @@ def test_a_process_that_has_gone_is_nobody(process, holder):
     gone.wait()
     assert holder(gone.pid) is None
     assert holder(2**40) is None
-    assert holder(0) is None  # as some drivers call what they do not want to name
+    assert holder(0) is None  # some drivers give this id to processes that they do not name
 
 
 def test_a_zombie_is_still_this_user_s(process, holder):
@@ -165,7 +165,7 @@ def test_a_zombie_is_still_this_user_s(process, holder):
 
 
 def _elsewhere(command, code):
-    """What Python code says that runs under another command."""
+    """Return the output of Python code that runs under another command."""
     made = subprocess.run(
         [*command, sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True, check=True, timeout=60,
@@ -196,11 +196,11 @@ def test_in_another_pid_namespace_nobody_is_guessed():
 
 def test_a_process_id_that_is_used_again_is_another_process(process, monkeypatch):
     first = process("first")
-    time.sleep(0.05)  # start times are told in hundredths of a second
+    time.sleep(0.05)  # start times have a resolution of 1/100 s
     second = process("-f", KERNEL)
     look = processes.Look()
     assert look.process(first.pid).facts.kernel is None
-    # The system gives the first one's id to the second.
+    # Let the second process have the id of the first.
     real = processes._content
     monkeypatch.setattr(processes, "_content", lambda pid, name: real(second.pid if pid == first.pid else pid, name))
     assert processes.Look(look).process(first.pid).facts.kernel == "0a1b2c3d-4e5f"

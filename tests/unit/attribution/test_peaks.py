@@ -1,4 +1,4 @@
-"""What is learnt of models' memory, and what becomes of a file that is damaged."""
+"""Peaks of models' memory, and the file that keeps them, also when it is damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of each device, split by holder, while everything that can go wrong does."""
+"""The memory of each device, split by holder, also on machines where something is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import gpumodels
 from gpumodels.attribution import Holders, Look, Sampler, Share, as_json, processes
+from gpumodels.attribution.colours import PALETTE, index
 from gpumodels.attribution.split import split as split_memory
 from gpumodels.devices import Device, Holding, Snapshot
 from gpumodels.lease.processes import MARK
@@ -19,13 +20,13 @@ from tests.fakes.nvml import GB, gpu, mig_slice
 from tests.unit.attribution.test_holders import KERNEL, STRANGER
 
 NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED = 3, 4, 9
-#: A process id that no machine has.
+#: A process id above the largest that Linux gives.
 NOBODY = 2**22 + 1
 
 
 @pytest.fixture
 def split(usage):
-    """Kind, name and memory in GB of each share of a device."""
+    """Return the kind, name and memory in GB of each share of a device."""
 
     def look(*records, device=0):
         shares = usage(*records).devices[device].shares
@@ -76,7 +77,7 @@ def test_a_process_on_several_devices_is_on_each(build, process, split):
 
 def test_a_process_that_ends_leaves_its_memory_to_nobody(build, process, split, tmp_path):
     machine = build(gpu())
-    machine.hold(NOBODY, 2 * GB, while_exists=str(tmp_path))  # the driver is not done with it yet
+    machine.hold(NOBODY, 2 * GB, while_exists=str(tmp_path))  # the driver still shows it
     assert split() == [("unaccounted", "unaccounted", 2)]
 
 
@@ -90,7 +91,7 @@ def test_where_the_driver_tells_no_memory_of_processes_they_are_named_all_the_sa
 def test_where_the_driver_tells_no_processes_all_is_unaccounted(build, split):
     machine = build(gpu(used=4 * GB))
     machine.hold(os.getpid(), GB)
-    machine.fail(  # as WSL does
+    machine.fail(  # as on WSL
         nvmlDeviceGetComputeRunningProcesses=NOT_SUPPORTED, nvmlDeviceGetGraphicsRunningProcesses=NOT_SUPPORTED
     )
     assert split() == [("unaccounted", "unaccounted", 5)]
@@ -133,6 +134,7 @@ def test_a_usage_as_plain_values_says_what_it_says(build, process, record, usage
     (device,) = as_json(seen)["devices"]
     assert device["shares"] == [
         {"kind": "model", "name": "ctpn", "memory": GB, "notebook": "/home/me/demo.ipynb",
+         "colour": PALETTE["model"][index("ctpn-1a2b")],
          "instance": "ctpn-1a2b", "kernel_id": "kernel-id", "pids": [model.pid], "over_limit": False}
     ]  # fmt: skip
     readings = ("memory_used", "memory_free", "utilisation", "temperature", "power", "power_limit", "trouble")

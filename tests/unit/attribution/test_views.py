@@ -1,4 +1,4 @@
-"""A usage as text and as a picture: all that is known, nothing that is not, and no name that does harm."""
+"""A usage as text and as a picture: complete, without guesses, and safe whatever names it holds."""
 
 from __future__ import annotations
 
@@ -101,10 +101,11 @@ def test_the_picture_says_as_much_as_the_text_also_where_style_is_removed_or_nob
     assert len(widths) == 1
 
 
-def test_one_holder_has_one_colour_on_all_devices(busy):
-    two = {**busy, "devices": busy["devices"] * 2}
-    coloured = {(piece.text, piece.colour) for line in lines(two) for piece in line if piece.text in ("█", "▓")}
-    assert len(coloured) == 2
+def test_text_and_picture_have_the_colours_of_the_values(busy):
+    colours = [share["colour"] for share in busy["devices"][0]["shares"]]
+    legend = [piece.colour for line in lines(busy) for piece in line if piece.text in tuple("█▓▒░-")]
+    assert legend == colours
+    assert all(colour in picture(busy) for colour in colours)
 
 
 def test_names_can_neither_steer_a_terminal_nor_become_elements():

@@ -61,7 +61,7 @@ def test_a_file_is_taken_out_of_a_source_archive(published):
     assert (directory / "fish.bin").read_bytes() == DATA
     assert directory.is_relative_to(cache_dir())
     assert not left_over()
-    assert said[0][0].startswith("downloading fish.bin from fishy-1.0.tar.gz (0.0 MB)")
+    assert said[0][0].startswith("downloading fish.bin from fishy-1.0.tar.gz (0 MB)")
     fractions = [fraction for text, fraction in said if text == said[0][0]]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)

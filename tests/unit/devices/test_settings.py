@@ -1,13 +1,11 @@
-"""The environment of an instance shows its devices and no others; the table shows them to people."""
+"""The environment of an instance shows its devices and no others."""
 
 from __future__ import annotations
 
 import os
 
-import pytest
-
-from gpumodels.devices import environment, select, size
-from tests.fakes.nvml import GB, gpu, mig_slice
+from gpumodels.devices import environment, select
+from tests.fakes.nvml import gpu, mig_slice
 
 
 def test_a_container_gets_uuids_for_cuda_and_for_the_runtime(build):
@@ -36,18 +34,3 @@ def test_the_notebook_s_own_environment_is_left_alone(build):
     before = dict(os.environ)
     environment(select(0), container=True)
     assert dict(os.environ) == before
-
-
-@pytest.mark.parametrize(
-    ("memory", "text"),
-    [
-        (None, "? GB"),
-        (0, "0.0 GB"),
-        (35_000_000, "35 MB"),
-        (GB, "1.0 GB"),
-        (1_240_000_000, "1.2 GB"),
-        (80 * GB, "80.0 GB"),
-    ],
-)
-def test_sizes_are_short(memory, text):
-    assert size(memory) == text

@@ -38,7 +38,7 @@ def told(*shares, rooms=None, known=(), helps=(), needed=20):
 def test_a_model_is_named_with_its_notebook_its_idle_time_and_the_line_that_frees_it():
     assert told(model(), known=[idle(754.0)]) == (
         "GPU 0 (NVIDIA H100) has 10.0 GB free of 80.0 GB: "
-        "ctpn of demo.ipynb holds 50.0 GB, idle for 13 min (`gpumodels stop ctpn-3f9a` frees it)."
+        "ctpn of demo.ipynb holds 50.0 GB, idle for 12 min (`gpumodels stop ctpn-3f9a` frees it)."
     )
     assert "idle for 3 h" in told(model(), known=[idle(3 * 3600.0)])
     assert "idle for 42 s" in told(model(), known=[idle(42.0)])

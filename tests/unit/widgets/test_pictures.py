@@ -1,12 +1,13 @@
-"""What stays of a widget in a saved notebook."""
+"""Pictures that widgets leave in a saved notebook, and the reading that they share."""
 
 from __future__ import annotations
 
 import threading
 import time
 
+from gpumodels.presentation import date_and_clock
 from gpumodels.widgets import pictures
-from gpumodels.widgets.state import Board
+from gpumodels.widgets.state import SharedReading
 
 MODEL = {
     "id": "echo-1", "name": "<b>echo", "notebook": "/home/ada/signs & sounds.ipynb", "kernel_id": "k", "pid": 4711,
@@ -19,9 +20,10 @@ NO_GPU = {"place": "p", "moment": 0.0, "trouble": "no driver is installed", "dev
 
 def test_a_picture_tells_what_the_dashboard_told():
     shown = pictures.dashboard({**NO_GPU, "models": [MODEL]}, "m-1", ["ctpn is asleep since 14:03"])
-    for text in ("signs & sounds.ipynb", "12.0 GB", "2.5", "12.3 ms", "1.5 s", "1 min", "ctpn is asleep since 14:03"):
+    for text in ("signs & sounds.ipynb", "12.0 GB", "2.5", "12 ms", "1.5 s", "1 min", "ctpn is asleep since 14:03"):
         assert text in shown["text/plain"]
     assert "No GPU: no driver is installed." in shown["text/plain"]
+    assert f"as seen on {date_and_clock(0.0)}; run the cell" in shown["text/plain"]
     assert "signs &amp; sounds.ipynb" in shown["text/html"]
 
 
@@ -47,13 +49,13 @@ def test_one_reading_serves_all_who_look():
         time.sleep(0.05)
         return {"models": []}
 
-    board = Board(reading)
-    viewers = [threading.Thread(target=board.look) for _ in range(20)]
+    shared = SharedReading(reading)
+    viewers = [threading.Thread(target=shared.recent) for _ in range(20)]
     for each in viewers:
         each.start()
     for each in viewers:
         each.join()
     assert len(read) == 1
     time.sleep(1)
-    board.look()
+    shared.recent()
     assert len(read) == 2

@@ -1,4 +1,4 @@
 import { configure } from '@testing-library/dom';
 
-// What is waited for comes at once, but for machines that have other things to do.
+// Elements appear at once, except on a busy machine.
 configure({ asyncUtilTimeout: 10000 });

@@ -7,35 +7,36 @@ import * as React from 'react';
 import { type Api, troubleOf } from './api';
 import { heldByKernels } from './groups';
 import type { Notebooks } from './notebooks';
-import type { IKernel, IModel } from './state';
-import { explain, size } from './text';
+import { size } from './presentation';
+import type { Kernel, Model } from './state';
+import { explain } from './text';
 
-/** What the commands that act on several things at once need. */
-export interface IParts {
+/** The parts of the extension that the commands for several models or kernels use. */
+export interface IBulkTools {
   readonly api: Pick<Api, 'state' | 'stop' | 'sleep'>;
   readonly notebooks: Notebooks;
   readonly trans: TranslationBundle;
 }
 
-/** End all models of the current notebook, after asking. */
-export async function stopAllHere(parts: IParts): Promise<void> {
-  const { api, trans } = parts;
-  const models = await modelsHere(parts);
+/** Stop all models of the current notebook, after a question. */
+export async function stopAllHere(tools: IBulkTools): Promise<void> {
+  const { api, trans } = tools;
+  const models = await modelsHere(tools);
   const lines = models.map(({ name, device }) => trans.__('%1 on %2', name, device));
   const question = trans.__('Stop all models of this notebook?');
-  if (models.length && (await agreed(question, lines, trans.__('Stop'), trans))) {
+  if (models.length && (await confirmed(question, lines, trans.__('Stop'), trans))) {
     await eachOf(models, ({ id }) => api.stop(id), trans);
   }
 }
 
-/** Free the memory of all models of the current notebook, until they are called again. */
-export async function sleepAllHere(parts: IParts): Promise<void> {
-  const awake = (await modelsHere(parts)).filter(({ state }) => state === 'ready');
-  await eachOf(awake, ({ id }) => parts.api.sleep(id), parts.trans);
+/** Put all models of the current notebook to sleep. */
+export async function sleepAllHere(tools: IBulkTools): Promise<void> {
+  const awake = (await modelsHere(tools)).filter(({ state }) => state === 'ready');
+  await eachOf(awake, ({ id }) => tools.api.sleep(id), tools.trans);
 }
 
-/** End all kernels that hold GPU memory and have nothing to do, after asking. */
-export async function shutDownIdle({ api, notebooks, trans }: IParts): Promise<void> {
+/** Shut down all idle kernels that hold GPU memory, after a question. */
+export async function shutDownIdle({ api, notebooks, trans }: IBulkTools): Promise<void> {
   const state = await api.state();
   const held = heldByKernels(state);
   const kernels = Object.values(state.kernels).filter(
@@ -49,12 +50,12 @@ export async function shutDownIdle({ api, notebooks, trans }: IParts): Promise<v
     trans.__('%1, %2', nameOf(kernel, trans), size(held.get(kernel.id)!, trans))
   );
   const question = trans.__('Shut down these kernels? Their variables and models are lost.');
-  if (await agreed(question, lines, trans.__('Shut Down'), trans)) {
+  if (await confirmed(question, lines, trans.__('Shut Down'), trans)) {
     await eachOf(kernels, ({ id }) => notebooks.shutDownKernel(id), trans);
   }
 }
 
-async function modelsHere({ api, notebooks, trans }: IParts): Promise<readonly IModel[]> {
+async function modelsHere({ api, notebooks, trans }: IBulkTools): Promise<readonly Model[]> {
   const kernel = notebooks.currentKernel;
   const { models } = await api.state();
   const here = Object.values(models).filter(({ kernel_id }) => kernel_id && kernel_id === kernel);
@@ -64,15 +65,15 @@ async function modelsHere({ api, notebooks, trans }: IParts): Promise<readonly I
   return here;
 }
 
-/** Do it to all, and say what went wrong with any; one that has gone meanwhile is done. */
+/** Do `act` to each, and show an error for each that failed. One that has gone meanwhile is done. */
 async function eachOf<T>(
   all: readonly T[],
   act: (one: T) => Promise<unknown>,
   trans: TranslationBundle
 ): Promise<void> {
-  const ends = await Promise.allSettled(all.map(act));
-  const troubles = ends
-    .filter(end => end.status === 'rejected')
+  const results = await Promise.allSettled(all.map(act));
+  const troubles = results
+    .filter(result => result.status === 'rejected')
     .map(({ reason }) => troubleOf(reason))
     .filter(({ kind }) => kind !== 'gone');
   for (const text of new Set(troubles.map(trouble => explain(trouble, trans)))) {
@@ -80,7 +81,7 @@ async function eachOf<T>(
   }
 }
 
-async function agreed(
+async function confirmed(
   title: string,
   lines: readonly string[],
   action: string,
@@ -101,6 +102,6 @@ async function agreed(
   return button.accept;
 }
 
-function nameOf({ id, notebook }: IKernel, trans: TranslationBundle): string {
+function nameOf({ id, notebook }: Kernel, trans: TranslationBundle): string {
   return PathExt.basename(notebook) || trans.__('kernel %1', id.slice(0, 8));
 }

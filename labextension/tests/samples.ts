@@ -1,23 +1,24 @@
-import type { IDevice, IKernel, ILoad, IModel, IShare, IState } from '../src/state';
+import type { Device, Kernel, Load, Model, Share, State } from '../src/state';
 
 const GB = 1e9;
 
-/** 100 s after the moment at which everything here began. */
+/** The moment of these samples: 100 s after their models and loads began. */
 export const MOMENT = 1_760_000_100;
 
-export function aShare(of: Partial<IShare> = {}): IShare {
+export function aShare(of: Partial<Share> = {}): Share {
   const named = { kind: 'model', name: 'echo', instance: 'm1', kernel_id: 'k1' } as const;
   return {
     ...named,
     notebook: 'a/signs.ipynb',
     memory: 12 * GB,
+    colour: '#3f7fd4',
     pids: [7],
     over_limit: false,
     ...of
   };
 }
 
-export function aDevice(index: number, of: Partial<IDevice> = {}): IDevice {
+export function aDevice(index: number, of: Partial<Device> = {}): Device {
   return {
     uuid: `GPU-${index}`,
     short_uuid: `GPU-${index}`,
@@ -41,7 +42,7 @@ export function aDevice(index: number, of: Partial<IDevice> = {}): IDevice {
   };
 }
 
-export function aModel(id: string, of: Partial<IModel> = {}): IModel {
+export function aModel(id: string, of: Partial<Model> = {}): Model {
   return {
     id,
     name: 'echo',
@@ -69,11 +70,12 @@ export function aModel(id: string, of: Partial<IModel> = {}): IModel {
     idle_since: MOMENT - 70,
     freed: null,
     can_wake: false,
+    holders: [{ notebook: 'a/signs.ipynb', kernel_id: 'k1', pid: 17 }],
     ...of
   };
 }
 
-export function aLoad(id: string, of: Partial<ILoad> = {}): ILoad {
+export function aLoad(id: string, of: Partial<Load> = {}): Load {
   return {
     id,
     model: 'ctpn',
@@ -91,15 +93,16 @@ export function aLoad(id: string, of: Partial<ILoad> = {}): ILoad {
   };
 }
 
-export function aKernel(id: string, of: Partial<IKernel> = {}): IKernel {
+export function aKernel(id: string, of: Partial<Kernel> = {}): Kernel {
   return { id, state: 'idle', pid: 17, notebook: 'a/signs.ipynb', idle_since: MOMENT - 70, ...of };
 }
 
-/** Two GPUs and two models, one of them of another notebook. */
-export function aState(of: Partial<IState> = {}): IState {
+/** Return a state of two GPUs and two models, one of each notebook. */
+export function aState(of: Partial<State> = {}): State {
   return {
     place: 'here',
     moment: MOMENT,
+    server_pid: 1,
     trouble: '',
     docker: '',
     devices: table([aDevice(0), aDevice(1, { memory_used: 0, shares: [] })], ({ uuid }) => uuid),

@@ -3,17 +3,17 @@ import { Signal } from '@lumino/signaling';
 
 import type { Connection, IFeed } from '../src/feed';
 import type { Notebooks } from '../src/notebooks';
-import type { IDevice, IModel, IShare, IState } from '../src/state';
+import type { Device, Model, Share, State } from '../src/state';
 
 export const trans = nullTranslator.load('gpumodels');
 export const GB = 1e9;
 
-export function share(memory: number | null, of: Partial<IShare> = {}): IShare {
-  const nobody = { name: '', notebook: '', instance: '', kernel_id: '', pids: [] };
+export function share(memory: number | null, of: Partial<Share> = {}): Share {
+  const nobody = { name: '', colour: '', notebook: '', instance: '', kernel_id: '', pids: [] };
   return { kind: 'kernel', memory, over_limit: false, ...nobody, ...of };
 }
 
-export function device(index: number, of: Partial<IDevice> = {}): IDevice {
+export function device(index: number, of: Partial<Device> = {}): Device {
   return {
     uuid: `GPU-${index}`,
     label: `GPU ${index}`,
@@ -25,21 +25,21 @@ export function device(index: number, of: Partial<IDevice> = {}): IDevice {
     memory_free: 80 * GB,
     shares: [],
     ...of
-  } as IDevice;
+  } as Device;
 }
 
-export function stateOf(devices: readonly IDevice[], more: Partial<IState> = {}): IState {
+export function stateOf(devices: readonly Device[], more: Partial<State> = {}): State {
   const table = Object.fromEntries(devices.map(each => [each.uuid, each]));
-  return { devices: table, models: {}, loads: {}, kernels: {}, ...more } as unknown as IState;
+  return { devices: table, models: {}, loads: {}, kernels: {}, ...more } as unknown as State;
 }
 
-export function model(id: string, of: Partial<IModel> = {}): IModel {
-  return { id, name: 'echo', device: 'GPU 0', state: 'ready', kernel_id: '', ...of } as IModel;
+export function model(id: string, of: Partial<Model> = {}): Model {
+  return { id, name: 'echo', device: 'GPU 0', state: 'ready', kernel_id: '', ...of } as Model;
 }
 
-/** A feed that tells what a test says, and counts who looks. */
+/** A feed with the state that a test gives it, which counts its viewers. */
 export class FakeFeed implements IFeed {
-  state: IState | null = null;
+  state: State | null = null;
   connection: Connection = 'connecting';
   trouble = '';
   clock = 0;
@@ -55,14 +55,14 @@ export class FakeFeed implements IFeed {
     return { isDisposed: false, dispose: () => void (this.viewers -= 1) };
   }
 
-  tell(state: IState | null, connection: Connection = 'live'): void {
+  publish(state: State | null, connection: Connection = 'live'): void {
     this.state = state;
     this.connection = connection;
     this.stateChanged.emit();
   }
 }
 
-/** The notebooks of a browser tab, of which a test says everything. */
+/** The notebooks of a browser tab, with the properties that a test gives them. */
 export class FakeNotebooks {
   currentNotebook: string | null = 'signs.ipynb';
   currentKernel = 'k1';

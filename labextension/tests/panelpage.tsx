@@ -7,12 +7,12 @@ import * as React from 'react';
 
 import type { IActions } from '../src/context';
 import { ModelsPanel } from '../src/panel';
-import type { IState } from '../src/state';
-import { FakeFeed, trans } from './desk';
-import { aState, MOMENT } from './played';
+import type { State } from '../src/state';
+import { FakeFeed, trans } from './fakes';
+import { aState, MOMENT } from './samples';
 import { FakeServer } from './sockets';
 
-/** Before a test makes timers its own. */
+/** The real timer, for tests that fake timers. */
 const soon = setTimeout;
 
 export class FakeActions implements IActions {
@@ -23,8 +23,8 @@ export class FakeActions implements IActions {
   readonly load = jest.fn<Promise<void>, [string]>(async () => Promise.resolve());
 }
 
-/** The panel in a page, with a feed, a server and notebooks that a test plays. */
-export class Shown {
+/** The panel in a page, with a fake feed, server and notebooks. */
+export class PanelPage {
   readonly feed = new FakeFeed();
   readonly server = new FakeServer();
   readonly actions = new FakeActions();
@@ -37,33 +37,35 @@ export class Shown {
     loadForm: () => <input aria-label="what is typed" />
   });
 
-  static async with(of: Partial<IState> = {}): Promise<Shown> {
-    const shown = new Shown();
-    shown.feed.clock = MOMENT;
-    shown.feed.tell(aState(of));
-    await shown.do(() => Widget.attach(shown.panel, document.body));
-    return shown;
+  static async with(of: Partial<State> = {}): Promise<PanelPage> {
+    const page = new PanelPage();
+    page.feed.clock = MOMENT;
+    page.feed.publish(aState(of));
+    await page.do(() => Widget.attach(page.panel, document.body));
+    return page;
   }
 
-  async do(deed: () => unknown): Promise<void> {
+  /** Do something, and wait until React and Lumino have drawn its effect. */
+  async do(action: () => unknown): Promise<void> {
     await act(async () => {
-      await deed();
+      await action();
       MessageLoop.flush();
       await new Promise(resolve => soon(resolve, 0));
     });
   }
 
-  async tell(of: Partial<IState>, connection?: FakeFeed['connection']): Promise<void> {
-    await this.do(() => this.feed.tell({ ...this.feed.state!, ...of }, connection));
+  /** Change parts of the state. */
+  async publish(of: Partial<State>, connection?: FakeFeed['connection']): Promise<void> {
+    await this.do(() => this.feed.publish({ ...this.feed.state!, ...of }, connection));
   }
 
-  /** The server looks again, a second later. */
-  async read(of: Partial<IState> = {}): Promise<void> {
+  /** Publish another reading of the server, a second later. */
+  async nextReading(of: Partial<State> = {}): Promise<void> {
     this.feed.clock += 1;
-    await this.tell({ ...of, moment: this.feed.state!.moment + 1 });
+    await this.publish({ ...of, moment: this.feed.state!.moment + 1 });
   }
 
-  /** A second goes by. */
+  /** Let a second pass. */
   async tick(): Promise<void> {
     await this.do(() => {
       this.feed.clock += 1;
@@ -81,7 +83,7 @@ export class Shown {
     await this.settled();
   }
 
-  /** What was begun has had its effect. */
+  /** Wait until the last action has had its effect. */
   async settled(): Promise<void> {
     await this.do(() => undefined);
   }

@@ -1,17 +1,18 @@
 import { Button, type LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-interface IActionProps {
+interface IIconButtonProps {
   readonly icon: LabIcon;
   readonly label: string;
   readonly disabled?: boolean;
-  /** Of what it shows and hides; not given where it does something else. */
+  /** The state of the part that it opens and closes; undefined for other buttons. */
   readonly expanded?: boolean;
   readonly onClick: () => void;
 }
 
-/** A button of one icon. One that is disabled keeps the focus, so that the keyboard's user stays where they are. */
-export function Action({ icon, label, disabled, expanded, onClick }: IActionProps): JSX.Element {
+/** A button with an icon. While disabled it keeps the focus, so that keyboard users stay at their place. */
+export function IconButton(props: IIconButtonProps): JSX.Element {
+  const { icon, label, disabled, expanded, onClick } = props;
   return (
     <Button
       minimal

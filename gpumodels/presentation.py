@@ -1,0 +1,91 @@
+"""Durations, sizes, rates and moments as text, by one rule each, wherever people read them.
+
+`widgets/front/presentation.js` and `labextension/src/presentation.ts` follow the same rules in the browser.
+`labextension/tests/presentation.json` holds all three to them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
+#: Seconds from which a duration is in hours, and in days.
+_IN_HOURS, _IN_DAYS = 90 * _MINUTE, 48 * _HOUR
+_MB, _GB = 10**6, 10**9
+
+
+def duration(seconds: float) -> str:
+    """Return how long something has lasted, in one unit: "12 s", "85 min", "1.9 h", "3 d".
+
+    Minutes go up to 90, hours to 48; only hours have a decimal. The value is cut, not rounded, so it never shows a
+    unit or a second that it has not reached. A negative one, of clocks that disagree, is "0 s".
+    """
+    if seconds < _MINUTE:
+        return f"{max(0, math.floor(seconds))} s"
+    if seconds < _IN_HOURS:
+        return f"{math.floor(seconds / _MINUTE)} min"
+    if seconds < _IN_DAYS:
+        return f"{math.floor(seconds / (_HOUR / 10)) / 10:.1f}".removesuffix(".0") + " h"
+    return f"{math.floor(seconds / _DAY)} d"
+
+
+def size(memory: int | None) -> str:
+    """Return bytes in powers of ten: "1.2 GB", "35 MB"; "? GB" for None."""
+    if memory is None:
+        return "? GB"
+    if memory >= _GB or not memory:
+        return f"{_tenths(memory / _GB)} GB"
+    return f"{_rounded(memory / _MB)} MB"
+
+
+def latency(seconds: float) -> str:
+    """Return how long a call took: "0.3 ms", "12 ms", "1.5 s"."""
+    if seconds >= 1:
+        return f"{_tenths(seconds)} s"
+    milliseconds = 1000 * seconds
+    return f"{_number(milliseconds)} ms"
+
+
+def rate(per_second: float) -> str:
+    """Return a number of calls a second, without its unit: "0.5", "12"."""
+    return _number(per_second)
+
+
+def clock(moment: float, now: float | None = None, *, seconds: bool = False) -> str:
+    """Return the local time of day of a moment: "14:03". The date precedes it where that is not today's.
+
+    `moment` and `now`, which decides the day that is today, are in seconds since the epoch. With `seconds` the text is
+    "14:03:25". The form is the same in every language, so a notebook and the sidebar beside it agree.
+    """
+    then, today = _local(moment), _local(time.time() if now is None else now)
+    text = f"{then:%H:%M:%S}" if seconds else f"{then:%H:%M}"
+    return text if then.date() == today.date() else f"{then:%Y-%m-%d} {text}"
+
+
+def date_and_clock(moment: float) -> str:
+    """Return the local date and time of day, for a text that is read on other days: "2025-10-09 14:03"."""
+    return f"{_local(moment):%Y-%m-%d %H:%M}"
+
+
+def moment(seconds: float | None) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC, for programs; "" for None."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _local(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC).astimezone()
+
+
+def _number(value: float) -> str:
+    return _tenths(value) if value < 10 else str(_rounded(value))  # noqa: PLR2004  from there a decimal says little
+
+
+def _tenths(value: float) -> str:
+    return f"{_rounded(10 * value) / 10:.1f}"
+
+
+def _rounded(value: float) -> int:
+    """Round half up. Python's formats and a browser's differ in what they do with halves."""
+    return math.floor(value + 0.5)
