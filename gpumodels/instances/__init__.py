@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpumodels import lazy
 
 if TYPE_CHECKING:
+    from gpumodels.instances.form import load_json, model_json, record_json, sleeping_json
     from gpumodels.instances.gpu_usage import recent_usage, usage
     from gpumodels.instances.holders import holders_of, sign, this_process, users_of
     from gpumodels.instances.loads import Load, dismiss_load, list_loads, new_load_id
@@ -43,17 +44,21 @@ _HOMES = {
     "last_lines": "logs",
     "last_lines_of": "logs",
     "list_loads": "loads",
+    "load_json": "form",
     "match": "registry",
+    "model_json": "form",
     "models": "registry",
     "new_load_id": "loads",
     "read_overview": "overview",
     "recent_usage": "gpu_usage",
+    "record_json": "form",
     "remember": "registry",
     "running": "registry",
     "runtime_directory": "registry",
     "sign": "holders",
     "sleep_instance": "sleep",
     "sleeping": "sleep",
+    "sleeping_json": "form",
     "stop": "registry",
     "stop_instance": "registry",
     "this_process": "holders",
@@ -78,17 +83,21 @@ __all__ = [
     "last_lines",
     "last_lines_of",
     "list_loads",
+    "load_json",
     "match",
+    "model_json",
     "models",
     "new_load_id",
     "read_overview",
     "recent_usage",
+    "record_json",
     "remember",
     "running",
     "runtime_directory",
     "sign",
     "sleep_instance",
     "sleeping",
+    "sleeping_json",
     "stop",
     "stop_instance",
     "this_process",

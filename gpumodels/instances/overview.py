@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpumodels.attribution import Usage
 from gpumodels.errors import EngineError
 from gpumodels.instances.gpu_usage import recent_usage
 from gpumodels.instances.holders import users_of
@@ -20,7 +22,6 @@ from gpumodels.lease.record import InstanceRecord, Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpumodels.attribution import Usage
     from gpumodels.client.activity import Activity
     from gpumodels.instances.loads import Load
     from gpumodels.instances.sleep import SleepingModel
@@ -79,8 +80,8 @@ class Overview:
     models: tuple[ModelView, ...]
     #: Loads in progress and failed ones, oldest first.
     loads: tuple[Load, ...]
-    #: The GPUs with their holders; None if they were not measured.
-    usage: Usage | None = None
+    #: The GPUs with their holders; none if they were not measured.
+    usage: Usage
 
     @property
     def running(self) -> tuple[ModelView, ...]:
@@ -104,9 +105,8 @@ def read_overview(*, measured: bool = True) -> Overview:
     in_progress = [load for load in loads if not load.failed]
     by_instance = {instance: load for load in in_progress for instance in load.instances}
     views = _running(records, runtime, by_instance)
-    usage = None
+    usage = recent_usage() if measured else Usage(time.time(), ())
     if measured:
-        usage = recent_usage()
         views = _measured(views, usage)
     waking = set(by_instance)
     views += [_asleep(each) for each in asleep if each.record.id not in waking]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jupyter_server.utils import ensure_async
 
 from gpumodels.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ANSWERS_WITHIN = 1.0  # seconds; a kernel that takes longer runs a cell
 
@@ -83,3 +87,13 @@ class Kernels:
         kernel = self.kernel_manager.get_kernel(kernel_id) if kernel_id in self.kernel_manager else None
         pid: int | None = getattr(getattr(kernel, "provisioner", None), "pid", None)
         return pid
+
+
+def renamed(described: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
+    """Return a model, load or share with the present path of its notebook; `notebooks` are paths by kernel id.
+
+    A model that the Jupyter server itself holds belongs to no notebook.
+    """
+    own = described.get("pid") == os.getpid()
+    path = notebooks.get(described["kernel_id"], "" if own else described["notebook"])
+    return {**described, "notebook": path}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from gpumodels.instances import load_json
 from gpumodels.jupyter.base import ModelsHandler, check_id
+from gpumodels.jupyter.kernels import renamed
 from gpumodels.jupyter.threads import in_thread
-from gpumodels.widgets.described import describe_load, renamed
 
 if TYPE_CHECKING:
     from gpumodels.instances import Load
@@ -23,7 +24,7 @@ class LoadsHandler(ModelsHandler):
     async def get(self) -> None:
         found = await in_thread(_loads)
         notebooks = await self.desk.kernels.notebooks()
-        self.finish({"loads": [renamed(describe_load(load), notebooks) for load in found]})
+        self.finish({"loads": [renamed(load_json(load), notebooks) for load in found]})
 
 
 class LoadHandler(ModelsHandler):

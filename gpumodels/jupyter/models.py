@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from gpumodels.instances import record_json, sleeping_json
 from gpumodels.jupyter.base import ModelsHandler, check_id
+from gpumodels.jupyter.kernels import renamed
 from gpumodels.jupyter.threads import in_thread
-from gpumodels.widgets.described import describe, describe_sleeper, renamed
 
 if TYPE_CHECKING:
     from gpumodels.instances import SleepingModel
@@ -47,7 +48,7 @@ class SleepersHandler(ModelsHandler):
 
 
 class ListHandler(ModelsHandler):
-    """`GET models`: `{"models": [...]}`, those that run, see `widgets.described`.
+    """`GET models`: `{"models": [...]}`, those that run, the schema ListedModel.
 
     `POST models`: loads one in the Jupyter server's own process; 202 with `{"load": ID}`.
     """
@@ -57,7 +58,7 @@ class ListHandler(ModelsHandler):
     async def get(self) -> None:
         records = await in_thread(self.desk.models.running)
         notebooks = await self.desk.kernels.notebooks()
-        self.finish({"models": [renamed(describe(record), notebooks) for record in records]})
+        self.finish({"models": [renamed(record_json(record), notebooks) for record in records]})
 
     @web.authenticated
     @authorized
@@ -83,8 +84,8 @@ class ModelHandler(SleepersHandler):
 
     def _described(self, instance: str) -> dict[str, Any]:
         """Raises KeyError."""
-        found = {sleeper.record.id: describe_sleeper(sleeper) for sleeper in _sleepers()}
-        return (found | {record.id: describe(record) for record in self.desk.models.running()})[instance]
+        found = {sleeper.record.id: sleeping_json(sleeper) for sleeper in _sleepers()}
+        return (found | {record.id: record_json(record) for record in self.desk.models.running()})[instance]
 
     @web.authenticated
     @authorized

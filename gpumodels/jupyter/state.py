@@ -1,23 +1,20 @@
-"""What a browser is told: `widgets.state` by id, loads, sleeping models and events, with the kernels of this server."""
+"""The state that browsers show: GPUs by holder, models, loads and events, with the kernels of this Jupyter server."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.instances import list_loads, runtime_directory, sleeping, users_of
+from gpumodels.attribution import as_json
+from gpumodels.instances import load_json, model_json, read_overview, runtime_directory
+from gpumodels.jupyter.kernels import renamed
 from gpumodels.jupyter.threads import in_thread
 from gpumodels.lease import events
-from gpumodels.widgets import state as shown
-from gpumodels.widgets.described import describe_load, describe_sleeper, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.instances import SleepingModel
     from gpumodels.jupyter.kernels import Kernels
-    from gpumodels.lease.record import Owner
 
 State = dict[str, Any]
 
@@ -26,8 +23,11 @@ _OF_EVENT = ("at", "event", "instance", "model", "text")
 
 
 async def read(kernels: Kernels, docker: str) -> State:
-    """The whole state, as openapi.json describes it; `docker`: why it cannot be used. Raises RuntimeDirectoryError."""
-    seen = await in_thread(_seen)
+    """Return the whole state; the schema State of openapi.json.
+
+    `docker` says why Docker cannot be used, "" if it can. Raises RuntimeDirectoryError.
+    """
+    seen = await in_thread(_read)
     notebooks = await kernels.notebooks()
     listed = await kernels.listed(notebooks)
     models = _models(seen["models"], notebooks, listed)
@@ -42,44 +42,28 @@ async def read(kernels: Kernels, docker: str) -> State:
     }
 
 
-def _seen() -> State:
-    """What takes a thread to look at: first what runs, then what sleeps, so that nothing falls between the two."""
-    runtime = runtime_directory()
-    seen = shown.read()
-    users = users_of(runtime.instances())
-    awake = [_awake(model, users.get(model["id"], [])) for model in seen["models"]]
+def _read() -> State:
+    """Read everything but the kernels; this takes a thread."""
+    overview = read_overview()
     return {
-        **seen,
-        "models": [*(_asleep(each) for each in sleeping(runtime)), *awake],
-        "loads": [describe_load(load) for load in list_loads(runtime.path)],
-        "events": [{key: event.get(key, "") for key in _OF_EVENT} for event in events.read(runtime.path, _EVENTS)],
+        "place": overview.place,
+        **as_json(overview.usage),
+        "models": [model_json(view) for view in overview.sleeping + overview.running],
+        "loads": [load_json(load) for load in overview.loads],
+        "events": [
+            {key: event.get(key, "") for key in _OF_EVENT} for event in events.read(runtime_directory().path, _EVENTS)
+        ],
     }
 
 
-def _asleep(sleeper: SleepingModel) -> State:
-    nothing = {"memory": None, "activity": None, "idle_since": None}
-    return {**describe_sleeper(sleeper), **nothing, "holders": []}
-
-
-def _awake(model: State, users: list[Owner]) -> State:
-    """With those who use it; where who loaded it does so no more, it is told as of the first of them.
-
-    Seconds that pass are left out: the moment since when does not change.
-    """
-    told = [asdict(each) for each in users]
-    owner = told[0] if told and model["pid"] not in [each.pid for each in users] else {}
-    lasting = {key: value for key, value in model.items() if key != "idle"}
-    return {**lasting, **owner, "asleep_since": "", "freed": None, "holders": told}
-
-
 def _models(seen: list[State], notebooks: Mapping[str, str], kernels: Mapping[str, State]) -> State:
-    """By id; of several who have it asleep, one who can wake it."""
+    """Return the models by id. Of a model that sleeps in several processes, return one that can be woken from here."""
     found: State = {}
     for model in seen:
         users = [renamed(each, notebooks) for each in model["holders"]]
-        told = {**renamed(model, notebooks), "holders": users, "can_wake": _can_wake(model, kernels)}
+        described = {**renamed(model, notebooks), "holders": users, "can_wake": _can_wake(model, kernels)}
         if not found.get(model["id"], {}).get("can_wake"):
-            found[model["id"]] = told
+            found[model["id"]] = described
     return found
 
 
@@ -89,11 +73,11 @@ def _can_wake(model: State, kernels: Mapping[str, State]) -> bool:
     return bool(model["state"] == "asleep" and (lives or model["pid"] == os.getpid()))
 
 
-def _device(seen: State, notebooks: Mapping[str, str], models: State) -> State:
-    """With the notebooks of its holders as they are now; a model's is the same as in its own entry."""
-    shares = [renamed({**share, **_whose(models.get(share["instance"]))}, notebooks) for share in seen["shares"]]
-    return {**seen, "shares": shares}
+def _device(device: State, notebooks: Mapping[str, str], models: State) -> State:
+    """Return a device with the present paths of its holders' notebooks; a model's is that of its own entry."""
+    shares = [renamed({**share, **_notebook(models.get(share["instance"]))}, notebooks) for share in device["shares"]]
+    return {**device, "shares": shares}
 
 
-def _whose(model: State | None) -> State:
+def _notebook(model: State | None) -> State:
     return {} if model is None else {key: model[key] for key in ("notebook", "kernel_id")}

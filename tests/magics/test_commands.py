@@ -8,6 +8,7 @@ import time
 import pytest
 
 import gpumodels
+from gpumodels import Usage
 from gpumodels.instances import ModelView, Overview, list_loads
 from gpumodels.lease.record import InstanceRecord, Owner
 from gpumodels.loading.journal import LoadJournal
@@ -33,7 +34,7 @@ def test_models_of_nobody(shell, capsys):
 def test_this_notebooks_models_come_first_and_names_are_escaped():
     other = InstanceRecord("a", "ctpn", "docker", Owner(1, "", "<b>.ipynb"), time.time() - 10**6)
     mine = InstanceRecord("b", "echo", "process", Owner(2), time.time())
-    listing = Listing(Overview("", (ModelView(other), ModelView(mine)), ()), Owner(2))
+    listing = Listing(Overview("", (ModelView(other), ModelView(mine)), (), Usage(0.0, ())), Owner(2))
     rows = repr(listing).splitlines()
     assert [row.split()[0] for row in rows[1:]] == ["echo", "ctpn"]
     assert "&lt;b&gt;.ipynb" in listing._repr_html_()
