@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gpumodels._version import __version__
     from gpumodels.attribution import DeviceUsage, Share, Usage
-    from gpumodels.client.result import Result
+    from gpumodels.client import Result
     from gpumodels.errors import (
         CallError,
         CallTimeout,

@@ -74,6 +74,11 @@ def moment(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
+def printable(text: str) -> str:
+    """Return the text without control characters: the name of a file or program must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _local(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC).astimezone()
 

@@ -59,7 +59,7 @@ def index(name: str, kind: str = "model") -> int:
     return zlib.crc32(name.encode()) % len(PALETTE[kind])
 
 
-def distinct(draw: Callable[[], str], running: Iterable[str]) -> str:
+def distinct_id(draw: Callable[[], str], running: Iterable[str]) -> str:
     """Return an instance id by `draw` whose colour the fewest of the `running` instances have.
 
     So the models of one user look different, and none changes its colour when another one ends.

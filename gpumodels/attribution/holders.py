@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gpumodels.attribution.processes import Look, Process
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 
 class Holders:

@@ -14,9 +14,9 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpumodels.attribution.split import held_in_all
+from gpumodels.attribution.shares import held_in_all
 from gpumodels.errors import GpumodelsError
-from gpumodels.lease.private_files import write_atomically
+from gpumodels.lease import write_atomically
 from gpumodels.settings import state_dir
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpumodels.attribution.snapshot import DeviceUsage
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 _VERSION = 1
 #: A peak is written only where it exceeds the one before by 2 %.

@@ -21,7 +21,7 @@ _FAINT = "opacity: 0.75"
 _HATCHED = "repeating-linear-gradient(135deg, {colour} 0 3px, transparent 3px 6px)"
 
 
-def picture(usage: Mapping[str, Any]) -> str:
+def as_html(usage: Mapping[str, Any]) -> str:
     """Return all devices, one below the other; or the reason why there is none."""
     if not usage["devices"]:
         return f"<div>{escape(no_device(usage))}</div>"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.attribution.kernels import kernel_id
 from gpumodels.attribution.program import program
-from gpumodels.lease.processes import MARK
+from gpumodels.lease import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

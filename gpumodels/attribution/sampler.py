@@ -11,14 +11,14 @@ from gpumodels import devices
 from gpumodels.attribution import peaks
 from gpumodels.attribution.holders import Holders
 from gpumodels.attribution.processes import Look
+from gpumodels.attribution.shares import split
 from gpumodels.attribution.snapshot import DeviceUsage, Usage
-from gpumodels.attribution.split import split
-from gpumodels.devices.allowlist import admitted
+from gpumodels.devices import admitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 #: Seconds. Callers that ask once a second get a new sample each time.
 _INTERVAL = 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gpumodels.presentation import size
+from gpumodels.presentation import printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ class Piece(NamedTuple):
     colour: str = ""
 
 
-def text(usage: Mapping[str, Any]) -> str:
+def as_text(usage: Mapping[str, Any]) -> str:
     """Return the lines of all devices, without colours."""
-    return "\n".join("".join(piece.text for piece in line) for line in lines(usage))
+    return "\n".join("".join(piece.text for piece in line) for line in as_lines(usage))
 
 
-def lines(usage: Mapping[str, Any]) -> Iterator[Sequence[Piece]]:
+def as_lines(usage: Mapping[str, Any]) -> Iterator[Sequence[Piece]]:
     """Yield the lines of each device: readings, a bar, and its holders. Without devices, one line gives the reason."""
     if not usage["devices"]:
         yield [Piece(no_device(usage))]
@@ -78,8 +78,3 @@ def _bar(device: Mapping[str, Any]) -> list[Piece]:
         pieces.append(Piece(_GLYPHS[share["kind"]] * (end - at), share["colour"]))
         at = end
     return [*pieces, Piece(f"{' ' * (_WIDTH - at)}]")]
-
-
-def printable(text: str) -> str:
-    """Return the text without control characters: the name of a file or program must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.lease.processes import MARK
+from gpumodels.lease import MARK
 from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:

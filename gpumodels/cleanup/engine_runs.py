@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import engines
-from gpumodels.engines.base import Engine
+from gpumodels.engines import Engine
 from gpumodels.errors import EngineUnavailable
 
 if TYPE_CHECKING:

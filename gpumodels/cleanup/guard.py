@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.lease import guard
-from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.lease import RuntimeDirectory, guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,14 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels.cleanup.guard import sweeper
-from gpumodels.lease import guard
-from gpumodels.lease.held import LeaseRefusedError
-from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.lease import LeaseRefusedError, RuntimeDirectory, UnknownRecordError, guard
 
 if TYPE_CHECKING:
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 _PERIOD = 0.5  # seconds between two looks at the other holders
 

@@ -14,17 +14,23 @@ from gpumodels.cleanup import engine_runs
 from gpumodels.devices import reservations
 from gpumodels.errors import EngineError
 from gpumodels.instances import runtime_directory
-from gpumodels.lease import events, notes
-from gpumodels.lease.directory import InstanceDirectory
-from gpumodels.lease.processes import marked
-from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
-from gpumodels.lease.runtime import SHARED_MEMORY, remove_shared_memory
+from gpumodels.lease import (
+    SHARED_MEMORY,
+    InstanceDirectory,
+    InstanceRecord,
+    Owner,
+    UnknownRecordError,
+    events,
+    notes,
+    processes,
+    remove_shared_memory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpumodels.engines.base import Engine
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.engines import Engine
+    from gpumodels.lease import RuntimeDirectory
 
 #: Seconds beyond the model's grace after which a leash counts as stuck (paused, or stopped).
 _LEASH_PATIENCE = 1.0
@@ -136,7 +142,7 @@ def _sweep_elsewhere(runtime: RuntimeDirectory) -> bool:
     Whether somebody wants an instance cannot be seen then. One that runs is left alone, and ends with its holders.
     """
     found = runtime.shared_memory()
-    running = {instance_id for instance_id, _ in found if marked(instance_id)}
+    running = {instance_id for instance_id, _ in found if processes.marked(instance_id)}
     ended = [(instance_id, path) for instance_id, path in found if instance_id not in running]
     if ended:
         ids = [instance_id for instance_id, _ in ended]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpumodels.client.plain import from_text, listed, outputs, plain
+from gpumodels.client import from_text, outputs_by_name, to_json, to_lists
 from gpumodels.errors import GpumodelsError, InputError
 from gpumodels.signature import TensorSpec
 
@@ -46,7 +46,7 @@ def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path |
     kinds = {spec.name: spec.kind for spec in model.signature.outputs}
     streams = model.signature.stream
     for given in model.stream(*by_place, **by_name):
-        values = outputs(model.signature, given)
+        values = outputs_by_name(model.signature, given)
         sys.stdout.write(tell(values, kinds, indented=not streams) + "\n")
         sys.stdout.flush()
         if output is not None:
@@ -99,7 +99,7 @@ def _is_file(path: Path) -> bool:
 
 def _array(spec: TensorSpec, file: Path) -> NDArray[Any]:
     """A .npy file, or a picture's pixels."""
-    from gpumodels.client.images import ImageError, to_pixels  # noqa: PLC0415
+    from gpumodels.client import ImageError, to_pixels  # noqa: PLC0415
 
     try:
         if file.suffix == ".npy":
@@ -125,11 +125,11 @@ def _plain(value: Any, kind: str = "") -> Any:
     def array(given: NDArray[Any]) -> Any:
         return _listed(given) if given.size <= _MOST or kind in _WHOLE else _summary(given)
 
-    return plain(value, array, lambda raw: {"dtype": "bytes", "size": len(raw)})
+    return to_json(value, array, lambda raw: {"dtype": "bytes", "size": len(raw)})
 
 
 def _listed(array: NDArray[Any]) -> Any:
-    return _plain(array.tolist()) if array.dtype.kind == "O" else listed(array)
+    return _plain(array.tolist()) if array.dtype.kind == "O" else to_lists(array)
 
 
 def _summary(array: NDArray[Any]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def picture(values: Mapping[str, Any]) -> Image.Image:
     """The first output that is one; raises GpumodelsError where none is."""
     from PIL import Image  # noqa: PLC0415
 
-    from gpumodels.client.images import ImageError, to_pixels  # noqa: PLC0415
+    from gpumodels.client import ImageError, to_pixels  # noqa: PLC0415
 
     for value in values.values():
         if isinstance(value, np.ndarray):
@@ -155,9 +155,9 @@ def picture(values: Mapping[str, Any]) -> Image.Image:
 
 def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np.uint8] | None) -> Image.Image:
     """What was found, on the picture that went in; raises GpumodelsError where it cannot be drawn."""
-    from gpumodels.client import drawing  # noqa: PLC0415
+    from gpumodels.client import draw_result  # noqa: PLC0415
 
-    made = drawing.draw(values, kinds, image)
+    made = draw_result(values, kinds, image)
     if made is None:
         raise GpumodelsError(f"The outputs ({', '.join(values)}) are no boxes on a picture, so they cannot be drawn.")
     return made
@@ -165,7 +165,7 @@ def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np
 
 def pixels(model: Model, by_place: Sequence[Any], by_name: Mapping[str, Any]) -> NDArray[np.uint8] | None:
     """The picture that went in, if one did."""
-    from gpumodels.client.images import to_pixels  # noqa: PLC0415
+    from gpumodels.client import to_pixels  # noqa: PLC0415
 
     given = {**dict(zip((spec.name for spec in model.signature.inputs), by_place, strict=False)), **by_name}
     names = [spec.name for spec in model.signature.inputs if spec.kind == "image" and spec.name in given]

@@ -10,7 +10,7 @@ from gpumodels.instances import match
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpumodels.lease.record import InstanceRecord, Owner
+    from gpumodels.lease import InstanceRecord, Owner
 
 
 def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:

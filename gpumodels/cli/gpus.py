@@ -46,14 +46,14 @@ def _print(usage: Usage, *, as_json: bool) -> None:
 
         Console(highlight=False).print(_coloured(usage))
     else:
-        from gpumodels.attribution.text import text  # noqa: PLC0415
+        from gpumodels.attribution import as_text  # noqa: PLC0415
 
-        typer.echo(text(_told(usage)))
+        typer.echo(as_text(_told(usage)))
 
 
 def _watch(*, as_json: bool) -> None:
     """In a terminal one picture that is drawn anew; elsewhere one after the other, each with its time."""
-    from gpumodels.attribution.text import text  # noqa: PLC0415
+    from gpumodels.attribution import as_text  # noqa: PLC0415
     from gpumodels.instances import usage  # noqa: PLC0415
 
     if sys.stdout.isatty() and not as_json:
@@ -66,7 +66,7 @@ def _watch(*, as_json: bool) -> None:
     while True:
         told = _told(usage())
         moment = clock(told["moment"], seconds=True)
-        typer.echo(json.dumps(told) if as_json else f"{moment}\n{text(told)}\n")
+        typer.echo(json.dumps(told) if as_json else f"{moment}\n{as_text(told)}\n")
         sys.stdout.flush()
         time.sleep(_EVERY)
 
@@ -80,7 +80,7 @@ def _told(usage: Usage) -> dict[str, Any]:
 def _coloured(usage: Usage) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    from gpumodels.attribution.text import lines  # noqa: PLC0415
+    from gpumodels.attribution import as_lines  # noqa: PLC0415
 
-    each = (Text.assemble(*line, no_wrap=True, overflow="ellipsis") for line in lines(_told(usage)))
+    each = (Text.assemble(*line, no_wrap=True, overflow="ellipsis") for line in as_lines(_told(usage)))
     return Text("\n", no_wrap=True, overflow="ellipsis").join(each)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels.cli.finding import whose
 from gpumodels.instances import read_overview
-from gpumodels.lease.record import Owner
+from gpumodels.lease import Owner
 from gpumodels.presentation import clock, duration, moment, size
 
 if TYPE_CHECKING:
-    from gpumodels.client.activity import Activity
+    from gpumodels.client import Activity
     from gpumodels.instances import ModelView
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
 _WIDEST = 60  # characters of what a load tells of itself

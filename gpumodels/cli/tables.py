@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gpumodels.attribution.text import printable
+from gpumodels.presentation import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

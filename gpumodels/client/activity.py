@@ -53,7 +53,7 @@ class Activity:
         return None if self.running else self.last_call or loaded
 
 
-def read(connector: Connector, model: str, within: float) -> Activity | None:
+def read_activity(connector: Connector, model: str, within: float) -> Activity | None:
     """Return the activity of a model, or None if its server does not tell it within so many seconds."""
     try:
         server = connector.find(files.SOCKET_NAME)

@@ -19,7 +19,7 @@ _LOW, _HIGH = (255, 159, 28), (20, 184, 110)  # box colours for score 0 and 1, r
 _NEUTRAL = (0, 128, 255)
 
 
-def draw(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None) -> Image.Image | None:
+def draw_result(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None) -> Image.Image | None:
     """The picture of a result, at most 1200 pixels long; None where its outputs have none.
 
     An output of kind "image" ([H, W], [H, W, 3] or [H, W, 4]) is itself the picture. Else the first of kind "boxes"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpumodels.signature import Signature, TensorSpec
 
 
-def outputs(signature: Signature, answer: Any) -> dict[str, Any]:
+def outputs_by_name(signature: Signature, answer: Any) -> dict[str, Any]:
     """The values of one answer by output name."""
     if isinstance(answer, Result):
         return {name: answer[name] for name in answer.keys()}  # noqa: SIM118  (iterating gives the values)
@@ -27,7 +27,7 @@ def outputs(signature: Signature, answer: Any) -> dict[str, Any]:
     return {names[0]: answer}
 
 
-def plain(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[bytes], Any]) -> Any:
+def to_json(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[bytes], Any]) -> Any:
     """What JSON can hold, arrays and bytes as `array` and `raw` make them. NaN and infinities are null."""
     match value:
         case np.ndarray():
@@ -37,17 +37,17 @@ def plain(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[bytes
         case float():
             told = value if math.isfinite(value) else None
         case dict():
-            told = {str(key): plain(each, array, raw) for key, each in value.items()}
+            told = {str(key): to_json(each, array, raw) for key, each in value.items()}
         case list() | tuple():
-            told = [plain(each, array, raw) for each in value]
+            told = [to_json(each, array, raw) for each in value]
         case np.generic():
-            told = plain(value.item(), array, raw)
+            told = to_json(value.item(), array, raw)
         case _:
             told = value
     return told
 
 
-def listed(array: NDArray[Any]) -> Any:
+def to_lists(array: NDArray[Any]) -> Any:
     """An array as nested lists; NaN and infinities are null, and 0.1 of float32 is 0.1."""
     if array.dtype.name == "bfloat16":  # of the package ml_dtypes
         array = array.astype(np.float32)

@@ -64,9 +64,9 @@ class Result:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str] | None:
         """IPython asks; None means that the repr will do."""
-        from gpumodels.client.drawing import draw, encoded  # noqa: PLC0415 (Pillow, for those who look)
+        from gpumodels.client.drawing import draw_result, encoded  # noqa: PLC0415 (Pillow, for those who look)
 
-        picture = draw(self._values, self._kinds, self._image)
+        picture = draw_result(self._values, self._kinds, self._image)
         return None if picture is None else {**encoded(picture), "text/plain": repr(self)}
 
 

@@ -5,9 +5,11 @@ Without a driver nothing here fails: `devices()` is empty and `why_none()` says 
 
 from __future__ import annotations
 
+from gpumodels.devices import reservations
+from gpumodels.devices.allowlist import admitted
 from gpumodels.devices.claims import Claims, Need
 from gpumodels.devices.device import Device, Holding, Snapshot
-from gpumodels.devices.inventory import devices, snapshot, snapshots
+from gpumodels.devices.inventory import devices, driver_trouble, driver_version, snapshot, snapshots
 from gpumodels.devices.naming import GpuChoice, parse
 from gpumodels.devices.placement import Full, Room, select, why_none
 from gpumodels.devices.settings import environment
@@ -21,9 +23,13 @@ __all__ = [
     "Need",
     "Room",
     "Snapshot",
+    "admitted",
     "devices",
+    "driver_trouble",
+    "driver_version",
     "environment",
     "parse",
+    "reservations",
     "select",
     "snapshot",
     "snapshots",

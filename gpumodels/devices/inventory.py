@@ -59,6 +59,14 @@ def driver_trouble() -> str:
     return "" if devices() else "no GPU of this machine answers (see nvidia-smi)"
 
 
+def driver_version() -> str:
+    """Return the version of the driver, or "unknown"."""
+    try:
+        return str(nvml.read(lambda ask: ask("nvmlSystemGetDriverVersion")))
+    except nvml.NotAvailable:
+        return "unknown"
+
+
 class _Found(NamedTuple):
     """A device, NVML's handle of it, and the memory that NVML tells (total, used, free), None where it does not."""
 

@@ -24,9 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from gpumodels.errors import RuntimeDirectoryError
-from gpumodels.lease import processes
-from gpumodels.lease.locks import flocked_briefly
-from gpumodels.lease.private_files import make_private
+from gpumodels.lease import flocked_briefly, make_private, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumodels import devices, presentation
-from gpumodels.devices.allowlist import admitted
-from gpumodels.devices.inventory import driver_trouble
-from gpumodels.devices.nvml import NotAvailable, read
+from gpumodels.devices import admitted, driver_trouble
 from gpumodels.errors import SettingsError
 from gpumodels.instances import runtime_directory
-from gpumodels.lease.private_files import filesystem
-from gpumodels.lease.runtime import SHARED_MEMORY
+from gpumodels.lease import SHARED_MEMORY, filesystem
 from gpumodels.settings import KEYS, cache_dir, origin, settings
 
 if TYPE_CHECKING:
@@ -131,17 +128,10 @@ def _gpu_driver() -> tuple[Status, str, str]:
             "Install NVIDIA's driver, and see that nvidia-smi works.",
         )
     known = devices.devices()
-    text = f"driver {_driver_version()}, {', '.join(f'{device.label} {device.name}' for device in known)}"
+    text = f"driver {devices.driver_version()}, {', '.join(f'{device.label} {device.name}' for device in known)}"
     if not admitted(known):
         return "warn", f"{text}: none is allowed, {devices.why_none()}", "Ask whoever set CUDA_VISIBLE_DEVICES."
     return "ok", text, ""
-
-
-def _driver_version() -> str:
-    try:
-        return str(read(lambda ask: ask("nvmlSystemGetDriverVersion")))
-    except NotAvailable:
-        return "unknown"
 
 
 def _nvidia_hardware() -> bool:

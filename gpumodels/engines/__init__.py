@@ -7,13 +7,44 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from gpumodels import settings
+from gpumodels import lazy, settings
 from gpumodels.errors import EngineUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Engine, Instance
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.engines import artifacts
+    from gpumodels.engines.artifacts import Artifact, ArtifactName
+    from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
+    from gpumodels.engines.forward import NotStarted
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
+
+_HOMES = {
+    "Artifact": "artifacts",
+    "ArtifactName": "artifacts",
+    "Ending": "base",
+    "Engine": "base",
+    "Instance": "base",
+    "LaunchPlan": "base",
+    "NotStarted": "forward",
+}
+
+__all__ = [
+    "FIRST",
+    "Artifact",
+    "ArtifactName",
+    "Ending",
+    "Engine",
+    "Instance",
+    "LaunchPlan",
+    "NotStarted",
+    "artifacts",
+    "attach",
+    "check_configured",
+    "distributions",
+    "engine",
+    "names",
+]
+
+__getattr__ = lazy.names(__name__, _HOMES)
 
 #: The engine that `auto` tries first; its `fallback` comes next.
 FIRST = "docker"

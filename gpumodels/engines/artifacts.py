@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gpumodels.engines import payload
-from gpumodels.lease.runtime import SHARED_MEMORY
+from gpumodels.lease import SHARED_MEMORY
 
 if TYPE_CHECKING:
-    from gpumodels.catalog.spec import ModelSpec
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.catalog import ModelSpec
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 ArtifactName = Literal["payload", "code", "weights", "lease", "sockets", "shared memory", "peers"]
 

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from gpumodels.catalog import Progress
-    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.devices import Device
     from gpumodels.engines.artifacts import Artifact, ArtifactName
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
     from gpumodels.protocol.connector import Connector
 
 

@@ -14,7 +14,7 @@ from gpumodels.catalog import making
 from gpumodels.engines import payload, program
 from gpumodels.engines.mirrors import Mirrors
 from gpumodels.errors import BuildFailed, EngineUnavailable
-from gpumodels.lease.locks import flocked
+from gpumodels.lease import flocked
 from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:

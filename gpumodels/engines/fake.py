@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from gpumodels.engines.process import ProcessEngine
 
 if TYPE_CHECKING:
-    from gpumodels.catalog import Progress
-    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.catalog import Flavour, ModelSpec, Progress
 
 
 class FakeEngine(ProcessEngine):

@@ -10,8 +10,7 @@ from gpumodels.engines.base import Instance
 from gpumodels.protocol import files
 
 if TYPE_CHECKING:
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 
 class LocalSocket(files.Descriptor):

@@ -16,17 +16,14 @@ from gpumodels.engines import environment, following, launch
 from gpumodels.engines.base import Ending, Engine, Instance, LaunchPlan
 from gpumodels.engines.local import LocalInstance
 from gpumodels.errors import EngineUnavailable
-from gpumodels.lease import processes
-from gpumodels.lease.log import older
+from gpumodels.lease import older, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gpumodels.catalog import Progress
-    from gpumodels.catalog.spec import Flavour, ModelSpec
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.catalog import Flavour, ModelSpec, Progress
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 #: Settings of the notebook's own interpreter and display, which would mislead the model's.
 _PRIVATE_TO_THE_KERNEL = (

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from gpumodels.lease.interrupts import uninterrupted
+from gpumodels.lease import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

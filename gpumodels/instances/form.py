@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpumodels.instances.loads import Load
     from gpumodels.instances.overview import ModelView
     from gpumodels.instances.sleep import SleepingModel
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 
 def record_json(record: InstanceRecord) -> dict[str, Any]:

@@ -12,14 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.lease.locks import LEASE, USE
-from gpumodels.lease.private_files import write_atomically
-from gpumodels.lease.record import Owner
+from gpumodels.lease import LEASE, USE, Owner, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gpumodels.lease.directory import InstanceDirectory
+    from gpumodels.lease import InstanceDirectory
 
 _FIELDS = 8  # of a line of /proc/locks
 

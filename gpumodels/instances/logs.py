@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines
 from gpumodels.instances.registry import attached, running, runtime_directory
-from gpumodels.lease.record import UnknownRecordError
+from gpumodels.lease import UnknownRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 
 def instances_with_logs() -> list[InstanceRecord]:

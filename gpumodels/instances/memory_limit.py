@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpumodels.attribution import DeviceUsage
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 _PERIOD = 2.0  # seconds between two checks
 #: A model is over its limit if it holds this share of it for so many seconds: peaks may pass, and CUDA needs some.

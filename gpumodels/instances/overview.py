@@ -17,15 +17,15 @@ from gpumodels.instances.holders import users_of
 from gpumodels.instances.loads import list_loads
 from gpumodels.instances.registry import attached, running, runtime_directory
 from gpumodels.instances.sleep import sleeping
-from gpumodels.lease.record import InstanceRecord, Owner
+from gpumodels.lease import InstanceRecord, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpumodels.client.activity import Activity
+    from gpumodels.client import Activity
     from gpumodels.instances.loads import Load
     from gpumodels.instances.sleep import SleepingModel
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.lease import RuntimeDirectory
 
 _ANSWER_WITHIN = 0.4  # seconds for a model server to tell its activity
 _AT_ONCE = 16
@@ -128,7 +128,7 @@ def _running(records: Iterable[InstanceRecord], runtime: RuntimeDirectory, loads
 
 
 def _measured(views: list[ModelView], usage: Usage) -> list[ModelView]:
-    from gpumodels.attribution.split import held_in_all  # noqa: PLC0415
+    from gpumodels.attribution import held_in_all  # noqa: PLC0415
 
     if not views:
         return []
@@ -142,12 +142,12 @@ def _measured(views: list[ModelView], usage: Usage) -> list[ModelView]:
 
 
 def _activity(record: InstanceRecord) -> Activity | None:
-    from gpumodels.client import activity  # noqa: PLC0415  gRPC, which only views of activity need
+    from gpumodels.client import read_activity  # noqa: PLC0415  gRPC, which only views of activity need
 
     if record.state == "loading":
         return None
     try:
-        return activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
+        return read_activity(attached(record).connector(), record.model, _ANSWER_WITHIN)
     except (KeyError, OSError, EngineError):  # it has ended since
         return None
 

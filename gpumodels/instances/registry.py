@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING
 
 from gpumodels import engines, settings
 from gpumodels.errors import ModelNotFound
-from gpumodels.lease import events
-from gpumodels.lease.held import LeaseState
-from gpumodels.lease.record import UnknownRecordError
-from gpumodels.lease.runtime import RuntimeDirectory, remove_shared_memory
+from gpumodels.lease import LeaseState, RuntimeDirectory, UnknownRecordError, events, remove_shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpumodels.engines.base import Instance
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.held import Look
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.engines import Instance
+    from gpumodels.lease import InstanceDirectory, InstanceRecord, Look
     from gpumodels.model import Model
 
 #: Handles of this process, by instance id: a model outlives the user's variables. They lie on `sys`, as the leases do,

@@ -14,16 +14,14 @@ from gpumodels import engines, presentation
 from gpumodels.client import Watch
 from gpumodels.errors import EngineError
 from gpumodels.instances import registry
-from gpumodels.lease import notes
-from gpumodels.lease.held import LeaseState
-from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
+from gpumodels.lease import InstanceRecord, LeaseState, Owner, UnknownRecordError, notes
 from gpumodels.model import NullReport
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.lease import RuntimeDirectory
     from gpumodels.model import Model
     from gpumodels.protocol.connector import Connector
 

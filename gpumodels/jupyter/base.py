@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gpumodels.jupyter.feed import State
     from gpumodels.jupyter.gateway.calls import Gateway
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 T = TypeVar("T")
 

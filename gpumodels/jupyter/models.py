@@ -15,7 +15,7 @@ from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
     from gpumodels.instances import SleepingModel
-    from gpumodels.lease.record import Owner
+    from gpumodels.lease import Owner
 
 #: What a kernel runs, silently, of a model that sleeps there; it leaves no name in the user's namespace.
 _MANAGER = '__import__("gpumodels.manager", fromlist=["_"])'

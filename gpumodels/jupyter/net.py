@@ -88,7 +88,7 @@ class Net:
 def _longest_grace(pids: set[int]) -> float:
     """Of what those processes held, in seconds; as far as it can still be read."""
     from gpumodels.instances import runtime_directory  # noqa: PLC0415
-    from gpumodels.lease.record import UnknownRecordError  # noqa: PLC0415
+    from gpumodels.lease import UnknownRecordError  # noqa: PLC0415
 
     longest = 0.0
     runtime = runtime_directory()

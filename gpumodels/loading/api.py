@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpumodels.cleanup import ensure_guard
 from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.instances import LIMIT_WATCHER, models, remember
-from gpumodels.lease import events
-from gpumodels.lease.runtime import RuntimeDirectory
+from gpumodels.lease import RuntimeDirectory, events
 from gpumodels.loading import request as requests
 from gpumodels.loading import reuse
 from gpumodels.loading.journal import LoadJournal
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpumodels.client import Ticket
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
     from gpumodels.model import Attachment, Replica, Report
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpumodels import presentation
-from gpumodels.attribution.split import held
+from gpumodels.attribution import held
 from gpumodels.errors import EngineError, GpumodelsError
 from gpumodels.instances import attached, running, sleep_instance
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gpumodels.attribution import Usage
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 #: A model that was called less than so many seconds ago is at work.
 _IDLE_FOR = 10.0
@@ -96,10 +96,10 @@ def _together(chosen: Iterable[Candidate]) -> Counter[str]:
 
 
 def _idle_seconds(record: InstanceRecord) -> float | None:
-    from gpumodels.client import activity  # noqa: PLC0415 (gRPC, which only eviction needs)
+    from gpumodels.client import read_activity  # noqa: PLC0415 (gRPC, which only eviction needs)
 
     try:
-        found = activity.read(attached(record).connector(), record.model, _ANSWER_WITHIN)
+        found = read_activity(attached(record).connector(), record.model, _ANSWER_WITHIN)
     except (KeyError, OSError, EngineError):  # it has ended since
         return None
     if found is None or found.running is None:

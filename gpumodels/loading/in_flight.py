@@ -7,14 +7,13 @@ from collections import Counter, defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from gpumodels.attribution import DeviceUsage, Holders, Look
-from gpumodels.attribution.split import held, split
+from gpumodels.attribution import DeviceUsage, Holders, Look, held, split
 from gpumodels.devices import Claims, reservations, snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 

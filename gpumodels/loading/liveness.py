@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import LeaseUnseen, LoadFailed
-from gpumodels.lease.leash import UNSEEN
+from gpumodels.lease import UNSEEN
 from gpumodels.presentation import duration
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Ending
+    from gpumodels.engines import Ending
     from gpumodels.errors import EngineError
     from gpumodels.model import Attachment, Report
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels import catalog, devices, engines
 from gpumodels.cleanup import ensure_guard, start_keeper, wait_for_endings
-from gpumodels.engines import artifacts
-from gpumodels.engines.base import LaunchPlan
+from gpumodels.engines import LaunchPlan, artifacts
 from gpumodels.errors import (
     BaseImageUnavailable,
     EngineError,
@@ -20,7 +19,7 @@ from gpumodels.errors import (
     LoadTimeout,
 )
 from gpumodels.instances import handles, models
-from gpumodels.lease.interrupts import uninterrupted
+from gpumodels.lease import uninterrupted
 from gpumodels.loading import reuse
 from gpumodels.loading.liveness import Liveness
 from gpumodels.loading.no_room import check_limit
@@ -33,10 +32,8 @@ if TYPE_CHECKING:
 
     from gpumodels.client import Client
     from gpumodels.devices import Device
-    from gpumodels.engines.artifacts import Artifact, ArtifactName
-    from gpumodels.engines.base import Engine
-    from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.engines import Artifact, ArtifactName, Engine
+    from gpumodels.lease import InstanceRecord, RuntimeDirectory
     from gpumodels.loading.journal import LoadJournal
     from gpumodels.loading.request import LoadRequest
     from gpumodels.model import Attachment, Model, Report

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gpumodels import devices, presentation
-from gpumodels.devices.allowlist import admitted
+from gpumodels.devices import admitted
 from gpumodels.errors import DeviceError, LoadRefused
 
 if TYPE_CHECKING:

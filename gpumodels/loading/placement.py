@@ -11,12 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from gpumodels import devices, presentation
-from gpumodels.attribution import colours, peaks
+from gpumodels.attribution import distinct_id, peaks
 from gpumodels.devices import Full, Need, reservations
 from gpumodels.errors import DeviceError
 from gpumodels.instances import running, sign, usage
-from gpumodels.lease.locks import flocked
-from gpumodels.lease.record import InstanceRecord
+from gpumodels.lease import InstanceRecord, flocked
 from gpumodels.loading import eviction, in_flight, reuse
 from gpumodels.loading.no_room import no_room
 from gpumodels.model import Attachment
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gpumodels.attribution import Usage
-    from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.catalog import ModelSpec
     from gpumodels.devices import Device
-    from gpumodels.engines.base import Engine
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.engines import Engine
+    from gpumodels.lease import RuntimeDirectory
     from gpumodels.loading.journal import LoadJournal
     from gpumodels.loading.request import LoadRequest
     from gpumodels.settings import Policy
@@ -199,7 +198,7 @@ class Placement:
 
         name = re.sub(r"[^a-z0-9]+", "-", self.spec.name)
         return InstanceRecord(
-            id=colours.distinct(lambda: f"{name}-{secrets.token_hex(5)}", [each.id for each in known]),
+            id=distinct_id(lambda: f"{name}-{secrets.token_hex(5)}", [each.id for each in known]),
             model=self.spec.name,
             engine=engine.name,
             owner=self.journal.owner,

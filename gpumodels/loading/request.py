@@ -19,9 +19,9 @@ from gpumodels.loading.options import MOST_REPLICAS, Option, option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.catalog.spec import ModelSpec
+    from gpumodels.catalog import ModelSpec
     from gpumodels.devices import GpuChoice
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
     from gpumodels.settings import Settings
 
 _TIME = ["string", "number"]

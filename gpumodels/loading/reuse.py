@@ -12,9 +12,7 @@ from gpumodels import engines, presentation
 from gpumodels.cleanup import start_keeper
 from gpumodels.errors import GpumodelsError, LoadFailed, ModelGone, ModelNotFound
 from gpumodels.instances import match, running, sign, this_process
-from gpumodels.lease.held import LeaseRefusedError, LeaseState
-from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.lease.record import UnknownRecordError
+from gpumodels.lease import LeaseRefusedError, LeaseState, UnknownRecordError, uninterrupted
 from gpumodels.loading.liveness import Liveness
 from gpumodels.model import Attachment, memory_held
 
@@ -22,10 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpumodels.devices import Device
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.held import Lease
-    from gpumodels.lease.record import InstanceRecord
-    from gpumodels.lease.runtime import RuntimeDirectory
+    from gpumodels.lease import InstanceDirectory, InstanceRecord, Lease, RuntimeDirectory
     from gpumodels.loading.request import LoadRequest
     from gpumodels.model import Model, Report
 

@@ -14,7 +14,7 @@ from gpumodels.lease import processes
 from gpumodels.model import Endpoint
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Instance
+    from gpumodels.engines import Instance
 
 _POLL = 0.01  # seconds
 _WHY = {
@@ -72,7 +72,7 @@ class Listener:
 
         Raises LoadFailed.
         """
-        from gpumodels.engines.forward import NotStarted  # noqa: PLC0415 (its asyncio is only for served models)
+        from gpumodels.engines import NotStarted  # noqa: PLC0415 (its asyncio is only for served models)
 
         try:
             pid = instance.forward(cast("socket.socket", self._socket))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
-from gpumodels.lease import held
+from gpumodels.lease import release_all
 from gpumodels.loading import preload
 from gpumodels.magics import tracebacks
 from gpumodels.magics.commands import COMMANDS, ModelMagics
@@ -30,7 +30,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.append(complete)
     shell.events.register("pre_run_cell", hint.before_cell)
     # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
-    atexit.register(held.release_all)
+    atexit.register(release_all)
     tracebacks.install(shell)
     set_default_report(lambda: view(shell, silent=False))
     show_models(shell)
@@ -44,7 +44,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     hint = getattr(shell, _PLACE, None)
     if hint is None:
         return
-    atexit.unregister(held.release_all)
+    atexit.unregister(release_all)
     shell.events.unregister("pre_run_cell", hint.before_cell)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "__module__", "") != complete.__module__]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpumodels.attribution import as_json
-from gpumodels.attribution.picture import picture
-from gpumodels.attribution.text import text
+from gpumodels.attribution import as_html, as_json, as_text
 
 if TYPE_CHECKING:
     from gpumodels.attribution import Usage
@@ -19,7 +17,7 @@ class Gpus:
         self._told = as_json(usage)
 
     def __repr__(self) -> str:
-        return text(self._told)
+        return as_text(self._told)
 
     def _repr_html_(self) -> str:
-        return picture(self._told)
+        return as_html(self._told)

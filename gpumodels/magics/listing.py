@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpumodels.instances import ModelView, Overview
-    from gpumodels.lease.record import Owner
+    from gpumodels.lease import Owner
 
 _HEADINGS = ("model", "device", "engine", "state", "notebook", "since")
 _NOTHING = "No model is running."

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpumodels.client import Client, Watch
-    from gpumodels.engines.base import Instance
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.held import Lease
-    from gpumodels.lease.record import InstanceRecord, Owner
+    from gpumodels.engines import Instance
+    from gpumodels.lease import InstanceDirectory, InstanceRecord, Lease, Owner
     from gpumodels.model.endpoint import Endpoint
     from gpumodels.signature import Signature
 

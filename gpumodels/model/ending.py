@@ -9,16 +9,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gpumodels.engines.base import Ending
+from gpumodels.engines import Ending
 from gpumodels.errors import EngineError, ModelGone, ModelStopped
-from gpumodels.lease import guard
-from gpumodels.lease.interrupts import uninterrupted
-from gpumodels.lease.runtime import remove_shared_memory
+from gpumodels.lease import guard, remove_shared_memory, uninterrupted
 
 if TYPE_CHECKING:
-    from gpumodels.engines.base import Instance
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.held import Lease
+    from gpumodels.engines import Instance
+    from gpumodels.lease import InstanceDirectory, Lease
     from gpumodels.model.attachment import Attachment
 
 #: Seconds to wait for the engine to notice an end that a broken connection already showed.

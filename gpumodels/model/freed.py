@@ -12,7 +12,7 @@ from gpumodels.attribution import Holders, Look
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
 
 #: The driver may need a while to return a process's memory: wait for this share of it, at most so many seconds.
 _RETURNED, _WITHIN = 0.75, 5.0

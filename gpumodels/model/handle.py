@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
     from gpumodels.model.attachment import Attachment
     from gpumodels.model.calls import CallFuture
     from gpumodels.model.endpoint import Endpoint

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import ModelStopped
-from gpumodels.lease.interrupts import uninterrupted
+from gpumodels.lease import uninterrupted
 
 if TYPE_CHECKING:
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceRecord
     from gpumodels.model.attachment import Attachment
     from gpumodels.model.freed import FreedMemory
 

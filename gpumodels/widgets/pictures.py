@@ -5,8 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.attribution.picture import picture
-from gpumodels.attribution.text import text
+from gpumodels.attribution import as_html, as_text
 from gpumodels.presentation import date_and_clock, duration, latency, rate, size
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ def dashboard(state: State, picture_id: str, asleep: Iterable[str]) -> dict[str,
     """
     foot = f"as seen on {date_and_clock(state['moment'])}; run the cell again to see it live"
     notes = list(asleep) or ([] if state["models"] else ["No model is running."])
-    html = picture(state) + _table(state["models"]) + "".join(f"<div>{escape(line)}</div>" for line in notes)
+    html = as_html(state) + _table(state["models"]) + "".join(f"<div>{escape(line)}</div>" for line in notes)
     html += f'<div style="{_FAINT}">{foot}</div>'
-    lines = [text(state), *("  ".join(_row(model)) for model in state["models"]), *notes, foot]
+    lines = [as_text(state), *("  ".join(_row(model)) for model in state["models"]), *notes, foot]
     return {"text/html": _marked(html, picture_id), "text/plain": "\n".join(lines)}
 
 

@@ -12,7 +12,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 import gpumodels
-from gpumodels.client import activity
+from gpumodels.client import read_activity
 from gpumodels.instances import attached, running
 from gpumodels.jupyter.description import complaint
 from gpumodels.jupyter.gateway.handlers import ROUTES
@@ -77,7 +77,7 @@ async def begun(asking):
     task = asyncio.ensure_future(asking)
 
     def is_running():
-        seen = activity.read(attached(record).connector(), record.model, 1)
+        seen = read_activity(attached(record).connector(), record.model, 1)
         return seen is not None and seen.running
 
     await asyncio.to_thread(until, is_running, 30)

@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from gpumodels.catalog import Progress
-    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.engines.docker.daemon import Daemon
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 #: The user of instances when root asks: nobody's account on Debian or in usual images, so it owns nothing else.
 _UNPRIVILEGED = (65532, 65532)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from gpumodels.catalog import Progress
-    from gpumodels.catalog.spec import Flavour, ModelSpec
+    from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.engines.docker.context import Files
 
 #: The interpreter inside an image.

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from gpumodels.engines.docker.engine import DockerEngine
-    from gpumodels.lease.directory import InstanceDirectory
-    from gpumodels.lease.record import InstanceRecord
+    from gpumodels.lease import InstanceDirectory, InstanceRecord
 
 
 class DockerInstance(LocalInstance):

@@ -7,8 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.client import Ticket
-from gpumodels.client.plain import outputs
+from gpumodels.client import Ticket, outputs_by_name
 from gpumodels.jupyter.gateway import oip, predicting
 from gpumodels.jupyter.gateway.callees import Callees
 from gpumodels.jupyter.gateway.fetching import Fetch
@@ -72,7 +71,7 @@ class Gateway:
         request = oip.read(body, header_length, signature)
         deadline = min(call.deadline, time.monotonic() + (request.timeout or float("inf")))
         (answer,) = self._callees.answers(call.callee, request.inputs, deadline, call.ticket)
-        return oip.write(name, request, outputs(signature, answer), signature)
+        return oip.write(name, request, outputs_by_name(signature, answer), signature)
 
     def asked(self, call: Call, body: bytearray, content_type: str) -> tuple[Asked, bool]:
         """What a body asks of `predict`, and whether the model gives several answers to each call."""
@@ -97,4 +96,4 @@ class Gateway:
             inputs = asked.calls.pop(0)
             with closing(self._callees.answers(call.callee, inputs, call.deadline, call.ticket)) as answers:
                 for answer in answers:
-                    yield predicting.answer(outputs(signature, answer), described=described)
+                    yield predicting.answer(outputs_by_name(signature, answer), described=described)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tornado.httputil import HTTPInputError, parse_multipart_form_data
 
-from gpumodels.client.plain import from_text
+from gpumodels.client import from_text
 from gpumodels.errors import InputError
 from gpumodels.jupyter.gateway import written
 from gpumodels.jupyter.gateway.refused import Refused

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpumodels.client.plain import listed, plain
+from gpumodels.client import to_json, to_lists
 from gpumodels.jupyter.gateway.refused import Refused
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(text: bytes) -> Any:
 def array(values: NDArray[Any]) -> str:
     """The text of an array as nested lists, as `client.plain` has them; bytes in it as `value` writes them."""
     if values.ndim == 0 or values.size <= _PIECE:
-        return json.dumps(plain(listed(values), listed, raw) if values.dtype.kind == "O" else listed(values))
+        return json.dumps(to_json(to_lists(values), to_lists, raw) if values.dtype.kind == "O" else to_lists(values))
     step = max(1, _PIECE * len(values) // values.size)
     if step == 1:
         return f"[{', '.join(map(array, values))}]"
@@ -45,7 +45,7 @@ def array(values: NDArray[Any]) -> str:
 def value(given: Any, *, described: bool = False) -> str:
     """The text of what a model gave; `described`: of an array with its dtype and shape."""
     if not isinstance(given, np.ndarray):
-        return json.dumps(plain(given, listed, raw))
+        return json.dumps(to_json(given, to_lists, raw))
     if not described:
         return array(given)
     dtype = "str" if given.dtype.kind == "U" else given.dtype.name

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gpumodels.client import activity
+from gpumodels.client import read_activity
 from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import ModelCallError
 from tests.integration.wire.conftest import wait_until
@@ -26,7 +26,7 @@ class Model:
 
 
 def told(served):
-    return activity.read(LocalConnector(served.sockets, None), served.name, 10)
+    return read_activity(LocalConnector(served.sockets, None), served.name, 10)
 
 
 @pytest.mark.parametrize("lane", [True, False])
@@ -65,4 +65,4 @@ def test_calls_of_both_ways_count_and_errors_are_told(serve):
 
 
 def test_of_a_server_that_is_not_there_nothing_is_told(tmp_path):
-    assert activity.read(LocalConnector(tmp_path, None), "echo", 1) is None
+    assert read_activity(LocalConnector(tmp_path, None), "echo", 1) is None

@@ -79,9 +79,9 @@ def test_the_later_by_its_key_gives_way():
 def test_new_instances_have_the_colour_that_the_fewest_running_ones_have():
     running, numbers = [], count()
     for _ in range(3 * MODELS):
-        running.append(colours.distinct(lambda: f"ctpn-{next(numbers)}", running))
+        running.append(colours.distinct_id(lambda: f"ctpn-{next(numbers)}", running))
     assert [sum(colours.index(each) == place for each in running) for place in range(MODELS)] == [3] * MODELS
 
 
 def test_an_id_is_drawn_even_if_none_of_them_suits():
-    assert colours.distinct(lambda: "ctpn-1", ["ctpn-1"]) == "ctpn-1"
+    assert colours.distinct_id(lambda: "ctpn-1", ["ctpn-1"]) == "ctpn-1"

@@ -13,7 +13,7 @@ import pytest
 import gpumodels
 from gpumodels.attribution import Holders, Look, Sampler, Share, as_json, processes
 from gpumodels.attribution.colours import PALETTE, index
-from gpumodels.attribution.split import split as split_memory
+from gpumodels.attribution.shares import split as split_memory
 from gpumodels.devices import Device, Holding, Snapshot
 from gpumodels.lease.processes import MARK
 from tests.fakes.nvml import GB, gpu, mig_slice

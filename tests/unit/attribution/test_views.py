@@ -6,9 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gpumodels.attribution import DeviceUsage, Share, Usage, as_json
-from gpumodels.attribution.picture import picture
-from gpumodels.attribution.text import lines, text
+from gpumodels.attribution import DeviceUsage, Share, Usage, as_html, as_json, as_lines, as_text
 from gpumodels.devices import Device, Snapshot
 from tests.fakes.nvml import GB
 
@@ -32,7 +30,7 @@ def busy():
 
 
 def test_all_that_is_known_as_text(busy):
-    assert text(busy).splitlines() == [
+    assert as_text(busy).splitlines() == [
         "GPU 0  NVIDIA H100  GPU-1b2c3d4e",
         "  56.0 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W",
         "  [" + 30 * "█" + 8 * "▓" + 2 * "░" + 2 * "-" + 18 * " " + "]",
@@ -46,7 +44,7 @@ def test_all_that_is_known_as_text(busy):
 
 def test_what_is_not_known_is_not_told():
     seen = told(Snapshot(Device("GPU-a", 0, "NVIDIA H100")))
-    assert text(seen).splitlines() == ["GPU 0  NVIDIA H100  GPU-a", "  ? GB / ? GB"]
+    assert as_text(seen).splitlines() == ["GPU 0  NVIDIA H100  GPU-a", "  ? GB / ? GB"]
 
 
 @pytest.mark.parametrize(
@@ -61,20 +59,20 @@ def test_what_is_not_known_is_not_told():
     ],
 )
 def test_why_a_device_cannot_be_used(seen, said):
-    assert text(seen).splitlines()[1] == said
-    assert said.strip() in picture(seen)
+    assert as_text(seen).splitlines()[1] == said
+    assert said.strip() in as_html(seen)
 
 
 def test_a_bar_never_outgrows_its_frame():
     seen = told(Snapshot(WHOLE, 80 * GB), Share("model", "a", 79 * GB), Share("model", "b", 79 * GB))
-    (bar,) = [line for line in text(seen).splitlines() if "[" in line]
+    (bar,) = [line for line in as_text(seen).splitlines() if "[" in line]
     assert len(bar) == 64
 
 
 def test_without_a_device_the_reason_is_told():
     seen = as_json(Usage(0.0, (), "the NVIDIA driver sees no <GPU>"))
-    assert text(seen) == "No GPU: the NVIDIA driver sees no <GPU>."
-    assert picture(seen) == "<div>No GPU: the NVIDIA driver sees no &lt;GPU&gt;.</div>"
+    assert as_text(seen) == "No GPU: the NVIDIA driver sees no <GPU>."
+    assert as_html(seen) == "<div>No GPU: the NVIDIA driver sees no &lt;GPU&gt;.</div>"
 
 
 class _Read(HTMLParser):
@@ -92,7 +90,7 @@ class _Read(HTMLParser):
 
 
 def test_the_picture_says_as_much_as_the_text_also_where_style_is_removed_or_nobody_sees(busy):
-    read = _Read(picture(busy))
+    read = _Read(as_html(busy))
     (bar,) = [each for each in read.attributes if each.get("role") == "img"]
     for word in ("GPU 0", "35 % busy", "ctpn · demo.ipynb", "40.0 GB", "train.ipynb", "other users", "unaccounted"):
         assert word in read.words
@@ -103,14 +101,14 @@ def test_the_picture_says_as_much_as_the_text_also_where_style_is_removed_or_nob
 
 def test_text_and_picture_have_the_colours_of_the_values(busy):
     colours = [share["colour"] for share in busy["devices"][0]["shares"]]
-    legend = [piece.colour for line in lines(busy) for piece in line if piece.text in tuple("█▓▒░-")]
+    legend = [piece.colour for line in as_lines(busy) for piece in line if piece.text in tuple("█▓▒░-")]
     assert legend == colours
-    assert all(colour in picture(busy) for colour in colours)
+    assert all(colour in as_html(busy) for colour in colours)
 
 
 def test_names_can_neither_steer_a_terminal_nor_become_elements():
     name = '\x1b[2J<script>"&'
     seen = told(Snapshot(Device("GPU-a", 0, name, GB), GB), Share("process", name, GB, f"/{name}/x"))
-    assert "\x1b" not in text(seen)
-    assert "script" not in _Read(picture(seen)).tags
-    assert name in _Read(picture(seen)).words
+    assert "\x1b" not in as_text(seen)
+    assert "script" not in _Read(as_html(seen)).tags
+    assert name in _Read(as_html(seen)).words

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpumodels.client.drawing import draw
+from gpumodels.client.drawing import draw_result
 from gpumodels.client.result import Result
 
 BOXES = np.array([[10, 10, 60, 10, 60, 30, 10, 30], [5, 60, 90, 60, 90, 80, 5, 80]], np.float32)
@@ -73,7 +73,7 @@ def test_boxes_draw_themselves_on_the_image_that_went_in(result):
 
 
 def test_a_large_picture_is_shrunk_and_its_boxes_with_it():
-    picture = draw({"b": np.array([[0, 0, 2400, 1200]])}, {"b": "boxes"}, np.zeros((1200, 2400, 3), np.uint8))
+    picture = draw_result({"b": np.array([[0, 0, 2400, 1200]])}, {"b": "boxes"}, np.zeros((1200, 2400, 3), np.uint8))
     assert picture.size == (1200, 600)
     assert picture.getpixel((600, 0)) != (0, 0, 0)
 
@@ -101,8 +101,8 @@ def test_what_cannot_be_drawn_is_left_to_the_repr(outputs, kinds, image):
     "boxes", [np.zeros((0, 8)), np.zeros((500, 8)), np.full((1, 4), np.nan), np.full((1, 4), 1e30)]
 )
 def test_strange_boxes_do_not_break_the_drawing(boxes):
-    assert draw({"b": boxes, "s": np.ones(len(boxes))}, {"b": "boxes", "s": "scores"}, PHOTO) is not None
+    assert draw_result({"b": boxes, "s": np.ones(len(boxes))}, {"b": "boxes", "s": "scores"}, PHOTO) is not None
 
 
 def test_a_tiny_picture_is_drawn():
-    assert draw({"b": np.zeros((1, 4)), "s": [1.0]}, {"b": "boxes", "s": "scores"}, PHOTO[:1, :1]) is not None
+    assert draw_result({"b": np.zeros((1, 4)), "s": [1.0]}, {"b": "boxes", "s": "scores"}, PHOTO[:1, :1]) is not None
