@@ -6,8 +6,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from gpumodels import cleanup, instances
-from gpumodels.jupyter.base import Desk
-from gpumodels.jupyter.net import Net
+from gpumodels.jupyter.context import ServerContext
+from gpumodels.jupyter.kernel_reaper import KernelReaper
 from gpumodels.jupyter.routes import add_routes
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    desk = Desk(instances, app.web_app.settings, app.log)
-    add_routes(app.web_app, desk)
-    app.io_loop.add_callback(Net(desk.kernels, app.log).start)
+    context = ServerContext(instances, app.web_app.settings, app.log)
+    add_routes(app.web_app, context)
+    app.io_loop.add_callback(KernelReaper(context.kernels, app.log).start)
     Thread(target=_sweep, args=(app,), name="gpumodels-sweep", daemon=True).start()
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
@@ -21,19 +19,14 @@ from gpumodels.errors import (
     SettingsError,
 )
 from gpumodels.jupyter import description
-from gpumodels.jupyter.availability import Docker
-from gpumodels.jupyter.feed import SLOW, Feed
-from gpumodels.jupyter.kernels import Kernels
-from gpumodels.jupyter.loading import Loading
+from gpumodels.jupyter.feed import SLOW
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from logging import Logger
+    from collections.abc import Callable
 
+    from gpumodels.jupyter.context import ServerContext
     from gpumodels.jupyter.feed import State
-    from gpumodels.jupyter.gateway.calls import Gateway
-    from gpumodels.lease import InstanceRecord
 
 T = TypeVar("T")
 
@@ -53,49 +46,13 @@ STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
 )
 
 
-class Models(Protocol):
-    """What the routes need of the manager."""
-
-    def running(self) -> Sequence[InstanceRecord]:
-        """List this user's instances, whichever notebook or process asked for them."""
-
-    def stop_instance(self, instance_id: str, /, by: str) -> None:
-        """End one; raises KeyError where none has that id."""
-
-    def sleep_instance(self, instance_id: str, /) -> None:
-        """Put one to sleep; raises KeyError where none has that id."""
-
-
-class Desk:
-    """What the routes of one Jupyter server share; `settings` are those of its web application."""
-
-    def __init__(self, models: Models, settings: Mapping[str, Any], log: Logger) -> None:
-        self.models = models
-        self.kernels = Kernels(settings["kernel_manager"], settings["session_manager"])
-        self.feed = Feed(self._read, log)
-        self.loading = Loading(log)
-        self.docker = Docker()
-
-    @cached_property
-    def gateway(self) -> Gateway:
-        """What calls by HTTP share."""
-        from gpumodels.jupyter.gateway.calls import Gateway  # noqa: PLC0415  only when one comes
-
-        return Gateway()
-
-    async def _read(self) -> State:
-        state = await in_thread(import_module, "gpumodels.jupyter.state")  # a server that nobody asks needs none of it
-        read: State = await state.read(self.kernels, self.docker.trouble())
-        return read
-
-
 class ModelsHandler(APIHandler):
-    """The base of every route: `desk`, what the server shares; errors of ours as JSON, `{"message": ...}`."""
+    """The base of every route: `context`, what the server shares; errors of ours as JSON, `{"message": ...}`."""
 
     auth_resource = "gpumodels"
 
-    def initialize(self, desk: Desk) -> None:
-        self.desk = desk
+    def initialize(self, context: ServerContext) -> None:
+        self.context = context
 
     def update_api_activity(self) -> None:
         """Who only looks, again and again, keeps no idle server from being culled."""
@@ -105,7 +62,7 @@ class ModelsHandler(APIHandler):
     async def look(self) -> State:
         """What the feed tells, at most a second old; where that cannot be had in time it is HTTP's 503."""
         try:
-            return await self.desk.feed.look()
+            return await self.context.feed.look()
         except TimeoutError:
             raise web.HTTPError(503, SLOW) from None
 

@@ -23,7 +23,7 @@ class LoadsHandler(ModelsHandler):
     @authorized
     async def get(self) -> None:
         found = await in_thread(_loads)
-        notebooks = await self.desk.kernels.notebooks()
+        notebooks = await self.context.kernels.notebooks()
         self.finish({"loads": [renamed(load_json(load), notebooks) for load in found]})
 
 
@@ -37,7 +37,7 @@ class LoadHandler(ModelsHandler):
     @authorized
     async def delete(self, load: str) -> None:
         check_id(load)
-        if self.desk.loading.cancel(load):
+        if self.context.loading.cancel(load):
             self.set_status(202)
             self.finish({})
             return

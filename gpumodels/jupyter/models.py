@@ -34,7 +34,7 @@ class SleepersHandler(ModelsHandler):
 
     def kernels_of(self, owners: list[Owner]) -> list[str]:
         """Which kernels of this server those are; HTTP's 409 where they are none."""
-        found = [owner.kernel_id for owner in owners if self.desk.kernels.has(owner.kernel_id)]
+        found = [owner.kernel_id for owner in owners if self.context.kernels.has(owner.kernel_id)]
         if not found:
             raise web.HTTPError(409, "it sleeps in a program that this Jupyter server did not start: use it there")
         return found
@@ -42,7 +42,7 @@ class SleepersHandler(ModelsHandler):
     async def in_kernel(self, kernel_id: str, code: str) -> bool:
         """Have the kernel run it; whether a cell runs there, which goes first."""
         try:
-            return not await self.desk.kernels.run(kernel_id, code)
+            return not await self.context.kernels.run(kernel_id, code)
         except KeyError:
             raise web.HTTPError(404, "it sleeps there no more") from None
 
@@ -56,15 +56,15 @@ class ListHandler(ModelsHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        records = await in_thread(self.desk.models.running)
-        notebooks = await self.desk.kernels.notebooks()
+        records = await in_thread(self.context.models.running)
+        notebooks = await self.context.kernels.notebooks()
         self.finish({"models": [renamed(record_json(record), notebooks) for record in records]})
 
     @web.authenticated
     @authorized
     async def post(self) -> None:
         options = self.body("LoadRequest")
-        load = await self.desk.loading.begin(options.pop("model"), options)
+        load = await self.context.loading.begin(options.pop("model"), options)
         self.set_status(202)
         self.finish({"load": load})
 
@@ -80,12 +80,12 @@ class ModelHandler(SleepersHandler):
     @authorized
     async def get(self, instance: str) -> None:
         told = await self.of_model(self._described, instance)
-        self.finish(renamed(told, await self.desk.kernels.notebooks()))
+        self.finish(renamed(told, await self.context.kernels.notebooks()))
 
     def _described(self, instance: str) -> dict[str, Any]:
         """Raises KeyError."""
         found = {sleeper.record.id: sleeping_json(sleeper) for sleeper in _sleepers()}
-        return (found | {record.id: record_json(record) for record in self.desk.models.running()})[instance]
+        return (found | {record.id: record_json(record) for record in self.context.models.running()})[instance]
 
     @web.authenticated
     @authorized
@@ -93,7 +93,7 @@ class ModelHandler(SleepersHandler):
         by = "the dashboard" if self.get_query_argument("by", "") == "dashboard" else "the sidebar"
         check_id(instance)
         try:
-            await in_thread(self.desk.models.stop_instance, instance, by=by)
+            await in_thread(self.context.models.stop_instance, instance, by=by)
         except KeyError:
             kernels = self.kernels_of(await self.sleepers(instance))
             if any([await self.in_kernel(kernel, STOP.format(instance, by)) for kernel in kernels]):
@@ -110,7 +110,7 @@ class SleepHandler(ModelsHandler):
     @web.authenticated
     @authorized
     async def post(self, instance: str) -> None:
-        await self.of_model(self.desk.models.sleep_instance, instance)
+        await self.of_model(self.context.models.sleep_instance, instance)
         self.set_status(204)
         self.finish()
 

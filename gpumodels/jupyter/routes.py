@@ -13,7 +13,7 @@ from gpumodels.jupyter.gateway import handlers as gateway
 if TYPE_CHECKING:
     from tornado.web import Application, RequestHandler
 
-    from gpumodels.jupyter.base import Desk
+    from gpumodels.jupyter.context import ServerContext
 
 #: Paths as OpenAPI writes them; a handler's verbs get what stands for `{name}`, by that name.
 ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
@@ -35,9 +35,9 @@ ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
 )
 
 
-def add_routes(app: Application, desk: Desk) -> None:
+def add_routes(app: Application, context: ServerContext) -> None:
     """Serve them all."""
-    given = {"desk": desk}
+    given = {"context": context}
     root = url_path_join(app.settings["base_url"], "gpumodels")
     app.add_handlers(".*$", [(url_path_join(root, _pattern(path)), handler, given) for path, handler in ROUTES])
 

@@ -13,7 +13,7 @@ from tornado.websocket import WebSocketHandler
 from gpumodels.jupyter.feed import Viewer
 
 if TYPE_CHECKING:
-    from gpumodels.jupyter.base import Desk
+    from gpumodels.jupyter.context import ServerContext
 
 
 class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
@@ -21,8 +21,8 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     auth_resource = "gpumodels"
 
-    def initialize(self, desk: Desk) -> None:
-        self.desk = desk
+    def initialize(self, context: ServerContext) -> None:
+        self.context = context
         self.viewer = Viewer(self.write_message)
 
     def set_default_headers(self) -> None:
@@ -40,7 +40,7 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         super().open(*args, **kwargs)
-        self.desk.feed.join(self.viewer)
+        self.context.feed.join(self.viewer)
 
     def on_message(self, message: str | bytes) -> None:
         try:
@@ -51,9 +51,9 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self.log.warning("gpumodels: a browser said %.100r to the feed, which means nothing there", message)
             return
         self.viewer.paused = kind == "pause"
-        self.desk.feed.join(self.viewer)
+        self.context.feed.join(self.viewer)
 
     def on_close(self) -> None:
-        self.desk.feed.leave(self.viewer)
+        self.context.feed.leave(self.viewer)
         if self.ping_callback is not None:
             self.ping_callback.stop()

@@ -10,7 +10,7 @@ import pytest
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from gpumodels.errors import EngineUnavailable
-from gpumodels.jupyter.base import Desk
+from gpumodels.jupyter.context import ServerContext
 from gpumodels.jupyter.routes import add_routes
 from gpumodels.lease.record import InstanceRecord, Owner
 
@@ -60,5 +60,5 @@ def jp_server_config() -> dict[str, object]:
 def shelf(jp_serverapp: ServerApp) -> Shelf:
     shelf = Shelf()
     app = jp_serverapp.web_app
-    add_routes(app, Desk(shelf, app.settings, jp_serverapp.log))
+    add_routes(app, ServerContext(shelf, app.settings, jp_serverapp.log))
     return shelf

@@ -24,7 +24,7 @@ from gpumodels.jupyter.threads import in_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from gpumodels.jupyter.base import Desk
+    from gpumodels.jupyter.context import ServerContext
     from gpumodels.jupyter.gateway.calls import Call, Gateway
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class GatewayHandler(ModelsHandler):
         """What all calls share, imported on a thread when the first comes."""
         if _CALLS not in sys.modules:
             await in_thread(import_module, _CALLS)
-        return self.desk.gateway
+        return self.context.gateway
 
     def write_error(self, status_code: int, **details: Any) -> None:
         error = details.get("exc_info", (None, None))[1]
@@ -88,8 +88,8 @@ class CallHandler(GatewayHandler):
 
     call: Call
 
-    def initialize(self, desk: Desk) -> None:
-        super().initialize(desk)
+    def initialize(self, context: ServerContext) -> None:
+        super().initialize(context)
         self.received = bytearray()
         self._inside = False
         self._refusal: GpumodelsError | None = None

@@ -16,7 +16,7 @@ from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
-    from gpumodels.jupyter.base import Desk
+    from gpumodels.jupyter.context import ServerContext
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ EVENTS = Way("text/event-stream", "data: {}\n\n", "event: error\ndata: {}\n\n")
 class PredictHandler(CallHandler):
     """The answer as JSON; see docs/rest.md."""
 
-    def initialize(self, desk: Desk) -> None:
-        super().initialize(desk)
+    def initialize(self, context: ServerContext) -> None:
+        super().initialize(context)
         self._began = False
         self._loop = asyncio.get_running_loop()
 

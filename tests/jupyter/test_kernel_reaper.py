@@ -65,9 +65,9 @@ async def test_what_another_kernel_uses_is_not_touched(kernels, leftovers, caplo
     first, second = await _loaded(kernels), await _loaded(kernels)
     (instance,) = [record.id for record in running()]
     reaped = []
-    catch = nets.Net._catch
+    catch = nets.KernelReaper._catch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets.Net, "_catch", lambda net, pids: (catch(net, pids), reaped.append(pids)))
+        patch.setattr(nets.KernelReaper, "_catch", lambda net, pids: (catch(net, pids), reaped.append(pids)))
         pid = kernels.pid(first)
         await kernels.kernel_manager.restart_kernel(first)
         await _until(lambda: reaped)

@@ -26,7 +26,7 @@ _PATIENCE = 3.0  # seconds that leash and guard have, after the longest grace of
 _TRIES = 6  # at what could not be removed at first, at longer and longer pauses
 
 
-class Net:
+class KernelReaper:
     """Lives on the server's event loop, where it only notes; whatever waits is done by one thread."""
 
     def __init__(self, kernels: Kernels, log: Logger) -> None:
