@@ -15,7 +15,7 @@ import grpc
 from gpumodels.protocol import files, messages, methods
 
 if TYPE_CHECKING:
-    from gpumodels.protocol.connector import Connector
+    from gpumodels.protocol import Connector
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),

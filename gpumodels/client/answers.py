@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from gpumodels.errors import CallError
-from gpumodels.protocol import files, messages
-from gpumodels.protocol.contents import from_message
-from gpumodels.protocol.tensors import CONTENT_TYPE, TensorError, blank, decode, raw_bytes
+from gpumodels.protocol import CONTENT_TYPE, TensorError, blank, decode, files, from_message, messages, raw_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

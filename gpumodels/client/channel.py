@@ -16,17 +16,14 @@ from gpumodels.client.failures import from_rpc
 from gpumodels.client.regions import Regions
 from gpumodels.client.requests import send_inputs
 from gpumodels.errors import CallError, ModelGone
-from gpumodels.protocol import files, messages, methods
-from gpumodels.protocol.region import RegionError
+from gpumodels.protocol import RegionError, files, messages, methods
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from gpumodels.client.shared import Shared
     from gpumodels.client.ticket import Ticket
-    from gpumodels.protocol.connector import ServerSocket
-    from gpumodels.protocol.files import Descriptor
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Descriptor, ServerSocket, Tensor
 
 _OPTIONS = [
     *methods.CHANNEL_OPTIONS,

@@ -18,10 +18,7 @@ from gpumodels.client.result import Result
 from gpumodels.client.shared import Shared
 from gpumodels.client.ticket import Ticket
 from gpumodels.errors import CallError, CallTimeout, InputError, LoadFailed, LoadTimeout, ModelGone
-from gpumodels.protocol import files, frames, messages
-from gpumodels.protocol.bfloat16 import from_bits
-from gpumodels.protocol.metadata import read_signature
-from gpumodels.protocol.tensors import DATATYPES, storage
+from gpumodels.protocol import DATATYPES, files, frames, from_bits, messages, read_signature, storage
 from gpumodels.signature import SignatureError
 
 if TYPE_CHECKING:
@@ -30,8 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpumodels.client.watch import Watch
-    from gpumodels.protocol.connector import Connector
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Connector, Tensor
     from gpumodels.signature import Signature
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is there

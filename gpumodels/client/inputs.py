@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpumodels.errors import InputError
-from gpumodels.protocol.shapes import misfit
-from gpumodels.protocol.tensors import Tensor, TensorError, encode
+from gpumodels.protocol import Tensor, TensorError, encode, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

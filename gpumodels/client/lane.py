@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from gpumodels.client.shared import Shared
     from gpumodels.client.ticket import Ticket
-    from gpumodels.protocol.connector import ServerSocket
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import ServerSocket, Tensor
 
 _KEPT_LINES = 16
 _KEPT_MEMORY = 256 << 20  # bytes of regions on connections that wait

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from gpumodels.errors import CallError
-from gpumodels.protocol import files, frames, messages, region
-from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
+from gpumodels.protocol import MESSAGE_LIMIT, add_header, files, frames, messages, point, region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.client.shared import Shared
-    from gpumodels.protocol.connector import ServerSocket
-    from gpumodels.protocol.region import Region
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Region, ServerSocket, Tensor
 
 _MOST_KNOWN = frames.MOST_REGIONS - 1  # regions of the caller's beside our own
 

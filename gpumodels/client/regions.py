@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import SimpleNamespace
 
-    from gpumodels.protocol.files import Descriptor
+    from gpumodels.protocol import Descriptor
 
 _STEP = 1 << 20  # sizes are rounded up to this, so that regions fit again
 _KEEP = 256 << 20  # bytes of unused regions that are kept

@@ -6,14 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.errors import CallError
-from gpumodels.protocol import files
-from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
+from gpumodels.protocol import MESSAGE_LIMIT, add_header, files, point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.client.regions import Region, Regions
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Tensor
 
 
 @contextlib.contextmanager

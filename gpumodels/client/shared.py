@@ -15,7 +15,7 @@ from gpumodels.protocol import region
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gpumodels.protocol.region import Region
+    from gpumodels.protocol import Region
 
 _numbers = itertools.count()
 

@@ -8,7 +8,7 @@ from gpumodels.client.line import Line
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
-    from gpumodels.protocol.connector import ServerSocket
+    from gpumodels.protocol import ServerSocket
 
 
 class Watch:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpumodels.devices import Device
     from gpumodels.engines.artifacts import Artifact, ArtifactName
     from gpumodels.lease import InstanceDirectory, InstanceRecord
-    from gpumodels.protocol.connector import Connector
+    from gpumodels.protocol import Connector
 
 
 @dataclass(frozen=True)

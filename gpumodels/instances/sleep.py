@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import RuntimeDirectory
     from gpumodels.model import Model
-    from gpumodels.protocol.connector import Connector
+    from gpumodels.protocol import Connector
 
 _WITHIN = 10.0  # seconds; a model that is called all the while does not sleep
 

@@ -16,16 +16,26 @@ import numpy as np
 from gpumodels.jupyter.gateway import written
 from gpumodels.jupyter.gateway.names import HEADER_LENGTH, VERSION
 from gpumodels.jupyter.gateway.refused import Refused
-from gpumodels.protocol import bfloat16
-from gpumodels.protocol.arrays import as_array
-from gpumodels.protocol.casting import cast
-from gpumodels.protocol.headers import checked_size, unshapely
-from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, DTYPES, TensorError, decode, encode, storage, view
+from gpumodels.protocol import (
+    CONTENT_TYPE,
+    DATATYPES,
+    DTYPES,
+    TensorError,
+    as_array,
+    cast,
+    checked_size,
+    decode,
+    encode,
+    from_bits,
+    storage,
+    unshapely,
+    view,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Tensor
     from gpumodels.signature import Signature, TensorSpec
 
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
@@ -178,7 +188,7 @@ def _numbers(data: Any, datatype: str, shape: tuple[int, ...]) -> Any:
         numbers = numbers.reshape(shape)
     except ValueError:  # (0, 2**62): no values, but numpy has no such shape
         raise unshapely(shape) from None
-    return bfloat16.from_bits(numbers) if datatype == "BF16" else numbers
+    return from_bits(numbers) if datatype == "BF16" else numbers
 
 
 def _elements(data: Any, content_type: Any) -> list[bytes]:
