@@ -14,15 +14,14 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.protocol.region import RegionError
-from gpumodels.protocol.tensors import TensorError
+from gpumodels.protocol import RegionError, TensorError
 from gpumodels.server.requests import Memory, RequestError, read_inputs
 from gpumodels.server.results import CallFailed, to_tensors
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Tensor
     from gpumodels.server.statistics import Statistics
     from gpumodels.signature import Signature
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.protocol import messages
-from gpumodels.protocol.metadata import write_signature
-from gpumodels.protocol.tensors import DATATYPES
+from gpumodels.protocol import DATATYPES, messages, write_signature
 from gpumodels.server.replies import MODEL_VERSION
 
 if TYPE_CHECKING:

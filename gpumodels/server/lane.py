@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from google.protobuf.message import DecodeError
 
-from gpumodels.protocol import files, frames, messages, region
-from gpumodels.protocol.contents import point
+from gpumodels.protocol import files, frames, messages, point, region
 from gpumodels.server.calls import Call, ClientGone, log
 from gpumodels.server.config import metadata
 from gpumodels.server.replies import begin, put_inside
 from gpumodels.server.sleep import Sleep
 
 if TYPE_CHECKING:
-    from gpumodels.protocol.region import Region
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Region, Tensor
     from gpumodels.server.calls import Model
     from gpumodels.server.results import CallFailed
 

@@ -11,8 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpumodels.protocol import files
-from gpumodels.protocol.region import RegionError
+from gpumodels.protocol import RegionError, files
 
 _NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.protocol import files, messages
-from gpumodels.protocol.contents import MESSAGE_LIMIT, add_header, point
-from gpumodels.protocol.region import RegionError
+from gpumodels.protocol import MESSAGE_LIMIT, RegionError, add_header, files, messages, point
 from gpumodels.server.results import CallFailed
 
 if TYPE_CHECKING:
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Tensor
     from gpumodels.server.requests import Memory
 
 MODEL_VERSION = "1"  # the protocol numbers versions of a model; there is one

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from gpumodels.protocol import files, messages
-from gpumodels.protocol.contents import from_message
-from gpumodels.protocol.shapes import misfit
-from gpumodels.protocol.tensors import CONTENT_TYPE, DATATYPES, TensorError, decode, view
+from gpumodels.protocol import CONTENT_TYPE, DATATYPES, TensorError, decode, files, from_message, messages, misfit, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,7 @@ import dataclasses
 import inspect
 from typing import Any
 
-from gpumodels.protocol.shapes import misfit
-from gpumodels.protocol.tensors import DATATYPES, Tensor, TensorError, any_dtype, encode
+from gpumodels.protocol import DATATYPES, Tensor, TensorError, any_dtype, encode, misfit
 from gpumodels.signature import TensorSpec
 
 

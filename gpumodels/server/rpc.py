@@ -17,7 +17,7 @@ from gpumodels.server.results import CallFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpumodels.protocol.tensors import Tensor
+    from gpumodels.protocol import Tensor
     from gpumodels.server.lane import CallQueue
     from gpumodels.server.requests import Memory
 

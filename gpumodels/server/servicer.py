@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from gpumodels.protocol import messages
-from gpumodels.protocol.region import RegionError
+from gpumodels.protocol import RegionError, messages
 from gpumodels.server.calls import is_running
 from gpumodels.server.config import metadata, write_config
 from gpumodels.server.replies import MODEL_VERSION
