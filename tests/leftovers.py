@@ -124,10 +124,10 @@ def descriptors(kind=""):
 class Puppet:
     """Another Python process that runs what it is told and answers with what comes out of it."""
 
-    def __init__(self, **options):
+    def __init__(self, python=sys.executable, **options):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _PUPPET],
+            [python, "-c", _PUPPET],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -50,7 +50,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._top = cache_dir()
-        self._users = _users(self._top)
+        self._users = users_by_part(self._top)
 
     def environments(self) -> list[Part]:
         """Return environments, copies of our own code, and what was left half-made of them."""
@@ -122,7 +122,7 @@ def _contents(environment: Path) -> str:
     return ", ".join(telling[:_NAMED]) + (f" and {len(telling) - _NAMED} more" if len(telling) > _NAMED else "")
 
 
-def _users(cache: Path) -> dict[str, str]:
+def users_by_part(cache: Path) -> dict[str, str]:
     """Return the users of each part of the cache, by its path inside. Running processes name what they use.
 
     A leash, model server or guard names it in its command line or environment, a container has it among its mounts.

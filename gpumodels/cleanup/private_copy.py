@@ -13,11 +13,13 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from gpumodels import engines
+from gpumodels.cleanup.cache import users_by_part
 from gpumodels.errors import GpumodelsError
 from gpumodels.settings import cache_dir
 
@@ -27,6 +29,8 @@ _NEEDED = ("docker", "msgspec", "nvidia-ml-py")
 #: Distributions with more bytes stay where they are installed; so does this package, of which the modules are copied.
 _LARGEST = 20 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+#: Seconds after which a copy that nobody uses any more is removed, when a new one is made.
+_UNUSED_FOR = 7 * 86400
 #: Directories that change when a package is installed.
 _INSTALLED = re.compile(r"-packages/?$")
 
@@ -38,8 +42,11 @@ def directory() -> Path:
     """
     try:
         path = cache_dir() / "guards" / _key()
-        if not path.exists():
+        if path.exists():
+            os.utime(path)  # so that it counts as used
+        else:
             _make(path)
+            _remove_unused(path.parent)
     except (OSError, GpumodelsError):
         return _PACKAGE.parent
     return path
@@ -74,6 +81,16 @@ def _make(path: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)
         if not path.exists():  # else another process was first
             raise
+
+
+def _remove_unused(copies: Path) -> None:
+    """Remove copies of older versions that no process has imported from for long."""
+    old = [path for path in copies.iterdir() if path.stat().st_mtime < time.time() - _UNUSED_FOR]
+    if old:
+        users = users_by_part(copies.parent)
+        for path in old:
+            if f"{copies.name}/{path.name}" not in users:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _distributions() -> list[str]:
