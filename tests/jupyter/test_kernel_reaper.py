@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from gpumodels.instances import running
-from gpumodels.jupyter import net as nets
+from gpumodels.jupyter import kernel_reaper
 from gpumodels.jupyter.kernels import Kernels
 from tests.leftovers import until
 
@@ -65,9 +65,9 @@ async def test_what_another_kernel_uses_is_not_touched(kernels, leftovers, caplo
     first, second = await _loaded(kernels), await _loaded(kernels)
     (instance,) = [record.id for record in running()]
     reaped = []
-    catch = nets.KernelReaper._catch
+    catch = kernel_reaper.KernelReaper._catch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets.KernelReaper, "_catch", lambda net, pids: (catch(net, pids), reaped.append(pids)))
+        patch.setattr(kernel_reaper.KernelReaper, "_catch", lambda net, pids: (catch(net, pids), reaped.append(pids)))
         pid = kernels.pid(first)
         await kernels.kernel_manager.restart_kernel(first)
         await _until(lambda: reaped)
