@@ -36,26 +36,26 @@ def key(share: Share) -> Key:
 def assign(shares: Iterable[Share]) -> dict[Key, str]:
     """Return the colour of each holder, where `shares` are those of all devices at one moment.
 
-    A holder has the colour that it prefers, unless a holder before it (sorted by key) has that: then it has the next
-    one. Two holders of a kind share a colour only where the kind has more holders than colours.
+    A holder has the shade that it prefers, unless a holder before it (sorted by key) has that: then it has the next
+    one. Two holders of a kind share a shade only where the kind has more holders than shades.
     """
     colours: dict[Key, str] = {}
     used: Counter[tuple[str, int]] = Counter()
     for kind, name in sorted({key(share) for share in shares}):
-        place = _place(kind, name, used)
-        used[kind, place] += 1
-        colours[kind, name] = PALETTE[kind][place]
+        shade = _shade(kind, name, used)
+        used[kind, shade] += 1
+        colours[kind, name] = PALETTE[kind][shade]
     return colours
 
 
-def _place(kind: str, name: str, used: Mapping[tuple[str, int], int]) -> int:
+def _shade(kind: str, name: str, used: Mapping[tuple[str, int], int]) -> int:
     preferred, length = index(name, kind), len(PALETTE[kind])
-    places = [(preferred + step) % length for step in range(length)]
-    return min(places, key=lambda place: used[kind, place])  # the first of those that are used least
+    shades = [(preferred + step) % length for step in range(length)]
+    return min(shades, key=lambda shade: used[kind, shade])  # the first of those that are used least
 
 
 def index(name: str, kind: str = "model") -> int:
-    """Return the place in its kind's palette that a holder prefers; `name` is a model's instance id."""
+    """Return the shade that a holder prefers, as an index of its kind's palette; `name` is a model's instance id."""
     return zlib.crc32(name.encode()) % len(PALETTE[kind])
 
 
@@ -65,7 +65,7 @@ def distinct_id(draw: Callable[[], str], running: Iterable[str]) -> str:
     So the models of one user look different, and none changes its colour when another one ends.
     """
     used = Counter(map(index, running))
-    fewest = min(used[place] for place in range(len(PALETTE["model"])))
+    fewest = min(used[shade] for shade in range(len(PALETTE["model"])))
     for _ in range(_DRAWS):
         drawn = draw()
         if used[index(drawn)] == fewest:

@@ -10,7 +10,7 @@ interface IIconButtonProps {
   readonly onClick: () => void;
 }
 
-/** A button with an icon. While disabled it keeps the focus, so that keyboard users stay at their place. */
+/** A button with an icon. While disabled it keeps the focus, so that keyboard users can go on from there. */
 export function IconButton(props: IIconButtonProps): JSX.Element {
   const { icon, label, disabled, expanded, onClick } = props;
   return (

@@ -25,7 +25,7 @@ def usage(*devices):
 
 
 def with_index(wanted):
-    """Return an instance id that prefers this place of the palette."""
+    """Return an instance id that prefers this shade."""
     return next(f"ctpn-{n}" for n in count() if colours.index(f"ctpn-{n}") == wanted)
 
 
@@ -63,7 +63,7 @@ def test_holders_differ_until_the_palette_is_used_up_and_then_share_evenly(kind)
 
 
 def test_a_holder_that_collides_with_none_has_the_colour_that_it_prefers():
-    ids = [with_index(place) for place in range(MODELS)]
+    ids = [with_index(shade) for shade in range(MODELS)]
     given = colours.assign(models(*ids))
     assert [given["model", each] for each in ids] == list(colours.PALETTE["model"])
 
@@ -80,7 +80,7 @@ def test_new_instances_have_the_colour_that_the_fewest_running_ones_have():
     running, numbers = [], count()
     for _ in range(3 * MODELS):
         running.append(colours.distinct_id(lambda: f"ctpn-{next(numbers)}", running))
-    assert [sum(colours.index(each) == place for each in running) for place in range(MODELS)] == [3] * MODELS
+    assert [sum(colours.index(each) == shade for each in running) for shade in range(MODELS)] == [3] * MODELS
 
 
 def test_an_id_is_drawn_even_if_none_of_them_suits():
