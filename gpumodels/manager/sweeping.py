@@ -1,7 +1,33 @@
-"""The sweep, under the name that guards and keepers of older versions import."""
+"""The sweep, under the name that guards and keepers of older versions import.
+
+Their processes have older modules loaded, which do not fit this version's, so the sweep runs in a new interpreter:
+`python -m gpumodels.manager.sweeping PATH IDENTITY [PID]`, with status 0 if nothing is left to do.
+"""
 
 from __future__ import annotations
 
-from gpumodels.cleanup.sweeping import sweep
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
-__all__ = ["sweep"]
+
+def sweep(runtime: Any, of_process: int | None = None) -> bool:
+    """Sweep the runtime directory; see `cleanup.sweep`."""
+    process = [] if of_process is None else [str(of_process)]
+    command = [sys.executable, "-m", "gpumodels.manager.sweeping", str(runtime.path), runtime.identity, *process]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def main(arguments: list[str]) -> int:
+    """Sweep once; `arguments` are PATH, IDENTITY and perhaps PID."""
+    from gpumodels.cleanup import sweep as sweep_now  # noqa: PLC0415  not in the process that calls `sweep`
+    from gpumodels.lease import RuntimeDirectory  # noqa: PLC0415
+
+    path, identity, *process = arguments
+    swept = sweep_now(RuntimeDirectory(Path(path), identity), int(process[0]) if process else None)
+    return 0 if swept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
