@@ -25,8 +25,8 @@ for each in guard._guards.values():
 
 @pytest.fixture
 def jp_server_config(runtime_path, monkeypatch):
-    monkeypatch.setattr(nets, "_EVERY", 0.2)
-    monkeypatch.setattr(nets, "_PATIENCE", 0.5)
+    monkeypatch.setattr(kernel_reaper, "_EVERY", 0.2)
+    monkeypatch.setattr(kernel_reaper, "_PATIENCE", 0.5)
     return {"ServerApp": {"jpserver_extensions": {"gpumodels": True}, "allow_unauthenticated_access": False}}
 
 

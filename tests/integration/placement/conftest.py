@@ -75,7 +75,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     loaded = []
 
     def make(*arguments, **options):
-        loaded.append(gpumodels.load(*arguments, engine="fake", **options))
+        loaded.append(gpumodels.load(*arguments, **{"engine": "fake", **options}))
         return loaded[-1]
 
     yield make
