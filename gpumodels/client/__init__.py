@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpumodels.client.plain import from_text, outputs_by_name, to_json, to_lists
     from gpumodels.client.result import Result
     from gpumodels.client.ticket import Ticket
-    from gpumodels.client.watch import Watch
+    from gpumodels.client.watch import Watch, ask_for_sleep
 
 _HOMES = {
     "Activity": "activity",
@@ -23,6 +23,7 @@ _HOMES = {
     "Result": "result",
     "Ticket": "ticket",
     "Watch": "watch",
+    "ask_for_sleep": "watch",
     "draw_result": "drawing",
     "from_text": "plain",
     "outputs_by_name": "plain",
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "Ticket",
     "Watch",
+    "ask_for_sleep",
     "draw_result",
     "from_text",
     "outputs_by_name",

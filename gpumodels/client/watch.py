@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import select
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpumodels.client.line import Line
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
-    from gpumodels.protocol import ServerSocket
+    from gpumodels.protocol import Connector, ServerSocket
 
 
 class Watch:
@@ -53,3 +56,25 @@ class Watch:
             self._line.send(kind, b"")
         except OSError:  # it has ended, which will be heard
             return
+
+
+def ask_for_sleep(connector: Connector, within: float) -> bool:
+    """Ask a model server to end itself as soon as no call runs. Return True if it did, within so many seconds.
+
+    Otherwise the wish is withdrawn. Raises OSError if the server has ended already.
+    """
+    server = connector.find(frames.SOCKET_NAME)
+    if server is None:
+        raise FileNotFoundError(frames.SOCKET_NAME)
+    with closing(Watch(server)) as watch:  # closing the connection withdraws the wish
+        watch.ask_for_sleep()
+        deadline = time.monotonic() + within
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([watch], [], [], left)[0]:
+                break
+            try:
+                if watch.hear():
+                    watch.answer()
+            except EOFError:
+                return True
+    return False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gpumodels.instances.loads import Load, dismiss_load, list_loads, new_load_id
     from gpumodels.instances.logs import follow_log, instances_with_logs, last_lines, last_lines_of
     from gpumodels.instances.memory_limit import LIMIT_WATCHER
-    from gpumodels.instances.overview import ModelView, Overview, read_overview
+    from gpumodels.instances.overview import ModelView, Overview, activity_of, read_overview
     from gpumodels.instances.registry import (
         attached,
         choose,
@@ -34,6 +34,7 @@ _HOMES = {
     "ModelView": "overview",
     "Overview": "overview",
     "SleepingModel": "sleep",
+    "activity_of": "overview",
     "attached": "registry",
     "choose": "registry",
     "dismiss_load": "loads",
@@ -73,6 +74,7 @@ __all__ = [
     "ModelView",
     "Overview",
     "SleepingModel",
+    "activity_of",
     "attached",
     "choose",
     "dismiss_load",

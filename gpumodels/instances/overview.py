@@ -134,14 +134,15 @@ def _measured(views: list[ModelView], usage: Usage) -> list[ModelView]:
         return []
     memory = held_in_all(usage.devices)
     with ThreadPoolExecutor(min(_AT_ONCE, len(views))) as pool:
-        activities = list(pool.map(_activity, [view.record for view in views]))
+        activities = list(pool.map(activity_of, [view.record for view in views]))
     return [
         replace(view, memory=memory.get(view.record.id), activity=activity)
         for view, activity in zip(views, activities, strict=True)
     ]
 
 
-def _activity(record: InstanceRecord) -> Activity | None:
+def activity_of(record: InstanceRecord) -> Activity | None:
+    """Ask a model server for its activity. Return None if it is being loaded, has ended, or does not answer in time."""
     from gpumodels.client import read_activity  # noqa: PLC0415  gRPC, which only views of activity need
 
     if record.state == "loading":

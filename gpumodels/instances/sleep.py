@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import select
 import threading
-import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import engines, presentation
-from gpumodels.client import Watch
+from gpumodels.client import ask_for_sleep
 from gpumodels.errors import EngineError
 from gpumodels.instances import registry
 from gpumodels.lease import InstanceRecord, LeaseState, Owner, UnknownRecordError, notes
 from gpumodels.model import NullReport
-from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpumodels.lease import RuntimeDirectory
     from gpumodels.model import Model
-    from gpumodels.protocol import Connector
 
 _WITHIN = 10.0  # seconds; a model that is called all the while does not sleep
 
@@ -58,30 +54,11 @@ def sleep_instance(instance_id: str) -> None:
     directory = registry.runtime_directory().directory(instance_id)
     try:
         record = directory.record()
-        asleep = _ask(engines.attach(record, directory).connector())
+        asleep = ask_for_sleep(engines.attach(record, directory).connector(), _WITHIN)
     except (OSError, UnknownRecordError):  # it has ended
         raise KeyError(instance_id) from None
     if not asleep:
         raise EngineError(f"{record.model} was asked to sleep, but calls ran all the while: it goes on.")
-
-
-def _ask(connector: Connector) -> bool:
-    """Ask a model server to sleep and return True when it does. Closing the connection withdraws the wish."""
-    server = connector.find(frames.SOCKET_NAME)
-    if server is None:
-        raise FileNotFoundError(frames.SOCKET_NAME)
-    with closing(Watch(server)) as watch:
-        watch.ask_for_sleep()
-        deadline = time.monotonic() + _WITHIN
-        while (left := deadline - time.monotonic()) > 0:
-            if not select.select([watch], [], [], left)[0]:
-                break
-            try:
-                if watch.hear():
-                    watch.answer()
-            except EOFError:
-                return True
-    return False
 
 
 def sleeping(runtime: RuntimeDirectory | None = None) -> list[SleepingModel]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gpumodels import presentation
 from gpumodels.attribution import held
-from gpumodels.errors import EngineError, GpumodelsError
-from gpumodels.instances import attached, running, sleep_instance
+from gpumodels.errors import GpumodelsError
+from gpumodels.instances import activity_of, running, sleep_instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 #: A model that was called less than so many seconds ago is at work.
 _IDLE_FOR = 10.0
-_ANSWER_WITHIN = 0.5  # seconds for a model server to tell when it was last called
 _AT_ONCE = 16
 
 
@@ -96,12 +95,7 @@ def _together(chosen: Iterable[Candidate]) -> Counter[str]:
 
 
 def _idle_seconds(record: InstanceRecord) -> float | None:
-    from gpumodels.client import read_activity  # noqa: PLC0415 (gRPC, which only eviction needs)
-
-    try:
-        found = read_activity(attached(record).connector(), record.model, _ANSWER_WITHIN)
-    except (KeyError, OSError, EngineError):  # it has ended since
+    activity = activity_of(record)
+    if activity is None or activity.running is None:
         return None
-    if found is None or found.running is None:
-        return None
-    return 0.0 if found.waiting else found.idle(record.created)
+    return 0.0 if activity.waiting else activity.idle(record.created)
