@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MISSING = ("NoneType", "NAType", "NaTType")  # None, and what pandas puts for it
 
+_LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # whole numbers from the first on need uint64; the second fits nowhere
+
 _NUMBERS = (int, float, np.number, np.bool_)
 
 #: What an element of each sort is called, what Python it is, and how an array becomes one of them.
@@ -55,6 +57,8 @@ def as_array(value: Any) -> NDArray[Any]:
     array = _read(value, np.asarray)
     if array.dtype.kind == "O" and hasattr(type(value), "to_numpy"):
         return _numbers(array)
+    if array.dtype == np.float64 and isinstance(value, (list, tuple)):
+        return _exact(value, array)
     return array
 
 
@@ -96,6 +100,16 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
     """Columns of pandas that may hold missing values come as objects, even when all are numbers."""
     if array.size and all(isinstance(item, _NUMBERS) for item in array.flat):
         return np.asarray(array.tolist())
+    return array
+
+
+def _exact(value: Any, array: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers from 2^63 on as they are. numpy reads them as floats where a smaller one is beside them."""
+    if array.size == 0 or not array.max() >= _LARGE:
+        return array
+    items = np.asarray(value, object)
+    if all(isinstance(item, int) and 0 <= item < _TOO_LARGE for item in items.flat):
+        return items.astype(np.uint64)
     return array
 
 

@@ -14,7 +14,6 @@ from gpumodels.doctor import checks
 from gpumodels.instances import loads, logs, registry, sleep
 from gpumodels.lease import events
 from gpumodels.loading import api
-from gpumodels.widgets import state
 from tests.jupyter.test_access import ASKED
 
 TAKES = 1.0  # seconds
@@ -31,7 +30,6 @@ SLOW = (
     (catalog, "names"),
     (engines, "engine"),
     (events, "read"),
-    (state, "read"),
     (logs, "last_lines_of"),
 )
 

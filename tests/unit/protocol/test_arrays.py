@@ -198,3 +198,15 @@ def test_nothing_but_numpy_is_imported_for_an_array():
         "assert not {'torch', 'pandas', 'PIL', 'ml_dtypes'} & set(sys.modules), sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("number", [(1 << 63) + 1, (1 << 64) - 1024, (1 << 64) - 1])
+def test_large_whole_numbers_keep_their_last_digits_beside_small_ones(number):
+    array = as_array([[0, number], [1, 2]])
+    assert array.dtype == np.uint64
+    assert array.tolist() == [[0, number], [1, 2]]
+
+
+@pytest.mark.parametrize("numbers", [[1 << 63, -1], [1 << 64, 0], [1e19, 1], [float("nan"), 1 << 63]])
+def test_other_lists_with_large_numbers_are_read_as_numpy_reads_them(numbers):
+    assert as_array(numbers).dtype in (np.float64, object)
