@@ -65,7 +65,7 @@ class Sleep:
             self._told_at = now
             for each in connections:
                 if each.watches and each.knows:  # one that did not answer the last time is not told again
-                    each.knows = not _tell(each, frames.DROWSY)
+                    each.knows = not _tell(each, frames.ABOUT_TO_SLEEP)
         elif not _await_answers(connections) or now > self._told_at + _ANSWERED_WITHIN:
             self._end(connections, now - self._model.last_called)
 
