@@ -31,7 +31,7 @@ from gpumodels.server.calls import Model, log, summary
 from gpumodels.server.contract import ContractError, check_takes, find_class, find_method
 from gpumodels.server.hints import infer_inputs, infer_outputs
 from gpumodels.server.lane import CallQueue, Lane
-from gpumodels.server.limits import tell_frameworks
+from gpumodels.server.limits import limit_frameworks
 from gpumodels.server.memory import SharedMemory
 from gpumodels.server.servicer import Servicer
 from gpumodels.server.source import import_from
@@ -129,7 +129,7 @@ def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
 
 def _load(options: argparse.Namespace) -> Any:
     import_from(options.folder.resolve())
-    tell_frameworks()
+    limit_frameworks()
     module, _, name = options.entry.partition(":")
     model = find_class(importlib.import_module(module), name)()
     find_method(model, "load")(options.device)
