@@ -22,11 +22,11 @@ BIG = np.arange(100_000)
 
 IMPATIENT = """
 import numpy as np
-from gpumodels.server import lane
+from gpumodels.server import connection
 
 class Model:
     def load(self, device):
-        lane._PATIENCE = 0.5
+        connection._UNREAD_LIMIT = 0.5
         self.calls = 0
     def predict(self, size: int) -> np.ndarray:
         self.calls += 1
