@@ -33,7 +33,7 @@ class Watch:
         except (OSError, ValueError):
             raise EOFError from None
         self.asleep = self.asleep or frames.ASLEEP in said
-        return frames.DROWSY in said
+        return frames.ABOUT_TO_SLEEP in said
 
     def answer(self) -> None:
         """Tell the server that it may end now, as far as we are concerned."""

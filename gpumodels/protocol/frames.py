@@ -30,12 +30,12 @@ METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 #: parameters `code`, `message` and `traceback` of a ModelInferResponse.
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
 
-#: Sleep, all with empty bodies. A holder of the instance says WATCH, and again as its answer to DROWSY; SLEEP asks the
-#: server to end itself as soon as no call runs, and STAY takes that back. Before it does, for that reason or because
-#: nobody called for long, it says DROWSY to those who watch: whoever wants to look at what memory it has looks now, and
-#: a call now keeps it awake. ASLEEP is the server's last word, said when no call runs: what was not answered by then
-#: had not begun.
-WATCH, SLEEP, STAY, DROWSY, ASLEEP = 5, 6, 7, 21, 22
+#: Kinds about sleep, all with empty bodies. A holder of the instance sends WATCH to hear of its sleep. SLEEP asks the
+#: server to end itself as soon as no call runs; STAY takes that back. Before the server ends, for that reason or after
+#: a long time without a call, it sends ABOUT_TO_SLEEP to its watchers. They look at what memory it holds and answer
+#: with WATCH; a call that comes now keeps the server awake. ASLEEP is the last frame, sent while no call runs: a call
+#: that was not answered by then had not begun.
+WATCH, SLEEP, STAY, ABOUT_TO_SLEEP, ASLEEP = 5, 6, 7, 21, 22
 
 #: Of an OSError: it is this process, or the system, that has too many files open.
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
@@ -43,7 +43,9 @@ TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 #: Regions of a client's that the server maps at once for one connection: each takes a descriptor.
 MOST_REGIONS = 64
 
-_KINDS = frozenset({METADATA, INFER, REGION, FORGET, WATCH, SLEEP, STAY, ANSWER, PART, END, FAILED, DROWSY, ASLEEP})
+_KINDS = frozenset(
+    {METADATA, INFER, REGION, FORGET, WATCH, SLEEP, STAY, ANSWER, PART, END, FAILED, ABOUT_TO_SLEEP, ASLEEP}
+)
 _HEADER = struct.Struct("<IBBxx")
 _LONGEST = (1 << 31) - 1  # bytes of a body: protobuf ends there
 _CHUNK, _BIG_CHUNK = 128 << 10, 4 << 20  # bytes read at once

@@ -1,8 +1,8 @@
-"""What a model's author may use inside the instance, and `python -m gpumodels.server`, which serves the author's class.
+"""The author's interface inside an instance, and the model server: `python -m gpumodels.server` serves the class.
 
-The author writes one class with `load(device)`, called once, and `predict(...)`, called once per call and never twice
-at the same time, on the same thread as `load`. An array that `predict` is given lies in shared memory and is
-valid (and writable) during that `predict` only: keep a copy, not the array.
+The author writes one class with `load(device)` and `predict(...)`. `load` is called once. `predict` is called once per
+call on the thread that ran `load`, and never twice at the same time. An array that `predict` is given lies in shared
+memory. It is valid (and writable) during that `predict` only: keep a copy, not the array.
 """
 
 from __future__ import annotations
@@ -14,9 +14,32 @@ __all__ = ["cancelled", "memory_limit", "weights_path"]
 
 
 def weights_path(name: str) -> Path:
-    """The path of a file of weights that `model.toml` lists; raises FileNotFoundError naming those that are there.
+    """Return the path of a weights file that `model.toml` lists.
 
-    They lie where the setting GPUMODELS_WEIGHTS says, else in `weights` below the working directory.
+    The files lie in the directory that the setting GPUMODELS_WEIGHTS names, or else in `weights` below the working
+    directory.
+
+    Parameters
+    ----------
+    name : str
+        The file's name.
+
+    Returns
+    -------
+    Path
+        Where the file lies, read-only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file. The message names those that are there.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     def load(self, device):
+    ...         self.net = torch.load(weights_path("net.pt"), map_location=device)
+
     """
     folder = Path(os.environ.get("GPUMODELS_WEIGHTS") or "weights")
     path = folder / name
@@ -27,20 +50,39 @@ def weights_path(name: str) -> Path:
 
 
 def cancelled() -> bool:
-    """True when nobody waits for the running `predict` any more (stopped, timed out): a long one may then return early.
+    """Return True if the client of the running call has left: it was stopped, or its timeout has passed.
 
-    May be asked from any thread; False where no call is running.
+    A long `predict` may then return early, because nobody reads its result. Any thread may ask, not only the one that
+    runs `predict`.
+
+    Returns
+    -------
+    bool
+        False while the client waits, and if no call runs.
+
+    Examples
+    --------
+    >>> def predict(self, prompt: str) -> str:
+    ...     while not cancelled() and not self.done():
+    ...         self.step()
+
     """
-    from gpumodels.server.calls import current_call_is_cancelled  # noqa: PLC0415 (keeps `weights_path` light)
+    from gpumodels.server.scheduler import current_call_is_cancelled  # noqa: PLC0415 (keeps `weights_path` light)
 
     return current_call_is_cancelled()
 
 
 def memory_limit() -> int | None:
-    """Bytes that the model may allocate on each of its GPUs, None where it was loaded without `--memory`.
+    """Return how many bytes the model may allocate on each of its GPUs.
 
-    PyTorch, TensorFlow and JAX keep to it unasked. onnxruntime is told by its author, as `gpu_mem_limit` of the
+    PyTorch, TensorFlow and JAX keep to the limit by themselves. For onnxruntime, set it as `gpu_mem_limit` of the
     CUDAExecutionProvider.
+
+    Returns
+    -------
+    int or None
+        None if the model was loaded without `--memory`.
+
     """
     limit = os.environ.get("GPUMODELS_MEMORY_LIMIT")
     return int(limit) if limit else None

@@ -1,10 +1,15 @@
 """`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
 
-Binds its sockets in the directory first (live), then imports the author's class and loads it (ready), then runs calls
-on this, the main thread. Shared memory that gRPC clients register lies in `GPUMODELS_SHM` (default /dev/shm; empty:
-there is none). With `GPUMODELS_TOKEN` another socket is bound for those who show that token, and what they register may
-also lie in `GPUMODELS_SHM_PEERS`. SIGTERM ends the process by its default action, so that code which holds the GIL ends
-as well. Exit code 3: the model's own code failed before it was ready.
+The server binds its sockets in the directory first (live), imports the author's class and loads it (ready), and then
+runs calls on the main thread. The environment configures the rest:
+
+- `GPUMODELS_SHM`: where shared memory of gRPC clients lies; default /dev/shm, empty for none.
+- `GPUMODELS_TOKEN`: bind a second socket, for clients that show this token.
+- `GPUMODELS_SHM_PEERS`: where shared memory of those clients may lie as well.
+- `GPUMODELS_IDLE`: seconds without a call after which the server ends to sleep.
+
+SIGTERM ends the process by its default action, so that code which holds the GIL ends as well. Exit code 3: the model's
+own code failed before it was ready.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import tomllib
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
@@ -30,14 +35,17 @@ from gpumodels.protocol import files, methods
 from gpumodels.server.calls import Model, log, summary
 from gpumodels.server.contract import ContractError, check_takes, find_class, find_method
 from gpumodels.server.hints import infer_inputs, infer_outputs
-from gpumodels.server.lane import CallQueue, Lane
-from gpumodels.server.limits import tell_frameworks
+from gpumodels.server.lane import Lane
+from gpumodels.server.limits import limit_frameworks
 from gpumodels.server.memory import SharedMemory
+from gpumodels.server.scheduler import Scheduler, SerialScheduler, install
 from gpumodels.server.servicer import Servicer
 from gpumodels.server.source import import_from
-from gpumodels.server.statistics import Statistics
 from gpumodels.server.token import TokenRequired
 from gpumodels.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOAD_FAILED = 3
 
@@ -47,51 +55,52 @@ _THREADS = 128
 _MOST_FILES = 1 << 14  # descriptors; each region that is mapped takes one
 
 
-def main() -> NoReturn:
-    """Serve until ended."""
+def main(make_scheduler: Callable[[Model], Scheduler] = SerialScheduler) -> NoReturn:
+    """Serve until the process is ended.
+
+    Parameters
+    ----------
+    make_scheduler : callable
+        Makes the scheduler of the loaded model.
+
+    """
     began = time.monotonic()
     options = _options()
+    _prepare_process()
+    token = os.environ.pop("GPUMODELS_TOKEN", "")  # the author's code must neither inherit nor print it
+    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # nor take it for the setting of models that it loads itself
+    memory = SharedMemory(
+        os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
+        os.environ.get("GPUMODELS_SHM_PEERS", ""),
+    )
+    lane = Lane(files.open_directory(options.socket))  # first: a client that finds gRPC's socket alone uses gRPC
+    servicer = Servicer(options.name or options.folder.resolve().name, memory, lane.unread)
+    server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
+    if token:
+        guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)
+    model = _load_or_exit(options, servicer.name)
+    log(f"{model.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
+    scheduler = make_scheduler(model)
+    install(scheduler)
+    servicer.scheduler = scheduler
+    lane.run_forever(scheduler, idle)
+
+
+def _prepare_process() -> None:
     faulthandler.enable(all_threads=False)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     _raise_limits()
-    calls = CallQueue()
-    token = os.environ.pop("GPUMODELS_TOKEN", "")  # not for what the author's code starts or prints
-    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # as a setting of the author's own loads it would mislead
-    memory = SharedMemory(
-        os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
-        os.environ.get("GPUMODELS_SHM_PEERS", ""),
-    )
-    lane = Lane(files.open_directory(options.socket))  # first: who sees gRPC's socket and no other knows us for another
-    name = options.name or options.folder.resolve().name
-    servicer = Servicer(name, memory, calls, lambda: lane.waiting(calls))
-    server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
-    if token:
-        guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)
-    try:
-        loaded = _load(options)
-        signature = _signature(options.folder, loaded)
-        model = Model(servicer.name, loaded.predict, signature, Statistics())
-    except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
-        told = isinstance(error, ContractError)  # no traceback says more than its one sentence
-        if not told:
-            traceback.print_exc()
-        log(f"{servicer.name} failed to load: {error if told else summary(error)}")
-        sys.stdout.flush()
-        os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
-    log(f"{servicer.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
-    servicer.model = model
-    lane.run_forever(model, calls, idle)
 
 
 def _interrupted(*_: object) -> NoReturn:
-    """Ctrl-C ends the server, here and not by KeyboardInterrupt: one that `predict` raises is its caller's to see."""
-    os._exit(128 + signal.SIGINT)  # threads that wait for calls which nobody runs now must not hold this up
+    """End the server on Ctrl-C. Not by KeyboardInterrupt: one that `predict` raises belongs to its caller."""
+    os._exit(128 + signal.SIGINT)  # gRPC's threads wait for calls that nobody runs any more, and would hold this up
 
 
 def _raise_limits() -> None:
-    """Have as many files open as we may: the customary 1024 are too few for many clients with many regions."""
+    """Allow as many open files as the system lets us: many clients with many regions need more than the usual 1024."""
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY:
         wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
@@ -109,7 +118,7 @@ def _options() -> argparse.Namespace:
 
 
 def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
-    """Serve on the socket, which only this user may connect to; with a token on the peers', for those who show it."""
+    """Serve on a socket that only this user may connect to: with a token on the peers', for clients that show it."""
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, "grpc"),
         interceptors=[TokenRequired(token)] if token else None,
@@ -127,9 +136,24 @@ def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
     return server
 
 
+def _load_or_exit(options: argparse.Namespace, name: str) -> Model:
+    """Load the author's class, or end the process with the reason in its log."""
+    try:
+        loaded = _load(options)
+        signature = _signature(options.folder, loaded)
+        return Model(name, loaded.predict, signature)
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
+        one_sentence = isinstance(error, ContractError)  # a traceback would add nothing
+        if not one_sentence:
+            traceback.print_exc()
+        log(f"{name} failed to load: {error if one_sentence else summary(error)}")
+        sys.stdout.flush()
+        os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
+
+
 def _load(options: argparse.Namespace) -> Any:
     import_from(options.folder.resolve())
-    tell_frameworks()
+    limit_frameworks()
     module, _, name = options.entry.partition(":")
     model = find_class(importlib.import_module(module), name)()
     find_method(model, "load")(options.device)
@@ -137,7 +161,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 
 def _signature(folder: Path, model: Any) -> Signature:
-    """What `model.toml` declares, or what the hints of `predict` say where it declares nothing."""
+    """Return what `model.toml` declares; where it declares nothing, what the hints of `predict` say."""
     path = folder / "model.toml"
     tables = tomllib.loads(path.read_text("utf-8-sig")) if path.is_file() else {}
     declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))

@@ -1,8 +1,4 @@
-"""One call at a time on the model's thread, whichever way it came.
-
-That thread is the main thread, the one that ran `load`: what frameworks keep per thread (torch's grad mode, CUDA's
-current device) stays as the author set it there, and an author may handle signals.
-"""
+"""One call on the author's model, however its request came: read the inputs, run `predict`, answer."""
 
 from __future__ import annotations
 
@@ -29,11 +25,11 @@ Predict = Callable[..., Any]
 
 
 class ClientGone(Exception):
-    """Nobody waits for the call any more."""
+    """The client of a call has left, so there is nobody to answer."""
 
 
 class Call(abc.ABC):
-    """A ModelInferRequest, the memory that it speaks of, and the way back to its client."""
+    """A ModelInferRequest, the memory that it refers to, and the way back to its client."""
 
     def __init__(self, request: Any, memory: Memory) -> None:
         self.request = request
@@ -43,22 +39,25 @@ class Call(abc.ABC):
 
     @abc.abstractmethod
     def gone(self) -> bool:
-        """Whether the client has left; asked from any thread."""
+        """Return True if the client has left. Any thread may ask."""
 
     @abc.abstractmethod
     def answer(self, tensors: list[Tensor], *, last: bool) -> None:
-        """Send one answer; raises ClientGone, and CallFailed where it cannot be sent."""
+        """Send one answer; raises ClientGone, and CallFailed if it cannot be sent."""
 
     @abc.abstractmethod
     def end(self) -> None:
-        """No more answers come, after those that were not the last; raises ClientGone."""
+        """Tell the client that no answer follows those that were sent with `last=False`; raises ClientGone."""
 
     @abc.abstractmethod
     def failed(self, failure: CallFailed) -> None:
         """Send what went wrong; raises ClientGone."""
 
+    def read_on(self) -> None:  # noqa: B027 (only a call that came on a connection of the lane has something to do)
+        """Read the call's connection again. The loop calls this after a call that ended on another thread."""
+
     def cancelled(self) -> bool:
-        """Whether the client has left; the first time it is noticed the log says so."""
+        """Return True if the client has left, and log that the first time."""
         if not self._cancelled and self.gone():
             self._cancelled = True
             log(f"call cancelled by the client after {(time.monotonic_ns() - self.came) / 1e9:.1f} s")
@@ -66,29 +65,22 @@ class Call(abc.ABC):
 
 
 class Model:
-    """The author's loaded model, as calls see it."""
+    """The author's loaded model. It may run several calls at once, as far as the author's code may."""
 
-    def __init__(self, name: str, predict: Predict, signature: Signature, statistics: Statistics) -> None:
+    def __init__(self, name: str, predict: Predict, signature: Signature) -> None:
         self.name = name
         self.signature = signature
         self._predict = predict
-        self.statistics = statistics
-        #: When the last call ended, in time.monotonic() seconds.
-        self.last_called = time.monotonic()
 
-    def run(self, call: Call) -> None:
-        """Run the call on this thread, unless nobody waits for it; nothing it does wrong is raised."""
-        _Current.call = call  # looked at by `gpumodels.server.cancelled`
+    def run(self, call: Call, statistics: Statistics) -> None:
+        """Run the call on this thread, unless its client has left, and count it. Raises nothing."""
         try:
-            self._run(call)
+            self._run(call, statistics)
         except ClientGone:
-            call.cancelled()
-            self.statistics.failed(call.came, time.monotonic_ns())
-        finally:
-            self.last_called = time.monotonic()
-            _Current.call = None  # so that inputs of gigabytes do not live until the next call
+            call.cancelled()  # logs it
+            statistics.failed(call.came, time.monotonic_ns())
 
-    def _run(self, call: Call) -> None:
+    def _run(self, call: Call, statistics: Statistics) -> None:
         if call.cancelled():
             raise ClientGone
         began = time.monotonic_ns()
@@ -108,10 +100,10 @@ class Model:
         except ClientGone:
             raise
         except BaseException as error:  # noqa: BLE001 (whatever the author raises goes to the caller, who waits)
-            self.statistics.failed(call.came, time.monotonic_ns())
             call.failed(error if isinstance(error, CallFailed) else _failure(error))
+            statistics.failed(call.came, time.monotonic_ns())
         else:
-            self.statistics.answered(call.came, began, read, ended, time.monotonic_ns())
+            statistics.answered(call.came, began, read, ended, time.monotonic_ns())
 
     def _answer_each(self, call: Call, values: Any, sizes: dict[str, int]) -> None:
         try:
@@ -123,29 +115,14 @@ class Model:
             values.close()
 
 
-class _Current:
-    call: Call | None = None
-
-
-def current_call_is_cancelled() -> bool:
-    """See `gpumodels.server.cancelled`."""
-    call = _Current.call
-    return call is not None and call.cancelled()
-
-
-def is_running() -> bool:
-    """Whether a call is being run; asked from any thread."""
-    return _Current.call is not None
-
-
 def log(line: str) -> None:
-    """One line to the instance's log."""
+    """Write one line to the instance's log."""
     sys.stderr.write(f"gpumodels: {line}\n")
     sys.stderr.flush()
 
 
 def summary(error: BaseException) -> str:
-    """The error in one line, as a traceback ends."""
+    """Return the last line of the error's traceback: its type and message."""
     return "".join(traceback.format_exception_only(error)).strip()
 
 
@@ -159,5 +136,5 @@ def _inputs(call: Call, signature: Signature, sizes: dict[str, int]) -> dict[str
 def _failure(error: BaseException) -> CallFailed:
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next  # ours say nothing to the author
+        frames = frames.tb_next  # frames of this module tell the author nothing
     return CallFailed(summary(error), "".join(traceback.format_exception(type(error), error, frames)))

@@ -1,4 +1,4 @@
-"""What the server says of its model: ModelMetadata, and Triton's ModelConfig for its clients."""
+"""Descriptions of the model for clients: ModelMetadata, and Triton's ModelConfig."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from gpumodels.server.calls import Model
     from gpumodels.signature import Signature, TensorSpec
 
-#: What stands in platform and backend, where Triton names the program that runs a model.
+#: Value of the fields in which Triton names the program that runs a model.
 PLATFORM = "gpumodels"
 
 
 def metadata(model: Model) -> Any:
-    """The model's ModelMetadataResponse."""
+    """Return the model's ModelMetadataResponse."""
     response = messages.ModelMetadataResponse(name=model.name, versions=[MODEL_VERSION], platform=PLATFORM)
     write_signature(response, model.signature)
     return response
 
 
 def write_config(config: Any, name: str, signature: Signature) -> None:
-    """Fill a ModelConfig. There is no batch dimension (`max_batch_size` 0): `dims` are whole shapes, -1 where free."""
+    """Fill a ModelConfig. `max_batch_size` is 0, so `dims` are whole shapes; a size that is not fixed is -1."""
     config.name, config.platform, config.backend = name, PLATFORM, PLATFORM
     config.model_transaction_policy.decoupled = signature.stream
     for spec in signature.inputs:

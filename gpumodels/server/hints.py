@@ -1,8 +1,8 @@
-"""A signature from the type hints of `predict`, where `model.toml` declares none.
+"""A signature from the type hints of `predict`, for a model whose `model.toml` declares none.
 
-`np.ndarray` is any array, `NDArray[np.uint8]` one of that dtype; int, float, bool, str and bytes are themselves;
-list, dict and their like are JSON; no hint is anything. A default value or `| None` makes an input optional. A
-NamedTuple, TypedDict or dataclass as the return hint names several outputs, tuple[...] counts them.
+`np.ndarray` is any array, `NDArray[np.uint8]` one of that dtype. int, float, bool, str and bytes are themselves. list,
+dict and their like are JSON. An input without a hint takes anything. A default value or `| None` makes an input
+optional. A NamedTuple, TypedDict or dataclass as the return hint names several outputs; tuple[...] numbers them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _JSON = (list, dict, tuple, Sequence, Mapping)
 
 
 class HintError(TypeError):
-    """A type hint of `predict` says nothing that can cross the wire."""
+    """A type hint of `predict` names a type that cannot be sent."""
 
 
 def infer_inputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
-    """Read the parameters of a bound `predict`; raises HintError naming the parameter."""
+    """Return the inputs that a bound `predict` takes; raises HintError naming the parameter."""
     hints = typing.get_type_hints(predict)
     return tuple(_input(parameter, hints) for parameter in inspect.signature(predict).parameters.values())
 
 
 def infer_outputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
-    """Read the return hint of `predict`; nothing where only the call will tell. Raises HintError."""
+    """Return the outputs of `predict`, or () if its hint does not tell them; raises HintError."""
     hint = typing.get_type_hints(predict).get("return", Any)
-    if typing.get_origin(hint) in _ITERATORS:  # of a predict that yields: each value is an answer
+    if typing.get_origin(hint) in _ITERATORS:  # a predict that yields: each value is an answer
         hint = typing.get_args(hint)[0]
     return _outputs(hint)
 
@@ -88,7 +88,7 @@ def _spec(name: str, hint: Any, *, optional: bool = False) -> TensorSpec:
 
 
 def _element(name: str, hint: Any) -> str:
-    """The element type of `np.ndarray` ("any") or of `NDArray[np.uint8]`, which is ndarray[..., dtype[uint8]]."""
+    """Return the element type of `NDArray[np.uint8]`, which is ndarray[..., dtype[uint8]], or "any" for `ndarray`."""
     arguments = typing.get_args(hint)
     scalar = typing.get_args(arguments[1])[0] if arguments else Any
     if scalar in _ABSTRACT or not isinstance(scalar, type):

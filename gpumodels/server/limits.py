@@ -1,8 +1,8 @@
-"""How much GPU memory the author's framework may allocate, told to PyTorch and TensorFlow when they are imported.
+"""The limit of GPU memory, set in PyTorch and TensorFlow when the author's code imports them.
 
-Neither touches a GPU before the author's code does: PyTorch is told in the moment in which it first does, TensorFlow
-takes it as configuration. JAX reads its own environment setting; others are for the author to tell, who finds the
-number by `gpumodels.server.memory_limit`. Whatever goes wrong here is logged, and the model loads without.
+Setting it touches no GPU before the author's code does: in PyTorch it waits until CUDA is first used, in TensorFlow it
+is configuration. JAX reads its own environment setting. For other frameworks the author sets it, from
+`gpumodels.server.memory_limit`. An error here is logged, and the model loads without the limit.
 """
 
 from __future__ import annotations
@@ -20,59 +20,62 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def tell_frameworks() -> None:
-    """From now on whichever framework is imported is told, if there is a limit."""
+def limit_frameworks() -> None:
+    """Set the limit, if there is one, in each framework that is imported from now on."""
     limit = memory_limit()
     if limit is not None:
-        sys.meta_path.insert(0, _Told({"torch": _tell_torch, "tensorflow": _tell_tensorflow}, limit))
+        sys.meta_path.insert(0, _LimitingFinder({"torch": _limit_torch, "tensorflow": _limit_tensorflow}, limit))
 
 
-class _Told(MetaPathFinder):
-    """Finds what the others find, and runs something after it was imported."""
+class _LimitingFinder(MetaPathFinder):
+    """Finds what the other finders find, and sets the limit after the import of a framework."""
 
-    def __init__(self, tellers: Mapping[str, Callable[[Any, int], None]], limit: int) -> None:
-        self._tellers = tellers
+    def __init__(self, setters: Mapping[str, Callable[[Any, int], None]], limit: int) -> None:
+        self._setters = setters
         self._limit = limit
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in self._tellers:
+        if name not in self._setters:
             return None
         others = sys.meta_path[sys.meta_path.index(self) + 1 :]
         specs = (finder.find_spec(name, path, target) for finder in others)
         found = next((spec for spec in specs if spec is not None), None)
         if found is not None and found.loader is not None:
-            found.loader.exec_module = self._then_tell(name, found.loader.exec_module)  # type: ignore[method-assign, assignment]
+            found.loader.exec_module = self._then_limit(name, found.loader.exec_module)  # type: ignore[method-assign, assignment]
         return found
 
-    def _then_tell(self, name: str, run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
-        def run_and_tell(module: ModuleType) -> None:
+    def _then_limit(self, name: str, run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+        def run_and_limit(module: ModuleType) -> None:
             run(module)
-            _try(name, lambda: self._tellers[name](module, self._limit))
+            _try(name, lambda: self._setters[name](module, self._limit))
 
-        return run_and_tell
+        return run_and_limit
 
 
-def _try(name: str, tell: Callable[[], None]) -> None:
+def _try(name: str, set_limit: Callable[[], None]) -> None:
     try:
-        tell()
+        set_limit()
     except Exception as error:  # noqa: BLE001  (a limit that cannot be set is no reason for a model not to load)
         log(f"{name} could not be told how much GPU memory it may use: {summary(error)}")
 
 
-def _tell_torch(torch: Any, limit: int) -> None:
-    """It takes a share of each GPU, and `_lazy_call`, its own way of waiting until CUDA is there."""
+def _limit_torch(torch: Any, limit: int) -> None:
+    """Set PyTorch's share of each GPU as soon as CUDA is used, which `_lazy_call` waits for."""
 
-    def tell() -> None:
+    def set_shares() -> None:
         for index in range(torch.cuda.device_count()):
             share = limit / torch.cuda.get_device_properties(index).total_memory
             with torch.cuda.device(index):  # setting the share makes a device the current one
                 torch.cuda.set_per_process_memory_fraction(min(1.0, share), index)
 
-    torch.cuda._lazy_call(lambda: _try("torch", tell))  # noqa: SLF001
+    torch.cuda._lazy_call(lambda: _try("torch", set_shares))  # noqa: SLF001
 
 
-def _tell_tensorflow(tensorflow: Any, limit: int) -> None:
-    """It takes so many MiB of each GPU at once, and refuses to grow as well, which many programs ask for."""
+def _limit_tensorflow(tensorflow: Any, limit: int) -> None:
+    """Have TensorFlow take that many MiB of each GPU at once.
+
+    It refuses to let memory grow as well, which many programs ask for, so that request does nothing from now on.
+    """
     config = tensorflow.config
     for gpu in config.list_physical_devices("GPU"):
         room = config.LogicalDeviceConfiguration(memory_limit=max(1, limit >> 20))

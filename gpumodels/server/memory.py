@@ -1,4 +1,4 @@
-"""Regions in files of the shared memory directory, which gRPC clients register."""
+"""Shared memory that gRPC clients register: regions of files in the shared memory directory."""
 
 from __future__ import annotations
 
@@ -28,20 +28,26 @@ class Region:
 
 
 class SharedMemory:
-    """Registered regions by name; safe to use from gRPC's threads.
-
-    Without a directory ("") nothing can be registered: clients send and get messages. `peers` is where files of others'
-    clients lie, "" where there are none to be seen.
-    """
+    """Registered regions by name; safe to use from gRPC's threads."""
 
     def __init__(self, path: str, peers: str = "") -> None:
+        """Open the directories.
+
+        Parameters
+        ----------
+        path : str
+            The directory of our own clients' files; "" for none, so that tensors travel inside messages.
+        peers : str
+            The directory of other clients' files; "" if the server does not see them.
+
+        """
         self._directory = files.open_directory(Path(path)) if path else _NO_DIRECTORY
         self._peers = files.open_directory(Path(peers)) if peers else _NO_DIRECTORY
         self._regions: dict[str, Region] = {}
         self._lock = threading.Lock()
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        """Map a region of the file `key`; raises RegionError where the file is not there or too short."""
+        """Map a region of the file `key`; raises RegionError if the file is not there or too short."""
         self._drop_orphans()
         fd = self._open(key)
         region = None
@@ -54,7 +60,7 @@ class SharedMemory:
             raise RegionError(f"{name!r} is registered, or {key!r} does not hold {byte_size} bytes at {offset}")
 
     def _open(self, key: str) -> int:
-        """The file `key` of our own directory, else of the peers'; raises RegionError."""
+        """Open the file `key` of our own directory, else of the peers'; raises RegionError."""
         try:
             try:
                 return files.open_existing(self._directory, key, os.O_RDWR)
@@ -71,18 +77,18 @@ class SharedMemory:
             raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
 
     def unregister(self, name: str) -> None:
-        """Forget a region, or all for ""; the map itself goes when no running call looks into it any more."""
+        """Forget a region, or all for "". The mapping itself lives on while a running call uses it."""
         with self._lock:
             for known in [name] if name else list(self._regions):
                 self._forget(known)
 
     def status(self, name: str) -> dict[str, Region]:
-        """The region of that name, or all for ""."""
+        """Return the region of that name, or all for ""."""
         with self._lock:
             return {known: region for known, region in self._regions.items() if name in {"", known}}
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """The bytes of a registered region, writable; raises RegionError."""
+        """Return bytes of a registered region, writable; raises RegionError."""
         with self._lock:
             region = self._regions.get(name)
         if region is None:
@@ -92,8 +98,8 @@ class SharedMemory:
         return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
 
     def _drop_orphans(self) -> None:
-        """Free the regions of clients that died: each holds a flock on its regions' files as long as it lives."""
-        with self._lock:  # all the time: a descriptor closed meanwhile may stand for another file by then
+        """Free the regions of clients that died. A client holds a flock on its regions' files while it lives."""
+        with self._lock:  # throughout: a descriptor that is closed meanwhile may then stand for another file
             for name, region in list(self._regions.items()):
                 if not files.is_ours(region.key):
                     continue
@@ -104,7 +110,7 @@ class SharedMemory:
                         os.unlink(region.key, dir_fd=self._directory)
 
     def _forget(self, name: str) -> None:
-        """With the lock held."""
+        """Remove a region; the caller holds the lock."""
         region = self._regions.pop(name, None)
         if region is not None:
             os.close(region.fd)

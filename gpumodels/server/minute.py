@@ -1,4 +1,4 @@
-"""How many calls ended in the last minute, and how long they took: a histogram for each second, of fixed size."""
+"""Rate and durations of the last minute's calls: a histogram of fixed size for each second."""
 
 from __future__ import annotations
 
@@ -7,48 +7,52 @@ from array import array
 import numpy as np
 
 _SECONDS = 60
-_STEPS = 8  # of a doubling, so that a duration is told to within 6 %
-_BINS = _STEPS * 34  # from 1 µs to five hours; what is shorter counts as that, and what is longer
+_STEPS = 8  # bins for each doubling of the duration, which is then known to within 6 %
+_BINS = _STEPS * 34  # from 1 µs to five hours; shorter and longer calls count in the first and the last bin
 _NONE = array("I", [0]) * _BINS
 _SECOND = 1_000_000_000  # ns
 
 
 class Minute:
-    """Moments and durations are in ns, moments by `time.monotonic_ns()`; to be guarded where threads share it."""
+    """The calls of the last minute. Threads that share one need a lock.
+
+    Moments and durations are in ns, moments by `time.monotonic_ns()`.
+    """
 
     def __init__(self, now: int) -> None:
         self._began = now
-        #: For each of the last seconds, in a ring: which one it is, how many calls ended, and how many took how long.
+        # A ring with a row for each of the last seconds: which second it is, how many calls ended in it, and how many
+        # of the answered ones fell into each bin.
         self._which = [-1] * _SECONDS
         self._ended = [0] * _SECONDS
         self._took = array("I", [0]) * (_SECONDS * _BINS)
 
     def answered(self, now: int, took: int) -> None:
-        """One call that was answered."""
-        self._took[self._slot(now) * _BINS + _bin(took)] += 1
+        """Count a call that was answered."""
+        self._took[self._count(now) * _BINS + _bin(took)] += 1
 
     def failed(self, now: int) -> None:
-        """One call that ended otherwise."""
-        self._slot(now)
+        """Count a call that ended otherwise."""
+        self._count(now)
 
-    def _slot(self, now: int) -> int:
-        """Where the second of a call lies, which is counted there."""
+    def _count(self, now: int) -> int:
+        """Count a call in the row of its second, and return that row."""
         second = now // _SECOND
-        slot = second % _SECONDS
-        if self._which[slot] != second:
-            self._which[slot] = second
-            self._ended[slot] = 0
-            self._took[slot * _BINS : (slot + 1) * _BINS] = _NONE
-        self._ended[slot] += 1
-        return slot
+        row = second % _SECONDS
+        if self._which[row] != second:
+            self._which[row] = second
+            self._ended[row] = 0
+            self._took[row * _BINS : (row + 1) * _BINS] = _NONE
+        self._ended[row] += 1
+        return row
 
     def per_second(self, now: int) -> float:
-        """Calls that ended, per second of the last minute, or of the time since the beginning where that is less."""
+        """Return the calls that ended per second of the last minute, or of the time since the start if that is less."""
         span = min(now - self._began, (_SECONDS - 1) * _SECOND + now % _SECOND)  # the first second is half over
-        return sum(self._ended[slot] for slot in self._current(now)) * _SECOND / max(span, _SECOND)
+        return sum(self._ended[row] for row in self._current(now)) * _SECOND / max(span, _SECOND)
 
     def quantiles(self, now: int, *shares: float) -> list[int]:
-        """The durations below which these shares of the answered calls stayed, 0 where there was none."""
+        """Return the durations below which these shares of the answered calls stayed; 0 if there was no call."""
         rows = np.frombuffer(self._took, np.uintc).reshape(_SECONDS, _BINS)
         sums = rows[self._current(now)].sum(axis=0).cumsum()
         total = int(sums[-1])
@@ -56,11 +60,11 @@ class Minute:
 
     def _current(self, now: int) -> list[int]:
         oldest = now // _SECOND - _SECONDS
-        return [slot for slot, second in enumerate(self._which) if second > oldest]
+        return [row for row, second in enumerate(self._which) if second > oldest]
 
 
 def _bin(nanoseconds: int) -> int:
-    """The number of its doubling since 1024 ns, and which eighth of that it is in."""
+    """Return the bin of a duration: the number of its doubling since 1024 ns, and the eighth of that doubling."""
     doubling = nanoseconds.bit_length() - 11
     if doubling < 0:
         return 0
@@ -68,6 +72,6 @@ def _bin(nanoseconds: int) -> int:
 
 
 def _middle(index: int) -> int:
-    """The duration in the middle of a bin."""
+    """Return the duration in the middle of a bin."""
     doubling, step = divmod(index, _STEPS)
     return ((_STEPS + step << 1) + 1) << (doubling + 6)

@@ -1,4 +1,4 @@
-"""A ModelInferResponse out of the outputs: inside the message, or in regions that the request or the lane names."""
+"""Responses: outputs inside a ModelInferResponse, or in regions that the request or the lane names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL_VERSION = "1"  # the protocol numbers versions of a model; there is one
 
 
 def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
-    """The response that the request asks for; raises CallFailed where it cannot have the outputs so."""
+    """Return the response with the outputs where the request wants them; raises CallFailed if they cannot be there."""
     response, chosen = begin(request, tensors)
     wanted = {output.name: messages.parameters(output) for output in request.outputs}
     if any(files.REGION in facts for facts in wanted.values()):
@@ -26,7 +26,7 @@ def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
 
 
 def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
-    """A response with the headers of the outputs that are wanted, and those outputs; raises CallFailed."""
+    """Return a response with the headers of the wanted outputs, and those outputs; raises CallFailed."""
     response = messages.ModelInferResponse(model_name=request.model_name, model_version=MODEL_VERSION, id=request.id)
     if request.outputs:
         wanted = {output.name for output in request.outputs}
@@ -40,7 +40,7 @@ def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
 
 
 def put_inside(response: Any, tensors: list[Tensor]) -> None:
-    """The outputs as raw bytes in the message; raises CallFailed where they are too many."""
+    """Put the outputs into the message as raw bytes; raises CallFailed if they are too large."""
     size = sum(tensor.nbytes for tensor in tensors)
     if size > MESSAGE_LIMIT:
         raise CallFailed(

@@ -1,4 +1,4 @@
-"""The inputs of `predict` out of a ModelInferRequest, from shared memory or from the message."""
+"""Inputs of `predict` from a ModelInferRequest, which has them in shared memory or in the message."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Memory(Protocol):
-    """The regions that a client made known."""
+    """The regions that a client registered."""
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Bytes of the region of that name; raises RegionError."""
+        """Return bytes of the region of that name; raises RegionError."""
 
 
 class RequestError(ValueError):
@@ -29,10 +29,28 @@ class RequestError(ValueError):
 
 
 def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, sizes: dict[str, int]) -> dict[str, Any]:
-    """The keyword arguments of `predict`; `sizes` learns the named sizes.
+    """Return the keyword arguments of `predict`.
 
-    Arrays are writable and, where they came through shared memory, views of it. An input of declared shape [] comes as
-    a Python value. Raises RequestError or RegionError.
+    Arrays are writable, and views if they came through shared memory. An input of declared shape [] is a Python value.
+
+    Parameters
+    ----------
+    request
+        A ModelInferRequest.
+    specs : tuple of TensorSpec
+        The declared inputs.
+    memory : Memory
+        The regions of the request's client.
+    sizes : dict of str to int
+        Gets the sizes that the declaration names, as this call has them.
+
+    Raises
+    ------
+    RequestError
+        If the request does not fit the declaration.
+    RegionError
+        If it refers to memory that is not there.
+
     """
     declared = {spec.name: spec for spec in specs}
     raw = iter(request.raw_input_contents)

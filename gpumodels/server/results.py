@@ -1,4 +1,4 @@
-"""What `predict` returned, made into the declared outputs, or told to the author where it does not fit."""
+"""Outputs from what `predict` returned. A value that does not fit the declaration is an error for the author."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpumodels.signature import TensorSpec
 
 
 class CallFailed(Exception):
-    """What went wrong, told to the client: `code` as gRPC names it, and the traceback of the author's code."""
+    """The error that the client of a call gets: `code` as gRPC names it, and the traceback of the author's code."""
 
     def __init__(self, message: str, remote_traceback: str = "", code: str = "INTERNAL") -> None:
         super().__init__(message)
@@ -20,9 +20,22 @@ class CallFailed(Exception):
 
 
 def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int]) -> list[Tensor]:
-    """Encode the value of `predict`; raises CallFailed telling the author what was declared and what came.
+    """Encode the value that `predict` returned.
 
-    `sizes` are the named sizes of the inputs, which the outputs must agree with.
+    Parameters
+    ----------
+    value
+        The value.
+    outputs : tuple of TensorSpec
+        The declared outputs.
+    sizes : dict of str to int
+        The named sizes of the inputs, which the outputs must agree with.
+
+    Raises
+    ------
+    CallFailed
+        If the value does not fit. The message says what was declared and what came.
+
     """
     if inspect.isgenerator(value):
         raise CallFailed("predict returned a generator: to give several answers, let predict itself yield them")

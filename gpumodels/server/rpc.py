@@ -1,4 +1,4 @@
-"""Calls that came by gRPC: its threads wait while the model's thread answers; live, ready and metadata never wait."""
+"""Calls by gRPC: one of its threads waits for the answers of each. Live, ready and metadata never wait."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumodels.protocol import Tensor
-    from gpumodels.server.lane import CallQueue
     from gpumodels.server.requests import Memory
+    from gpumodels.server.scheduler import Scheduler
 
 _MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
-_TRACEBACK_LIMIT = 16 << 10  # bytes; the end is what tells
-_AHEAD = 64  # answers that a client may be behind
-_PATIENCE = 10.0  # seconds for which a client that is so far behind may hold up other calls
-_LOOK = 0.1  # seconds between two looks at whether such a client has left
+_TRACEBACK_LIMIT = 16 << 10  # bytes, of the traceback's end, where the error is
+_UNREAD_ANSWERS = 64  # answers that a client may be behind
+_UNREAD_LIMIT = 10.0  # seconds for which a client that is so far behind may hold up other calls
+_LOOK_INTERVAL = 0.1  # seconds between two looks at whether that client has left
 
-#: Triton's parameters of streams: this response is the last of its request; the request wants an empty last one.
+#: Triton's parameters of streams: the response is its request's last; the request asks for an empty last response.
 _FINAL, _WANTS_FINAL = "triton_final_response", "triton_enable_empty_final_response"
 
 _END = object()
 
 
 class RpcCall(Call):
-    """One request, answered through a queue that a thread of gRPC's reads."""
+    """A call that came by gRPC, answered through a queue that one of gRPC's threads reads."""
 
     def __init__(self, request: Any, memory: Memory) -> None:
         super().__init__(request, memory)
-        self._answers: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._answers: queue.Queue[Any] = queue.Queue(_UNREAD_ANSWERS)
         self._left = False
 
     def gone(self) -> bool:
@@ -56,37 +56,37 @@ class RpcCall(Call):
         self._put(failure)
 
     def leave(self) -> None:
-        """The client has its answers or waits no more."""
+        """Note that the client has its answers or waits no more."""
         self._left = True
-        with contextlib.suppress(queue.Full):  # whoever reads from a full queue sees the flag
+        with contextlib.suppress(queue.Full):  # the reader of a full queue sees the flag
             self._answers.put_nowait(_END)
 
     def answers(self) -> Iterator[tuple[Any, bool]]:
-        """The responses as they come, and whether each is known to be the last; raises CallFailed."""
+        """Yield each response, and True with it if it is known to be the last; raises CallFailed."""
         while (answer := self._answers.get()) is not _END and not self._left:
             if isinstance(answer, CallFailed):
                 raise answer
             yield answer
 
     def _put(self, answer: Any) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _UNREAD_LIMIT
         while not self._left:
             try:
-                self._answers.put(answer, timeout=_LOOK)
+                self._answers.put(answer, timeout=_LOOK_INTERVAL)
             except queue.Full:
                 if time.monotonic() > deadline:
-                    log(f"answers that were not read for {_PATIENCE:.0f} s were given up")
+                    log(f"answers that were not read for {_UNREAD_LIMIT:.0f} s were given up")
                     raise ClientGone from None
             else:
                 return
         raise ClientGone
 
 
-def single(call: RpcCall, calls: CallQueue, context: grpc.ServicerContext) -> Any:
-    """The one response of a call; aborts the context where it failed or was cancelled."""
+def single(call: RpcCall, scheduler: Scheduler, context: grpc.ServicerContext) -> Any:
+    """Return the one response of a call; abort the context if it failed or was cancelled."""
     response = None
     if context.add_callback(call.leave):
-        calls.put(call)
+        scheduler.queue.put(call)
         try:
             response, _ = next(call.answers(), (None, True))
         except CallFailed as failure:
@@ -96,13 +96,14 @@ def single(call: RpcCall, calls: CallQueue, context: grpc.ServicerContext) -> An
     return response
 
 
-def several(call: RpcCall, calls: CallQueue) -> Iterator[Any]:
-    """The ModelStreamInferResponses of one call of a stream; what it does wrong ends it, and not the stream.
+def several(call: RpcCall, scheduler: Scheduler) -> Iterator[Any]:
+    """Yield the ModelStreamInferResponses of one call of a stream. A failure ends the call, but not the stream.
 
-    As Triton does: what is known to be the last says so, and a client that asked for it gets an empty last one.
+    The end is marked as Triton marks it: a response that is known to be the last says so, and a client that asked for
+    one gets an empty last response.
     """
     empty = messages.ModelInferResponse(model_name=call.request.model_name, id=call.request.id)
-    calls.put(call)
+    scheduler.queue.put(call)
     last = False
     try:
         for response, last in call.answers():

@@ -1,4 +1,4 @@
-"""The protocol's methods over one model."""
+"""The protocol's methods for one model, as gRPC calls them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from gpumodels.protocol import RegionError, messages
-from gpumodels.server.calls import is_running
 from gpumodels.server.config import metadata, write_config
 from gpumodels.server.replies import MODEL_VERSION
 from gpumodels.server.rpc import RpcCall, several, single
@@ -15,63 +14,61 @@ from gpumodels.server.rpc import RpcCall, several, single
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpumodels.server.calls import Model
-    from gpumodels.server.lane import CallQueue
     from gpumodels.server.memory import SharedMemory
+    from gpumodels.server.scheduler import Scheduler
 
 _EXTENSIONS = ("model_configuration", "model_repository", "statistics", "system_shared_memory")
 
 
 class Servicer:
-    """Answers from the start (live); `model` is set when it is loaded, and from then on it is ready."""
+    """Answers from the start (live). The model is ready as soon as `scheduler` is set."""
 
-    def __init__(self, name: str, memory: SharedMemory, calls: CallQueue, waiting: Callable[[], int]) -> None:
-        """`waiting` tells how many calls have come and not begun, whichever way they came."""
+    def __init__(self, name: str, memory: SharedMemory, unread: Callable[[], int]) -> None:
+        """Make a servicer; `unread` returns how many requests on the lane nobody has read."""
         self.name = name
-        self.model: Model | None = None
+        self.scheduler: Scheduler | None = None
         self._memory = memory
-        self._calls = calls
-        self._waiting = waiting
+        self._unread = unread
 
     def ServerLive(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802 (the protocol's names)
         return messages.ServerLiveResponse(live=True)
 
     def ServerReady(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return messages.ServerReadyResponse(ready=self.model is not None)
+        return messages.ServerReadyResponse(ready=self.scheduler is not None)
 
     def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_named(request.name, request.version, context)
-        return messages.ModelReadyResponse(ready=self.model is not None)
+        return messages.ModelReadyResponse(ready=self.scheduler is not None)
 
     def ServerMetadata(self, _request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
-        from gpumodels import __version__  # noqa: PLC0415 (looked up when it is asked for)
+        from gpumodels import __version__  # noqa: PLC0415 (an import that only this method needs)
 
         return messages.ServerMetadataResponse(name="gpumodels", version=__version__, extensions=_EXTENSIONS)
 
     def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_named(request.name, request.version, context)
-        return metadata(self._loaded(context))
+        return metadata(self._loaded(context).model)
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_named(request.name, request.version, context)
         response = messages.ModelConfigResponse()
-        write_config(response.config, self.name, self._loaded(context).signature)
+        write_config(response.config, self.name, self._loaded(context).model.signature)
         return response
 
     def ModelStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._check_named(request.name or self.name, request.version, context)  # without a name: of every model
+        self._check_named(request.name or self.name, request.version, context)  # no name asks for every model
+        scheduler = self._loaded(context)
         response = messages.ModelStatisticsResponse()
-        statistics = self._loaded(context).statistics
-        told = response.model_stats.add(name=self.name, version=MODEL_VERSION)
-        statistics.write(told)
-        statistics.write_activity(told.activity)
-        told.activity.running = int(is_running())
-        told.activity.waiting = self._waiting()
+        model = response.model_stats.add(name=self.name, version=MODEL_VERSION)
+        scheduler.statistics.write(model)
+        scheduler.statistics.write_activity(model.activity)
+        model.activity.running = scheduler.running
+        model.activity.waiting = scheduler.waiting + self._unread()
         return response
 
     def RepositoryIndex(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
         response = messages.RepositoryIndexResponse()
-        if self.model is not None:
+        if self.scheduler is not None:
             response.models.add(name=self.name, version=MODEL_VERSION, state="READY")
         elif not request.ready:
             response.models.add(name=self.name, version=MODEL_VERSION, state="LOADING")
@@ -87,19 +84,21 @@ class Servicer:
         context.add_callback(leave)
         for request in requests:
             problem = self._misnamed(request.model_name, request.model_version)
-            if problem or self.model is None:
+            scheduler = self.scheduler
+            if problem or scheduler is None:
                 yield messages.ModelStreamInferResponse(error_message=problem or self._not_loaded())
                 continue
             running[:] = [RpcCall(request, self._memory)]
             if not context.is_active():
                 return
-            yield from several(running[0], self._calls)
+            yield from several(running[0], scheduler)
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._check_named(request.model_name, request.model_version, context)
-        if self._loaded(context).signature.stream:
+        scheduler = self._loaded(context)
+        if scheduler.model.signature.stream:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self.name} gives several answers: call ModelStreamInfer")
-        return single(RpcCall(request, self._memory), self._calls, context)
+        return single(RpcCall(request, self._memory), scheduler, context)
 
     def SystemSharedMemoryStatus(self, request: Any, _context: grpc.ServicerContext) -> Any:  # noqa: N802
         response = messages.SystemSharedMemoryStatusResponse()
@@ -129,10 +128,10 @@ class Servicer:
             return f"this server serves {self.name!r}, not {name!r}"
         return "" if version in {"", MODEL_VERSION} else f"{name} has no version {version!r}, only {MODEL_VERSION}"
 
-    def _loaded(self, context: grpc.ServicerContext) -> Model:
-        if self.model is None:
+    def _loaded(self, context: grpc.ServicerContext) -> Scheduler:
+        if self.scheduler is None:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, self._not_loaded())
-        return self.model
+        return self.scheduler
 
     def _not_loaded(self) -> str:
         return f"{self.name} is not loaded yet"

@@ -1,7 +1,8 @@
-"""When a model that nobody calls gives its memory back: the whole process ends, and its holders know why.
+"""Sleep: a model that nobody calls gives its memory back, as the whole process ends and its holders know why.
 
-The clock is the server's own, so it runs whatever the notebook's kernel does. A call that comes while the server is
-about to end keeps it awake; one that comes too late was not read, and its client sees that it had not begun.
+The clock is the server's own, so it runs even while the notebook's kernel is busy or stopped. A call that comes while
+the server is about to end keeps it awake. A call that comes too late was not read, and its client sees that it had not
+begun.
 """
 
 from __future__ import annotations
@@ -17,75 +18,82 @@ from gpumodels.server.calls import ClientGone, log
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpumodels.server.calls import Model
+    from gpumodels.server.scheduler import Scheduler
 
 #: The exit code of a server that ended itself to sleep.
 EXIT_CODE = 96
 
-_ANSWERED_WITHIN = 2.0  # seconds for the holders to look at the memory; one whose kernel is busy misses it
-_LOOK = 0.02  # seconds between two looks at whether they did
+_ANSWER_LIMIT = 2.0  # seconds for the holders to look at the memory; one whose kernel is busy misses it
+_LOOK_INTERVAL = 0.02  # seconds between two looks at whether they did
 
 
 class Watcher(Protocol):
-    """A connection, as far as sleep is concerned."""
+    """The part of a connection that matters for sleep. See `connection.Connection`."""
 
     watches: bool
     wants_sleep: bool
-    #: Whether it has nothing more to say to what it was told.
-    knows: bool
+    answered: bool
 
     def send(self, kind: int, /) -> None:
-        """Send a frame without a body."""
+        """Send a frame without a body; raises ClientGone."""
 
 
 class Sleep:
-    """Asked how long to wait for the next event, and told when none came."""
+    """The idle clock. The loop asks it how long to wait, and tells it when nothing came in that time."""
 
-    def __init__(self, model: Model, idle: float) -> None:
-        self._model = model
+    def __init__(self, scheduler: Scheduler, idle: float) -> None:
+        self._scheduler = scheduler
         self._idle = idle
-        self._told_at = 0.0
+        self._announced = 0.0  # when the holders were told, in time.monotonic() seconds
 
-    def next_look(self, connections: Iterable[Watcher]) -> float | None:
-        """Seconds to wait for events; None for as long as it takes."""
-        if self._told_at > self._model.last_called:
-            return _LOOK if _await_answers(connections) else 0.0
+    def timeout(self, connections: Iterable[Watcher]) -> float | None:
+        """Return how many seconds to wait for events; None for no limit."""
+        idle_since = self._scheduler.idle_since
+        if idle_since is None:
+            return None  # a call runs on another thread; its end is an event
+        if self._announced > idle_since:
+            return _LOOK_INTERVAL if _await_answers(connections) else 0.0
         if any(each.wants_sleep for each in connections):
             return 0.0
-        left = self._model.last_called + self._idle - time.monotonic()
+        left = idle_since + self._idle - time.monotonic()
         return None if left == float("inf") else max(0.0, left)
 
-    def fall(self, connections: Iterable[Watcher]) -> None:
-        """Nothing happened: tell the holders that the server is about to end, or end it when they know.
+    def on_timeout(self, connections: Iterable[Watcher]) -> None:
+        """Tell the holders that the server is about to end, or end it if they have answered.
 
-        The clock starts again with a call that was run since they were told.
+        A call that ends after they were told starts the clock anew.
         """
         now = time.monotonic()
-        if self._told_at <= self._model.last_called:
-            self._told_at = now
+        idle_since = self._scheduler.idle_since
+        if idle_since is None:
+            return
+        if self._announced <= idle_since:
+            self._announced = now
             for each in connections:
-                if each.watches and each.knows:  # one that did not answer the last time is not told again
-                    each.knows = not _tell(each, frames.DROWSY)
-        elif not _await_answers(connections) or now > self._told_at + _ANSWERED_WITHIN:
-            self._end(connections, now - self._model.last_called)
+                if each.watches and each.answered:  # one that did not answer the last time is not told again
+                    each.answered = not _send(each, frames.ABOUT_TO_SLEEP)
+        elif not _await_answers(connections) or now > self._announced + _ANSWER_LIMIT:
+            self._end(connections, now - idle_since)
 
     def _end(self, connections: Iterable[Watcher], idle: float) -> NoReturn:
         watching = [each for each in connections if each.watches]
         asked = any(each.wants_sleep for each in watching)
-        log(f"{self._model.name} falls asleep {'as it was told' if asked else f'after {idle:.0f} s without a call'}")
+        name = self._scheduler.model.name
+        log(f"{name} falls asleep {'as it was told' if asked else f'after {idle:.0f} s without a call'}")
         sys.stdout.flush()
         for each in watching:
-            _tell(each, frames.ASLEEP)
+            _send(each, frames.ASLEEP)
         os._exit(EXIT_CODE)  # threads that the author's code left behind must not hold this up
 
 
 def _await_answers(connections: Iterable[Watcher]) -> bool:
-    return any(each.watches and not each.knows for each in connections)
+    return any(each.watches and not each.answered for each in connections)
 
 
-def _tell(watcher: Watcher, what: int) -> bool:
+def _send(watcher: Watcher, kind: int) -> bool:
+    """Send a frame; return False if the holder has left."""
     try:
-        watcher.send(what)
+        watcher.send(kind)
     except ClientGone:
         return False
     return True

@@ -1,7 +1,7 @@
-"""The author's modules are compiled from their source at every start.
+"""Import of the author's modules, which are compiled from their source at every start.
 
-Python takes a compiled file for current when the source has the same size and the same whole second of change, so what
-was edited and loaded again at once would run as it was. Nor is anything written into the user's folder.
+Python takes a compiled file for current if the source has the same size and the same whole second of change. Code that
+was edited and loaded again within that second would run as it was before. Nothing is written into the user's folder.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def import_from(folder: Path) -> None:
-    """Put the folder first on the path; what is imported from it or below is compiled from source.
+    """Put the folder first on the path, and compile what is imported from it or below.
 
-    All but an environment in it, whose packages nobody edits and whose compilation may take minutes.
+    Packages of an environment inside the folder are left out: nobody edits them, and compiling may take minutes.
     """
     python = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -38,11 +38,11 @@ def import_from(folder: Path) -> None:
     def hook(path: str) -> PathEntryFinder:
         below = Path(path)
         if not below.is_relative_to(folder) or "site-packages" in below.relative_to(folder).parts:
-            raise ImportError(f"not the model's: {path}")  # how a hook says that the next one is to be asked
+            raise ImportError(f"not the model's: {path}")  # asks Python to try the next hook
         return python(path)
 
     sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.clear()  # the working directory may be the folder, and was looked into before
+    sys.path_importer_cache.clear()  # which knows the folder already if it is the working directory
     sys.path.insert(0, str(folder))
 
 

@@ -1,4 +1,4 @@
-"""How often the model answered, how long its calls took, and what the last minute was like, as ModelStatistics."""
+"""Counts and times of calls, in total and in the last minute, as ModelStatistics has them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,21 @@ class Statistics:
         self._minute = Minute(time.monotonic_ns())
 
     def answered(self, came: int, began: int, read: int, ended: int, replied: int) -> None:
-        """One call that was answered; its moments by `time.monotonic_ns()`.
+        """Count a call that was answered, with its moments in ns by `time.monotonic_ns()`.
 
-        From `came` to `began` it waited for the model, at `read` its inputs were read, the model worked until `ended`;
-        at `replied` its outputs were sent.
+        Parameters
+        ----------
+        came : int
+            When the request was read. The call waited from then until it `began`.
+        began : int
+            When a thread began to run it.
+        read : int
+            When its inputs were read.
+        ended : int
+            When `predict` ended.
+        replied : int
+            When its outputs were sent.
+
         """
         now = time.time_ns()
         with self._lock:
@@ -38,7 +49,7 @@ class Statistics:
             self._minute.answered(replied, replied - began)
 
     def failed(self, came: int, ended: int) -> None:
-        """One call that ended in an error, or was cancelled."""
+        """Count a call that ended in an error, or was cancelled."""
         now = time.time_ns()
         with self._lock:
             self._last_ended = now
@@ -47,7 +58,7 @@ class Statistics:
             self._wasted += ended - came
 
     def write(self, message: Any) -> None:
-        """Put all that is known into a ModelStatistics. Every call is an execution: calls are not batched."""
+        """Fill a ModelStatistics. Every call is an execution, because calls are not batched."""
         with self._lock:
             parts = {
                 "queue": self._queue,
@@ -64,7 +75,7 @@ class Statistics:
             stats.fail.count, stats.fail.ns = self._failed, self._wasted
 
     def write_activity(self, message: Any) -> None:
-        """Put what is known of the last minute, and when the last call ended, into an Activity."""
+        """Fill an Activity with the last minute, and with when the last call ended."""
         now = time.monotonic_ns()
         with self._lock:
             message.last_call_ms = self._last_ended // 1_000_000

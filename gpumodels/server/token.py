@@ -1,4 +1,4 @@
-"""Whoever calls over TCP shows the instance's token: other users of the machine reach its loopback address too."""
+"""The token that clients over TCP must show, because other users of the machine reach its loopback address too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEADER = "authorization"
 
 
 class TokenRequired(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Refuses every call, of any method there is or not, without the metadata `authorization: Bearer TOKEN`."""
+    """Refuses every call without the metadata `authorization: Bearer TOKEN`, even of methods that do not exist."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -25,7 +25,7 @@ class TokenRequired(grpc.ServerInterceptor):  # type: ignore[type-arg]
         for key, value in details.invocation_metadata:
             if key == _HEADER and hmac.compare_digest(_bytes(value), self._expected):
                 return continuation(details)
-        # Streams both ways whatever the method is: this answers before any message came.
+        # Any kind of method: a handler that streams both ways answers before a message comes.
         return grpc.stream_stream_rpc_method_handler(_refuse)
 
 
@@ -38,4 +38,4 @@ def _refuse(_requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator
         grpc.StatusCode.UNAUTHENTICATED,
         "this model server needs the metadata `authorization: Bearer TOKEN`; `model.endpoint.headers` has it",
     )
-    yield  # which makes this a generator, as a streaming method must be
+    yield  # makes this a generator, as a streaming method must be

@@ -17,6 +17,7 @@ from gpumodels.client import Client
 from gpumodels.engines import artifacts
 from gpumodels.engines.base import Instance, LaunchPlan
 from gpumodels.lease.record import InstanceRecord, Owner
+from tests.contract import two_slots
 from tests.leftovers import Leftovers, until
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ def quiet(_text, _fraction):
     """No progress."""
 
 
-@pytest.fixture(params=["docker", "process", "fake"])
-def engine_name(request):
-    return request.param
+@pytest.fixture(params=["docker", "process", "fake", "two slots"])
+def engine_name(request, tmp_path):
+    if request.param != "two slots":
+        yield request.param
+        return
+    with two_slots.in_place_of_fake(tmp_path) as name:  # a server that runs two calls at once keeps the same contract
+        yield name
 
 
 @pytest.fixture

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gpumodels.client import Client
 from gpumodels.engines.local import LocalConnector
+from gpumodels.protocol import frames
+from tests.slots import SERVER
+from tests.unit.client.liar import Peer
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,7 +26,16 @@ ROOT = Path(__file__).parents[3]
 class Served:
     """A running `python -m gpumodels.server` with its directories; `client()` waits until it is ready."""
 
-    def __init__(self, place: Path, folder: Path, env: dict[str, str], *, shm: bool = True, name: str = "") -> None:
+    def __init__(
+        self,
+        place: Path,
+        folder: Path,
+        env: dict[str, str],
+        *,
+        shm: bool = True,
+        name: str = "",
+        server: tuple[str, ...] = ("-m", "gpumodels.server"),
+    ) -> None:
         self.sockets = place / "sock"
         self.sockets.mkdir(parents=True)
         self.shm = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="gpumodels-test-"))
@@ -33,8 +47,7 @@ class Served:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "gpumodels.server",
+                    *server,
                     "--folder",
                     folder,
                     "--socket",
@@ -75,6 +88,10 @@ class Served:
         shutil.rmtree(self.shm)
 
 
+def server_files(served) -> int:
+    return len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
+
+
 def wait_until(true, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -84,10 +101,18 @@ def wait_until(true, seconds: float = 30) -> None:
 
 @pytest.fixture
 def serve(tmp_path):
-    """`serve(folder="echo", **env)` starts a server; `serve(source)` serves a model.py of that text."""
+    """`serve(**env)` serves echo; `serve(source)` serves a model.py of that text, by Python's arguments `server`."""
     running = []
 
-    def start(source: str = "", *, toml: str = "", shm: bool = True, place: Path | None = None, **env: str) -> Served:
+    def start(
+        source: str = "",
+        *,
+        toml: str = "",
+        shm: bool = True,
+        place: Path | None = None,
+        server: tuple[str, ...] = ("-m", "gpumodels.server"),
+        **env: str,
+    ) -> Served:
         folder = ROOT / "images" / "echo"
         if source:
             folder = tmp_path / f"model{len(running)}"
@@ -95,12 +120,40 @@ def serve(tmp_path):
             (folder / "model.py").write_text(source)
             if toml:
                 (folder / "model.toml").write_text(toml, "utf-8")
-        running.append(Served(place or tmp_path / f"instance{len(running)}", folder, env, shm=shm))
+        running.append(Served(place or tmp_path / f"instance{len(running)}", folder, env, shm=shm, server=server))
         return running[-1]
 
     yield start
     for served in running:
         served.end()
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+@pytest.fixture
+def serve_two(pool, serve):
+    """Starts servers of two slots. They end before the pool's threads, which may wait for them when a test fails."""
+    return lambda source="", **options: serve(source, server=SERVER, **options)
+
+
+@pytest.fixture
+def connect():
+    """`connect(served)` gives a connection as a `Peer`, which says and hears what it likes."""
+    made = []
+
+    def to(served) -> Peer:
+        made.append(socket.socket(socket.AF_UNIX))
+        made[-1].connect(str(served.sockets / frames.SOCKET_NAME))
+        made[-1].settimeout(30)
+        return Peer(made[-1], len(made))
+
+    yield to
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,24 @@ import resource
 import socket
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gpumodels.errors import ModelGone
 from gpumodels.protocol import frames, messages, region
-from tests.integration.wire.conftest import wait_until
-from tests.unit.client.liar import Peer, memfd
+from tests.integration.wire.conftest import server_files, wait_until
+from tests.unit.client.liar import memfd
 
 BIG = np.arange(100_000)
 
 IMPATIENT = """
 import numpy as np
-from gpumodels.server import lane
+from gpumodels.server import connection
 
 class Model:
     def load(self, device):
-        lane._PATIENCE = 0.5
+        connection._UNREAD_LIMIT = 0.5
         self.calls = 0
     def predict(self, size: int) -> np.ndarray:
         self.calls += 1
@@ -41,26 +40,6 @@ def memfd_create(*_):
     raise OSError(28, "No space left on device")
 os.memfd_create = memfd_create
 """
-
-
-@pytest.fixture
-def connect():
-    """`connect(served)` gives a connection as a `Peer`, which says and hears what it likes."""
-    made = []
-
-    def to(served) -> Peer:
-        made.append(socket.socket(socket.AF_UNIX))
-        made[-1].connect(str(served.sockets / frames.SOCKET_NAME))
-        made[-1].settimeout(30)
-        return Peer(made[-1], len(made))
-
-    yield to
-    for each in made:
-        each.close()
-
-
-def server_files(served) -> int:
-    return len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
 
 
 def asking(**facts):

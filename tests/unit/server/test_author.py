@@ -9,7 +9,7 @@ import pytest
 from gpumodels.protocol import messages
 from gpumodels.server import cancelled, weights_path
 from gpumodels.server.calls import Call, ClientGone, Model
-from gpumodels.server.statistics import Statistics
+from gpumodels.server.scheduler import SerialScheduler, install
 from gpumodels.signature import Signature, TensorSpec
 
 
@@ -53,10 +53,11 @@ class Asked(Call):
 
 
 def run(call, predict, *, stream=False):
-    model = Model("mine", predict, Signature((), (TensorSpec("value", "int64", ()),), stream), Statistics())
-    model.run(call)
+    scheduler = SerialScheduler(Model("mine", predict, Signature((), (TensorSpec("value", "int64", ()),), stream)))
+    install(scheduler)
+    assert scheduler.submit(call)
     told = messages.ModelStatisticsResponse().model_stats.add()
-    model.statistics.write(told)
+    scheduler.statistics.write(told)
     return told.inference_stats
 
 

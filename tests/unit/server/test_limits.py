@@ -67,7 +67,7 @@ def told(tmp_path, monkeypatch):
     def make(limit, **source):
         if limit:
             monkeypatch.setenv("GPUMODELS_MEMORY_LIMIT", str(limit))
-        limits.tell_frameworks()
+        limits.limit_frameworks()
         ((name, text),) = source.items()
         (tmp_path / f"{name}.py").write_text(text)
         importlib.invalidate_caches()

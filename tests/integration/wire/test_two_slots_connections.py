@@ -1,0 +1,85 @@
+"""Connections of a server of two slots: those whose calls run, those that wait, and those that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gpumodels.errors import CallTimeout
+from gpumodels.protocol import frames, messages
+from tests.integration.wire.conftest import server_files, wait_until
+from tests.integration.wire.test_hostile_clients import NO_MEMORY
+from tests.integration.wire.two_slots import WAITS, asking, runs, told
+
+
+def test_the_loop_does_not_spin_while_a_call_runs_whose_client_has_left(serve_two, pool, tmp_path):
+    """Epoll tells the end of a client again and again, whatever it was asked for."""
+    served = serve_two(WAITS.replace("if cancelled():", "if False:"))
+    client = served.client()
+    with pytest.raises(CallTimeout):
+        client.call((str(tmp_path / "go"),), {}, 0.2)
+    before = _processor_seconds(served)
+    time.sleep(1)
+    assert _processor_seconds(served) - before < 0.4
+    runs(served, 1)
+    (tmp_path / "go").touch()
+    runs(served, 0)
+    wait_until(lambda: told(served).errors == 1)
+
+
+def _processor_seconds(served):
+    facts = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_connections_of_running_calls_do_not_make_room_for_others(serve_two, pool, tmp_path, connect):
+    served = serve_two(WAITS)
+    client = served.client()
+    running = pool.submit(client.call, (str(tmp_path / "go"),), {})
+    served.wait_for_log("began go")
+    for _ in range(300):
+        connect(served)
+    wait_until(lambda: server_files(served) > 200)
+    assert served.client().call((str(tmp_path),), {}, 30).startswith("went False")
+    (tmp_path / "go").touch()
+    assert running.result(30).startswith("went False")
+
+
+def test_requests_that_come_before_the_answer_are_answered_in_turn(serve_two, connect):
+    served = serve_two("class Model:\n def load(self, d): pass\n def predict(self, x: int) -> int: return x\n")
+    served.client()
+    peer = connect(served)
+    for number in range(50):
+        peer.send(frames.INFER, asking(number))
+    for number in range(50):
+        frame = peer.frame()
+        assert frame.kind == frames.ANSWER
+        assert messages.ModelInferResponse.FromString(frame.body).id == str(number)
+
+
+IMPATIENT = """
+import numpy as np
+from gpumodels.server import connection
+class Model:
+    def load(self, device):
+        connection._UNREAD_LIMIT = 0.5
+    def predict(self, x: int) -> np.ndarray:
+        return np.zeros(x, np.uint8)
+"""
+
+
+def test_an_answer_that_nobody_reads_holds_up_nobody_while_a_slot_is_free(serve_two, connect):
+    served = serve_two(NO_MEMORY + IMPATIENT)
+    client = served.client()
+    connect(served).send(frames.INFER, asking(50_000_000))
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert client.call((10,), {}, 30).shape == (10,)
+    assert "given up" not in served.log
+    connect(served).send(frames.INFER, asking(50_000_000))
+    runs(served, 2)
+    assert client.call((10,), {}, 30).shape == (10,)
+    served.wait_for_log("an answer that was not read within 0 s held up other calls: it was given up")

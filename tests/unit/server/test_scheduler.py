@@ -1,0 +1,203 @@
+"""Which calls run, for how long none has, and whose call `gpumodels.server.cancelled` speaks of."""
+
+from __future__ import annotations
+
+import gc
+import select
+import threading
+import time
+import weakref
+
+import pytest
+
+from gpumodels.protocol import messages
+from gpumodels.server import cancelled
+from gpumodels.server.calls import Call, Model
+from gpumodels.server.scheduler import CallQueue, SerialScheduler, install
+from gpumodels.signature import Signature, TensorSpec
+from tests.leftovers import until
+from tests.slots import TwoSlots
+
+
+class Asked(Call):
+    """A call whose client leaves when it is told to."""
+
+    def __init__(self, number=0):
+        request = messages.ModelInferRequest(model_name="mine")
+        request.inputs.add(name="number", datatype="INT64", shape=[])
+        request.raw_input_contents.append(number.to_bytes(8, "little"))
+        super().__init__(request, None)
+        self.left = False
+        self.said = []
+
+    def gone(self):
+        return self.left
+
+    def answer(self, tensors, *, last):
+        self.said.append(int.from_bytes(tensors[0].data, "little"))
+
+    def end(self):
+        pass
+
+    def failed(self, failure):
+        self.said.append(failure)
+
+
+def make(kind, predict):
+    signature = Signature((TensorSpec("number", "int64", ()),), (TensorSpec("value", "int64", ()),))
+    scheduler = kind(Model("mine", predict, signature))
+    install(scheduler)
+    return scheduler
+
+
+def in_a_thread(function):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join(10)
+    return found[0]
+
+
+def test_a_serial_call_runs_before_submit_returns_and_on_the_same_thread():
+    threads = []
+    scheduler = make(SerialScheduler, lambda number: threads.append(threading.get_ident()) or number)
+    call = Asked(7)
+    assert scheduler.submit(call)
+    assert call.said == [7]
+    assert threads == [threading.get_ident()]
+    assert len(scheduler.ended) == len(scheduler.queue) == 0
+
+
+def test_a_serial_scheduler_is_full_while_its_call_runs_and_idle_from_its_end():
+    seen = []
+
+    def predict(number):
+        seen.append((scheduler.full, scheduler.running, scheduler.under_way, scheduler.idle_since))
+        time.sleep(0.05)
+        return number
+
+    scheduler = make(SerialScheduler, predict)
+    before = scheduler.idle_since
+    assert (scheduler.full, scheduler.running) == (False, 0)
+    scheduler.submit(Asked())
+    assert seen == [(True, 1, 1, None)]
+    assert (scheduler.full, scheduler.running) == (False, 0)
+    assert before + 0.05 <= scheduler.idle_since <= time.monotonic()
+
+
+def test_every_thread_may_ask_of_a_serial_call():
+    seen = []
+    call = Asked()
+
+    def predict(number):
+        seen.append((cancelled(), in_a_thread(cancelled)))
+        call.left = True
+        seen.append((cancelled(), in_a_thread(cancelled)))
+        return number
+
+    make(SerialScheduler, predict).submit(call)
+    assert seen == [(False, False), (True, True)]
+    assert not cancelled()
+    assert not in_a_thread(cancelled)
+
+
+class Two:
+    """Two calls inside predict, each of which answers what it is asked on its own thread."""
+
+    def __init__(self):
+        self.begun, self.ask, self.found = threading.Barrier(3), threading.Barrier(3), {}
+        self.goes = threading.Event()
+        self.scheduler = make(TwoSlots, self.predict)
+        self.calls = [Asked(0), Asked(1)]
+        assert not any(self.scheduler.submit(call) for call in self.calls)
+        self.begun.wait(10)
+
+    def predict(self, number):
+        self.begun.wait(10)
+        self.ask.wait(10)
+        self.found[number] = cancelled()
+        self.goes.wait(10)
+        return number
+
+    def end(self):
+        self.goes.set()
+        until(lambda: len(self.scheduler.ended) == 2)
+
+
+@pytest.mark.parametrize("leaves", [0, 1])
+def test_each_of_two_calls_is_told_of_itself_and_other_threads_of_neither(leaves):
+    two = Two()
+    two.calls[leaves].left = True
+    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (2, 2, True)
+    assert two.scheduler.idle_since is None
+    assert not cancelled()
+    two.ask.wait(10)
+    until(lambda: len(two.found) == 2)
+    assert two.found == {leaves: True, 1 - leaves: False}
+    two.end()
+    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (0, 0, False)
+    assert [call.said for call in two.calls] == [[0], [1]]
+
+
+def test_a_third_call_waits_and_one_that_ended_makes_room():
+    going = threading.Semaphore(0)
+    scheduler = make(TwoSlots, lambda number: going.acquire(timeout=10) and number)
+    calls = [Asked(number) for number in range(3)]
+    for call in calls:
+        scheduler.submit(call)
+    until(lambda: scheduler.running == 2)
+    assert (scheduler.waiting, scheduler.full) == (1, True)
+    scheduler.queue.put(calls[0])
+    assert scheduler.waiting == 2
+    going.release()
+    until(lambda: len(scheduler.ended) == 1)
+    until(lambda: scheduler.running == 2)
+    assert (scheduler.waiting, scheduler.full) == (1, True)
+    going.release(2)
+    until(lambda: len(scheduler.ended) == 3)
+    assert scheduler.idle_since <= time.monotonic()
+    assert [call.said for call in calls] == [[0], [1], [2]]
+
+
+def test_a_slot_keeps_no_call_that_has_ended():
+    scheduler = make(TwoSlots, lambda number: number)
+    call = weakref.ref(asked := Asked())
+    scheduler.submit(asked)
+    del asked
+    until(lambda: len(scheduler.ended))
+    scheduler.ended.take()
+    until(lambda: gc.collect() is not None and call() is None)
+
+
+def test_whatever_the_author_raises_leaves_the_slot_to_the_next_call():
+    def predict(number):
+        raise SystemExit(number)
+
+    scheduler = make(TwoSlots, predict)
+    calls = [Asked(number) for number in range(6)]
+    for call in calls:
+        scheduler.submit(call)
+    until(lambda: len(scheduler.ended) == 6)
+    assert [str(call.said[0]) for call in calls] == [f"SystemExit: {number}" for number in range(6)]
+
+
+def test_a_queue_is_readable_as_often_as_calls_were_put_and_gives_them_in_order():
+    queue = CallQueue()
+    calls = [Asked(number) for number in range(3)]
+    for call in calls:
+        queue.put(call)
+    poll = select.poll()
+    poll.register(queue.fd, select.POLLIN)
+    for call in calls:
+        assert poll.poll(0)
+        queue.wait()
+        assert queue.take() is call
+    assert not poll.poll(0)
+    assert queue.take() is None
+
+
+def test_waiting_for_a_queue_ends_with_the_first_call():
+    queue, call = CallQueue(), Asked()
+    threading.Timer(0.1, queue.put, [call]).start()
+    queue.wait()
+    assert queue.take() is call
