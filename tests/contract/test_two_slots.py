@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 import pytest
 
 import gpumodels
-from gpumodels.client import activity
+from gpumodels.client import read_activity
 from gpumodels.errors import ModelGone
 from tests.leftovers import until
 
@@ -30,7 +30,7 @@ def load(engine_name):
 
 def calls(model):
     """How many calls run and wait, by what the server tells everybody."""
-    told = activity.read(model._stay.hold.directory.socket, "echo", 10)
+    told = read_activity(model.attachment.instance.connector(), "echo", 10)
     return told.running, told.waiting
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumodels.client import activity
+from gpumodels.client import read_activity
+from gpumodels.engines.local import LocalConnector
 from gpumodels.protocol import messages
 from tests.integration.wire.conftest import wait_until
 
@@ -31,7 +32,7 @@ class Model:
 
 
 def told(served):
-    return activity.read(served.sockets, served.name, 10)
+    return read_activity(LocalConnector(served.sockets, None), served.name, 10)
 
 
 def runs(served, running, waiting=0):
