@@ -127,8 +127,8 @@ def with_another_header(**changes):
 
 LIES = {
     "an unknown kind": (sends(99), "no frame begins with"),
-    "a request": (sends(frames.INFER), "a frame of kind 2, which is no answer"),
-    "a question": (sends(frames.METADATA), "a frame of kind 1, which is no answer"),
+    "a request": (sends(frames.INFER), "a frame of kind 2, not an answer"),
+    "a question": (sends(frames.METADATA), "a frame of kind 1, not an answer"),
     "4 GiB": (sends(frames.ANSWER, length=(1 << 32) - 1), "no frame begins with"),
     "no protobuf": (sends(frames.ANSWER, b"\xff" * 100), "cannot be read"),
     "no protobuf of a part": (sends(frames.PART, b"\xff" * 100), "cannot be read"),
@@ -428,7 +428,7 @@ def test_what_the_server_says_of_itself_is_not_believed_either(tmp_path, body):
     talker.start()
     try:
         if body[0] == 0xFF:
-            with pytest.raises(CallError, match="the model server of liar sent what cannot be read"):
+            with pytest.raises(CallError, match="the model server of liar sent data that cannot be read"):
                 client.wait_ready(time.monotonic() + 10, lambda: None)
         else:
             client.wait_ready(time.monotonic() + 10, lambda: None)
