@@ -36,7 +36,7 @@ class Activity:
     errors: int
     #: Calls that ended in the last minute, per second.
     per_second: float | None = None
-    #: The median and the 99th percentile of the latency in the last minute, in seconds, to within 6 %. It lasts from the
+    #: The median and the 99th percentile of the latency in the last minute, to within 6 %: the seconds from the
     #: beginning of a call until its answer. None if no call was answered.
     p50: float | None = None
     p99: float | None = None

@@ -127,7 +127,7 @@ class Connection:
         return region.part(self._result, offset, size)
 
     def cut(self) -> None:
-        """Shut the connection down, also while another thread waits on it. A forked child does not touch its parent's."""
+        """Shut the connection down, also while another thread waits on it. A forked child leaves its parent's open."""
         self.ended = True
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError):

@@ -151,7 +151,7 @@ LIES = {
     "a place that is a word": (points(shared_memory_offset="0"), "no place in a region"),
     "two outputs in one place": (two_in_one_place, "two outputs lie in one place"),
     "descriptors without end": (many_descriptors, "more descriptors came"),
-    "a stray descriptor": (a_stray_descriptor, "a descriptor came that no frame speaks of"),
+    "a stray descriptor": (a_stray_descriptor, "a descriptor came that no frame announced"),
     "a huge shape": (with_another_header(shape=[1 << 60]), "cannot be read"),
     "a negative shape": (with_another_header(shape=[-1]), "cannot be read"),
     "an unknown datatype": (with_another_header(datatype="INT65"), "cannot be read"),

@@ -162,7 +162,7 @@ def test_arrays_that_cannot_be_sent_say_why(value, match):
 @pytest.mark.parametrize(
     ("value", "match"),
     [
-        ([[1, 2], [3]], "its rows differ in length, which an array's do not: pad them first"),
+        ([[1, 2], [3]], "its rows differ in length, unlike those of an array: pad them first"),
         ([1, None], r"its element \[1\] is None: fill in or drop what is missing first"),
         ([1, 1 << 70], r"its element \[1\] is a whole number beyond 64 bits"),
         (["1", "2"], "text cannot be sent as numbers"),
