@@ -135,7 +135,7 @@ MISTAKES = {
     "dtype": (INPUT.replace("uint8", "unit8"), 4, "inputs[0].dtype: must be one of"),
     "second input": (INPUT + INPUT.removeprefix(NAME), 6, "inputs[1].name: 'x' is declared twice"),
     "input typo": (f"{INPUT}shap = [1]", 5, "inputs[0].shap: unknown field; did you mean `shape`?"),
-    "outputs only": (INPUT.replace("inputs", "outputs"), 1, "inputs: missing; where outputs are declared"),
+    "outputs only": (INPUT.replace("inputs", "outputs"), 1, "inputs: missing; if outputs are declared"),
     "memory": (f'{NAME}memory = "much"', 2, 'memory: must be a size such as "1.5 GiB"'),
     "negative memory": (f"{NAME}memory = -1", 2, "memory: must be a size"),
     "grace": (f"{NAME}grace = 61", 2, "grace: must be a number of seconds from 0 to 60"),

@@ -227,7 +227,7 @@ def test_a_member_that_is_not_in_the_wheel_is_named(index, wheel):
 @pytest.mark.parametrize("name", ["fishy-1.0.tar.gz", "fishy-1.0-py3-none-any.whl"])
 def test_an_archive_that_is_none_is_refused(index, name):
     index.publish("fishy", name, DATA)
-    fails(replace(FISH, member=MEMBER if "tar" in name else "x"), f"{name} is no archive that can be read")
+    fails(replace(FISH, member=MEMBER if "tar" in name else "x"), f"{name} cannot be read as an archive")
 
 
 def test_a_project_that_the_index_lacks_is_named(index):
@@ -256,7 +256,7 @@ def test_an_index_that_is_no_address_is_said(monkeypatch):
 @pytest.mark.parametrize("page", [("application/pdf", b"x"), ("application/vnd.pypi.simple.v1+json", b"{}")])
 def test_a_server_that_is_no_package_index_is_said(index, page):
     index.pages["/simple/fishy/"] = page
-    fails(FISH, "what answers as the package index is none")
+    fails(FISH, "the server does not answer like a package index")
 
 
 def test_a_server_that_fails_is_said(published):
