@@ -107,7 +107,7 @@ def _package_sources() -> Iterator[Path]:
 
 
 def _unknown(ref: str) -> str:
-    if os.path.isfile(Path(ref, TOML)):  # noqa: PTH113 - unlike Path.is_file, this raises for no text at all
+    if os.path.isfile(Path(ref, TOML)):  # noqa: PTH113 - unlike Path.is_file, this never raises
         return f"no model is called {ref!r}, but there is a folder of that name here: write ./{ref}"
     known = [name for name, _ in names()]
     near = difflib.get_close_matches(ref.lower(), known)

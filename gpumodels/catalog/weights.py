@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import ModelSpec, Weights
 
-#: Everybody may read, whatever the umask is, because model servers may run as other users. Nobody may write to files, so
-#: that no model changes files of other models by accident. The owner may write to directories, to delete the cache.
+#: Everybody may read, whatever the umask is, because model servers may run as other users. Nobody may write to files,
+#: so that no model changes files of other models by accident. The owner may write to directories, to delete the cache.
 _FILE_MODE, _DIRECTORY_MODE = 0o444, 0o755
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -103,7 +103,7 @@ def test_tiny_and_huge_pictures_work(shape):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_no_picture_is_refused(value, match):
+def test_a_value_that_is_not_a_picture_is_refused(value, match):
     with pytest.raises(ImageError, match=match):
         to_pixels(value)
 
