@@ -36,8 +36,8 @@ SPECS = (
 
 REGION, REGION_SIZE = "region", 4096
 
-#: A request may take so many times its bytes, and so many bytes in addition. JSON needs most: a list in `[[],[],...]` is
-#: three bytes of JSON and 90 bytes of memory.
+#: A request may take so many times its bytes, and so many bytes in addition. JSON needs most: a list of `[[],[],...]`
+#: is three bytes of JSON and 90 bytes of memory.
 TIMES, ROOM = 40, 128 << 10
 
 _REFUSALS = (DecodeError, RequestError, RegionError)
