@@ -16,8 +16,8 @@ class Result:
     """The outputs of one call on a model with several outputs, in declared order.
 
     Take an output by attribute (`result.boxes`), by name (`result["boxes"]`), by index (`result[0]`) or by unpacking
-    (`boxes, scores = result`). Use `result["..."]` for names that are not identifiers, or that a Result uses itself. The
-    values are yours: no later call changes them. `dict(result)` makes a dict of them.
+    (`boxes, scores = result`). Use `result["..."]` for names that are not identifiers, or that a Result uses itself.
+    The values are yours: no later call changes them. `dict(result)` makes a dict of them.
 
     In a notebook a result with an output of kind "image" or "boxes" shows itself as a picture.
 
