@@ -58,9 +58,8 @@ def _cached(weights: Weights, folder: Path, root: Path, progress: Progress) -> P
     with _locked(home / "lock", weights.file, progress):
         if data.is_file():
             return data
-        part.unlink(
-            missing_ok=True
-        )  # left by a notebook that was killed; it may be read-only, so it cannot be overwritten
+        # A notebook that was killed may have left it. It may be read-only, so it cannot be overwritten.
+        part.unlink(missing_ok=True)
         try:
             _fetch(weights, folder, part, progress)
             progress(f"checking {weights.file}", None)
