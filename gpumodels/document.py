@@ -1,4 +1,4 @@
-"""A TOML file that can say where it is wrong: every mistake is one sentence with file, line and field."""
+"""TOML files with errors that name the place of a mistake: one sentence with file, line and field."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from gpumodels.errors import GpumodelsError
 
-#: The way to a value: `("weights", 0, "sha256")` is `weights[0].sha256`.
+#: The keys and indexes that lead to a value: `("weights", 0, "sha256")` is `weights[0].sha256`.
 Field = tuple[str | int, ...]
 
 _MISSING = object()
 
 
 class Document:
-    """A parsed TOML file. Reading a field checks its type; all that is wrong raises `mistake`."""
+    """A parsed TOML file. Reading a field checks its type. All mistakes in the file raise the exception `mistake`."""
 
     def __init__(self, path: Path, mistake: type[GpumodelsError]) -> None:
         self.path = path
@@ -28,18 +28,18 @@ class Document:
         self._text = self._decode()
         try:
             self.data: Mapping[str, Any] = tomllib.loads(self._text)
-        except ValueError as error:  # TOMLDecodeError is one; a number of 5,000 digits is another
+        except ValueError as error:  # a TOMLDecodeError, or another ValueError for a number of 5,000 digits
             raise self._syntax_error(str(error)) from None
         except RecursionError:
             raise self._syntax_error("nested too deeply") from None
 
     def get(self, *field: str | int, default: Any = None) -> Any:
-        """The value of a field as it stands in the file, or `default` where the file has none."""
+        """Return the value of a field as it is in the file, or `default` if the file has no such field."""
         value = _dig(self.data, field)
         return default if value is _MISSING else value
 
     def text(self, *field: str | int, default: str | None = None) -> str:
-        """A text; a field without a default is required."""
+        """Return a text. A field without a default is required."""
         value = self.get(*field, default=default)
         if value is None:
             raise self.error(field, "missing")
@@ -48,21 +48,21 @@ class Document:
         return value
 
     def texts(self, *field: str | int) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of texts; () if the file has no such field."""
         value = self.get(*field, default=[])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
             raise self.error(field, f"must be a list of texts, not {value!r}")
         return tuple(value)
 
     def table(self, *field: str | int) -> Mapping[str, Any]:
-        """A table."""
+        """Return a table; {} if the file has no such field."""
         value = self.get(*field, default={})
         if not isinstance(value, dict):
             raise self.error(field, f"must be a table, not {value!r}")
         return value
 
     def tables(self, name: str, known: Iterable[str]) -> list[dict[str, Any]]:
-        """An array of tables (`[[name]]`), each of which may have only the `known` fields."""
+        """Return an array of tables (`[[name]]`). Each of them may have only the `known` fields."""
         value = self.get(name, default=[])
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise self.error((name,), f"must be tables that start with [[{name}]], not {value!r}")
@@ -71,7 +71,7 @@ class Document:
         return value
 
     def check_keys(self, field: Field, known: Iterable[str]) -> None:
-        """Refuse a key that is not known, naming the nearest that is."""
+        """Refuse unknown keys of a table. The error names the nearest known key."""
         known = tuple(known)
         for key in self.table(*field):
             if key not in known:
@@ -80,19 +80,19 @@ class Document:
                 raise self.error((*field, key), f"unknown field; {hint}")
 
     def error(self, field: Field, reason: str) -> GpumodelsError:
-        """The error to raise about a field."""
+        """Return the error to raise about a field."""
         return self._mistake(f"{self.where(*field)}: {reason}")
 
     def where(self, *field: str | int) -> str:
-        """File, line and name of a field, to begin a message with."""
+        """Return file, line and name of a field, for the beginning of a message."""
         dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in field).lstrip(".")
         return f"{shown(self.path)}, line {self._line(field)}: {dotted}"
 
     def _line(self, field: Field) -> int:
-        """The line on which a field starts, or its nearest parent where the field is missing.
+        """Return the line on which a field starts, or that of its nearest parent if the field is missing.
 
-        The parser gives no positions, so it is asked again for each longer prefix of the file: the field starts after
-        the last complete prefix that lacks it. Exact for all of TOML, and only an error pays for it.
+        The parser reports no positions. So parse ever longer prefixes of the file: the field starts after the last
+        complete prefix without it. This is exact for all of TOML, and it costs time only after an error.
         """
         lines = self._text.split("\n")
         start = 1
@@ -126,7 +126,7 @@ class Document:
 
 
 def shown(path: Path) -> str:
-    """A path as people know it: relative to the working directory where it lies below it."""
+    """Return a path for messages: relative to the working directory if it lies below that, else absolute."""
     try:
         here = Path.cwd()
     except OSError:

@@ -1,7 +1,7 @@
-"""What a model takes and gives: declared in `model.toml` or inferred from type hints.
+"""Signatures: the inputs and outputs of a model, declared in `model.toml` or inferred from type hints.
 
-This module lies at the bottom beside `errors`, because everybody speaks of signatures: the catalog checks
-them, the model server announces them, the client converts by them. It imports nothing but the standard library.
+Many packages use this module: the catalog checks signatures, the model server publishes them, the client converts
+values by them. So it imports only the standard library, like `errors`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: Names of element types, as numpy writes them, plus text, bytes, JSON, and "any": whatever the value itself says.
+#: Names of dtypes: numpy's, and "str", "bytes", "json" and "any". For "any" the value itself decides.
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float16", "bfloat16", "float32", "float64", "str", "bytes", "json", "any",
 )  # fmt: skip
 
-#: What a value means, where that says how to convert it on the way in or to draw it on the way out.
+#: Meanings of a value. They decide how an input is converted and how an output is drawn. "" is none.
 KINDS = ("", "image", "boxes", "scores")
 
-#: Keywords that a call takes for itself, so no input may have these names.
+#: Parameter names of calls. No input may have such a name.
 RESERVED_INPUTS = ("timeout", "self")
 
 
 class SignatureError(ValueError):
-    """A declaration of an input or output is wrong; `field` says which field of it."""
+    """A mistake in the declaration of an input or output. `field` names it, such as "inputs[0].dtype"."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -37,7 +37,7 @@ class SignatureError(ValueError):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output: `shape` holds sizes or names of free sizes; None stands for any shape (or JSON)."""
+    """One input or output. `shape` holds sizes (3) and names of free sizes ("N"). None allows any shape, or JSON."""
 
     name: str
     dtype: str
@@ -52,7 +52,7 @@ class TensorSpec:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> TensorSpec:
-        """Read one `[[inputs]]` or `[[outputs]]` table; raises SignatureError naming the field."""
+        """Return the input or output in a table `[[inputs]]` or `[[outputs]]`. Raises SignatureError with the field."""
         known = ("name", "dtype", "shape", "kind", "optional", "description")
         for key in table:
             if key not in known:
@@ -89,9 +89,9 @@ def _shape(value: object) -> tuple[int | str, ...] | None:
 
 @dataclass(frozen=True)
 class Signature:
-    """The declared inputs and outputs, in order; outputs may be empty when only the call will tell.
+    """The declared inputs and outputs, in order. `outputs` is empty if they are known only from the answers of calls.
 
-    `stream` says that a call gives several answers, one after another.
+    With `stream`, a call gives several answers, one after another.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -100,7 +100,10 @@ class Signature:
 
     @classmethod
     def from_tables(cls, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]) -> Signature:
-        """Read the `[[inputs]]` and `[[outputs]]` of a `model.toml`; raises SignatureError ("inputs[0].dtype: ...")."""
+        """Return the signature in the `[[inputs]]` and `[[outputs]]` of a `model.toml`.
+
+        Raises SignatureError ("inputs[0].dtype: ...").
+        """
         return cls(tuple(_read("inputs", inputs)), tuple(_read("outputs", outputs)))
 
     def __str__(self) -> str:

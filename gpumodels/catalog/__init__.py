@@ -1,4 +1,4 @@
-"""Finds models by name or path, reads their folders and fetches their weights."""
+"""The catalog of models: finding them by name or path, reading their folders, and fetching their weights."""
 
 from __future__ import annotations
 

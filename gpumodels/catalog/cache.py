@@ -1,4 +1,4 @@
-"""Use of the cache: loads use it together, and pruning uses it alone."""
+"""Locks on the cache: several loads may use it at a time, and pruning only if no load uses it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LOCK = ".use"
 
 @contextmanager
 def using_cache() -> Iterator[None]:
-    """Keep others from pruning: what a load has prepared stays until a running instance can be seen to use it.
+    """Keep other processes from pruning. Wait until a prune that runs has ended.
 
-    Waits until a prune has ended. Raises EngineError if the cache cannot be made.
+    A load holds this lock until its instance runs; from then on pruning sees that the instance uses the files. Raises
+    EngineError if the cache cannot be made.
     """
     with _locked(fcntl.LOCK_SH):
         yield
@@ -28,35 +29,35 @@ def using_cache() -> Iterator[None]:
 
 @contextmanager
 def cache_alone() -> Iterator[None]:
-    """Keep others from loading. Raises EngineError if a load uses the cache now."""
+    """Keep other processes from loading. Raises EngineError if a load uses the cache now."""
     with _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
 
 
 @contextmanager
 def making(what: str) -> Iterator[None]:
-    """Make `what` in the cache within the block. Raises EngineError if the system refuses."""
+    """Turn OSErrors of a block that makes `what` in the cache into EngineErrors."""
     try:
         yield
-    except GpumodelsError:  # some are an OSError too, such as a timeout
+    except GpumodelsError:  # some of them are OSErrors too, such as LoadTimeout
         raise
     except OSError as error:
         raise EngineError(
-            f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that place writable and see that "
-            "it has room, or set XDG_CACHE_HOME to another place."
+            f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that directory writable and see "
+            "that it has room, or set XDG_CACHE_HOME to another one."
         ) from error
 
 
 @contextmanager
 def _locked(how: int) -> Iterator[None]:
-    place = cache_dir()
+    directory = cache_dir()
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        fd = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EngineError(
-            f"{place} cannot be used: {error.strerror}. Make that place writable, or set XDG_CACHE_HOME to another "
-            "place."
+            f"{directory} cannot be used: {error.strerror}. Make it writable, or set XDG_CACHE_HOME to another "
+            "directory."
         ) from None
     try:
         fcntl.flock(fd, how)

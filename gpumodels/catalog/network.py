@@ -1,4 +1,4 @@
-"""The user's settings for downloads, the same for weights, for environments and for images."""
+"""The user's settings for downloads: the same for weights, for environments and for images."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from typing import NamedTuple
 
 from gpumodels import settings
 
-#: Where our own setting says nothing, these name a package index and a CA bundle; the first that is set counts.
+#: Variables of other tools for a package index and a CA bundle. If our own setting is empty, the first that
+#: is set counts.
 _OTHER_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _OTHER_BUNDLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-#: All that name an index.
+#: All settings and variables for a package index.
 INDEX_SETTINGS = (settings.variable("index_url"), *_OTHER_INDEXES)
 
 
 class Setting(NamedTuple):
-    """A setting, both "" where none is set."""
+    """A setting and its origin. Both are "" if it is not set."""
 
-    #: What sets it: a variable, or file, line and key.
+    #: The origin: a variable, or file, line and key.
     name: str
     value: str
 
 
 def index_url() -> str:
-    """The package index (simple API) that the settings name, "" for the public one. May hold a password."""
+    """Return the address of the user's package index (simple API), "" for the public one. It may hold a password."""
     return settings.settings().index_url or _first(_OTHER_INDEXES).value
 
 
 def ca_bundle() -> Setting:
-    """Where the certificates lie that are to be trusted; unchecked."""
+    """Return the path of the certificates to trust. It is not checked whether the file exists."""
     own = settings.settings().ca_bundle
     return Setting(settings.origin("ca_bundle"), str(own)) if own else _first(_OTHER_BUNDLES)
 

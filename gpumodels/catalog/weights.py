@@ -1,8 +1,8 @@
-"""The cache of weights: each file is fetched once per user, checked, and shown to models in directories of hard links.
+"""The cache of weights: each file is fetched and checked once per user. A model gets a directory of hard links to it.
 
-- `weights/files/SHA256/data`: the file; it appears in one step, complete and checked
-- `weights/files/SHA256/lock`: held (flock) while one process fetches and others wait
-- `weights/sets/HASH/FILE`: what one model asked for, under the names it asked for
+- `weights/files/SHA256/data`: the file. It appears in one step, complete and checked.
+- `weights/files/SHA256/lock`: locked (flock) while one process fetches the file and others wait.
+- `weights/sets/HASH/FILE`: the files of one model, by the names in its `model.toml`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import ModelSpec, Weights
 
-#: Model servers run as other users too, whatever the umask here. No model changes what others read by accident;
-#: directories stay writable for their owner, who may want to delete the cache.
+#: Everybody may read, whatever the umask is, because model servers may run as other users. Nobody may write to files,
+#: so that no model changes files of other models by accident. The owner may write to directories, to delete the cache.
 _FILE_MODE, _DIRECTORY_MODE = 0o444, 0o755
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fetch_weights(spec: ModelSpec, progress: Progress) -> Path:
-    """A directory that holds every declared file of weights under its name, to be mounted read-only.
+    """Return a directory with every declared file of weights under its name, to be mounted read-only.
 
-    `progress(text, fraction)` hears what is going on; nothing is said where all is in the cache. Raises WeightsError
-    (no network, wrong hash, missing member, no room); neither it nor Ctrl-C leaves anything half-written.
+    Report steps to `progress(text, fraction)`, none if all files are in the cache. Raises WeightsError (no network,
+    wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves half-written files.
     """
     root = cache_dir() / "weights"
     pins = "\n".join(sorted(f"{weights.sha256} {weights.file}" for weights in spec.weights))
@@ -58,7 +58,8 @@ def _cached(weights: Weights, folder: Path, root: Path, progress: Progress) -> P
     with _locked(home / "lock", weights.file, progress):
         if data.is_file():
             return data
-        part.unlink(missing_ok=True)  # of a notebook that was killed; it may be read-only already
+        # A notebook that was killed may have left it. It may be read-only, so it cannot be overwritten.
+        part.unlink(missing_ok=True)
         try:
             _fetch(weights, folder, part, progress)
             progress(f"checking {weights.file}", None)
@@ -100,7 +101,7 @@ def _make_directory(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path, what: str, progress: Progress) -> Iterator[None]:
-    # Opened for writing, because NFS refuses an exclusive lock on anything else.
+    # Opened for writing, because NFS needs that for an exclusive lock.
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,7 +112,7 @@ def _locked(path: Path, what: str, progress: Progress) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    """Put the bytes on the disk before the name, so that a power cut cannot leave a name without them."""
+    """Write the bytes to the disk, before the file is renamed: a power cut must not leave the name without them."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -120,5 +121,5 @@ def _reason(error: OSError | WeightsError) -> str:
     if isinstance(error, WeightsError):
         return str(error)
     if error.errno in _NO_ROOM:
-        return f"no room left in {cache_dir()}; free some, or name another place by XDG_CACHE_HOME"
+        return f"no room left in {cache_dir()}; free some, or set XDG_CACHE_HOME to another directory"
     return f"{error.strerror or error} ({error.filename or cache_dir()})"

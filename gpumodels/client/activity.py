@@ -1,7 +1,7 @@
-"""What a model server says of its work, to anybody: it counts for all who share it, and the notebook need not answer.
+"""The activity of a model: its calls, as its model server counts them for all processes that call it.
 
-By the protocol's ModelStatistics, so that totals hold for every server of the protocol; the last minute and the queue
-are told by ours.
+Any process of the user can read it, also while the notebook is busy. Totals come from the protocol's ModelStatistics,
+so every server of the protocol has them. The last minute and the queue come only from our own server.
 """
 
 from __future__ import annotations
@@ -19,42 +19,49 @@ if TYPE_CHECKING:
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # /proc/self/fd/N of two instances must not be taken for one address
+    # The address /proc/self/fd/N may stand for another instance later, and must not share a connection with it.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.default_authority", "localhost"),
 ]
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What a model does, and did. Of a server that is not ours all from `per_second` on is None."""
+    """The calls of a model. If its server is not our own, all fields from `per_second` on are None."""
 
-    #: When the last call ended, in seconds since the epoch; 0.0 for never.
+    #: The end of the last call, in seconds since the epoch; 0.0 if there was none.
     last_call: float
-    #: Calls that ended since it was loaded, and those of them that failed or were cancelled.
+    #: Calls that ended since the model was loaded. `errors` of them failed or were cancelled.
     calls: int
     errors: int
-    #: Calls that ended, per second of the last minute.
+    #: Calls that ended in the last minute, per second.
     per_second: float | None = None
-    #: Seconds that half, and 99 of 100, of the calls answered in the last minute stayed below, to within 6 %, from
-    #: being begun until answered; None where there was none.
+    #: The median and the 99th percentile of the latency in the last minute, to within 6 %: the seconds from the
+    #: beginning of a call until its answer. None if no call was answered.
     p50: float | None = None
     p99: float | None = None
-    #: Calls that have come and not begun, and that run.
+    #: Calls that wait for their turn, and calls that run.
     waiting: int | None = None
     running: int | None = None
 
     def idle(self, loaded: float) -> float:
-        """Seconds since the last call, or since it was `loaded`, by the epoch, without one; 0 while one runs."""
+        """Return the seconds since the last call; 0 while a call runs.
+
+        Without any call, count from `loaded`, which is in seconds since the epoch.
+        """
         since = self.idle_since(loaded)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
     def idle_since(self, loaded: float) -> float | None:
-        """When the last call ended, or when it was `loaded`, by the epoch, without one; None while one runs."""
+        """Return the end of the last call, or `loaded` without any call; None while a call runs.
+
+        All moments are in seconds since the epoch.
+        """
         return None if self.running else self.last_call or loaded
 
 
 def read_activity(connector: Connector, model: str, within: float) -> Activity | None:
-    """Return the activity of a model, or None if its server does not tell it within so many seconds."""
+    """Return the activity of a model, or None if its server does not answer within so many seconds."""
     try:
         server = connector.find(files.SOCKET_NAME)
     except OSError:
@@ -62,20 +69,20 @@ def read_activity(connector: Connector, model: str, within: float) -> Activity |
     if server is None:
         return None
     with grpc.insecure_channel(server.grpc_target, options=_OPTIONS) as channel:
-        ask: Any = methods.stub(channel).ModelStatistics
+        call: Any = methods.stub(channel).ModelStatistics
         try:
-            answer = ask(messages.ModelStatisticsRequest(name=model), timeout=within)
+            answer = call(messages.ModelStatisticsRequest(name=model), timeout=within)
         except grpc.RpcError:
             return None
     return next(map(_activity, answer.model_stats), None)
 
 
-def _activity(told: Any) -> Activity:
-    errors = told.inference_stats.fail.count
-    calls = told.inference_count + errors
-    if not told.HasField("activity"):
-        return Activity(told.last_inference / 1000, calls, errors)
-    ours = told.activity
+def _activity(statistics: Any) -> Activity:
+    errors = statistics.inference_stats.fail.count
+    calls = statistics.inference_count + errors
+    if not statistics.HasField("activity"):
+        return Activity(statistics.last_inference / 1000, calls, errors)
+    ours = statistics.activity
     return Activity(
         last_call=ours.last_call_ms / 1000,
         calls=calls,

@@ -1,4 +1,4 @@
-"""Outputs out of a response, as values that belong to the caller."""
+"""Reading of responses: the outputs become values in memory that belongs to the caller."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def read_message(kind: Any, body: bytes, model: str) -> Any:
-    """A message of that kind; raises CallError where the body is none."""
+    """Return the message of that class. Raises CallError if the body is no such message."""
     try:
         return kind.FromString(body)
     except DecodeError as error:
-        raise CallError(f"the model server of {model} sent what cannot be read: {error}") from error
+        raise CallError(f"the model server of {model} sent data that cannot be read: {error}") from error
 
 
 def read_answer(response: Any, view: Callable[[str, int, int], memoryview], model: str) -> dict[str, Any]:
-    """The outputs by name, each in memory of its own; `view` gives the bytes of a region (name, offset, size).
+    """Return the outputs by name. Each is a copy in memory of its own.
 
-    Raises CallError where the response is not sound.
+    `view(name, offset, size)` returns the bytes of a region. Raises CallError if the response cannot be read.
     """
     claimed: dict[str, int] = {}
     raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)
@@ -48,10 +48,10 @@ def _value(
         return decode(output.datatype, output.shape, content_type, from_message(output, content))
     size, offset = facts.get(files.BYTE_SIZE, 0), facts.get(files.OFFSET, 0)
     if not isinstance(size, int) or not isinstance(offset, int):
-        raise TensorError(f"{size!r} bytes at {offset!r} are no place in a region")
+        raise TensorError(f"{size!r} bytes at offset {offset!r} are not a range in a region")
     name = str(facts[files.REGION])
-    if offset < claimed.get(name, 0):  # many in one place would take memory that the server never had
-        raise TensorError("two outputs lie in one place")
+    if offset < claimed.get(name, 0):  # copies of overlapping outputs could take more memory than the server ever had
+        raise TensorError("two outputs overlap in their region")
     claimed[name] = offset + size
     data = view(name, offset, size)
     array = blank(output.datatype, output.shape, size)

@@ -1,7 +1,7 @@
 """Calls by gRPC, which every server of the protocol answers.
 
-A channel belongs to the process that made it: a forked child inherits gRPC's state without its threads, so there
-nothing of it may be called, not even its end.
+A channel works only in the process that made it. A forked child inherits gRPC's state without gRPC's threads, so it
+must call nothing of the channel, not even `close`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpumodels.protocol import RegionError, files, messages, methods
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gpumodels.client.shared import Shared
+    from gpumodels.client.shared import SharedArrays
     from gpumodels.client.ticket import Ticket
     from gpumodels.protocol import Descriptor, ServerSocket, Tensor
 
@@ -29,20 +29,22 @@ _OPTIONS = [
     *methods.CHANNEL_OPTIONS,
     ("grpc.enable_retries", 0),  # a call that has begun is never sent twice
     ("grpc.enable_http_proxy", 0),
-    # Two clients may bear one address, /proc/self/fd/N after N was closed and reused, and must not share a connection.
+    # /proc/self/fd/N may stand for another socket after N was closed and reused. Two clients with this one address must
+    # not share a connection.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.default_authority", "localhost"),
 ]
 
-#: Channels that are open, held here so that a forked child never drops the last reference to one.
+#: Open channels. This reference to each keeps a forked child from deleting a channel, which would call gRPC.
 _open: set[grpc.Channel] = set()
 
 
 class Channel:
-    """A gRPC channel to the socket `server`; inputs go through files in the directory `shm` (None: in messages)."""
+    """A gRPC channel to a model server."""
 
     def __init__(self, server: ServerSocket, shm: Descriptor | None, model: str) -> None:
-        self._server = server  # the channel's address is valid as long as this lives
+        """Open the channel. Inputs go through files in the directory `shm`, or inside the messages if it is None."""
+        self._server = server  # keeps the channel's address valid
         self._model = model
         self._channel: grpc.Channel | None = grpc.insecure_channel(server.grpc_target, options=_OPTIONS)
         _open.add(self._channel)
@@ -50,7 +52,7 @@ class Channel:
         self._regions = None if shm is None else Regions(shm, self._stub)
 
     def metadata(self, timeout: float) -> Any | None:
-        """The ModelMetadataResponse when the model is ready; None where it was not within `timeout` seconds."""
+        """Return the ModelMetadataResponse, or None if the model is not ready within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         try:
             if self._stub.ModelReady(messages.ModelReadyRequest(name=self._model), timeout=timeout).ready:
@@ -61,27 +63,27 @@ class Channel:
         return None
 
     def infer(
-        self, request: Any, inputs: list[Tensor], _shared: Shared, deadline: float | None, ticket: Ticket
+        self, request: Any, inputs: list[Tensor], _shared: SharedArrays, deadline: float | None, ticket: Ticket
     ) -> Generator[dict[str, Any], None, None]:
-        """The values of the one answer by output name; leaving the iterator early cancels the call.
+        """Yield the values of the single answer, by output name. Closing the iterator early cancels the call.
 
-        `deadline` is in time.monotonic() seconds. Raises CallError and its kinds, CancelledError where the ticket was
-        ended, and TimeoutError past the deadline.
+        `deadline` is in time.monotonic() seconds. Raises CallError or a subclass of it, CancelledError if the ticket
+        was ended, and TimeoutError past the deadline.
         """
         messages.set_parameters(request, **{files.TRACEBACK: True})
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         with send_inputs(request, inputs, self._regions, self._model, left):
-            response = self._blocking(request, deadline, ticket)
+            response = self._await_response(request, deadline, ticket)
         yield read_answer(response, _no_region, self._model)
 
     def watch(self) -> None:
-        """Other servers do not fall asleep by themselves."""
+        """Return None: other servers do not fall asleep by themselves."""
 
     def finish(self) -> None:
-        """There is no waiting for calls here: gRPC ends those that run."""
+        """Do nothing. This transport does not wait for running calls: `close` ends them."""
 
     def close(self) -> None:
-        """End it; running calls end with ModelGone."""
+        """Close the channel. Running calls end with ModelGone."""
         if self._channel is not None:
             channel, self._channel = self._channel, None
             if self._regions is not None:
@@ -90,11 +92,11 @@ class Channel:
             _open.discard(channel)
 
     def forked(self) -> None:
-        """In a forked child: nothing can be called any more."""
+        """Drop the channel in a forked child. Calls there raise CallError."""
         self._stub = self._channel = None
 
-    def _blocking(self, request: Any, deadline: float | None, ticket: Ticket) -> Any:
-        """A future, not a plain call: an interrupt must cancel it at once, not when its frames are collected."""
+    def _await_response(self, request: Any, deadline: float | None, ticket: Ticket) -> Any:
+        """Wait for the response of a future. Unlike a plain call, an interrupt can cancel a future at once."""
         if self._stub is None:
             raise CallError(f"{self._model} was loaded by another process (this one is a fork of it): load it here too")
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -116,4 +118,4 @@ class Channel:
 
 
 def _no_region(name: str, _offset: int, _size: int) -> memoryview:
-    raise RegionError(f"no region {name!r} was asked for")
+    raise RegionError(f"it names a region {name!r}, but the call asked for none")

@@ -15,7 +15,7 @@ import numpy as np
 from gpumodels.client.inputs import bind
 from gpumodels.client.lane import Lane
 from gpumodels.client.result import Result
-from gpumodels.client.shared import Shared
+from gpumodels.client.shared import SharedArrays
 from gpumodels.client.ticket import Ticket
 from gpumodels.errors import CallError, CallTimeout, InputError, LoadFailed, LoadTimeout, ModelGone
 from gpumodels.protocol import DATATYPES, files, frames, from_bits, messages, read_signature, storage
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from gpumodels.protocol import Connector, Tensor
     from gpumodels.signature import Signature
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two looks at whether the server is there
-_LOOK = 0.05  # seconds to wait for its word between two looks at whether it is alive
-_ENDLESS = 366 * 86400.0  # seconds; a longer timeout is none
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds between two attempts to find the server's socket
+_READY_WAIT = 0.05  # seconds to wait for the server's metadata before checking again that the server is alive
+_LONGEST_TIMEOUT = 366 * 86400.0  # seconds; a longer timeout counts as none
 
 
 class Transport(Protocol):
-    """One way to a model server: `lane.Lane` to our own, `channel.Channel` to everybody's."""
+    """Calls on a model server by one protocol: `lane.Lane` for our own server, `channel.Channel` (gRPC) for any."""
 
     def metadata(self, timeout: float) -> Any | None: ...
 
     def infer(
-        self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket, /
+        self, request: Any, inputs: list[Tensor], shared: SharedArrays, deadline: float | None, ticket: Ticket, /
     ) -> Generator[dict[str, Any], None, None]: ...
 
     def watch(self) -> Watch | None: ...
@@ -54,11 +54,11 @@ class Transport(Protocol):
 
 
 class Client:
-    """Calls one model server.
+    """The client of one model server, for the model of that name.
 
-    May be used from many threads, and from forked children, which connect anew. `model` is the name that the server
-    serves. Our own server is called over the lane, another one by gRPC, with tensors in shared memory files where the
-    connector has any. With `lane=False` ours is called by gRPC too.
+    Safe to use from threads. Forked children may use it too: they open connections of their own. The client calls our
+    own server over the lane, and any other server by gRPC, with tensors in shared memory files if the connector has a
+    directory for them. With `lane=False` it calls our own server by gRPC too.
     """
 
     def __init__(self, connector: Connector, model: str, *, lane: bool = True) -> None:
@@ -72,10 +72,10 @@ class Client:
         _clients.add(self)
 
     def wait_ready(self, deadline: float, check_alive: Callable[[], None]) -> None:
-        """Until the model is ready; raises LoadTimeout when time.monotonic() passes `deadline`.
+        """Wait until the model is ready. Raises LoadTimeout when time.monotonic() passes `deadline`.
 
-        `check_alive` is called again and again and raises, through this, when the instance has died. Raises LoadFailed
-        where something else than the server's socket lies in its place.
+        Call `check_alive` repeatedly; it raises its own error when the instance has died. Raises LoadFailed if the
+        path of the server's socket belongs to anything else, or if the server's metadata cannot be read.
         """
         pause = _FIRST_PAUSE
         while not self._is_ready():
@@ -87,30 +87,30 @@ class Client:
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def signature(self) -> Signature:
-        """What the model takes and gives, as it said when it was ready."""
+        """Return the inputs and outputs that the server reported when it was ready. Raises CallError before that."""
         if self._signature is None:
             raise CallError(f"{self.model} is not ready: is it still loading?")
         return self._signature
 
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Any = None) -> Any:
-        """Call the model; one output is returned as it is, several as a Result, and several answers as their list.
+        """Call the model and return its answer: a single output as it is, several as a Result, a stream as a list.
 
         Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
-        ends the call and cancels it in the server; so does the end of its Ticket, which raises CancelledError. A
-        timeout of more than a year, or infinite, is none.
+        cancels the call in the server. So does the end of its Ticket, which raises CancelledError. A timeout of more
+        than a year counts as none.
         """
-        results = [self._plain(result) for result in self.results(args, kwargs, timeout, ticket=ticket)]
+        results = [self._unwrapped(result) for result in self.results(args, kwargs, timeout, ticket=ticket)]
         return results if self.signature().stream else results[0]
 
     def stream(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None) -> Iterator[Any]:
-        """As `call`, but each answer as it comes; leaving the iterator early cancels the call."""
-        return map(self._plain, self.results(args, kwargs, timeout))
+        """Call the model and iterate over its answers as they come. Closing the iterator early cancels the call."""
+        return map(self._unwrapped, self.results(args, kwargs, timeout))
 
     def results(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Ticket | None = None
     ) -> Iterator[Result]:
-        """As `stream`, but a Result also for a single output: a Result can draw itself."""
-        seconds = _seconds(timeout, self.model)
+        """Do the same as `stream`, with a Result also for a single output, because a Result can draw itself."""
+        seconds = _timeout_seconds(timeout, self.model)
         deadline = None if seconds is None else time.monotonic() + seconds
         signature = self.signature()
         if self._closed or self._transport is None:
@@ -121,11 +121,11 @@ class Client:
         request = messages.ModelInferRequest(model_name=self.model)
         answers = self._transport.infer(request, inputs, _shared, deadline, ticket or Ticket())
         del inputs, args, kwargs
-        given = 0
+        count = 0
         try:
             for values in answers:
-                given += 1
-                if given > 1 and not signature.stream:
+                count += 1
+                if count > 1 and not signature.stream:
                     answers.close()
                     break
                 kinds = {}
@@ -138,15 +138,15 @@ class Client:
                 yield Result({name: values[name] for name in [*kinds, *values]}, kinds, image)
         except TimeoutError:
             raise CallTimeout(f"{self.model} gave no answer within {seconds:g} s; the call was cancelled") from None
-        if given != 1 and not signature.stream:
-            told = "several answers" if given else "no answer"
-            raise CallError(f"the model server of {self.model} gave {told} to a call")
+        if count != 1 and not signature.stream:
+            gave = "several answers" if count else "no answer"
+            raise CallError(f"the model server of {self.model} gave {gave} to a call")
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
-        """An array of zeros for the input `name`, in memory that the model server maps as well.
+        """Return an array of zeros for the input `name`, in memory that the model server maps as well.
 
         A call with it, or with a contiguous part of it, copies nothing. `dtype` is for inputs that declare none. Raises
-        InputError where the model declares no such input or no such dtype, CallError where there is no memory for it.
+        InputError if the model declares no such input or no such dtype, and CallError if there is no memory for it.
         """
         spec = next((spec for spec in self.signature().inputs if spec.name == name), None)
         if spec is None:
@@ -166,35 +166,35 @@ class Client:
             raise CallError(f"{self.model}: no memory for {list(sizes)} of {datatype}: {error.strerror}") from None
         found = from_bits(array) if datatype == "BF16" else array
         if not np.may_share_memory(found, array):
-            raise InputError(f"{self.model}: {spec}: numpy knows bfloat16 where the package ml_dtypes is installed")
+            raise InputError(f"{self.model}: {spec}: numpy has bfloat16 only if the package ml_dtypes is installed")
         return found
 
     def watch(self) -> Watch | None:
-        """A connection that tells when the model server falls asleep; None where it does not do that."""
+        """Return a connection on which the model server announces its sleep; None if it never sleeps by itself."""
         return None if self._transport is None else self._transport.watch()
 
     def finish(self) -> None:
-        """Begin no more calls, which raise ModelGone, and wait for those that run."""
+        """Refuse new calls, which raise ModelGone, and wait until running calls end."""
         self._closed = True
         if self._transport is not None:
             self._transport.finish()
 
     def close(self) -> None:
-        """End the connection; nothing the second time, and in a forked child the parent's goes on.
+        """Close the connection. Calls that run in other threads end with ModelGone.
 
-        Calls that run in other threads end with ModelGone.
+        Closing twice does nothing, and closing in a forked child leaves the parent's connection open.
         """
         if self._transport is not None and os.getpid() == self._pid:
             self._transport.close()
         self._closed = True
 
     def __del__(self, _interpreter_ends: Callable[[], bool] = sys.is_finalizing) -> None:
-        # At the interpreter's end modules may be empty already, and the system takes back what is left.
+        # While the interpreter ends, modules may be empty already. The system then closes the connection.
         if hasattr(self, "_closed") and not _interpreter_ends():
             self.close()
 
     def forked(self) -> None:
-        """In a forked child, before anything else runs there."""
+        """Prepare the client for use in a forked child, before any other code runs there."""
         self._pid = os.getpid()
         if self._transport is not None:
             self._transport.forked()
@@ -203,57 +203,58 @@ class Client:
         if self._closed:
             raise ModelGone(f"the connection to {self.model} is closed: load it again")
         try:
-            self._transport = self._transport or self._reached()
+            self._transport = self._transport or self._open_transport()
         except OSError as error:
             raise LoadFailed(f"{self.model} cannot be reached ({error}): load it again") from None
-        response = None if self._transport is None else self._transport.metadata(_LOOK)
+        response = None if self._transport is None else self._transport.metadata(_READY_WAIT)
         if response is None:
             return False
         try:
             self._signature = read_signature(response)
         except SignatureError as error:
-            raise LoadFailed(f"what the server of {self.model} says of itself cannot be read: {error}") from None
+            raise LoadFailed(f"the metadata of the model server of {self.model} cannot be read: {error}") from None
         return True
 
-    def _reached(self) -> Transport | None:
-        """Open the transport, lane or gRPC. It is chosen once and kept.
+    def _open_transport(self) -> Transport | None:
+        """Open the lane or gRPC. Return None if the server has bound neither yet.
 
-        Our own server binds the lane before gRPC. So gRPC without a lane means another server.
+        Look for gRPC first. Our own server binds the lane before gRPC, so gRPC without a lane means another server.
         """
-        foreign = self._connector.find(files.SOCKET_NAME)
-        own = self._connector.find(frames.SOCKET_NAME) if self._lane else None
-        if own is not None:
-            return Lane(own, self.model)
-        if foreign is not None:
-            from gpumodels.client.channel import Channel  # noqa: PLC0415 (gRPC, for those who need it)
+        grpc_socket = self._connector.find(files.SOCKET_NAME)
+        lane_socket = self._connector.find(frames.SOCKET_NAME) if self._lane else None
+        if lane_socket is not None:
+            return Lane(lane_socket, self.model)
+        if grpc_socket is not None:
+            from gpumodels.client.channel import Channel  # noqa: PLC0415 (gRPC, which the lane does not need)
 
-            return Channel(foreign, self._connector.shared_memory, self.model)
+            return Channel(grpc_socket, self._connector.shared_memory, self.model)
         return None
 
-    def _plain(self, result: Result) -> Any:
+    def _unwrapped(self, result: Result) -> Any:
         return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
 
 
-#: One for all models, and whoever wakes: an array made for one may be given to another.
-_shared = Shared()
+#: The arrays that `empty` made for any client. An array that was made for one model may be an input of another, and
+#: stays valid when a model is loaded again with a new client.
+_shared = SharedArrays()
 
-#: Those that a forked child has to tell.
+#: All clients of this process, for `_after_fork`.
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-def _in_child() -> None:
+def _after_fork() -> None:
     for client in list(_clients):
         client.forked()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(after_in_child=_after_fork)
 
 
-def _seconds(timeout: Any, model: str) -> float | None:
-    """The timeout of a call in seconds; raises InputError where it is none."""
+def _timeout_seconds(timeout: Any, model: str) -> float | None:
+    """Return the timeout of a call in seconds, None for no limit. Raises InputError if it is not a positive number."""
     if timeout is None:
         return None
     number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
     if not (number and timeout > 0):
         raise InputError(f"{model}: timeout must be a number of seconds above 0, not {timeout!r}")
-    return None if timeout > _ENDLESS else float(timeout)
+    return None if timeout > _LONGEST_TIMEOUT else float(timeout)

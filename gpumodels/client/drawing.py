@@ -1,4 +1,4 @@
-"""Results as pictures: boxes on the image that went in, or the image that came out."""
+"""Results as pictures: boxes on the input image, or an output that is itself an image."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LONGEST_SIDE = 1200  # pixels: more only makes notebooks heavy
-_MAX_LABELS = 50  # more labels hide what they label
+_LONGEST_SIDE = 1200  # pixels; larger pictures only make notebook files larger
+_MAX_LABELS = 50  # more labels would hide the boxes
 _FAR = 10_000.0  # pixels, outside of any drawing
-_LOW, _HIGH = (255, 159, 28), (20, 184, 110)  # box colours for score 0 and 1, readable on light and dark
-_NEUTRAL = (0, 128, 255)
+_LOW, _HIGH = (255, 159, 28), (20, 184, 110)  # box colours for scores 0 and 1, readable on light and dark pictures
+_NEUTRAL = (0, 128, 255)  # without scores
 
 
 def draw_result(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None) -> Image.Image | None:
-    """The picture of a result, at most 1200 pixels long; None where its outputs have none.
+    """Return a picture of a result, at most 1200 pixels on its longer side; None if the outputs give no picture.
 
-    An output of kind "image" ([H, W], [H, W, 3] or [H, W, 4]) is itself the picture. Else the first of kind "boxes"
-    ([N, 4]: x1 y1 x2 y2; [N, 8]: four corners; in pixels of `image`, uint8 [H, W, 3]) is drawn on it, coloured by the
-    first of kind "scores" [N].
+    An output of kind "image" ([H, W], [H, W, 3] or [H, W, 4]) is the picture. Otherwise draw the first output of kind
+    "boxes" on `image` (uint8 [H, W, 3]). Boxes are in pixels of `image`: [N, 4] (x1 y1 x2 y2) or [N, 8] (four corners).
+    The first output of kind "scores" ([N]) gives their colours.
     """
     by_kind = {kind: outputs[name] for name, kind in reversed(list(kinds.items())) if name in outputs}
     if "image" in by_kind:
@@ -45,7 +45,7 @@ def draw_result(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any
 
 
 def encoded(picture: Image.Image) -> dict[str, str]:
-    """The picture as a MIME bundle: PNG or JPEG, whichever is smaller, to keep notebooks small."""
+    """Return the picture as a MIME bundle with a PNG or a JPEG, the smaller of the two, to keep notebooks small."""
     candidates = {}
     for mime, options in (("image/png", {"format": "PNG"}), ("image/jpeg", {"format": "JPEG", "quality": 88})):
         buffer = io.BytesIO()
@@ -64,7 +64,10 @@ def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
 
 
 def _corners(boxes: Any, scale: float) -> Any:
-    """[N, 4, 2] of either form, in pixels of the drawing; what is not finite or far outside would break Pillow."""
+    """Return the corners of boxes of either form as [N, 4, 2], in pixels of the drawing.
+
+    Replace or clip coordinates that are not finite or far outside, because Pillow fails on them.
+    """
     if boxes.shape[1:] == (4,):
         boxes = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
     return np.clip(np.nan_to_num(boxes.reshape(-1, 4, 2).astype(np.float64) * scale), -_FAR, _FAR)
@@ -84,7 +87,7 @@ def _draw_boxes(picture: Image.Image, corners: Any, scores: Any) -> None:
 
 
 def _label(pen: ImageDraw.ImageDraw, polygon: Any, text: str, font: Any, colour: tuple[int, ...]) -> None:
-    """Above the box's first corner, or below it at the picture's upper edge."""
+    """Write `text` above the box's first corner, or below it if it would leave the picture's upper edge."""
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     x, y = max(0.0, float(polygon[0][0])), float(polygon[0][1]) - (bottom - top) - 6
     y = y if y >= 0 else float(polygon[0][1])

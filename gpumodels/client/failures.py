@@ -1,4 +1,4 @@
-"""What the other side says went wrong, made ours here and nowhere else."""
+"""Errors of model servers, translated into gpumodels' own exceptions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def from_frame(body: bytes, model: str) -> CallError:
-    """The error that the lane's frame FAILED tells of; raises CallError where it tells nothing."""
-    told = messages.parameters(read_message(messages.ModelInferResponse, body, model))
-    return _error(model, str(told.get("code")), str(told.get("message", "")), str(told.get("traceback", "")))
+    """Return the error that the body of a FAILED frame describes. Raises CallError if the body cannot be read."""
+    facts = messages.parameters(read_message(messages.ModelInferResponse, body, model))
+    return _error(model, str(facts.get("code")), str(facts.get("message", "")), str(facts.get("traceback", "")))
 
 
 def from_rpc(error: grpc.RpcError, model: str) -> CallError:
-    """The error to raise for a call by gRPC that failed."""
+    """Return the error to raise for a failed call by gRPC."""
     code, details = error.code().name, error.details() or ""
     metadata: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
     return _error(model, code, details, metadata.get(files.TRACEBACK_KEY, b"").decode(errors="replace"))

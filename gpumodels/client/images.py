@@ -1,4 +1,4 @@
-"""Whatever a user calls a picture, as uint8 [H, W, 3] RGB."""
+"""Conversion of pictures in any common form to uint8 [H, W, 3] RGB."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _GREY, _RGBA = 1, 4  # channels
 
 
 class ImageError(ValueError):
-    """The value is no picture, or one that would have to be guessed at."""
+    """A value that is not a picture, or is ambiguous: its channels or its range of values would have to be guessed."""
 
 
 def to_pixels(value: Any) -> Pixels:
-    """A path, the bytes of an encoded picture, a PIL image or an array as uint8 [H, W, 3] RGB.
+    """Return a picture as uint8 [H, W, 3] RGB. It may be a path, the bytes of a file, a PIL image or an array.
 
-    Encoded pictures are turned as their EXIF orientation says; a PIL image and an array are taken as they are. Grey
-    becomes RGB, transparency is laid over white. bool, uint16, floats in [0, 1] and whole numbers in 0..255 become
-    uint8. Raises ImageError for anything else, and for an empty picture.
+    Rotate files and bytes by their EXIF orientation, but not PIL images and arrays. Convert grey to RGB, and lay
+    transparent pixels over white. Scale bool, uint16 and floats in [0, 1] to uint8; convert whole numbers in 0..255 as
+    they are. Raises ImageError for anything else, and for an empty picture.
     """
     if isinstance(value, (str, os.PathLike)):
         if not os.fspath(value):
@@ -60,7 +60,7 @@ def _decoded(source: Path | io.BytesIO, what: str) -> Pixels:
 
 
 def _from_pillow(image: Image.Image) -> Pixels:
-    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: Pillow would cut, not scale
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, which Pillow would clip instead of scale
         pixels = np.asarray(image)
         return _from_array(pixels.astype(np.uint16) if image.mode == "I" and _fits(pixels, 0xFFFF) else pixels)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
@@ -77,7 +77,7 @@ def _as_array(value: Any) -> NDArray[Any]:
         raise ImageError(f"a {type(value).__name__} that numpy cannot read: {error}") from None
     if array.ndim == 0:
         given = reprlib.repr(value)
-        raise ImageError(f"{given} is no picture: give a path, the bytes of a picture file, a PIL image or an array")
+        raise ImageError(f"{given} is not a picture: give a path, the bytes of a picture file, a PIL image or an array")
     return array
 
 
@@ -103,7 +103,7 @@ def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
         case [_, _, _, _]:
             raise ImageError(f"an array {shape} is a batch: give one picture at a time")
         case _:
-            raise ImageError(f"an array {shape} is no picture: expected [H, W], [H, W, 3] or [H, W, 4]")
+            raise ImageError(f"an array {shape} is not a picture: expected [H, W], [H, W, 3] or [H, W, 4]")
 
 
 def _to_uint8(array: NDArray[Any]) -> Pixels:
@@ -120,7 +120,7 @@ def _to_uint8(array: NDArray[Any]) -> Pixels:
     if array.dtype.kind in "iuf" and _fits(array, 255) and (array.dtype.kind != "f" or (array % 1 == 0).all()):
         return array.astype(np.uint8)
     if array.dtype.kind not in "iuf":
-        raise ImageError(f"an array of {array.dtype} is no picture")
+        raise ImageError(f"an array of {array.dtype} is not a picture")
     low, high = array.min(), array.max()
     raise ImageError(f"{array.dtype} from {low:g} to {high:g}: scale it to 0..1 or to whole numbers in 0..255 first")
 

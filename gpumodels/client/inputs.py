@@ -1,4 +1,4 @@
-"""The arguments of a call, made into the tensors that the model declares."""
+"""Conversion of the arguments of a call to the tensors that the model declares."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _RGB = 3  # dimensions, and channels
 def bind(
     signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: str
 ) -> tuple[list[Tensor], NDArray[np.uint8] | None]:
-    """The inputs in declared order, and the picture (uint8 [H, W, 3]) where one of them is an image.
+    """Return the inputs in declared order, and the picture (uint8 [H, W, 3]) if one of them is an image.
 
-    Takes whatever numpy reads as an array, torch tensors of any device, PIL images, columns of pandas, Python numbers,
-    text and lists; where an image is declared also a path or the bytes of an encoded picture. None leaves an optional
-    input out. Raises InputError naming what is declared.
+    Inputs may be anything that numpy reads as an array, torch tensors on any device, PIL images, columns of pandas,
+    Python numbers, text and lists. An image may also be a path or the bytes of an encoded picture. None leaves out an
+    optional input. Raises InputError, which names the declared input.
     """
     picture: NDArray[np.uint8] | None = None
     tensors, sizes = [], dict[str, int]()
@@ -35,7 +35,7 @@ def bind(
         if value is None and spec.optional and spec.dtype not in {"any", "json"}:
             continue
         if spec.kind == "image":
-            value = picture = _picture(spec, value, model)  # noqa: PLW2901 (from here on it is the array)
+            value = picture = _picture(spec, value, model)  # noqa: PLW2901 (the array replaces the user's value)
         tensors.append(_tensor(spec, value, sizes, model))
     return tensors, picture
 
@@ -43,7 +43,7 @@ def bind(
 def _matched(
     signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: str
 ) -> Iterable[tuple[TensorSpec, Any]]:
-    """Specs with their values, as Python matches arguments to parameters."""
+    """Return specs with their values, matched like the arguments of a Python function."""
     inputs = signature.inputs
     if not kwargs and len(args) == len(inputs):
         return zip(inputs, args, strict=True)
@@ -71,7 +71,7 @@ def _takes(signature: Signature, model: str) -> str:
 def _picture(spec: TensorSpec, value: Any, model: str) -> NDArray[np.uint8]:
     if type(value) is np.ndarray and value.dtype == _PICTURE and value.shape[2:] == (_RGB,) and value.size:
         return value
-    from gpumodels.client.images import ImageError, to_pixels  # noqa: PLC0415 (Pillow, for those who need it)
+    from gpumodels.client.images import ImageError, to_pixels  # noqa: PLC0415 (Pillow, which only pictures need)
 
     try:
         return to_pixels(value)
@@ -91,7 +91,7 @@ def _tensor(spec: TensorSpec, value: Any, sizes: dict[str, int], model: str) -> 
 
 
 def _described(value: Any) -> str:
-    """Such as "an int", "an array of float64[1, 2]" or "a Tensor of torch.float32[3]"."""
+    """Describe a value for messages: "an int", "an array of float64[1, 2]" or "a Tensor of torch.float32[3]"."""
     name = "array" if isinstance(value, np.ndarray) else type(value).__name__
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     of = "" if dtype is None or shape is None else f" of {dtype}{list(shape)}"

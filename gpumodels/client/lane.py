@@ -1,8 +1,8 @@
-"""The lane: calls on our own model server over its own Unix socket, tensors in memory that both sides map.
+"""The lane: calls on our own model server over its own Unix socket, with tensors in memory that both sides map.
 
-A call has a connection to itself while it runs: its regions are its own, and ending it is shutting the connection down.
-Connections are used again, the last one first. Nothing here takes a lock, so a forked child finds none taken: it
-makes connections of its own.
+A running call has a connection, with its regions, to itself. Shutting the connection down cancels the call. Later calls
+use the connection again; the one used last is used first. Nothing here takes a lock, because a forked child would
+inherit it locked. A forked child opens connections of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.client.answers import read_answer, read_message
+from gpumodels.client.connection import Connection
 from gpumodels.client.failures import from_frame
-from gpumodels.client.line import Line
 from gpumodels.client.watch import Watch
 from gpumodels.errors import CallError, ModelGone
 from gpumodels.protocol import frames, messages
@@ -22,229 +22,236 @@ from gpumodels.protocol import frames, messages
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gpumodels.client.shared import Shared
+    from gpumodels.client.shared import SharedArrays
     from gpumodels.client.ticket import Ticket
     from gpumodels.protocol import ServerSocket, Tensor
 
-_KEPT_LINES = 16
-_KEPT_MEMORY = 256 << 20  # bytes of regions on connections that wait
-_SMALL = 1 << 20  # bytes of memory that are not worth giving back
-_LOOK = 0.01  # seconds between two looks at whether calls still run
-_GIVEN_BACK_AFTER = 10.0  # seconds without a call on that connection
+_KEPT_CONNECTIONS = 16
+_KEPT_MEMORY = 256 << 20  # bytes of regions on connections without a call
+_SMALL = 1 << 20  # bytes of memory that are not worth freeing
+_POLL = 0.01  # seconds between two checks whether calls still run
+_GIVEN_BACK_AFTER = 10.0  # seconds without a call on a connection until its memory is freed
 
 
 class Lane:
-    """Connections to the lane of one model server; safe to use from many threads."""
+    """The connections to the lane of one model server. Safe to use from threads."""
 
     def __init__(self, server: ServerSocket, model: str) -> None:
         self._server = server
         self._model = model
-        self._free: list[Line] = []
-        self._busy: set[Line] = set()
-        self._asked: Line | None = None
+        self._free: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._metadata_connection: Connection | None = None
         self._numbers = itertools.count()
         self._closed = False
         self._timer: threading.Timer | None = None
 
     def metadata(self, timeout: float) -> Any | None:
-        """The ModelMetadataResponse when the model is ready; None where it was not within `timeout` seconds."""
+        """Return the ModelMetadataResponse, or None if the model is not ready within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         try:
-            if self._asked is None:
-                self._asked = Line(self._server)
+            if self._metadata_connection is None:
+                self._metadata_connection = Connection(self._server)
                 request = messages.ModelMetadataRequest(name=self._model)
-                self._asked.send(frames.METADATA, request.SerializeToString(), deadline)
-            frame = self._asked.answer(deadline)
+                self._metadata_connection.send(frames.METADATA, request.SerializeToString(), deadline)
+            frame = self._metadata_connection.answer(deadline)
         except TimeoutError:
             return None
-        except (EOFError, OSError):  # it ended, or accepts nobody yet: who waits looks whether it lives
-            self._stop_asking()
+        except (EOFError, OSError):  # it ended, or does not accept connections yet: the caller checks if it is alive
+            self._close_metadata_connection()
             time.sleep(max(0.0, deadline - time.monotonic()))
             return None
-        line, self._asked = self._asked, None
-        self._give(line)
+        connection, self._metadata_connection = self._metadata_connection, None
+        self._put_back(connection)
         self._expect(frame, frames.ANSWER)
         return read_message(messages.ModelMetadataResponse, frame.body, self._model)
 
     def infer(
-        self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket
+        self, request: Any, inputs: list[Tensor], shared: SharedArrays, deadline: float | None, ticket: Ticket
     ) -> Generator[dict[str, Any], None, None]:
-        """The values of each answer by output name; leaving the iterator early cancels the call.
+        """Yield the values of each answer, by output name. Closing the iterator early cancels the call.
 
-        `deadline` is in time.monotonic() seconds. Raises CallError and its kinds, CancelledError where the ticket was
-        ended, and TimeoutError past the deadline.
+        `deadline` is in time.monotonic() seconds. Raises CallError or a subclass of it, CancelledError if the ticket
+        was ended, and TimeoutError past the deadline.
         """
         request.id = str(next(self._numbers))
-        line, frame = self._begin(request, inputs, shared, deadline, ticket)
+        connection, frame = self._begin(request, inputs, shared, deadline, ticket)
         try:
             while frame.kind in {frames.ANSWER, frames.PART}:
-                yield self._values(frame, line, request.id)
+                yield self._values(frame, connection, request.id)
                 if frame.kind == frames.ANSWER:
                     break
-                frame = line.answer(deadline)
+                frame = connection.answer(deadline)
             else:
                 self._expect(frame, frames.END, frames.FAILED)
-        except BaseException as error:  # noqa: BLE001 (raised again, as what it is for the caller)
-            self._drop(line)
-            raise self._said(error, ticket) from None
-        self._give(line)
+        except BaseException as error:  # noqa: BLE001 (raised again, as the error for the caller)
+            self._drop(connection)
+            raise self._call_error(error, ticket) from None
+        self._put_back(connection)
         if frame.kind == frames.FAILED:
             raise from_frame(frame.body, self._model)
 
     def watch(self) -> Watch | None:
-        """A connection that tells when the server falls asleep; None where it has ended already."""
+        """Return a connection on which the server announces its sleep; None if the server has ended already."""
         try:
             return Watch(self._server)
         except OSError:
             return None
 
     def finish(self) -> None:
-        """Begin no more calls, and wait for those that run."""
+        """Refuse new calls, and wait until running calls end."""
         self._closed = True
         while self._busy:
-            time.sleep(_LOOK)
+            time.sleep(_POLL)
 
     def close(self) -> None:
-        """End all connections; calls that run end with ModelGone."""
+        """Close all connections. Running calls end with ModelGone."""
         self._closed = True
-        for line in list(self._busy):
-            line.cut()
+        for connection in list(self._busy):
+            connection.cut()
         while self._free:
             self._free.pop().close()
-        self._stop_asking()
+        self._close_metadata_connection()
         if self._timer is not None:
             self._timer.cancel()
 
     def forked(self) -> None:
-        """In a forked child: let go of the connections, which are the parent's."""
-        for line in [*self._busy, *self._free]:
-            line.close()
-        self._stop_asking()
+        """Close the child's copies of the connections after a fork. The parent's connections stay open."""
+        for connection in [*self._busy, *self._free]:
+            connection.close()
+        self._close_metadata_connection()
         self._free, self._busy, self._timer = [], set(), None
 
-    def _values(self, frame: frames.Frame, line: Line, asked: str) -> dict[str, Any]:
+    def _values(self, frame: frames.Frame, connection: Connection, request_id: str) -> dict[str, Any]:
         response = read_message(messages.ModelInferResponse, frame.body, self._model)
-        if response.id != asked:
+        if response.id != request_id:
             raise CallError(f"the model server of {self._model} sent the answer of another call")
-        return read_answer(response, line.view, self._model)
+        return read_answer(response, connection.view, self._model)
 
     def _expect(self, frame: frames.Frame, *kinds: int) -> None:
         if frame.kind not in kinds:
-            raise CallError(f"the model server of {self._model} sent a frame of kind {frame.kind}, which is no answer")
+            raise CallError(f"the model server of {self._model} sent a frame of kind {frame.kind}, not an answer")
 
-    def _stop_asking(self) -> None:
-        if self._asked is not None:
-            self._asked.close()
-            self._asked = None
+    def _close_metadata_connection(self) -> None:
+        if self._metadata_connection is not None:
+            self._metadata_connection.close()
+            self._metadata_connection = None
 
     def _begin(
-        self, request: Any, inputs: list[Tensor], shared: Shared, deadline: float | None, ticket: Ticket
-    ) -> tuple[Line, frames.Frame]:
+        self, request: Any, inputs: list[Tensor], shared: SharedArrays, deadline: float | None, ticket: Ticket
+    ) -> tuple[Connection, frames.Frame]:
         """Send the request and wait for the first frame of its answer.
 
-        A connection that the server closed before it had read the whole request is reset; where it ends otherwise, the
-        call may have begun. One that had not is sent once more, on a connection of its own.
+        If the server closes the connection before it has read the whole request, the connection is reset, and the call
+        has not begun. Then send the request once more, on a new connection. After any other end of the connection the
+        call may have begun, so it is not repeated.
         """
-        for again in (True, False):
-            line = self._take(deadline) if again else self._connect(deadline)
+        for first_try in (True, False):
+            connection = self._take(deadline) if first_try else self._connect(deadline)
             try:
-                self._use(line, ticket)
-                line.request(request, inputs, shared, deadline)
-                return line, line.answer(deadline)
+                self._use(connection, ticket)
+                connection.request(request, inputs, shared, deadline)
+                return connection, connection.answer(deadline)
             except (BrokenPipeError, ConnectionResetError) as error:
-                self._drop(line)
-                if not again or self._closed or ticket.ended:
-                    raise _not_begun(self._said(error, ticket)) from None
-            except BaseException as error:  # noqa: BLE001 (raised again, as what it is for the caller)
-                self._drop(line)
-                raise self._said(error, ticket) from None
+                self._drop(connection)
+                if not first_try or self._closed or ticket.ended:
+                    raise _not_begun(self._call_error(error, ticket)) from None
+            except BaseException as error:  # noqa: BLE001 (raised again, as the error for the caller)
+                self._drop(connection)
+                raise self._call_error(error, ticket) from None
         raise AssertionError
 
-    def _said(self, error: BaseException, ticket: Ticket) -> BaseException:
-        """What the caller is told of an error on the way."""
+    def _call_error(self, error: BaseException, ticket: Ticket) -> BaseException:
+        """Return the error for the caller: CallError for a lost connection or a lack of memory, else the error itself.
+
+        Raises CancelledError if the connection was lost because the ticket was ended.
+        """
         if isinstance(error, MemoryError):
             return CallError(f"the answer of {self._model} does not fit into the memory of this process")
         if not isinstance(error, (EOFError, OSError)) or isinstance(error, TimeoutError):
             return error
         ticket.check()
-        return self._lost(error)
+        return self._connection_error(error)
 
-    def _use(self, line: Line, ticket: Ticket) -> None:
-        self._busy.add(line)
+    def _use(self, connection: Connection, ticket: Ticket) -> None:
+        self._busy.add(connection)
         if self._closed:
-            raise _not_begun(self._lost())
-        ticket.take(line.cut)
+            raise _not_begun(self._connection_error())
+        ticket.take(connection.cut)
 
-    def _take(self, deadline: float | None) -> Line:
+    def _take(self, deadline: float | None) -> Connection:
         try:
             return self._free.pop()
         except IndexError:
             return self._connect(deadline)
 
-    def _connect(self, deadline: float | None) -> Line:
+    def _connect(self, deadline: float | None) -> Connection:
         pause = 0.001
         while True:
             try:
-                return Line(self._server)
-            except BlockingIOError:  # more connect at once than the server has accepted
+                return Connection(self._server)
+            except BlockingIOError:  # the server's queue of connections to accept is full
                 if deadline is not None and time.monotonic() + pause > deadline:
                     raise TimeoutError from None
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
             except OSError as error:
-                raise _not_begun(self._lost(error)) from None
+                raise _not_begun(self._connection_error(error)) from None
 
-    def _give(self, line: Line) -> None:
-        self._busy.discard(line)
-        self._free.append(line)
-        if len(self._free) > 1 and self._kept_too_much():
-            self._end_free(line)
-        if line.held > _SMALL:
-            line.last_used = time.monotonic()
+    def _put_back(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        self._free.append(connection)
+        if len(self._free) > 1 and self._keeps_too_much():
+            self._close_free(connection)
+        if connection.held > _SMALL:
+            connection.last_used = time.monotonic()
             if self._timer is None:
-                self._watch(_GIVEN_BACK_AFTER)
-        if self._closed or line.ended:
-            self._end_free(line)
+                self._start_timer(_GIVEN_BACK_AFTER)
+        if self._closed or connection.ended:
+            self._close_free(connection)
 
-    def _kept_too_much(self) -> bool:
-        return len(self._free) > _KEPT_LINES or sum(line.memory for line in list(self._free)) > _KEPT_MEMORY
+    def _keeps_too_much(self) -> bool:
+        return (
+            len(self._free) > _KEPT_CONNECTIONS
+            or sum(connection.memory for connection in list(self._free)) > _KEPT_MEMORY
+        )
 
-    def _drop(self, line: Line) -> None:
-        self._busy.discard(line)
-        line.close()
+    def _drop(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        connection.close()
 
-    def _lost(self, error: BaseException | None = None) -> CallError:
+    def _connection_error(self, error: BaseException | None = None) -> CallError:
         if isinstance(error, OSError) and error.errno in frames.TOO_MANY_FILES:
             return CallError(f"{self._model} cannot be called: {error.strerror} in this process")
         if self._closed:
             return ModelGone(f"the connection to {self._model} is closed: load it again")
         return ModelGone(f"the model server of {self._model} does not answer")
 
-    def _end_free(self, line: Line) -> None:
+    def _close_free(self, connection: Connection) -> None:
         try:
-            self._free.remove(line)
+            self._free.remove(connection)
         except ValueError:  # another thread took it meanwhile
             return
-        line.close()
+        connection.close()
 
-    def _watch(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._give_back)
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._close_idle)
         self._timer.daemon = True
         self._timer.start()
 
-    def _give_back(self) -> None:
-        """On a timer: the memory of connections on which nobody called for a while is given back."""
+    def _close_idle(self) -> None:
+        """Close connections that hold much memory and had no call for a while. Runs on a timer's thread."""
         self._timer = None
         now, left = time.monotonic(), []
-        for line in list(self._free):
-            if line.held > _SMALL:
-                wait = line.last_used + _GIVEN_BACK_AFTER - now
+        for connection in list(self._free):
+            if connection.held > _SMALL:
+                wait = connection.last_used + _GIVEN_BACK_AFTER - now
                 if wait <= 0:
-                    self._end_free(line)
+                    self._close_free(connection)
                 else:
                     left.append(wait)
         if left and not self._closed:
-            self._watch(min(left))
+            self._start_timer(min(left))
 
 
 def _not_begun(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Values as JSON: what a call gave, for programs that are not Python, and text that stands for what a call takes."""
+"""JSON and text: the results of calls as JSON for programs that are not Python, and text as an input of a call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def outputs_by_name(signature: Signature, answer: Any) -> dict[str, Any]:
-    """The values of one answer by output name."""
+    """Return the values of one answer by output name."""
     if isinstance(answer, Result):
         return {name: answer[name] for name in answer.keys()}  # noqa: SIM118  (iterating gives the values)
     names = [spec.name for spec in signature.outputs] or ["value"]
@@ -28,27 +28,27 @@ def outputs_by_name(signature: Signature, answer: Any) -> dict[str, Any]:
 
 
 def to_json(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[bytes], Any]) -> Any:
-    """What JSON can hold, arrays and bytes as `array` and `raw` make them. NaN and infinities are null."""
+    """Return a value that JSON can hold. `array` and `raw` convert arrays and bytes. NaN and infinities become None."""
     match value:
         case np.ndarray():
-            told = array(value)
+            found = array(value)
         case bytes():
-            told = raw(value)
+            found = raw(value)
         case float():
-            told = value if math.isfinite(value) else None
+            found = value if math.isfinite(value) else None
         case dict():
-            told = {str(key): to_json(each, array, raw) for key, each in value.items()}
+            found = {str(key): to_json(each, array, raw) for key, each in value.items()}
         case list() | tuple():
-            told = [to_json(each, array, raw) for each in value]
+            found = [to_json(each, array, raw) for each in value]
         case np.generic():
-            told = to_json(value.item(), array, raw)
+            found = to_json(value.item(), array, raw)
         case _:
-            told = value
-    return told
+            found = value
+    return found
 
 
 def to_lists(array: NDArray[Any]) -> Any:
-    """An array as nested lists; NaN and infinities are null, and 0.1 of float32 is 0.1."""
+    """Return an array as nested lists. NaN and infinities become None, and 0.1 in float32 becomes 0.1."""
     if array.dtype.name == "bfloat16":  # of the package ml_dtypes
         array = array.astype(np.float32)
     if array.dtype.kind != "f":
@@ -61,9 +61,9 @@ def to_lists(array: NDArray[Any]) -> Any:
 
 
 def from_text(spec: TensorSpec, text: str) -> Any:
-    """The value that a word or a field of a form stands for where `spec` is asked for; no file is read.
+    """Return the value of the input `spec` that a word of a command or a field of a form stands for.
 
-    Raises InputError where it is no number.
+    Read no file. Raises InputError if the input needs a number and the text is none.
     """
     if spec.dtype == "str":
         return text

@@ -1,7 +1,8 @@
-"""Input regions: files in the instance's shared memory that calls write their inputs into, used again and again.
+"""Input regions for calls by gRPC: files in the instance's shared memory that hold the inputs, used again and again.
 
-Written with pwrite and never mapped: a server that truncates a file must not end the notebook with SIGBUS. A region is
-lent to one call at a time; one whose call did not end well may still be read by the server and is never lent again.
+They are written with pwrite and never mapped, because a server that truncated a mapped file would end the notebook
+with SIGBUS. One call at a time has a region. After a call that failed the server may still read its region, so the
+region is never used again.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from gpumodels.protocol import Descriptor
 
-_STEP = 1 << 20  # sizes are rounded up to this, so that regions fit again
+_STEP = 1 << 20  # sizes are rounded up to a multiple of this, so that regions fit later calls too
 _KEEP = 256 << 20  # bytes of unused regions that are kept
-_CONTROL_TIMEOUT = 10.0  # seconds for register and unregister, which wait for nothing
+_CONTROL_TIMEOUT = 10.0  # seconds to register or unregister, which a server answers at once
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Region:
 
 
 class Regions:
-    """The pool; safe to use from many threads."""
+    """The pool of input regions. Safe to use from threads."""
 
     def __init__(self, directory: Descriptor, stub: SimpleNamespace) -> None:
         self._directory = directory
@@ -49,10 +50,10 @@ class Regions:
 
     @contextlib.contextmanager
     def lend(self, size: int, timeout: float | None = None) -> Iterator[Region | None]:
-        """A region of at least `size` bytes for one call; None where there is no room or the server takes none.
+        """Lend one call a region of at least `size` bytes, or None if there is no room or the server accepts none.
 
-        Leaving the block by an exception discards the region. Raises TimeoutError where the server does not answer
-        within the `timeout` of the call, in seconds.
+        An exception in the block discards the region. Raises TimeoutError if the server does not answer within the
+        `timeout` of the call, in seconds.
         """
         region = self._take(size) or self._make(-(-size // _STEP) * _STEP, timeout)
         if region is None:
@@ -66,9 +67,9 @@ class Regions:
         self._give(region)
 
     def close(self) -> None:
-        """Remove the free files, and those in use when their calls end.
+        """Remove the free files now, and those in use when their calls end.
 
-        The server is not told: it ends as well, or drops them when it sees them orphaned.
+        The server is not notified: it ends as well, or unmaps files when it sees that their client has gone.
         """
         with self._lock:
             free, self._free = self._free, []
@@ -99,7 +100,7 @@ class Regions:
         except OSError:  # no room, or the directory is gone
             return None
         try:
-            # Held while we live: the server frees the regions of clients that died.
+            # Locked as long as this process lives: the server frees regions that nobody locks any more.
             fcntl.flock(region.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             request = messages.SystemSharedMemoryRegisterRequest(name=name, key=name, byte_size=size)
             self._stub.SystemSharedMemoryRegister(request, timeout=min(timeout or _CONTROL_TIMEOUT, _CONTROL_TIMEOUT))
@@ -108,7 +109,7 @@ class Regions:
             late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if late and timeout is not None and timeout <= _CONTROL_TIMEOUT:
                 raise TimeoutError from None
-            return None  # a server without the extension or sight of our files
+            return None  # a server without the extension, or one that does not see our files
         except ValueError:  # a closed channel
             self._remove(region)
             return None
@@ -120,8 +121,8 @@ class Regions:
     def _discard(self, region: Region) -> None:
         self._remove(region)
         request = messages.SystemSharedMemoryUnregisterRequest(name=region.name)
-        with contextlib.suppress(ValueError):  # the channel is closed: the server will see an orphan
-            # Not waited for: it follows a call that was stopped, and the stop must be quick.
+        with contextlib.suppress(ValueError):  # the channel is closed: the server will find that nobody locks the file
+            # Do not wait for the answer: this follows a call that was stopped, and stopping must be quick.
             self._stub.SystemSharedMemoryUnregister.future(request, timeout=_CONTROL_TIMEOUT)
 
     def _remove(self, region: Region) -> None:

@@ -1,4 +1,4 @@
-"""Inputs into a request: small ones inside of it, larger ones through a shared memory region."""
+"""Writing of inputs: small ones into the request, larger ones into a shared memory region."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def send_inputs(
     request: Any, inputs: list[Tensor], regions: Regions | None, model: str, timeout: float | None
 ) -> Iterator[None]:
-    """Put the inputs into the request; a region among them is lent until the block ends.
+    """Put the inputs into the request, or into a region that is lent to the call until the block ends.
 
-    Raises CallError where neither shared memory nor a message has room, and TimeoutError.
+    Raises CallError if neither shared memory nor a message has room, and TimeoutError.
     """
     for tensor in inputs:
         add_header(request.inputs, tensor)
-    places, size = files.offsets(tensor.nbytes for tensor in inputs)
+    offsets, size = files.offsets(tensor.nbytes for tensor in inputs)
     wanted = size if regions is not None and size > files.INLINE_LIMIT else 0
     with regions.lend(wanted, timeout) if regions is not None and wanted else contextlib.nullcontext() as region:
         if region is not None:
-            _write(request, inputs, region, places)
+            _write(request, inputs, region, offsets)
         elif size > MESSAGE_LIMIT:
             raise CallError(
                 f"the inputs of {model} are {size / 2**30:.1f} GiB, /dev/shm has no room for them and a message holds "
@@ -40,7 +40,7 @@ def send_inputs(
         yield
 
 
-def _write(request: Any, inputs: list[Tensor], region: Region, places: list[int]) -> None:
-    for header, tensor, place in zip(request.inputs, inputs, places, strict=True):
-        files.write(region.fd, tensor.data, place)
-        point(header, region.name, tensor.nbytes, place)
+def _write(request: Any, inputs: list[Tensor], region: Region, offsets: list[int]) -> None:
+    for header, tensor, offset in zip(request.inputs, inputs, offsets, strict=True):
+        files.write(region.fd, tensor.data, offset)
+        point(header, region.name, tensor.nbytes, offset)

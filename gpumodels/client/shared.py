@@ -1,4 +1,4 @@
-"""Arrays of the user's that lie in memory which the model server maps too: a call sends them without a copy."""
+"""`SharedArrays`: arrays of the user in memory that the model server maps too. A call sends them without a copy."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
-class Shared:
-    """The regions behind the arrays that `empty` gave, as long as somebody has the array or a view of it."""
+class SharedArrays:
+    """The regions of the arrays that `empty` made. A region lives as long as its array or a view of it."""
 
     def __init__(self) -> None:
         self._regions: weakref.WeakValueDictionary[str, Region] = weakref.WeakValueDictionary()
 
     def empty(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """An array of zeros in a region of its own; raises OSError where there is no memory for it."""
+        """Return an array of zeros in a region of its own. Raises OSError if there is no memory for it."""
         count = math.prod(shape)
-        # A forked child counts on from here too, and its regions are its own.
+        # A forked child continues the count, so the process id keeps its names apart from the parent's.
         memory = region.create(f"own-{os.getpid()}-{next(_numbers)}", count * dtype.itemsize)
         array = np.frombuffer(memory, dtype, count) if count else np.empty(0, dtype)
         memory.address = _address(np.frombuffer(memory, np.uint8))
@@ -37,7 +37,7 @@ class Shared:
         return array.reshape(shape)
 
     def find(self, data: memoryview) -> tuple[Region, int] | None:
-        """The region that the bytes lie in, and where; None for memory of anybody else's."""
+        """Return the region that holds the bytes and their offset in it; None if no region does."""
         if not self._regions or not data:
             return None
         address = _address(np.frombuffer(data, np.uint8))
@@ -52,5 +52,5 @@ class Shared:
 
 
 def _address(array: NDArray[Any]) -> int:
-    found: int = array.__array_interface__["data"][0]  # `array.ctypes` takes longer than all the rest
+    found: int = array.__array_interface__["data"][0]  # `array.ctypes` takes longer than everything else here
     return found

@@ -1,4 +1,4 @@
-"""`Ticket`: how another thread ends a call that runs."""
+"""`Ticket`: the means to end a call from another thread."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 class Ticket:
-    """Held by the thread that calls and by the one that may want to end the call; needs no lock."""
+    """A call that another thread may end. The calling thread and the ending thread share it without a lock."""
 
     def __init__(self) -> None:
         self.ended = False
         self._cut: Callable[[], None] | None = None
 
     def take(self, cut: Callable[[], None]) -> None:
-        """The call begins, and `cut` would end it; raises CancelledError where that is wanted already."""
+        """Begin the call; `cut` ends it. Raises CancelledError if the ticket was ended already."""
         self._cut = cut
         self.check()
 
     def check(self) -> None:
-        """Raise CancelledError where the call was ended."""
+        """Raise CancelledError if the call was ended."""
         if self.ended:
             raise CancelledError
 

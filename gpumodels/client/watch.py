@@ -1,4 +1,4 @@
-"""`Watch`: the connection on which a holder hears that its model server falls asleep, before it does."""
+"""`Watch`: the connection on which a model server announces that it will fall asleep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from gpumodels.client.line import Line
+from gpumodels.client.connection import Connection
 from gpumodels.protocol import frames
 
 if TYPE_CHECKING:
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Read by one thread, when `fileno` is readable."""
+    """A connection for announcements of the model server. One thread reads it, when `fileno` is readable."""
 
     def __init__(self, server: ServerSocket) -> None:
-        """Connect; raises OSError."""
-        self._line = Line(server)
-        self._line.send(frames.WATCH, b"")
-        #: Returns the number of the connection's descriptor; -1 once it is closed.
-        self.fileno = self._line.fileno
-        #: Whether the server's last word was that it ended itself to sleep.
+        """Connect. Raises OSError."""
+        self._connection = Connection(server)
+        self._connection.send(frames.WATCH, b"")
+        #: A function that returns the connection's file descriptor, or -1 once it is closed.
+        self.fileno = self._connection.fileno
+        #: Whether the server announced at its end that it ended itself to sleep.
         self.asleep = False
 
     def hear(self) -> bool:
-        """Read what came; whether the server has just said that it is about to end. Raises EOFError when it has."""
+        """Read what came. Return True if the server announced that it is about to sleep. Raises EOFError at its end."""
         try:
-            said = [frame.kind for frame in self._line.heard()]
+            said = [frame.kind for frame in self._connection.unsolicited()]
         except (OSError, ValueError):
             raise EOFError from None
         self.asleep = self.asleep or frames.ASLEEP in said
         return frames.ABOUT_TO_SLEEP in said
 
     def answer(self) -> None:
-        """Tell the server that it may end now, as far as we are concerned."""
+        """Answer the announcement: the server may end now."""
         self._send(frames.WATCH)
 
     def ask_for_sleep(self) -> None:
@@ -44,17 +44,17 @@ class Watch:
         self._send(frames.SLEEP)
 
     def take_back(self) -> None:
-        """Ask it no more, if it has not begun to."""
+        """Withdraw the request for sleep, if the server has not begun to end."""
         self._send(frames.STAY)
 
     def close(self) -> None:
-        """Watch no more."""
-        self._line.close()
+        """Close the connection."""
+        self._connection.close()
 
     def _send(self, kind: int) -> None:
         try:
-            self._line.send(kind, b"")
-        except OSError:  # it has ended, which will be heard
+            self._connection.send(kind, b"")
+        except OSError:  # the server has ended, and `hear` will notice that
             return
 
 

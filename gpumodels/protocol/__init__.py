@@ -1,6 +1,6 @@
-"""The wire: the Open Inference Protocol's messages, the tensor codec, and what both sides agree on.
+"""The wire: the messages of the Open Inference Protocol, the tensor codec, and the names that both sides use.
 
-It runs in the notebook and in the instance, so it needs nothing but numpy, grpcio and protobuf.
+It runs in the notebook and in the instance, so it needs only numpy, grpcio and protobuf.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whatever holds an array, of whichever library, as a numpy array; and in one sentence what cannot be sent of it.
+"""Conversion of arrays of any library to numpy arrays, and messages about arrays that cannot be sent.
 
-No library but numpy is imported: torch and others are recognised by what their values can do.
+Only numpy is imported. Arrays of torch and other libraries are recognised by their methods.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MISSING = ("NoneType", "NAType", "NaTType")  # None, and what pandas puts for it
+_MISSING = ("NoneType", "NAType", "NaTType")  # None, and the values that pandas uses for it
 
 _LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # whole numbers from the first on need uint64; the second fits nowhere
 
 _NUMBERS = (int, float, np.number, np.bool_)
 
-#: What an element of each sort is called, what Python it is, and how an array becomes one of them.
+#: For each sort of array: an element in words, the Python types of an element, and the way to convert an array to it.
 _SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
     "numbers": ("a number", _NUMBERS, ".astype('float32')"),
     "text": ("text", (str,), ".astype(str)"),
@@ -33,19 +33,21 @@ _SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
 }
 
 _DATES = "dates and times cannot be sent: give numbers, as by .astype('int64'), or text, as by .astype(str)"
+#: Messages for kinds of dtype that the protocol cannot send at all.
 _NEVER = {"c": "complex numbers cannot be sent: give .real and .imag", "m": _DATES, "M": _DATES}
 
 
 def is_array(value: Any) -> bool:
-    """Is it an array or scalar of numpy, or something that numpy reads as one (torch, pandas, PIL, ...)?"""
-    # Not asked of the value itself: the property of a PIL image makes all its pixels.
+    """Return True for an array or scalar of numpy, and values that numpy reads as one (torch, pandas, PIL, ...)."""
+    # Look at the type, not at the value: reading this property of a PIL image would produce all its pixels.
     return hasattr(value, "__array__") or hasattr(type(value), "__array_interface__")
 
 
 def as_array(value: Any) -> NDArray[Any]:
-    """The value as a numpy array, without a copy where numpy can look at it where it lies; torch's from any device.
+    """Return the value as a numpy array, without a copy if numpy can use its memory.
 
-    Raises TensorError for what numpy cannot read, ragged lists and masked arrays.
+    Tensors of torch may be on any device. Raises TensorError for a value that numpy cannot read, for ragged lists and
+    for masked arrays.
     """
     if type(value) is np.ndarray:
         return value
@@ -63,13 +65,13 @@ def as_array(value: Any) -> NDArray[Any]:
 
 
 def unsendable(array: NDArray[Any], wanted: str) -> str:
-    """Why such an array cannot be sent as `wanted` ("numbers", "text", "bytes"), and what to do, in one sentence."""
+    """Return a sentence: why the array cannot be sent as `wanted` ("numbers", "text", "bytes"), and what to do."""
     dtype, way = array.dtype, _SORTS[wanted][2]
     if dtype.names:
         return f"structured arrays cannot be sent: give each field by itself, as by [{dtype.names[0]!r}]"
     if dtype.kind in _NEVER:
         return _NEVER[dtype.kind]
-    if dtype.kind == "O" or (dtype.kind == "T" and wanted == "text"):  # text, of which some is missing
+    if dtype.kind == "O" or (dtype.kind == "T" and wanted == "text"):  # "T": text with missing elements
         return _object(array.astype(object, copy=False), wanted)
     if dtype.kind in "fV" and wanted == "numbers":
         return f"{dtype} is not one of the protocol's dtypes: convert it first, as by {way}"
@@ -84,7 +86,7 @@ def _read(value: Any, reader: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:
         return reader(value)
     except Exception as error:  # noqa: BLE001 (the foreign `__array__` may raise anything)
         if isinstance(error, ValueError) and "inhomogeneous" in str(error):
-            raise TensorError("its rows differ in length, which an array's do not: pad them first") from None
+            raise TensorError("its rows differ in length, unlike those of an array: pad them first") from None
         raise TensorError(f"numpy cannot read it: {error}") from None
 
 
@@ -92,12 +94,15 @@ def _torch(tensor: Any) -> NDArray[Any]:
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) != "torch.bfloat16":
         return np.asarray(tensor)
-    # numpy has no bfloat16 of its own, so torch gives none. The module is there: its tensor is in our hands.
+    # numpy has no bfloat16 of its own, so torch cannot convert it. The torch module is loaded, as this is its tensor.
     return bfloat16.from_bits(np.asarray(tensor.view(sys.modules["torch"].int16)).view(np.uint16))
 
 
 def _numbers(array: NDArray[Any]) -> NDArray[Any]:
-    """Columns of pandas that may hold missing values come as objects, even when all are numbers."""
+    """Convert an array of objects to numbers if all are numbers.
+
+    Columns of pandas that may hold missing values come as objects, even if no value is missing.
+    """
     if array.size and all(isinstance(item, _NUMBERS) for item in array.flat):
         return np.asarray(array.tolist())
     return array

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def to_bits(array: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round float32 to the nearest bfloat16, ties to even; NaN stays NaN, what is too large becomes infinite."""
-    flat = np.asarray(array, np.float32, order="C").reshape(-1)  # of no dimensions, numpy's rules were others
+    """Round float32 to the nearest bfloat16, ties to even. NaN stays NaN; too large numbers become infinite."""
+    flat = np.asarray(array, np.float32, order="C").reshape(-1)  # numpy treats arrays without dimensions differently
     bits = flat.view(np.uint32)
     rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
     rounded[np.isnan(flat)] = 0x7FC0
@@ -21,7 +21,7 @@ def to_bits(array: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
-    """What these stand for: an `ml_dtypes.bfloat16` view where that is installed, else widened to float32 (exact)."""
+    """Return the numbers of these bits, as bfloat16 if the package ml_dtypes is installed, else widened to float32."""
     known = _known_to_numpy()
     if known is not None:
         return bits.view(known)
@@ -29,7 +29,7 @@ def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
     return wide.view(np.float32).reshape(bits.shape)
 
 
-@functools.cache  # looking for a package that is not there takes longer than a call
+@functools.cache  # looking for a package that is not installed takes longer than a call
 def _known_to_numpy() -> np.dtype[Any] | None:
     try:
         from ml_dtypes import bfloat16  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Numbers of one dtype made into those of another, where that loses nothing that matters."""
+"""Conversion of numbers to another dtype, refused if it would change whole numbers or make numbers infinite."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _WIDEST_FLOAT = 8  # bytes
 
 
 def cast(array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """The array as `dtype` (bfloat16: as its bits in uint16), not copied where it is that already.
+    """Return the array as `dtype`, without a copy if it has that dtype already. bfloat16 is returned as bits in uint16.
 
-    Whole numbers must come out the same; floating point may round, but nothing finite may become infinite. Raises
-    TensorError otherwise, and for what holds no numbers (objects, text, complex numbers, dates).
+    Whole numbers must stay the same. Floating point numbers may be rounded, but finite numbers must stay finite. Raises
+    TensorError otherwise, and for arrays of objects, text, complex numbers or dates.
     """
     if array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         if dtype == "bfloat16":
             return array.view(np.uint16)
         array = array.astype(np.float32)
     target = np.dtype("float32" if dtype == "bfloat16" else dtype)
-    if array.size == 0 and array.dtype.kind == "O":  # as an empty column of pandas comes
+    if array.size == 0 and array.dtype.kind == "O":  # an empty column of pandas
         array = np.empty(array.shape, target)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > _WIDEST_FLOAT:
         raise TensorError(unsendable(array, "numbers"))
@@ -54,6 +54,6 @@ def _narrowed(array: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 def _refuse(lost: NDArray[np.bool_], array: NDArray[Any], dtype: str) -> None:
     if lost.any():
-        place = np.unravel_index(int(np.argmax(lost)), array.shape)
-        at = f" at [{', '.join(map(str, place))}]" if place else ""
-        raise TensorError(f"{dtype} does not hold {array[place]}{at}: scale, round or convert it first")
+        index = np.unravel_index(int(np.argmax(lost)), array.shape)
+        at = f" at [{', '.join(map(str, index))}]" if index else ""
+        raise TensorError(f"{dtype} does not hold {array[index]}{at}: scale, round or convert it first")

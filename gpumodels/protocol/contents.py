@@ -1,6 +1,6 @@
-"""Tensors in messages: their headers, where they lie, and values that the message itself holds.
+"""Tensors in messages: their headers, references to regions, and values inside the message.
 
-Those are raw bytes, or the typed fields that clients and servers without raw bytes use.
+Values inside a message are raw bytes, or the typed fields of clients and servers that do not use raw bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Bytes of tensors that a message may hold: protobuf ends at 2 GiB.
 MESSAGE_LIMIT = (1 << 31) - (1 << 20)
 
-#: The field of InferTensorContents that holds each datatype, and what it holds them as.
+#: The field of InferTensorContents that holds each datatype, and the dtype of its values.
 _FIELDS = {
     "BOOL": ("bool_contents", "bool"),
     "INT8": ("int_contents", "int32"),
@@ -49,13 +49,13 @@ def add_header(tensors: Any, tensor: Tensor) -> Any:
 
 
 def point(header: Any, region: str, size: int, offset: int) -> None:
-    """Say that a tensor lies in a region, with the InferParameters of Triton's extension."""
+    """Refer to a region that holds the tensor, by the InferParameters of Triton's extension."""
     facts: dict[str, str | int] = {files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset}
     messages.set_parameters(header, **facts)
 
 
 def from_message(tensor: Any, raw: bytes | None) -> NDArray[Any]:
-    """An array, as `tensors.decode` takes it, of the tensor's raw bytes or, where None, of its typed contents.
+    """Return an array for `tensors.decode`, made of the raw bytes, or of the typed contents if `raw` is None.
 
     `tensor` is an InferInputTensor or InferOutputTensor. Raises TensorError.
     """
@@ -70,7 +70,7 @@ def from_message(tensor: Any, raw: bytes | None) -> NDArray[Any]:
 
 def _typed(tensor: Any) -> NDArray[Any]:
     if tensor.datatype not in _FIELDS:
-        storage(tensor.datatype)  # raises where the protocol has no such datatype
+        storage(tensor.datatype)  # raises if the protocol has no such datatype
         raise TensorError(f"{tensor.datatype} must be sent as raw bytes")
     field, dtype = _FIELDS[tensor.datatype]
     values, shape = getattr(tensor.contents, field), tuple(tensor.shape)

@@ -1,8 +1,8 @@
-"""What client and server agree on in the two shared directories: names, and how files there are opened and filled.
+"""Names of files that client and server share in two directories, and functions that open and fill these files.
 
-Files in the shared memory directory are always opened relative to a descriptor of it, never through a link, and only if
-they are regular: the other side may have put anything there. Sockets are reached through a descriptor as well,
-since the path of a Unix socket ends at 107 bytes.
+The other side may put anything into the shared memory directory. So files there are always opened relative to a
+descriptor of the directory, never through a link, and only if they are regular files. Sockets are reached through a
+descriptor as well, because the path of a Unix socket has at most 107 bytes.
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ if TYPE_CHECKING:
 
 SOCKET_NAME = "grpc.sock"
 
-#: Where the same methods are served, beside that, to whoever has the token: what comes over TCP is led here.
+#: The socket in the same directory that serves the same methods to clients with a token. Clients from TCP come here.
 PEERS_SOCKET_NAME = "peers.sock"
 
-#: Up to so many bytes of tensors in total travel inside the message; more goes through shared memory.
+#: Tensors of up to so many bytes in total go inside the message, larger ones through shared memory.
 INLINE_LIMIT = 64 << 10
 
-#: The InferParameters of Triton's extension.
+#: The InferParameters of Triton's extension for shared memory.
 REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 
-#: The request parameter (true) that asks for remote tracebacks, and the metadata key that brings one. Asked for,
-#: since a channel with gRPC's own limit of 8 KiB for metadata would lose the whole error.
+#: The request parameter (true) by which a client asks for tracebacks, and the metadata key of a traceback. Others get
+#: none, because a channel with gRPC's default limit of 8 KiB for metadata would lose the whole error.
 TRACEBACK, TRACEBACK_KEY = "gpumodels_traceback", "gpumodels-traceback-bin"
 
-#: Where tensors begin inside a file: enough for any SIMD load.
+#: Tensors in a file begin at multiples of so many bytes, enough for any SIMD load.
 ALIGNMENT = 64
 
-_CHUNK = 64 << 20  # bytes moved at once: between two chunks an interrupt is seen
+_CHUNK = 64 << 20  # bytes written at once; an interrupt takes effect between two chunks
 _NAME = re.compile(r"/?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _OURS = re.compile(r"in-[0-9a-f]{32}")
 
 
 class BadFile(OSError):
-    """A name or file that the other side gave is not one to open."""
+    """A name from the other side that is not allowed, or a file of the other side that is not safe to open."""
 
 
 def new_name() -> str:
-    """A fresh name for an input region."""
+    """Return a new name for an input region."""
     return f"in-{secrets.token_hex(16)}"
 
 
 def is_ours(name: str) -> bool:
-    """Is `name` one that `new_name` makes?"""
+    """Return True for a name of the form that `new_name` makes."""
     return _OURS.fullmatch(name) is not None
 
 
 class Descriptor:
     """A file descriptor that is closed with its last reference.
 
-    A client may be closed while calls of other threads end. If the number were closed under them, it might stand for
-    another file by then.
+    A client may be closed while other threads still call. If their descriptor were closed at once, its number might
+    already stand for another file when they use it.
     """
 
-    _close = staticmethod(os.close)  # when the interpreter ends, the module may be empty already
+    _close = staticmethod(os.close)  # while the interpreter ends, the module `os` may be empty already
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -72,20 +72,21 @@ class Descriptor:
 
 
 def open_directory(path: Path) -> int:
-    """A descriptor that stands for the directory, for use as `dir_fd`, in `socket_path` and `open_socket`."""
+    """Return a descriptor of the directory, for use as `dir_fd`, in `socket_path` and `open_socket`."""
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def socket_path(directory: int, name: str) -> str:
-    """Where a server binds its socket, through a descriptor of the directory: short, however long the real one is."""
+    """Return a short path at which a server binds its socket, through a descriptor of the directory."""
     return f"{descriptor_path(directory)}/{name}"
 
 
 def open_socket(directory: int, name: str) -> int:
-    """A descriptor that stands for the server's socket, for use in `descriptor_path`.
+    """Return a descriptor of the server's socket, for use in `descriptor_path`.
 
-    What a server can write is not believed: with a link in its place we would talk to any other socket of the user.
-    Raises BadFile where it is no socket, or neither ours nor the directory's owner's; OSError where there is none.
+    Do not follow links: the server can write to the directory, and a link could lead to any other socket of the user.
+    Raises BadFile if the file is not a socket, or belongs to neither this user nor the directory's owner. Raises
+    OSError if there is no file.
     """
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     found = os.fstat(fd)
@@ -96,15 +97,15 @@ def open_socket(directory: int, name: str) -> int:
 
 
 def descriptor_path(descriptor: int) -> str:
-    """A path to what the descriptor stands for, whatever lies by now where it was opened."""
+    """Return a path to the descriptor's file. It is valid also after the file was renamed or replaced."""
     return f"/proc/self/fd/{descriptor}"
 
 
 def create(directory: int, name: str, size: int) -> int:
-    """Make a file of `size` bytes that are really there and only its owner may use; gives its descriptor.
+    """Make a file of `size` allocated bytes that only its owner may use, and return its descriptor.
 
-    Raises OSError (ENOSPC) where there is no room: a sparse file would be a SIGBUS later. Belongs to the
-    directory's owner, since a server in a container may run as that user while we are root.
+    The directory's owner becomes the file's, because a server in a container may run as that user while we are root.
+    Raises OSError (ENOSPC) if there is no room. A sparse file would cause SIGBUS later.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, 0o600, dir_fd=directory)
@@ -122,10 +123,10 @@ def create(directory: int, name: str, size: int) -> int:
 
 
 def open_existing(directory: int, name: str, flags: int) -> int:
-    """Open a regular file by a name from the other side; raises BadFile, or OSError where there is none."""
+    """Open a regular file by a name from the other side. Raises BadFile, or OSError if there is no file."""
     if _NAME.fullmatch(name) is None:
         raise BadFile(f"{name!r} is no name of a shared memory file")
-    # Non-blocking, so that a FIFO put there cannot hold us up before we see that it is one.
+    # Non-blocking, because opening a FIFO could block before it is recognised as one.
     fd = os.open(name.lstrip("/"), flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -141,9 +142,9 @@ def write(fd: int, data: memoryview, offset: int) -> None:
 
 
 def offsets(sizes: Iterable[int]) -> tuple[list[int], int]:
-    """Aligned places for blocks of these sizes one after another, and the size of all."""
-    places, end = [], 0
+    """Return aligned offsets for blocks of these sizes, one after another, and the size of all blocks together."""
+    found, end = [], 0
     for size in sizes:
-        places.append(end)
+        found.append(end)
         end += -(-size // ALIGNMENT) * ALIGNMENT
-    return places, end
+    return found, end

@@ -1,9 +1,9 @@
-"""The lane's framing: messages of the protocol, one after another, on a connected Unix stream socket.
+"""The frames of the lane: messages of the protocol, one after another, on a connected Unix stream socket.
 
-The lane is the shorter way to our own model server, beside gRPC and with its messages. A frame is 8 bytes of header
-(the body's length, the kind, how many descriptors come with it) and the body, a serialized message. One call at a time
-runs on a connection; shutting it down cancels that call. What a peer announces is never allocated ahead: the buffer
-grows by what really came.
+The lane is the faster way to our own model server, beside gRPC and with the same messages. A frame is a header of 8
+bytes (the length of the body, the kind, the number of descriptors that come with it) and a body, a serialized message.
+One call at a time runs on a connection; shutting the connection down cancels the call. Memory is never allocated by the
+length in a header: the buffer grows with the bytes that came.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 SOCKET_NAME = "lane.sock"
 
-#: Kinds from the client: a ModelMetadataRequest; a ModelInferRequest. From both sides, and not answered: a
-#: SystemSharedMemoryRegisterRequest with the region's descriptor; a SystemSharedMemoryUnregisterRequest.
+#: Kinds from the client: METADATA, a ModelMetadataRequest; INFER, a ModelInferRequest. Kinds from both sides, which get
+#: no answer: REGION, a SystemSharedMemoryRegisterRequest with the region's descriptor; FORGET, a
+#: SystemSharedMemoryUnregisterRequest.
 METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 
-#: Kinds from the server: the one answer; one of several; the end of several (an empty body); what went wrong, as the
-#: parameters `code`, `message` and `traceback` of a ModelInferResponse.
+#: Kinds from the server: ANSWER, the only answer; PART, one of several answers; END, the end of several answers, with
+#: an empty body; FAILED, the parameters `code`, `message` and `traceback` of a ModelInferResponse.
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
 
 #: Kinds about sleep, all with empty bodies. A holder of the instance sends WATCH to hear of its sleep. SLEEP asks the
@@ -37,28 +38,28 @@ ANSWER, PART, END, FAILED = 17, 18, 19, 20
 #: that was not answered by then had not begun.
 WATCH, SLEEP, STAY, ABOUT_TO_SLEEP, ASLEEP = 5, 6, 7, 21, 22
 
-#: Of an OSError: it is this process, or the system, that has too many files open.
+#: The `errno` of an OSError if this process, or the whole system, has too many open files.
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
-#: Regions of a client's that the server maps at once for one connection: each takes a descriptor.
+#: Regions of a client that the server maps at once for one connection. Each takes a descriptor.
 MOST_REGIONS = 64
 
 _KINDS = frozenset(
     {METADATA, INFER, REGION, FORGET, WATCH, SLEEP, STAY, ANSWER, PART, END, FAILED, ABOUT_TO_SLEEP, ASLEEP}
 )
 _HEADER = struct.Struct("<IBBxx")
-_LONGEST = (1 << 31) - 1  # bytes of a body: protobuf ends there
+_LONGEST = (1 << 31) - 1  # bytes of a body, the limit of protobuf
 _CHUNK, _BIG_CHUNK = 128 << 10, 4 << 20  # bytes read at once
 _MOST_DESCRIPTORS = 4  # in one read
 _ROOM = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
 
 
 class FrameError(ValueError):
-    """What came is no frame of the lane."""
+    """Bytes or descriptors that are not a frame of the lane."""
 
 
 class Frame(NamedTuple):
-    """One frame; `fd` (-1: none) belongs to the receiver from here on."""
+    """One frame. The receiver must close the descriptor `fd`; -1 stands for none."""
 
     kind: int
     body: bytes
@@ -66,12 +67,12 @@ class Frame(NamedTuple):
 
 
 def header(kind: int, length: int, descriptors: int = 0) -> bytes:
-    """The bytes before a body."""
+    """Return the header of a frame with a body of `length` bytes."""
     return _HEADER.pack(length, kind, descriptors)
 
 
 class Frames:
-    """Reads and writes frames. Blocks, waits or refuses to wait as its socket is set."""
+    """The frames on a connected socket. Reading and writing block or not, as the socket's timeout is set."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
@@ -81,14 +82,17 @@ class Frames:
         self._fds: collections.deque[int] = collections.deque()
 
     def send(self, data: bytes | memoryview, fds: Sequence[int] = ()) -> int:
-        """One write of as much of `data` as the socket takes, descriptors with its first byte; gives the count."""
+        """Write once, as much of `data` as the socket accepts, and return the number of bytes.
+
+        The descriptors are sent with the first byte.
+        """
         if not fds:
             return self.socket.send(data, socket.MSG_NOSIGNAL)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         return self.socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
 
     def next(self) -> Frame | None:
-        """The next frame among what was read already; raises FrameError."""
+        """Return the next frame of the bytes that were read already; None if it is not complete. Raises FrameError."""
         have = len(self._data) - self._at
         if have < _HEADER.size:
             return None
@@ -104,16 +108,16 @@ class Frames:
         body = bytes(self._data[self._at + _HEADER.size : end])
         self._at = end
         if len(self._fds) > descriptors and end == len(self._data):
-            raise FrameError("a descriptor came that no frame speaks of")
+            raise FrameError("a descriptor came that no frame announced")
         fd = self._fds.popleft() if descriptors else -1
         if end == len(self._data):
             self._data, self._at, self._wanted = b"", 0, 0
         return Frame(kind, body, fd)
 
     def fill(self) -> None:
-        """Read once; raises EOFError at the end, FrameError, and what the socket raises (BlockingIOError, ...).
+        """Read once. Raises EOFError at the end of the stream, FrameError, and errors of the socket.
 
-        A descriptor that came and is lost, since this process has too many files open, is an OSError too (EMFILE).
+        Raises OSError (EMFILE) also if a descriptor was lost because this process has too many open files.
         """
         chunk = _CHUNK if self._wanted <= _CHUNK else _BIG_CHUNK
         data, ancillary, flags, _ = self.socket.recvmsg(chunk, _ROOM, socket.MSG_CMSG_CLOEXEC)
@@ -125,7 +129,7 @@ class Frames:
         if not data:
             raise EOFError
         if len(self._fds) > _MOST_DESCRIPTORS or (flags & socket.MSG_CTRUNC and len(self._fds) == _MOST_DESCRIPTORS):
-            raise FrameError("more descriptors came than frames speak of")
+            raise FrameError("more descriptors came than frames announced")
         if flags & socket.MSG_CTRUNC:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if not self._data:
@@ -134,12 +138,12 @@ class Frames:
         if isinstance(self._data, bytes):
             self._data = bytearray(self._data[self._at :])
         else:
-            del self._data[: self._at]  # what was taken; the rest of a bytearray is not moved for it
+            del self._data[: self._at]  # the frames that were taken; a bytearray does not move the rest for this
         self._data += data
         self._at = 0
 
     def close(self) -> None:
-        """End the connection; what came and was not taken is dropped."""
+        """Close the socket, and the descriptors of frames that nobody took."""
         self.socket.close()
         while self._fds:
             with contextlib.suppress(OSError):

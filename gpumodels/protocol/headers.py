@@ -1,7 +1,7 @@
-"""What a tensor's header (datatype and shape) may say, and when it is believed.
+"""Headers of tensors (datatype and shape) and their checks.
 
-A header comes from the other side. Nothing is allocated by it before `checked_size` has compared it with the bytes
-that came. Sizes are Python integers, so no product of dimensions overflows.
+A header comes from the other side, which may be wrong. No memory is allocated by it before `checked_size` has compared
+it with the bytes that came. Sizes are Python integers, so products of dimensions do not overflow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The protocol's datatype for every element type; text, bytes and JSON all travel as BYTES.
+#: The protocol's datatype of each dtype. Text, bytes and JSON are all sent as BYTES.
 DATATYPES = {
     "bool": "BOOL",
     "int8": "INT8",
@@ -36,13 +36,13 @@ DATATYPES = {
 }
 DTYPES = {datatype: dtype for dtype, datatype in DATATYPES.items() if datatype != "BYTES"}
 
-#: The parameter of a BYTES tensor that says what the bytes are: "str", "json", or absent for plain bytes.
+#: The parameter of a BYTES tensor for the kind of its elements: "str" or "json". Plain bytes have none.
 CONTENT_TYPE = "content_type"
 
-#: As many as every supported numpy has.
+#: The most dimensions that all supported versions of numpy have.
 MAX_DIMENSIONS = 32
 
-#: Each element of a BYTES tensor follows its length, which takes so many bytes.
+#: The bytes of the length that precedes each element of a BYTES tensor.
 LENGTH_SIZE = 4
 
 _STORAGE = {
@@ -53,11 +53,11 @@ _STORAGE = {datatype: dtype.newbyteorder("<") for datatype, dtype in _STORAGE.it
 
 
 class TensorError(ValueError):
-    """A value cannot be written as a tensor, or what came is not what its header says."""
+    """A value that cannot be written as a tensor, or bytes that do not match their header."""
 
 
 def storage(datatype: str) -> np.dtype[Any]:
-    """The numpy dtype that holds the bytes of `datatype`; bfloat16 lies in uint16, BYTES in uint8."""
+    """Return the numpy dtype that holds the bytes of `datatype`: uint16 for BF16, uint8 for BYTES."""
     try:
         return _STORAGE[datatype]
     except KeyError:
@@ -65,7 +65,7 @@ def storage(datatype: str) -> np.dtype[Any]:
 
 
 def checked_size(datatype: str, shape: Sequence[int], nbytes: int) -> None:
-    """Raise TensorError unless `nbytes` bytes can be a tensor of this header."""
+    """Raise TensorError unless `nbytes` bytes can be a tensor with this header."""
     if len(shape) > MAX_DIMENSIONS or (shape and min(shape) < 0):
         raise unshapely(shape)
     size = storage(datatype).itemsize if datatype != "BYTES" else LENGTH_SIZE
@@ -77,12 +77,12 @@ def checked_size(datatype: str, shape: Sequence[int], nbytes: int) -> None:
 
 
 def unshapely(shape: Sequence[int]) -> TensorError:
-    """The error for a shape that no array has, such as (-1, 3), or (0, 2**62) of float64."""
+    """Return the error for a shape that no array can have, such as (-1, 3), or (0, 2**62) of float64."""
     return TensorError(f"a tensor cannot have the shape {shown(shape)}")
 
 
 def shown(shape: Sequence[int]) -> str:
-    """A shape for a message, which must stay short whatever came: "[2, 3]"."""
+    """Return a shape for a message, such as "[2, 3]". Shorten shapes with too many dimensions."""
     sizes = [str(size) for size in shape[: MAX_DIMENSIONS + 1]]
     if len(shape) > MAX_DIMENSIONS:
         sizes[8:] = [f"... {len(shape)} dimensions"]

@@ -1,8 +1,8 @@
-"""Message classes of `inference.proto`, built in a descriptor pool of our own; without gRPC, which `methods` is for.
+"""Message classes of `inference.proto`, in a descriptor pool of our own. They do not need gRPC; `methods` does.
 
 Protobuf's default pool refuses two definitions of one name, and tritonclient, TensorFlow Serving's client and others
-each bring theirs. A pool of our own never meets them, in whatever order things are imported. `inference.pb` is
-`inference.proto` compiled (a FileDescriptorSet); a test compiles it again and compares.
+add definitions of the same names to it. A pool of our own does not conflict with them, whatever is imported first.
+`inference.pb` is the compiled `inference.proto` (a FileDescriptorSet). A test compiles it again and compares.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _pool = descriptor_pool.DescriptorPool()
 for _file in descriptor_pb2.FileDescriptorSet.FromString(Path(__file__).with_name("inference.pb").read_bytes()).file:
     _pool.Add(_file)
 
-#: Descriptor of the service, with its methods.
+#: The descriptor of the service, with its methods.
 SERVICE = _pool.FindServiceByName("inference.GRPCInferenceService")
 
 
 def message_class(name: str) -> Any:
-    """The class of the message of that name."""
+    """Return the class of the message of that name."""
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"inference.{name}"))
 
 
@@ -53,7 +53,7 @@ SystemSharedMemoryUnregisterResponse = message_class("SystemSharedMemoryUnregist
 
 
 def set_parameters(message: Any, /, **values: bool | int | str) -> None:
-    """Set InferParameters of a message that has some."""
+    """Set InferParameters of a message that has a field `parameters`."""
     parameters = message.parameters
     for name, value in values.items():
         parameter = parameters[name]
@@ -66,9 +66,9 @@ def set_parameters(message: Any, /, **values: bool | int | str) -> None:
 
 
 def parameters(message: Any) -> dict[str, bool | int | float | str]:
-    """Read the InferParameters of a message; those without a value are left out."""
+    """Return the InferParameters of a message, without those that have no value."""
     found: dict[str, bool | int | float | str] = {}
-    if not message.parameters:  # the most frequent case
+    if not message.parameters:  # fast path for the most frequent case
         return found
     for name, parameter in message.parameters.items():
         field = parameter.WhichOneof("parameter_choice")

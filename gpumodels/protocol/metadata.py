@@ -1,8 +1,8 @@
 """Signatures in ModelMetadata messages.
 
-A v2 server tells name, datatype and sizes; the other facts of a signature (element type where BYTES says too little,
-names of free sizes, kind, optional, description) travel as parameters, which other clients ignore. A foreign server
-sends none: its free sizes are then named d0, d1, ...
+The protocol has fields for name, datatype and sizes. Our server sends the other facts of a signature as parameters,
+which other clients ignore: the dtype of BYTES, names of free sizes, kind, optional, description. Other servers send no
+such parameters. Their free sizes are named d0, d1, ...
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpumodels.signature import Signature, SignatureError, TensorSpec
 
 
 def write_signature(response: Any, signature: Signature) -> None:
-    """Put `signature` into a ModelMetadataResponse."""
+    """Write `signature` into a ModelMetadataResponse."""
     for specs, tensors in ((signature.inputs, response.inputs), (signature.outputs, response.outputs)):
         for spec in specs:
             _write(spec, tensors.add())
@@ -26,12 +26,12 @@ def write_signature(response: Any, signature: Signature) -> None:
 
 
 def read_signature(response: Any) -> Signature:
-    """Read the signature in a ModelMetadataResponse of our own server or of anybody's; raises SignatureError."""
+    """Return the signature in a ModelMetadataResponse of our own or any other server. Raises SignatureError."""
     tensors = [*response.inputs, *response.outputs]
     whole, *facts = [messages.parameters(each) for each in (response, *tensors)]
     tables = [_table(tensor, each) for tensor, each in zip(tensors, facts, strict=True)]
     specs = [TensorSpec.from_table(table) for table in tables]
-    # A name that is no identifier, as foreign servers have them, can still be called by position.
+    # Names of other servers need not be identifiers. Such inputs can still be given by position.
     named = tuple(replace(spec, name=tensor.name) for spec, tensor in zip(specs, tensors, strict=True))
     count = len(response.inputs)
     return Signature(named[:count], named[count:], whole.get("stream") is True)

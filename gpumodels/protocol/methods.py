@@ -1,4 +1,4 @@
-"""The methods of `inference.proto` as gRPC calls them and serves them."""
+"""The methods of `inference.proto` for gRPC clients and servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import grpc
 
 from gpumodels.protocol.messages import SERVICE, message_class
 
-#: No limit: how large a message may get is decided where it is made.
+#: Messages have no limit here: the sender decides how large they may become.
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -19,9 +19,9 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
 
 
 def stub(channel: grpc.Channel) -> SimpleNamespace:
-    """One callable per method of the service, by its name: `stub(channel).ModelReady(ModelReadyRequest())`.
+    """Return an object with a callable for each method: `stub(channel).ModelReady(ModelReadyRequest())`.
 
-    A method that streams both ways takes an iterator of requests and returns one of responses.
+    A method that streams both ways takes an iterator of requests and returns an iterator of responses.
     """
     calls = {
         method.name: getattr(channel, _arity(method))(
@@ -35,7 +35,7 @@ def stub(channel: grpc.Channel) -> SimpleNamespace:
 
 
 def handler(servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
-    """What a grpc server needs to serve the methods of `servicer`, which bear the names of the protocol."""
+    """Return the handler for a gRPC server. `servicer` has all methods of the protocol, by the same names."""
     methods = {
         method.name: getattr(grpc, f"{_arity(method)}_rpc_method_handler")(
             getattr(servicer, method.name),
@@ -48,5 +48,5 @@ def handler(servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
 
 
 def _arity(method: Any) -> str:
-    """As grpc spells it: unary_unary or stream_stream, say."""
+    """Return gRPC's name for the kind of a method, such as unary_unary or stream_stream."""
     return "_".join("stream" if streams else "unary" for streams in (method.client_streaming, method.server_streaming))

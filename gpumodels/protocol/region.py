@@ -1,7 +1,7 @@
-"""Regions: memory that client and model server both map, handed over by its descriptor.
+"""Regions: memory that client and model server both map. One side makes a region and sends its descriptor.
 
-A region is a memfd, sealed so that nobody can make it smaller: neither side can end the other with SIGBUS. It
-has no name, so nothing of it is left when both are gone, however they went, and no limit of /dev/shm applies.
+A region is a memfd that is sealed against shrinking, so neither side can end the other with SIGBUS. It has no path, so
+nothing of it is left when both processes have ended, even if they were killed. The limit of /dev/shm does not apply.
 """
 
 from __future__ import annotations
@@ -13,29 +13,31 @@ import os
 import stat
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-_BLOCK = 512  # bytes; the unit of st_blocks, whatever the filesystem
-_STEP, _BIG_STEP = 64 << 10, 1 << 20  # sizes are rounded up to these, so that regions fit again
+_BLOCK = 512  # bytes; the unit of st_blocks on every filesystem
+_STEP, _BIG_STEP = 64 << 10, 1 << 20  # sizes are rounded up to these, so that regions fit later calls too
 
 
-_TOO_LARGE, _OFTEN = 4, 8  # a region so many times larger than what is sent, so often in a row, is let go
-_SMALL = 64 << 20  # bytes; one that is no larger waits for idle seconds, as a new one takes longer than a call
+_TOO_LARGE, _OFTEN = 4, 8  # a region that is so many times too large, in so many calls in a row, is freed
+_SMALL = (
+    64 << 20
+)  # bytes; smaller regions are kept until the connection is idle, as making one takes longer than a call
 
 
 class RegionError(ValueError):
-    """A region cannot be used, or somebody speaks of bytes outside of it."""
+    """A region that cannot be used, or a range of bytes outside of a region."""
 
 
 class Region(mmap.mmap):
-    """A mapped region of `len(region)` bytes; the memory lives as long as somebody, here or there, maps it."""
+    """A mapped region of `len(region)` bytes. The memory lives as long as a process maps it."""
 
-    #: What both sides call it on one connection.
+    #: The name of the region on one connection, for both sides.
     name: str = ""
-    #: Where it lies in this process, for those who look arrays up by that.
+    #: The address of the region in this process, by which arrays in it are found.
     address: int = 0
-    #: The descriptor to hand over; -1 where the region came from the other side.
+    #: The descriptor to send to the other side; -1 if the region came from there.
     fd: int = -1
 
-    _close = staticmethod(os.close)  # at the interpreter's end the module may be empty already
+    _close = staticmethod(os.close)  # while the interpreter ends, the module `os` may be empty already
 
     def __del__(self) -> None:
         if self.fd >= 0:
@@ -43,7 +45,7 @@ class Region(mmap.mmap):
 
 
 def create(name: str, size: int) -> Region:
-    """A new region of at least `size` bytes; raises OSError where there is no memory for it."""
+    """Return a new region of at least `size` bytes. Raises OSError if there is no memory for it."""
     step = _STEP if size <= _BIG_STEP else _BIG_STEP
     size = -(-max(size, 1) // step) * step
     fd = os.memfd_create("gpumodels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -59,11 +61,11 @@ def create(name: str, size: int) -> Region:
 
 
 def adopt(fd: int) -> Region:
-    """Map a region of the other side's, which the caller names; the descriptor is closed.
+    """Map a region of the other side and close the descriptor. The caller sets the region's name.
 
-    Raises RegionError unless it is sealed, whole (a file without its blocks would take memory of ours that the other
-    side never had) and of ordinary pages (of huge ones there may be none left when they are touched: SIGBUS),
-    MemoryError, and OSError where this process has too many files open.
+    Raises RegionError if the region is not sealed, is sparse, or has huge pages. A sparse file would take memory here
+    that the other side never had. Huge pages may be used up when they are touched, which is SIGBUS. Raises MemoryError,
+    and OSError if this process has too many open files.
     """
     try:
         found = os.fstat(fd)
@@ -72,7 +74,7 @@ def adopt(fd: int) -> Region:
         if os.fstatvfs(fd).f_bsize != mmap.PAGESIZE:
             raise RegionError("a region must be of ordinary pages")
         if not 0 < found.st_size <= found.st_blocks * _BLOCK:
-            raise RegionError("a region must have all its memory")
+            raise RegionError("a region must have all its memory allocated")
         return Region(fd, found.st_size)
     except OSError as error:
         if error.errno == errno.ENOMEM:
@@ -85,14 +87,14 @@ def adopt(fd: int) -> Region:
 
 
 def part(region: mmap.mmap, offset: int, size: int) -> memoryview:
-    """The bytes of a region, writable; raises RegionError where they lie outside."""
+    """Return a writable view of a part of a region. Raises RegionError if the part lies outside."""
     if offset < 0 or size < 0 or offset + size > len(region):
         raise RegionError(f"{size} bytes at {offset} lie outside of a region of {len(region)}")
     return memoryview(region)[offset : offset + size]
 
 
 class Own:
-    """The region that one side of a connection keeps for what it sends, used again and again."""
+    """The region of one side of a connection for the tensors that it sends. It is kept from call to call."""
 
     def __init__(self, name: str) -> None:
         self.region: Region | None = None
@@ -101,7 +103,10 @@ class Own:
         self._oversized = 0
 
     def outgrown(self, size: int) -> str:
-        """Let go of a region that is too small for `size` bytes, or was much too large for several calls: its name."""
+        """Free the region if it is too small for `size` bytes, or was much too large in several calls.
+
+        Return the name of the freed region, or "" if it is kept.
+        """
         memory = self.region
         if memory is None:
             return ""
@@ -112,7 +117,7 @@ class Own:
         return memory.name
 
     def make(self, size: int) -> Region | None:
-        """A new region of at least `size` bytes in place of none; None where there is no memory for it."""
+        """Make the region, of at least `size` bytes, and return it, or None if there is no memory for it."""
         self._made += 1
         try:
             self.region = create(f"{self._name}-{self._made}", size)

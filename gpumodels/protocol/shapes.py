@@ -1,4 +1,4 @@
-"""Does a value fit a declared shape? Asked by the client before it sends and by the server of what comes and goes."""
+"""The check of shapes: the client checks inputs before it sends them, the server checks inputs and outputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def misfit(spec: TensorSpec, shape: Sequence[int], sizes: dict[str, int]) -> str:
-    """Why `shape` does not fit `spec`, or "" where it does.
+    """Return the reason why `shape` does not fit `spec`, or "" if it does.
 
-    `sizes` holds what the named sizes were so far in this call and learns those that `shape` is first to tell.
+    `sizes` holds the named sizes of this call so far. Those that appear in `shape` for the first time are added.
     """
     declared = spec.shape
     if declared is None:

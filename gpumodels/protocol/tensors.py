@@ -40,12 +40,12 @@ __all__ = [
     "view",
 ]
 
-#: What lies in memory as it travels: the datatype of each such dtype. (bfloat16's bits in uint16 are none.)
-_AS_IT_IS = {storage(datatype): datatype for datatype in DTYPES if datatype != "BF16"}
+#: The datatypes of numpy dtypes that are sent as they are in memory. BF16 is not among them: its bits are in uint16.
+_SENT_AS_IS = {storage(datatype): datatype for datatype in DTYPES if datatype != "BF16"}
 
 
 class Tensor(NamedTuple):
-    """A value ready for the wire: `data` is its bytes, without a copy where the value allowed it."""
+    """A value ready to be sent: `data` is its bytes, without a copy if the value's memory can be sent as it is."""
 
     name: str
     datatype: str
@@ -55,18 +55,19 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Size of `data` in bytes."""
+        """The size of `data` in bytes."""
         return len(self.data)
 
 
 def encode(name: str, value: Any, dtype: str) -> Tensor:
-    """Write `value` as `dtype` (a name of `signature.DTYPES`); "any" takes it from the value, as `any_dtype` tells.
+    """Return `value` as a tensor of `dtype` (a name of `signature.DTYPES`). For "any", see `any_dtype`.
 
-    Numbers: whatever numpy reads as an array, in any memory layout and byte order, of numpy, torch, pandas, ...
-    "str" and "bytes": one value, or an array or list of them. Raises TensorError where it cannot be written so.
+    Numbers may be anything that numpy reads as an array (of numpy, torch, pandas, ...), in any memory layout and byte
+    order. For "str" and "bytes", give one value, or an array or list of values. Raises TensorError if the value cannot
+    be written as `dtype`.
     """
     if dtype == "any":
-        dtype, value = _told(value)
+        dtype, value = _dtype_and_value(value)
         if dtype not in DATATYPES:
             raise TensorError(unsendable(value, "numbers"))
     datatype, content_type = DATATYPES[dtype], ""
@@ -75,7 +76,7 @@ def encode(name: str, value: Any, dtype: str) -> Tensor:
         data, content_type = memoryview(packed), "" if dtype == "bytes" else dtype
     else:
         array, stored = as_array(value), storage(datatype)
-        if array.dtype != stored or datatype == "BF16":  # whose storage, uint16, are numbers of their own
+        if array.dtype != stored or datatype == "BF16":  # stored as uint16, which other arrays have as their numbers
             array = np.asarray(cast(array, dtype), stored)
         if not array.flags.c_contiguous:
             array = np.asarray(array, order="C")
@@ -86,15 +87,15 @@ def encode(name: str, value: Any, dtype: str) -> Tensor:
 
 
 def any_dtype(value: Any) -> str:
-    """How a value of no declared type travels: arrays as they are, text and bytes as such, all else as JSON.
+    """Return the dtype for a value of no declared dtype: an array's own, "str" or "bytes", and "json" for all else.
 
-    For arrays of what cannot be sent it is numpy's name of that. Raises TensorError for what numpy cannot read.
+    For arrays that cannot be sent, return numpy's name of their dtype. Raises TensorError if numpy cannot read it.
     """
-    return _told(value)[0]
+    return _dtype_and_value(value)[0]
 
 
-def _told(value: Any) -> tuple[str, Any]:
-    """`any_dtype`, and the value, read as an array where it is one."""
+def _dtype_and_value(value: Any) -> tuple[str, Any]:
+    """Return `any_dtype`, and the value, converted to a numpy array if it is an array."""
     if isinstance(value, str):
         return "str", value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -102,7 +103,7 @@ def _told(value: Any) -> tuple[str, Any]:
     if not is_array(value):
         return "json", value
     array = as_array(value)
-    datatype = _AS_IT_IS.get(array.dtype)
+    datatype = _SENT_AS_IS.get(array.dtype)
     if datatype is not None:
         return DTYPES[datatype], array
     name = {"U": "str", "S": "bytes", "T": "str"}.get(array.dtype.kind, array.dtype.name)
@@ -113,27 +114,27 @@ def _told(value: Any) -> tuple[str, Any]:
 
 
 def raw_bytes(array: NDArray[Any]) -> memoryview:
-    """The bytes of a contiguous array of numpy's own dtypes as a flat view, writable where the array is."""
+    """Return the bytes of a contiguous array of numpy's own dtypes as a flat view. It is writable if the array is."""
     return array.data.cast("B") if array.size else memoryview(bytearray())
 
 
 def blank(datatype: str, shape: Sequence[int], nbytes: int) -> NDArray[Any]:
-    """A new array that owns its memory and takes the bytes of such a tensor (flat for BYTES).
+    """Return a new array for the bytes of a tensor with this header. It is flat for BYTES.
 
-    Raises TensorError, before it allocates, where `nbytes` bytes are no such tensor.
+    Raises TensorError if `nbytes` bytes cannot be a tensor with this header. No memory is allocated before this check.
     """
     shape = tuple(shape)
     checked_size(datatype, shape, nbytes)
     try:
         return np.empty(nbytes if datatype == "BYTES" else shape, storage(datatype))
-    except ValueError:  # (0, 2**62): no bytes, but numpy has no such shape
+    except ValueError:  # (0, 2**62): no bytes, but numpy allows no such shape
         raise unshapely(shape) from None
 
 
 def view(datatype: str, shape: Sequence[int], buffer: Any) -> NDArray[Any]:
-    """A view of `buffer` (not a copy) as such a tensor (flat for BYTES); writable where the buffer is.
+    """Return a view of `buffer` as a tensor with this header, flat for BYTES. It is writable if the buffer is.
 
-    Raises TensorError where the buffer is no such tensor.
+    Copy the bytes only if they are not aligned. Raises TensorError if the buffer cannot be a tensor with this header.
     """
     shape, nbytes = tuple(shape), memoryview(buffer).nbytes
     checked_size(datatype, shape, nbytes)
@@ -141,15 +142,18 @@ def view(datatype: str, shape: Sequence[int], buffer: Any) -> NDArray[Any]:
         array = np.ndarray(nbytes if datatype == "BYTES" else shape, storage(datatype), buffer)
     except ValueError:
         raise unshapely(shape) from None
-    return array if array.flags.aligned else array.copy()  # a foreign client's offset: numpy code may need alignment
+    # Other clients may choose any offset, and numpy code may need aligned arrays.
+    return array if array.flags.aligned else array.copy()
 
 
 def decode(datatype: str, shape: Sequence[int], content_type: str, array: NDArray[Any]) -> Any:
-    """The value that `array`, as `blank` or `view` made it, holds.
+    """Return the value in an array that `blank` or `view` made. Raises TensorError if the bytes are not such a value.
 
-    Numbers: the array itself. BF16: an `ml_dtypes.bfloat16` array where ml_dtypes is installed, else widened to float32
-    (exact). Text: `str` for shape [], else an array of them; bytes: `bytes`, or an object array (numpy's own bytes
-    dtype drops trailing zeros). JSON: the value. Raises TensorError where the bytes are not that.
+    - Numbers: the array itself. BF16 becomes an `ml_dtypes.bfloat16` array if ml_dtypes is installed, else float32
+      (exact).
+    - Text: `str` for shape [], else an array of texts.
+    - Bytes: `bytes` for shape [], else an object array, because numpy's own bytes dtype drops trailing zeros.
+    - JSON: the value.
     """
     if datatype == "BF16":
         return bfloat16.from_bits(array)

@@ -1,4 +1,4 @@
-"""What travels as BYTES: text, bytes and JSON values. Each element follows its length, 4 bytes little-endian."""
+"""BYTES tensors: text, bytes and JSON values. The length of each element precedes it, as 4 bytes little-endian."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("<I")
 _BYTES = (bytes, bytearray, memoryview)
 
-#: A numpy text array gives every element the room of the longest. It may take so many bytes, or so many times the
-#: bytes that came, whichever is more: one long text among many short ones must not eat the memory.
+#: Every element of a numpy text array has the size of the longest, so one long text among many short ones could take
+#: all memory. Such an array may take so many bytes, or so many times the bytes that came; larger ones become objects.
 _TEXT_ROOM, _TEXT_TIMES = 64 << 10, 16
 
 
 def write(value: Any, dtype: str) -> tuple[tuple[int, ...], bytearray]:
-    """Shape and bytes of a `value` of dtype "str", "bytes" (one, or an array or list of them) or "json" (any value).
+    """Return shape and bytes of a value of dtype "str" or "bytes" (one, or an array or list of them) or "json".
 
-    Raises TensorError where it is not that: text is not taken for bytes nor bytes for text.
+    Raises TensorError if the value is not of that dtype. Text is not converted to bytes, nor bytes to text.
     """
     if dtype == "json":
         return (1,), _packed([_json(value)])
     kinds = str if dtype == "str" else _BYTES
     if isinstance(value, kinds):
         return (), _packed([_raw(value)])
-    # A list goes without numpy's text dtypes, which would give each element the room of the longest.
+    # Lists become object arrays: in numpy's text dtypes each element would have the size of the longest.
     array = as_array(value) if is_array(value) else np.asarray(value, object)
     items = array.ravel().tolist()
     if not all(isinstance(item, kinds) for item in items):
@@ -42,10 +42,11 @@ def write(value: Any, dtype: str) -> tuple[tuple[int, ...], bytearray]:
 
 
 def read(data: memoryview, shape: tuple[int, ...], content_type: str) -> Any:
-    """The value that these bytes hold.
+    """Return the value in the bytes of a tensor. Raises TensorError if there is none.
 
-    content_type "str": text, one `str` for shape [], else an array of them; "json": the value; other: bytes, one for
-    shape [], else an object array of them (numpy's own bytes dtype drops trailing zeros). Raises TensorError.
+    - content_type "str": a `str` for shape [], else an array of texts.
+    - content_type "json": the value.
+    - any other: `bytes` for shape [], else an object array, because numpy's own bytes dtype drops trailing zeros.
     """
     items = _unpacked(data, math.prod(shape))
     if content_type == "json":
@@ -55,7 +56,7 @@ def read(data: memoryview, shape: tuple[int, ...], content_type: str) -> Any:
         return values[0]
     try:
         return _array(values, len(data), text=content_type == "str").reshape(shape)
-    except ValueError:  # (0, 2**62): no elements, but numpy has no such shape
+    except ValueError:  # (0, 2**62): no elements, but numpy allows no such shape
         raise unshapely(shape) from None
 
 
@@ -72,14 +73,14 @@ def _array(values: list[Any], nbytes: int, *, text: bool) -> np.ndarray[Any, np.
 def _texts(items: Iterable[memoryview]) -> Iterator[str]:
     try:
         for item in items:
-            yield bytes(item).decode()  # copied first: the other side may write into a shared region meanwhile
+            yield bytes(item).decode()  # copy first: the other side may change a shared region during `decode`
     except UnicodeDecodeError as error:
         raise TensorError(f"the bytes that came are not text: {error}") from None
 
 
 def _value(items: Iterable[memoryview], count: int) -> Any:
     if count != 1:
-        raise TensorError(f"a JSON value is one element, {count} came")
+        raise TensorError(f"a JSON value must be one element, but {count} came")
     try:
         return json.loads("".join(_texts(items)))
     except (ValueError, RecursionError) as error:
@@ -97,14 +98,14 @@ def _json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and scalars inside a JSON value become lists and plain numbers or text."""
+    """Convert an array or scalar inside a JSON value to a list, a number or text."""
     if not is_array(value):
         raise TypeError(f"{type(value).__name__} is not a JSON value")
     return as_array(value).tolist()
 
 
 def _check_keys(value: Any) -> None:
-    """Keys of a JSON object are text: 1 and "1" in one dict would become the same."""
+    """Raise TensorError if two keys of a dict would become the same text, as 1 and "1" do."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -150,4 +151,4 @@ def _unpacked(data: memoryview, count: int) -> Iterator[memoryview]:
             raise TensorError("a BYTES tensor ends before its last element")
         yield data[begin:at]
     if at != len(data):
-        raise TensorError(f"a BYTES tensor is followed by {len(data) - at} bytes that belong to nothing")
+        raise TensorError(f"{len(data) - at} bytes follow the last element of a BYTES tensor")

@@ -1,4 +1,4 @@
-"""The settings: their names, types and defaults. `docs/settings.md` says what each is for."""
+"""The settings: their names, types and defaults. `docs/settings.md` describes each."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Count(int):
     """A number of things, from 1."""
 
 
-#: Which of several devices "auto" takes.
+#: The rule by which "auto" chooses among several GPUs.
 Policy = Literal["most-free", "first-fit", "pack"]
 
 #: A part of an image's name, as Docker allows it.
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 
-# A description completes "... must be".
+# A description completes a message that ends in "must be".
 Text = Annotated[str, Meta(description="text")]
-Place = Annotated[Path, Meta(description="an absolute path, or one that starts with ~/")]
+Location = Annotated[Path, Meta(description="an absolute path, or one that starts with ~/")]
 Duration = Annotated[Seconds, Meta(description=units.DURATION_EXAMPLES)]
 Engine = Annotated[str, Meta(description='the name of an engine, or "auto"')]
 Prefix = Annotated[
@@ -53,33 +53,34 @@ Placement = Annotated[Policy, Meta(description='"most-free", "first-fit" or "pac
 
 
 def _runtime_dir() -> Path:
-    # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree whatever their TMPDIR.
+    # Not tempfile.gettempdir(): kernel, Jupyter server and command line must agree, even if their TMPDIR differs.
     return Path(f"/tmp/gpumodels-{os.getuid()}")  # noqa: S108
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for every load of this user, unless the load itself says otherwise. Durations are in seconds."""
+    """The defaults of all loads of this user. Options of a load override them. Durations are in seconds."""
 
-    runtime_dir: Place = msgspec.field(default_factory=_runtime_dir)
+    runtime_dir: Location = msgspec.field(default_factory=_runtime_dir)
     engine: Engine = "auto"
     idle: Duration = Seconds(3600)
     timeout: Duration = Seconds(600)
     placement: Placement = "most-free"
-    #: None: below the user's data directory.
-    models: Place | None = None
+    #: The directory of the user's model folders; None for `models` in the user's data directory.
+    models: Location | None = None
     image_prefix: Prefix = "gpumodels"
-    #: Of this and the following, "" and None leave the choice to gpumodels or to other tools' settings.
+    #: "" and None, here and in the next three, leave the choice to gpumodels or to the settings of other tools.
     base_image: Text = ""
     index_url: Text = ""
-    ca_bundle: Place | None = None
+    ca_bundle: Location | None = None
     debian_mirror: Text = ""
-    #: What the HTTP gateway of a Jupyter server allows: calls of one model at once, and that wait for their turn,
+    #: Limits of the HTTP gateway of a Jupyter server: calls of one model that run, and that wait for their turn.
     gateway_calls: Number = Count(4)
     gateway_waiting: Number = Count(16)
-    #: how long one may take, its turn included, how large its request and a picture it names may be,
+    #: The longest time of a call, including its wait.
     gateway_timeout: Duration = Seconds(600)
+    #: The largest size of a request, and of a picture that the gateway fetches from an address.
     gateway_body: Size = Bytes(64 << 20)
-    #: and whether pictures are fetched from addresses at all.
+    #: Whether the gateway fetches pictures from addresses in requests.
     gateway_fetch: Switch = "off"
 
 
@@ -88,7 +89,7 @@ _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 
 
 class InvalidSetting(ValueError):
-    """A value is not allowed; the text says what is, and `key` is the name of the setting."""
+    """A value of a setting that is not allowed. The text describes the allowed values; `key` names the setting."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
@@ -96,9 +97,9 @@ class InvalidSetting(ValueError):
 
 
 def make(given: Mapping[str, object]) -> Settings:
-    """Return settings with the values that a file or the environment gives, and the defaults of all others.
+    """Return settings with the given values of a file or the environment, and the defaults of all others.
 
-    "" stands for the default. Raises InvalidSetting.
+    An empty value stands for the default. Raises InvalidSetting.
     """
     values = {}
     for key, value in given.items():

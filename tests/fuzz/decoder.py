@@ -1,4 +1,4 @@
-"""Throw nearly right requests at the server's decoder: `python -m tests.fuzz.decoder --inputs 1000000 --seed 1`."""
+"""Send nearly correct requests to the server's decoder: `python -m tests.fuzz.decoder --inputs 1000000 --seed 1`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tests.fuzz.target import Decoder
 
 @dataclass
 class Tally:
-    """What became of all inputs; the largest allocation, and its request; the largest part of what is allowed."""
+    """Counts of outcomes, the largest allocation in bytes with the size of its request, and the closest to the limit.
+
+    `tightest` is the largest share of its allowed memory that a request took.
+    """
 
     outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
     peak: int = 0
@@ -24,7 +27,7 @@ class Tally:
     tightest: float = 0.0
 
     def table(self) -> str:
-        """The figures as a Markdown table."""
+        """Return the figures as a Markdown table."""
         total, accepted = self.outcomes.total(), self.outcomes[""]
         rows = {
             "inputs": f"{total:,}",
@@ -38,7 +41,7 @@ class Tally:
 
 
 def fuzz(inputs: int, seed: int) -> Tally:
-    """Decode so many requests; raises at the first that does what none may, after showing it."""
+    """Decode so many requests. Print and raise the first error that is not documented."""
     tally = Tally()
     with Decoder() as decoder:
         for number, data in enumerate(itertools.islice(Mutator(seed), inputs)):
@@ -55,7 +58,7 @@ def fuzz(inputs: int, seed: int) -> Tally:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Requests that are nearly right: valid ones, changed here and there in their fields and in their bytes."""
+"""Nearly correct requests: valid ones with random changes in their fields and in their bytes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FIELDS = {
 
 
 class Mutator:
-    """An endless source of requests, the same for the same seed."""
+    """An endless iterator of requests, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

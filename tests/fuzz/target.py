@@ -1,7 +1,7 @@
-"""What the server does with the bytes of a request, up to `predict`, and what may come of it.
+"""The server's decoder, from the bytes of a request to the arguments of `predict`, with checks of every outcome.
 
-Only the documented errors, and no more memory than a small multiple of the bytes that came. Memory is what tracemalloc
-sees: Python's and numpy's, not protobuf's own.
+It may raise only documented errors, and may allocate only a small multiple of the bytes of the request. Memory is
+counted by tracemalloc: that of Python and numpy, not protobuf's own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ SPECS = (
 
 REGION, REGION_SIZE = "region", 4096
 
-#: Python's own worst: `[[],[],...]` is three bytes of JSON and 90 of memory for each list.
+#: A request may take so many times its bytes, and so many bytes in addition. JSON needs most: a list of `[[],[],...]`
+#: is three bytes of JSON and 90 bytes of memory.
 TIMES, ROOM = 40, 128 << 10
 
 _REFUSALS = (DecodeError, RequestError, RegionError)
@@ -44,7 +45,10 @@ _REFUSALS = (DecodeError, RequestError, RegionError)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: `refusal` names the error, "" where it was accepted; `peak` and `room` are bytes."""
+    """The outcome of one input. `refusal` is the name of the error, "" if it was accepted.
+
+    `peak` and `room` are the bytes that were allocated and the bytes that were allowed.
+    """
 
     refusal: str
     peak: int
@@ -52,27 +56,27 @@ class Outcome:
 
 
 class Decoder:
-    """A server's decoder with one shared memory region; a context manager, since both need to be given back."""
+    """A server's decoder with one shared memory region. Use it as a context manager, which frees the region."""
 
     def __init__(self) -> None:
-        self._place = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="gpumodels-test-")
-        path = Path(self._place.name)
+        self._directory = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="gpumodels-test-")
+        path = Path(self._directory.name)
         (path / REGION).write_bytes(np.random.default_rng(0).integers(0, 4, REGION_SIZE, np.uint8).tobytes())
         self._memory = SharedMemory(str(path))
         self._memory.register(REGION, REGION, 0, REGION_SIZE)
 
     def __enter__(self) -> Self:
-        bfloat16.from_bits(np.zeros(1, np.uint16))  # whose first use may import a package
+        bfloat16.from_bits(np.zeros(1, np.uint16))  # the first use may import a package
         tracemalloc.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         tracemalloc.stop()
         self._memory.unregister("")
-        self._place.cleanup()
+        self._directory.cleanup()
 
     def run(self, data: bytes) -> Outcome:
-        """Decode one request; raises what is not documented, and AssertionError for what is not sound."""
+        """Decode one request. Raises errors that are not documented, and AssertionError for a wrong result."""
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         room, refusal, message = ROOM + TIMES * len(data), "", ""
@@ -89,7 +93,7 @@ class Decoder:
                 assert spec.name not in inputs or _sound(inputs[spec.name], spec), (
                     f"{spec} became {reprlib.repr(inputs[spec.name])}"
                 )
-        assert len(message) <= 1000, "an error as long as what it is about"
+        assert len(message) <= 1000, "the error message quotes the request"
         _, peak = tracemalloc.get_traced_memory()
         assert peak - before <= room, f"{peak - before} bytes were allocated for a request of {len(data)}"
         return Outcome(refusal, peak - before, room)

@@ -233,7 +233,7 @@ def test_a_server_without_our_extensions_is_called_by_messages(liar):
 def test_a_server_that_lies_about_its_inputs_fails_to_load(liar, lie):
     servicer, client = liar
     messages.set_parameters(servicer.input, **lie)
-    with pytest.raises(LoadFailed, match="what the server of liar says of itself cannot be read"):
+    with pytest.raises(LoadFailed, match="the metadata of the model server of liar cannot be read"):
         client.wait_ready(time.monotonic() + 10, lambda: None)
 
 

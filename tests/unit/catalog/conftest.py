@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 TOML = 'name = "fish"\n'
-#: What this machine may say about indexes, certificates and proxies must not reach the tests.
+#: Settings of this machine for indexes, certificates and proxies, which must not affect the tests.
 SETTINGS = [
     "GPUMODELS_MODELS",
     "GPUMODELS_INDEX_URL",
@@ -43,15 +43,15 @@ def sha256(data):
 
 
 class Site:
-    """A web server: `pages` are its answers, `asked` counts what was asked for."""
+    """A web server: `pages` are its answers by path, `requests` counts the requests by path."""
 
     def __init__(self, server, scheme):
         self.root = f"{scheme}://127.0.0.1:{server.server_port}"
         self.pages = {}
-        self.asked = Counter()
+        self.requests = Counter()
 
     def publish(self, project, filename, data, *, digest=None):
-        """List an archive on the project's page of the index; `digest=""` lists none."""
+        """List an archive on the project's page of the index. `digest=""` lists it without a SHA-256."""
         fragment = f"#sha256={sha256(data) if digest is None else digest}" if digest != "" else ""
         self.pages[f"/simple/{project}/"] = ("text/html", f'<a href="/{filename}{fragment}">{filename}</a>'.encode())
         self.pages[f"/{filename}"] = ("application/octet-stream", data)
@@ -60,7 +60,7 @@ class Site:
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         site = self.server.site
-        site.asked[self.path] += 1
+        site.requests[self.path] += 1
         kind, body = site.pages.get(self.path, ("text/plain", None))
         short = kind == "short"
         self.send_response(int(kind) if kind.isdigit() else 404 if body is None else 200)
@@ -90,7 +90,7 @@ def _serving(context=None):
 
 @pytest.fixture
 def index(monkeypatch):
-    """A package index that gpumodels is told to use."""
+    """A package index that the settings name."""
     with _serving() as site:
         monkeypatch.setenv("GPUMODELS_INDEX_URL", f"{site.root}/simple/")
         yield site
@@ -120,7 +120,7 @@ def website(certificate):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A user of its own, whose settings are none."""
+    """The home of a user without settings."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     place = tmp_path / "home"
@@ -134,7 +134,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Makes a model folder: `folder(toml, "fish")`."""
+    """A function that makes a model folder: `folder(toml, "fish")`."""
 
     def make(toml=TOML, name="fish", parent=tmp_path):
         place = Path(parent) / name
@@ -148,7 +148,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sdist():
-    """A source archive: `sdist({"fish-1.0/w.bin": b"..."})`; a text stands for a link to it, None for a folder."""
+    """A function that makes a source archive: `sdist({"fish-1.0/w.bin": b"..."})`. Text is a link, None a folder."""
 
     def make(files):
         buffer = io.BytesIO()
@@ -171,7 +171,7 @@ def sdist():
 
 @pytest.fixture
 def wheel():
-    """Makes a wheel of files."""
+    """A function that makes a wheel of files: `wheel({"fish/w.bin": b"..."})`."""
 
     def make(files):
         buffer = io.BytesIO()

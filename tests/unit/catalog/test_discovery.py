@@ -1,4 +1,4 @@
-"""Models are found by name and by path; what is not found is answered by what there is."""
+"""Models are found by name and by path. The error for an unknown model lists the known ones."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def test_the_working_directory_itself_can_be_a_model_folder(folder, home, monkey
     assert find(".").name == "fish"
 
 
-def test_an_unknown_name_is_answered_by_the_nearest_and_the_list():
+def test_the_error_for_an_unknown_name_lists_similar_and_known_names():
     with pytest.raises(ModelNotFound, match=r"no model is called 'CTPM'; did you mean ctpn\? Known are: ctpn, echo"):
         find("CTPM")
 
 
-def test_an_unknown_name_that_is_a_folder_here_is_answered_by_its_path(folder, home):
+def test_the_error_for_an_unknown_name_that_is_a_folder_here_shows_its_path(folder, home):
     folder(parent=home / "here")
     with pytest.raises(ModelNotFound, match=r"write \./fish"):
         find("fish")
@@ -85,7 +85,7 @@ def test_a_path_that_no_folder_can_have_is_not_found(ref):
         find(ref)
 
 
-def test_a_path_that_is_not_there_is_answered_by_how_to_make_one():
+def test_the_error_for_a_path_that_does_not_exist_shows_how_to_make_a_folder():
     with pytest.raises(
         ModelNotFound, match="there is no folder fish that can be read; `gpumodels new NAME` makes a model folder"
     ):
@@ -98,7 +98,7 @@ def test_a_folder_without_model_toml_is_no_model_folder(home):
         find("./fish")
 
 
-def test_the_path_of_a_file_is_answered_by_naming_its_folder(folder, home):
+def test_the_path_of_a_file_is_refused(folder, home):
     place = folder(parent=home / "here")
     with pytest.raises(ModelNotFound, match="is a file, not a model folder"):
         find(place / "model.toml")
@@ -118,14 +118,14 @@ def test_a_broken_folder_breaks_no_listing_and_find_says_what_is_wrong(folder, h
         find("odd")
 
 
-def test_importing_and_listing_import_nothing_dear():
+def test_importing_and_listing_import_no_slow_packages():
     dear = ("requests", "pypi_simple", "packaging", "numpy", "docker", "grpc", "IPython")
     code = f"import sys, gpumodels.catalog as c; c.names(); print([m for m in {dear} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_models_in_the_home_of_nobody_are_a_clear_error(monkeypatch):
+def test_a_models_directory_of_an_unknown_user_is_a_clear_error(monkeypatch):
     monkeypatch.setenv("GPUMODELS_MODELS", "~nosuch/models")
     with pytest.raises(SettingsError, match=r"GPUMODELS_MODELS must be an absolute path.*, not '~nosuch/models'"):
         names()

@@ -1,4 +1,4 @@
-"""The reference of `model.toml` names every field, and its example is one."""
+"""The reference of `model.toml`: it describes every field, and its example is a valid model folder."""
 
 from __future__ import annotations
 

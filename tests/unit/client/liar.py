@@ -1,4 +1,4 @@
-"""A model server that lies, on a real `lane.sock`."""
+"""A model server that misbehaves, on a real `lane.sock`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STREAM = Signature(ARRAYS.inputs, ARRAYS.outputs, stream=True)
 
 
 class Peer:
-    """One connection that the liar accepted; requests are read as the protocol has it."""
+    """One connection that the server accepted. It reads requests as the protocol describes them."""
 
     def __init__(self, connected: socket.socket, number: int) -> None:
         self.socket, self.number = connected, number
@@ -31,8 +31,8 @@ class Peer:
         self.regions: dict[str, region.Region] = {}
         self._first: frames.Frame | None = None
 
-    def asks_what_it_is(self) -> bool:
-        """Whether the first frame does; any other is the next one still."""
+    def asks_for_metadata(self) -> bool:
+        """Read the first frame. Return True if it asks for metadata; keep any other frame for `frame`."""
         frame = self.frame()
         if frame.kind != frames.METADATA:
             self._first = frame
@@ -47,11 +47,11 @@ class Peer:
         return frame
 
     def request(self):
-        """The next ModelInferRequest, whole; regions before it are mapped."""
+        """Return the next ModelInferRequest. Map regions that come before it."""
         while (frame := self.frame()).kind != frames.INFER:
             if frame.kind == frames.REGION:
-                told = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
-                self.regions[told.name] = region.adopt(frame.fd)
+                message = messages.SystemSharedMemoryRegisterRequest.FromString(frame.body)
+                self.regions[message.name] = region.adopt(frame.fd)
         return messages.ModelInferRequest.FromString(frame.body)
 
     def send(self, kind: int, body: bytes = b"", *fds: int, length: int | None = None, descriptors: int = -1) -> None:
@@ -63,7 +63,7 @@ class Peer:
             self.socket.sendall(data[sent:])
 
     def answer(self, request, kind: int = frames.ANSWER, data: bytes = b"12345678", **point) -> None:
-        """An INT64 in the message, or where `point` (shared_memory_...=) says."""
+        """Send an INT64, in the message or in the region that `point` (shared_memory_...=) names."""
         self.send(kind, self.response(request, data, **point).SerializeToString())
 
     def response(self, request, data: bytes = b"12345678", **point):
@@ -76,21 +76,21 @@ class Peer:
         return response
 
     def hand_over(self, fd: int, name: str = "out") -> None:
-        told = messages.SystemSharedMemoryRegisterRequest(name=name, byte_size=1 << 20)
-        self.send(frames.REGION, told.SerializeToString(), fd)
+        message = messages.SystemSharedMemoryRegisterRequest(name=name, byte_size=1 << 20)
+        self.send(frames.REGION, message.SerializeToString(), fd)
 
 
 class Liar:
-    """Tells what it is truthfully, and then does `lie(peer)` on each connection."""
+    """A server that sends correct metadata and then runs `lie(peer)` on each connection."""
 
-    def __init__(self, place: Path, lie, signature: Signature) -> None:
+    def __init__(self, directory: Path, lie, signature: Signature) -> None:
         self.connections = 0
         self.talking = 0
         self.errors: list[BaseException] = []
         self._lie, self._signature = lie, signature
         self._peers: list[Peer] = []
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(place / frames.SOCKET_NAME))
+        self._listener.bind(str(directory / frames.SOCKET_NAME))
         self._listener.listen()
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -105,10 +105,10 @@ class Liar:
 
     def _talk(self, peer: Peer) -> None:
         try:
-            if peer.asks_what_it_is():
-                told = messages.ModelMetadataResponse(name="liar")
-                write_signature(told, self._signature)
-                peer.send(frames.ANSWER, told.SerializeToString())
+            if peer.asks_for_metadata():
+                metadata = messages.ModelMetadataResponse(name="liar")
+                write_signature(metadata, self._signature)
+                peer.send(frames.ANSWER, metadata.SerializeToString())
             peer.number = self.connections
             self.connections += 1
             self.talking += 1
@@ -136,12 +136,12 @@ class Liar:
 
 
 def peak() -> int:
-    """Bytes of memory that this process had at most."""
+    """Return the largest amount of memory that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def memfd(size: int, *, seals: int | None = None, whole: bool = True) -> int:
-    """A memfd as `region.create` makes one, or nearly."""
+    """Make a memfd as `region.create` does, or with other seals, or sparse."""
     fd = os.memfd_create("lie", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     if whole:
         os.posix_fallocate(fd, 0, size)

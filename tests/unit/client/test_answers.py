@@ -1,4 +1,4 @@
-"""What a server answers is read or refused: headers are compared with the bytes that came before memory is taken."""
+"""Answers are read or refused: headers are compared with the bytes that came before memory is allocated."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REGION = np.arange(4096, dtype=np.uint8)
 
 
 def view(name, offset, size):
-    """The one region that the server has."""
+    """Return bytes of the only region that the server has."""
     if name != "region" or not 0 <= offset <= offset + size <= REGION.size:
         raise RegionError(f"{size} bytes at {offset} lie outside")
     return REGION.data[offset : offset + size]
 
 
 def answer(*outputs, raw=()):
-    """A response of outputs (datatype, shape, parameters)."""
+    """Return a response with outputs (datatype, shape, parameters)."""
     response = messages.ModelInferResponse(model_name="m", raw_output_contents=raw)
     for number, (datatype, shape, facts) in enumerate(outputs):
         output = response.outputs.add(name=f"output_{number}", datatype=datatype, shape=shape)
@@ -35,25 +35,25 @@ def answer(*outputs, raw=()):
     return response
 
 
-def place(size, offset=0, name="region"):
+def in_region(size, offset=0, name="region"):
     return {files.REGION: name, files.BYTE_SIZE: size, files.OFFSET: offset}
 
 
 @pytest.mark.parametrize(
     "response",
     [
-        answer(("FP32", [1 << 40], place(4096))),
-        answer(("FP32", [1 << 40], place(1 << 42))),
-        answer(("FP32", [1 << 62, 1 << 62], place(0))),
-        answer(("FP64", [0, 1 << 62], place(0))),
-        answer(("FP32", [-1, -1], place(4))),
-        answer(("UINT8", [1] * 33, place(1))),
-        answer(("BYTES", [1 << 40], place(4096))),
-        answer(("UINT8", [4], place(4, -4))),
-        answer(("UINT8", [4], place(4, 4094))),
-        answer(("UINT8", [4], place(4, name="another"))),
-        answer(("UINT8", [4], place("4"))),
-        answer(*[("UINT8", [4096], place(4096))] * 1000),
+        answer(("FP32", [1 << 40], in_region(4096))),
+        answer(("FP32", [1 << 40], in_region(1 << 42))),
+        answer(("FP32", [1 << 62, 1 << 62], in_region(0))),
+        answer(("FP64", [0, 1 << 62], in_region(0))),
+        answer(("FP32", [-1, -1], in_region(4))),
+        answer(("UINT8", [1] * 33, in_region(1))),
+        answer(("BYTES", [1 << 40], in_region(4096))),
+        answer(("UINT8", [4], in_region(4, -4))),
+        answer(("UINT8", [4], in_region(4, 4094))),
+        answer(("UINT8", [4], in_region(4, name="another"))),
+        answer(("UINT8", [4], in_region("4"))),
+        answer(*[("UINT8", [4096], in_region(4096))] * 1000),
         answer(("FP32", [1 << 40], {}), raw=[b"1234"]),
         answer(("FP32", [1 << 40], {})),
         answer(("FP32", [1], {}), raw=[b"1234", b"5678"]),
@@ -62,7 +62,7 @@ def place(size, offset=0, name="region"):
     ],
     ids=lambda response: str(response)[:60].replace("\n", " "),
 )
-def test_an_answer_that_is_not_what_its_headers_say_is_refused_before_memory_is_taken(response):
+def test_an_answer_that_does_not_match_its_headers_is_refused_before_memory_is_allocated(response):
     tracemalloc.start()
     try:
         with pytest.raises(CallError, match=r"^the answer of m cannot be read: ") as caught:
@@ -85,13 +85,13 @@ NUMBERS = st.integers(-2, 5) | st.sampled_from([33, 4096, 1 << 31, 1 << 40, 1 <<
     st.binary(max_size=40),
 )
 def test_any_answer_is_read_or_refused(datatype, shape, content_type, where, raw):
-    facts = {} if where is None else place(*where)
+    facts = {} if where is None else in_region(*where)
     with contextlib.suppress(CallError):
         read_answer(answer((datatype, shape, {**facts, "content_type": content_type}), raw=[raw]), view, "m")
 
 
 def test_values_in_regions_are_copied_out_of_them():
-    response = answer(("UINT8", [2, 2], place(4, 64)), ("UINT8", [3], place(3, 128)))
+    response = answer(("UINT8", [2, 2], in_region(4, 64)), ("UINT8", [3], in_region(3, 128)))
     values = read_answer(response, view, "m")
     assert {name: value.tolist() for name, value in values.items()} == {
         "output_0": [[64, 65], [66, 67]],

@@ -78,8 +78,8 @@ def test_tiny_and_huge_pictures_work(shape):
     [
         (np.zeros((3, 20, 30), np.uint8), r"channels first: give array\.transpose\(1, 2, 0\)"),
         (np.zeros((1, 20, 30, 3), np.uint8), "batch: give one picture at a time"),
-        (np.zeros(5, np.uint8), r"an array \[5\] is no picture"),
-        (np.zeros((5, 5, 2), np.uint8), r"\[5, 5, 2\] is no picture"),
+        (np.zeros(5, np.uint8), r"an array \[5\] is not a picture"),
+        (np.zeros((5, 5, 2), np.uint8), r"\[5, 5, 2\] is not a picture"),
         (np.zeros((0, 5, 3), np.uint8), "empty: 5 x 0 pixels"),
         (np.zeros((5, 0), np.float32), "empty: 0 x 5 pixels"),
         (np.zeros((0, 0, 4), np.float32), "empty"),
@@ -87,11 +87,11 @@ def test_tiny_and_huge_pictures_work(shape):
         (np.full((2, 2), -1.0), "float64 from -1 to -1: scale it"),
         (np.full((2, 2), 1.5), "scale it"),
         (np.full((2, 2), np.nan), "scale it"),
-        (np.zeros((2, 2), complex), "complex128 is no picture"),
-        (np.array([["a"]]), "is no picture"),
-        (None, "^None is no picture: give a path"),
-        (3, "^3 is no picture: give a path"),
-        ({}, r"^\{\} is no picture: give a path"),
+        (np.zeros((2, 2), complex), "complex128 is not a picture"),
+        (np.array([["a"]]), "is not a picture"),
+        (None, "^None is not a picture: give a path"),
+        (3, "^3 is not a picture: give a path"),
+        ({}, r"^\{\} is not a picture: give a path"),
         ("", "^the path of the picture is empty$"),
         (b"abc", "^3 bytes: not a picture that can be decoded$"),
         (b"", "not a picture that can be decoded"),
@@ -103,7 +103,7 @@ def test_tiny_and_huge_pictures_work(shape):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_no_picture_is_refused(value, match):
+def test_a_value_that_is_not_a_picture_is_refused(value, match):
     with pytest.raises(ImageError, match=match):
         to_pixels(value)
 

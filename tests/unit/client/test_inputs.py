@@ -22,7 +22,7 @@ POINTS = [[0.0, 1.0], [2.0, 3.0]]
 
 
 class Arraylike:
-    """`__array__` and nothing else."""
+    """An object with the method `__array__` and nothing else."""
 
     def __array__(self, dtype=None, copy=None):
         return np.array(POINTS, dtype)
@@ -44,7 +44,7 @@ def test_anything_like_an_array_is_sent_as_declared(points):
     assert sent(points) == ["points FP32[2, 2]"]
 
 
-def test_inputs_go_by_place_or_name_in_declared_order():
+def test_inputs_are_matched_by_position_or_name_and_sent_in_declared_order():
     assert sent(POINTS, ["a", "b"], facts={"x": 1}, blob=b"1", count=3) == [
         "points FP32[2, 2]",
         "labels BYTES[2]",
@@ -84,7 +84,7 @@ def test_none_leaves_an_optional_input_out_but_is_a_json_value():
         ((POINTS,), {"facts": {1, 2}}, "facts: json.* was given a set: it cannot be written as JSON"),
     ],
 )
-def test_what_does_not_fit_names_what_is_declared(args, kwargs, match):
+def test_an_input_that_does_not_fit_is_refused_with_its_declaration(args, kwargs, match):
     with pytest.raises(InputError, match=match) as caught:
         sent(*args, **kwargs)
     assert str(caught.value).startswith("m")
@@ -111,7 +111,7 @@ def test_an_input_of_any_dtype_takes_it_from_the_value(value, expected):
     assert sent(value, signature=signature) == [f"x {expected}"]
 
 
-def test_an_image_input_takes_what_is_a_picture_and_keeps_it_for_drawing():
+def test_an_image_input_takes_pictures_and_keeps_one_for_drawing():
     signature = Signature((TensorSpec("image", "uint8", ("H", "W", 3), "image"),), ())
     tensors, picture = bind(signature, (Image.new("L", (4, 2), 7),), {}, "m")
     assert tensors[0].shape == (2, 4, 3)
@@ -147,14 +147,14 @@ def test_an_image_input_takes_what_is_a_picture_and_keeps_it_for_drawing():
     ],
     ids=["complex", "objects", "masked", "structured", "dimensions", "keys"],
 )
-def test_what_cannot_be_sent_is_one_sentence_with_the_input_and_what_to_do(value, message):
+def test_a_value_that_cannot_be_sent_is_refused_in_one_sentence_with_advice(value, message):
     with pytest.raises(InputError) as caught:
         bind(Signature((TensorSpec("x", "any"),), ()), (value,), {}, "m")
     assert str(caught.value) == f"m: x: any was given {message}"
 
 
 @pytest.mark.parametrize("kind", ["", "image"])
-def test_an_array_that_is_as_declared_is_sent_from_where_it_lies(kind):
+def test_an_array_that_is_as_declared_is_sent_without_a_copy(kind):
     signature = Signature((TensorSpec("x", "uint8", ("H", "W", 3), kind),), ())
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     (tensor,), picture = bind(signature, (pixels,), {}, "m")

@@ -1,4 +1,4 @@
-"""A model server that lies: the client raises one clear error, ends the connection and keeps nothing of it."""
+"""Calls on a model server that misbehaves: one clear error is raised, and the connection and its memory are freed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MUCH = np.zeros(40_000, np.int64)  # 320 kB: in a region of its own
 
 @pytest.fixture
 def lying(tmp_path):
-    """`lying(lie)` gives a client of a server that does `lie(peer)` once it has said what it is, and the server."""
+    """`lying(lie)` starts a server that sends its metadata and then runs `lie(peer)`. It returns client and server."""
     made = []
 
     def start(lie, *, signature=ARRAYS):
@@ -43,7 +43,7 @@ def lying(tmp_path):
 
 
 def once(lie):
-    """Do `lie(peer, request)` for the first request, and answer honestly from the second connection on."""
+    """Run `lie(peer, request)` for the first request, and answer correctly from the second connection on."""
 
     def talk(peer):
         first = peer.number == 0
@@ -51,7 +51,7 @@ def once(lie):
             request = peer.request()
             if first:
                 lie(peer, request)
-                assert peer.socket.recv(1) == b"", "the client goes on with a connection that lied"
+                assert peer.socket.recv(1) == b"", "the client goes on with the connection"
                 return
             peer.answer(request)
 
@@ -63,7 +63,7 @@ def sends(kind, body=b"", *fds, **header):
 
 
 def points(**point):
-    """An answer that lies in a good region, where `point` says."""
+    """Answer with a value in a valid region, and with the parameters `point` in place of the correct ones."""
 
     def lie(peer, request):
         hand_over(peer, memfd(1 << 20))
@@ -82,7 +82,7 @@ def hands_over(open_it):
     return lambda peer, _: hand_over(peer, open_it())
 
 
-def two_in_one_place(peer, request):
+def overlapping_outputs(peer, request):
     hand_over(peer, memfd(1 << 20))
     response = peer.response(request, shared_memory_region="out", shared_memory_byte_size=8)
     messages.set_parameters(response.outputs.add(name="b", datatype="INT64", shape=[1]), shared_memory_region="out")
@@ -93,7 +93,7 @@ def two_in_one_place(peer, request):
 def many_descriptors(peer, request):
     for _ in range(20):
         with memory() as fd:
-            peer.send(frames.REGION, b"", fd, length=1 << 20)  # its body never comes whole
+            peer.send(frames.REGION, b"", fd, length=1 << 20)  # the body never comes
 
 
 def a_stray_descriptor(peer, request):
@@ -127,8 +127,8 @@ def with_another_header(**changes):
 
 LIES = {
     "an unknown kind": (sends(99), "no frame begins with"),
-    "a request": (sends(frames.INFER), "a frame of kind 2, which is no answer"),
-    "a question": (sends(frames.METADATA), "a frame of kind 1, which is no answer"),
+    "a request": (sends(frames.INFER), "a frame of kind 2, not an answer"),
+    "a question": (sends(frames.METADATA), "a frame of kind 1, not an answer"),
     "4 GiB": (sends(frames.ANSWER, length=(1 << 32) - 1), "no frame begins with"),
     "no protobuf": (sends(frames.ANSWER, b"\xff" * 100), "cannot be read"),
     "no protobuf of a part": (sends(frames.PART, b"\xff" * 100), "cannot be read"),
@@ -144,14 +144,14 @@ LIES = {
     "a region that is not for writing": (hands_over(lambda: memfd(1 << 16, seals=2 | 8)), "cannot be mapped"),
     "an unknown region": (points(shared_memory_region="other"), "no region 'other' came"),
     "an offset outside": (points(shared_memory_offset=1 << 20), "lie outside"),
-    "an offset before": (points(shared_memory_offset=-8), "one place"),
+    "an offset before": (points(shared_memory_offset=-8), "overlap"),
     "an end outside": (points(shared_memory_offset=(1 << 20) - 7), "lie outside"),
     "more than there is": (points(shared_memory_byte_size=1 << 40), "lie outside"),
     "less than nothing": (points(shared_memory_byte_size=-8), "lie outside"),
-    "a place that is a word": (points(shared_memory_offset="0"), "no place in a region"),
-    "two outputs in one place": (two_in_one_place, "two outputs lie in one place"),
+    "an offset that is text": (points(shared_memory_offset="0"), "not a range in a region"),
+    "overlapping outputs": (overlapping_outputs, "two outputs overlap in their region"),
     "descriptors without end": (many_descriptors, "more descriptors came"),
-    "a stray descriptor": (a_stray_descriptor, "a descriptor came that no frame speaks of"),
+    "a stray descriptor": (a_stray_descriptor, "a descriptor came that no frame announced"),
     "a huge shape": (with_another_header(shape=[1 << 60]), "cannot be read"),
     "a negative shape": (with_another_header(shape=[-1]), "cannot be read"),
     "an unknown datatype": (with_another_header(datatype="INT65"), "cannot be read"),
@@ -159,12 +159,12 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_what_the_server_sends_is_not_believed(lying, lie):
-    tell, said = LIES[lie]
-    client, liar = lying(once(tell))
+@pytest.mark.parametrize("case", LIES)
+def test_a_wrong_answer_is_one_error_and_ends_the_connection(lying, case):
+    lie, message = LIES[case]
+    client, liar = lying(once(lie))
     before, most = descriptors(), peak()
-    with pytest.raises(CallError, match=said) as caught:
+    with pytest.raises(CallError, match=message) as caught:
         client.call((MUCH,), {}, 10)
     assert type(caught.value) is CallError
     assert str(caught.value).count("\n") == 0
@@ -176,7 +176,7 @@ def test_what_the_server_sends_is_not_believed(lying, lie):
 
 
 @pytest.mark.parametrize(
-    ("sent", "error", "said"),
+    ("body", "error", "message"),
     [
         (b"\xff" * 50, CallError, "cannot be read"),
         (b"", CallError, r"failed \(None\)"),
@@ -184,19 +184,19 @@ def test_what_the_server_sends_is_not_believed(lying, lie):
     ],
     ids=["no-protobuf", "empty", "no-code"],
 )
-def test_a_failure_that_says_nothing_is_a_failure(lying, sent, error, said):
+def test_a_failure_without_a_reason_is_still_an_error(lying, body, error, message):
     def lie(peer):
         while True:
             peer.request()
-            peer.send(frames.FAILED, sent)
+            peer.send(frames.FAILED, body)
 
     client, _ = lying(lie)
     for _ in range(2):
-        with pytest.raises(error, match=said):
+        with pytest.raises(error, match=message):
             client.call((1,), {}, 10)
 
 
-def test_an_end_without_an_answer_is_no_answer(lying):
+def test_an_end_without_an_answer_is_an_error(lying):
     client, _ = lying(lambda peer: peer.request() and peer.send(frames.END))
     with pytest.raises(CallError, match="gave no answer to a call"):
         client.call((1,), {}, 10)
@@ -205,9 +205,9 @@ def test_an_end_without_an_answer_is_no_answer(lying):
 def test_a_failure_brings_its_traceback(lying):
     def lie(peer):
         request = peer.request()
-        told = messages.ModelInferResponse(id=request.id)
-        messages.set_parameters(told, code="INTERNAL", message="no luck", traceback="here")
-        peer.send(frames.FAILED, told.SerializeToString())
+        failure = messages.ModelInferResponse(id=request.id)
+        messages.set_parameters(failure, code="INTERNAL", message="no luck", traceback="here")
+        peer.send(frames.FAILED, failure.SerializeToString())
 
     client, _ = lying(lie)
     with pytest.raises(ModelCallError, match="liar: no luck\n\nhere"):
@@ -276,7 +276,7 @@ def test_parts_of_a_model_that_does_not_stream_are_refused(lying):
     client, liar = lying(parts_for_ever)
     with pytest.raises(CallError, match="gave several answers to a call") as caught:
         client.call((1,), {}, 10)
-    until(lambda: not liar.talking)  # though the error is kept, as a notebook does
+    until(lambda: not liar.talking)  # although a reference to the error remains, as in a notebook
     assert caught
 
 
@@ -299,7 +299,7 @@ def test_a_stream_without_end_ends_with_its_timeout(lying):
     until(lambda: not liar.talking)
 
 
-def test_an_answer_that_nobody_asked_for_is_nobodys(lying):
+def test_an_answer_without_a_request_is_not_given_to_the_next_call(lying):
     def lie(peer):
         while True:
             request = peer.request()
@@ -339,7 +339,7 @@ def test_a_request_that_was_not_read_whole_is_sent_once_more(lying, closes, valu
 
 
 @pytest.mark.parametrize("closes", [closes_unread, closes_half_read])
-def test_and_once_only(lying, closes):
+def test_a_request_that_was_not_read_is_sent_again_only_once(lying, closes):
     client, liar = lying(closes)
     with pytest.raises(ModelGone, match="does not answer"):
         client.call((MUCH,), {}, 10)
@@ -380,7 +380,7 @@ def test_connections_that_the_server_closed_while_they_were_idle_lose_no_call(ly
 def test_a_server_that_reads_nothing_holds_up_no_longer_than_the_timeout(lying, monkeypatch):
     client, liar = lying(lambda peer: peer.socket.recv(1, socket.MSG_PEEK) and left.wait(10))
     left = threading.Event()
-    monkeypatch.setattr(os, "memfd_create", no_memory)  # so the request is more than a socket takes
+    monkeypatch.setattr(os, "memfd_create", no_memory)  # then the whole input goes through the socket
     with pytest.raises(CallTimeout):
         client.call((np.zeros(1_000_000),), {}, 0.2)
     left.set()
@@ -391,7 +391,7 @@ def no_memory(*_):
     raise OSError(errno.ENOSPC, "no memory")
 
 
-def test_a_ticket_ends_a_call_whose_answer_came_half(lying):
+def test_a_ticket_ends_a_call_with_half_an_answer(lying):
     ticket, began = Ticket(), threading.Event()
 
     def lie(peer):
@@ -407,7 +407,7 @@ def test_a_ticket_ends_a_call_whose_answer_came_half(lying):
 
 
 @pytest.mark.parametrize("body", [b"\xff" * 20, b"\x0a\x02ab"], ids=["no-protobuf", "no-signature"])
-def test_what_the_server_says_of_itself_is_not_believed_either(tmp_path, body):
+def test_the_metadata_of_the_server_is_checked(tmp_path, body):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / frames.SOCKET_NAME))
     listener.listen()
@@ -428,7 +428,7 @@ def test_what_the_server_says_of_itself_is_not_believed_either(tmp_path, body):
     talker.start()
     try:
         if body[0] == 0xFF:
-            with pytest.raises(CallError, match="the model server of liar sent what cannot be read"):
+            with pytest.raises(CallError, match="the model server of liar sent data that cannot be read"):
                 client.wait_ready(time.monotonic() + 10, lambda: None)
         else:
             client.wait_ready(time.monotonic() + 10, lambda: None)
@@ -440,7 +440,7 @@ def test_what_the_server_says_of_itself_is_not_believed_either(tmp_path, body):
         talker.join(10)
 
 
-def test_too_many_descriptors_here_are_said_to_be_here(lying):
+def test_too_many_open_files_in_this_process_are_named_as_the_cause(lying):
     client, _ = lying(parts_for_ever, signature=STREAM)
     busy = client.stream((1,), {}, 60)
     next(busy)

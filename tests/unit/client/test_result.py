@@ -24,7 +24,7 @@ def result():
     )
 
 
-def test_values_by_name_attribute_place_and_unpacking(result):
+def test_values_by_name_attribute_index_and_unpacking(result):
     assert result.boxes is BOXES
     assert result["scores"] is SCORES
     assert result[0] is BOXES
@@ -41,7 +41,7 @@ def test_values_by_name_attribute_place_and_unpacking(result):
     assert "to-day" not in dir(result)
 
 
-def test_an_unknown_name_names_those_that_there_are(result):
+def test_the_error_for_an_unknown_name_lists_the_outputs(result):
     with pytest.raises(AttributeError, match="no output 'box'; the outputs are boxes, scores"):
         _ = result.box
     with pytest.raises(KeyError, match="the outputs are boxes, scores"):
@@ -93,7 +93,7 @@ def test_an_image_output_is_the_picture():
         ({"b": SCORES}, {"b": "image"}, PHOTO),
     ],
 )
-def test_what_cannot_be_drawn_is_left_to_the_repr(outputs, kinds, image):
+def test_a_result_without_a_picture_shows_its_repr(outputs, kinds, image):
     assert Result(outputs, kinds, image)._repr_mimebundle_() is None
 
 

@@ -1,4 +1,4 @@
-"""Which models are put to sleep to make room: the least recently called, and no more than it takes."""
+"""Eviction puts models to sleep to make room: the least recently called first, and no more than needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def idle(name, seconds=60.0, held=5, gpu="GPU-1", keep=None):
 
 
 def names(known, needed, free=()):
-    """Who is chosen where so much is needed on one GPU, of which so much is free already."""
+    """Return the models to put to sleep if so much memory is needed on one GPU; `free` is free already, by UUID."""
     free = {"GPU-1": 0, "GPU-2": 0, **dict(free)}
     return [
         each.record.id
@@ -29,20 +29,20 @@ def test_the_least_recently_called_sleeps_first():
     assert names([idle("old"), idle("new")], 8) == ["old", "new"]
 
 
-def test_no_more_sleep_than_it_takes():
+def test_no_more_models_sleep_than_needed():
     known = [idle("small", held=1), idle("middle", held=3), idle("large", held=9)]
     assert names(known, 9) == ["large"]
     assert names(known, 10) == ["small", "large"]
     assert names(known, 12) == ["middle", "large"]
 
 
-def test_only_those_on_the_gpu_that_then_has_room():
+def test_only_models_on_the_gpu_that_then_has_room_sleep():
     known = [idle("there", gpu="GPU-2", held=2), idle("here"), idle("also here")]
     assert names(known, 10) == ["here", "also here"]
     assert names(known, 10, {"GPU-2": 8}) == ["there"]
 
 
-def test_nobody_sleeps_in_vain():
+def test_no_model_sleeps_if_all_together_free_too_little():
     assert names([idle("one"), idle("two")], 11) == []
     assert names([], 1) == []
 
@@ -57,10 +57,10 @@ def test_nobody_sleeps_in_vain():
         idle("of unknown size", held=0),
     ],
 )
-def test_some_are_left_alone(spared):
+def test_models_that_must_not_sleep_are_left_alone(spared):
     assert names([spared, idle("other")], 5) == ["other"]
     assert names([spared], 5) == []
 
 
-def test_one_that_is_kept_for_a_time_may_sleep():
+def test_a_model_that_is_kept_for_a_limited_time_may_sleep():
     assert names([idle("kept", keep=7200.0)], 5) == ["kept"]

@@ -1,4 +1,4 @@
-"""What a load under way says of itself, and what stays of one that failed."""
+"""The journal of a load: notes while it is in flight, and the note of a failed load."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _fail(message, line=LINE):
         LoadJournal(NullReport(), "echo", line).run(load)
 
 
-def test_a_load_is_seen_from_its_first_word_to_its_end(runtime_path):
+def test_a_load_is_listed_from_its_beginning_to_its_end(runtime_path):
     load_journal = LoadJournal(NullReport(), "./models/echo", LINE, "mine")
     seen = []
 
@@ -39,7 +39,7 @@ def test_a_load_is_seen_from_its_first_word_to_its_end(runtime_path):
         seen.extend(list_loads())
         load_journal.notice("echo runs on the CPU")
         load_journal.progress("building", 0.25)
-        load_journal.concerns("echo-1")  # which is seen at once, however much was said just before
+        load_journal.concerns("echo-1")  # written at once, even directly after another note
         seen.extend(list_loads())
         return "loaded"
 
@@ -52,7 +52,7 @@ def test_a_load_is_seen_from_its_first_word_to_its_end(runtime_path):
     assert list(runtime_path.glob(".load-*")) == []
 
 
-def test_a_talkative_build_is_written_five_times_a_second_and_its_last_word_is_seen(monkeypatch):
+def test_frequent_progress_is_written_five_times_a_second_and_the_last_step_is_not_lost(monkeypatch):
     written = []
     monkeypatch.setattr(notes, "write", lambda *given, **_: written.append((time.monotonic(), given[3]["text"])))
     load_journal = LoadJournal(NullReport(), "echo", LINE)
@@ -76,7 +76,7 @@ def test_a_talkative_build_is_written_five_times_a_second_and_its_last_word_is_s
     assert all(later - sooner >= 0.19 for sooner, later in pairwise(moments))
 
 
-def test_one_that_failed_stays_with_its_reason_and_log_until_it_is_dismissed(runtime_path):
+def test_a_failed_load_stays_with_its_reason_and_log_until_it_is_dismissed(runtime_path):
     _fail("echo could not be loaded; its model server ended with exit code 3:\nKeyError: 'weights'\nkilled")
     (failed,) = list_loads()
     assert failed.failed == "echo could not be loaded; its model server ended with exit code 3"
@@ -88,7 +88,7 @@ def test_one_that_failed_stays_with_its_reason_and_log_until_it_is_dismissed(run
         dismiss_load(failed.id)
 
 
-def test_a_load_under_way_is_not_dismissed():
+def test_a_load_in_flight_cannot_be_dismissed():
     load_journal = LoadJournal(NullReport(), "echo", LINE, "mine")
 
     def load():
@@ -99,23 +99,23 @@ def test_a_load_under_way_is_not_dismissed():
     load_journal.run(load)
 
 
-def test_what_the_model_server_said_last_of_itself_is_the_reason():
+def test_the_last_message_of_the_model_server_is_the_reason():
     _fail("echo could not be loaded; ...:\nTraceback\ngpumodels: echo failed to load: RuntimeError: no weights")
     assert list_loads()[0].failed == "echo failed to load: RuntimeError: no weights"
 
 
-def test_what_steers_a_terminal_is_left_out():
+def test_control_sequences_are_left_out_of_the_log():
     _fail("echo could not be loaded:\n\x1b[31mred\x1b[0m\tx\n10%\r20%\r30%\r\n\x07")
     assert list_loads()[0].log == ("red\tx", "30%", "")
 
 
-def test_an_error_that_nobody_foresaw_is_a_failure_too():
+def test_an_unexpected_error_is_a_failure_too():
     with pytest.raises(ZeroDivisionError):
         LoadJournal(NullReport(), "echo", LINE).run(lambda: 1 / 0)
     assert list_loads()[0].failed == "ZeroDivisionError: division by zero"
 
 
-def test_the_newest_twenty_failures_stay_and_of_the_same_load_the_last():
+def test_the_newest_twenty_failures_stay_and_only_the_last_of_the_same_load():
     for number in range(22):
         _fail(f"because {number}", f"{LINE} --gpu {number}")
     _fail("because of all", f"{LINE} --gpu 21")
@@ -130,7 +130,7 @@ _STOPPED.stopped = True
 @pytest.mark.parametrize(
     "error", [LoadCancelled("echo: cancelled"), CancelledError(), KeyboardInterrupt(), ModelStopped("echo"), _STOPPED]
 )
-def test_one_that_somebody_ended_leaves_nothing(runtime_path, error):
+def test_a_load_that_somebody_ended_leaves_nothing(runtime_path, error):
     load_journal = LoadJournal(NullReport(), "echo", LINE)
 
     def load():
@@ -146,9 +146,9 @@ _OURS = ("journal.py", "notes.py")
 
 
 class _InterruptAt:
-    """Interrupts before the n-th line that is run of the note's own code.
+    """A trace function that interrupts before the n-th line of the code that writes notes.
 
-    Not where a lock is taken or given back: between that instruction and the block Python hears no signal.
+    It does not interrupt lines that take or release a lock: Python handles no signal between that and the block.
     """
 
     def __init__(self, number):
@@ -196,7 +196,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing(runtime, monkeypatch):
     assert number > 50
 
 
-def test_a_runtime_directory_that_vanishes_or_cannot_be_had_is_no_trouble(runtime_path, monkeypatch):
+def test_a_load_goes_on_without_its_runtime_directory(runtime_path, monkeypatch):
     load_journal = LoadJournal(NullReport(), "echo", LINE)
 
     def load():
@@ -213,7 +213,7 @@ def test_a_runtime_directory_that_vanishes_or_cannot_be_had_is_no_trouble(runtim
     assert LoadJournal(NullReport(), "echo", LINE).run(lambda: "loaded") == "loaded"
 
 
-def test_a_load_that_failed_because_of_the_time_says_so():
+def test_a_timeout_is_the_reason_of_a_failed_load():
     def load():
         raise LoadTimeout("echo was not ready within 3 s, so it was stopped. Its last lines:\nloading layer 4")
 

@@ -1,4 +1,4 @@
-"""What a load is told that no GPU has room for."""
+"""The message of a load if no GPU has room for the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def model(memory=50, instance="ctpn-3f9a"):
     return Share("model", "ctpn", memory * GB, "/home/ada/demo.ipynb", instance)
 
 
-def told(*shares, rooms=None, known=(), helps=(), needed=20):
+def message(*shares, rooms=None, known=(), helps=(), needed=20):
     rooms = [room()] if rooms is None else rooms
     usage = Usage(0.0, tuple(DeviceUsage(each.seen, shares) for each in rooms))
     text = str(no_room("big", Full(needed * GB, rooms), usage, known, helps))
@@ -36,39 +36,39 @@ def told(*shares, rooms=None, known=(), helps=(), needed=20):
 
 
 def test_a_model_is_named_with_its_notebook_its_idle_time_and_the_line_that_frees_it():
-    assert told(model(), known=[idle(754.0)]) == (
+    assert message(model(), known=[idle(754.0)]) == (
         "GPU 0 (NVIDIA H100) has 10.0 GB free of 80.0 GB: "
         "ctpn of demo.ipynb holds 50.0 GB, idle for 12 min (`gpumodels stop ctpn-3f9a` frees it)."
     )
-    assert "idle for 3 h" in told(model(), known=[idle(3 * 3600.0)])
-    assert "idle for 42 s" in told(model(), known=[idle(42.0)])
-    assert "holds 50.0 GB, at work (" in told(model(), known=[idle(0.0)])
-    assert "holds 50.0 GB (" in told(model(), known=[idle(None)])
+    assert "idle for 3 h" in message(model(), known=[idle(3 * 3600.0)])
+    assert "idle for 42 s" in message(model(), known=[idle(42.0)])
+    assert "holds 50.0 GB, at work (" in message(model(), known=[idle(0.0)])
+    assert "holds 50.0 GB (" in message(model(), known=[idle(None)])
 
 
 def test_a_model_of_this_very_notebook_is_stopped_by_a_magic():
-    assert "(`%stop_model ctpn` frees it)" in told(model(), known=[idle(60.0, pid=os.getpid())])
-    assert "(`gpumodels stop ctpn-3f9a` frees it)" in told(model(), known=[idle(60.0, pid=os.getpid(), kernel="")])
+    assert "(`%stop_model ctpn` frees it)" in message(model(), known=[idle(60.0, pid=os.getpid())])
+    assert "(`gpumodels stop ctpn-3f9a` frees it)" in message(model(), known=[idle(60.0, pid=os.getpid(), kernel="")])
 
 
 def test_a_kernel_is_named_by_its_notebook():
     kernel = Share("kernel", "train.ipynb", 60 * GB, "/home/ada/train.ipynb", kernel_id="k2", pids=(4711,))
-    assert told(kernel).endswith(
+    assert message(kernel).endswith(
         "has 10.0 GB free of 80.0 GB: the kernel of train.ipynb holds 60.0 GB (shut down the kernel of train.ipynb)."
     )
 
 
-def test_other_programs_other_users_and_what_cannot_be_seen():
+def test_other_programs_other_users_and_unaccounted_memory_are_named():
     process = Share("process", "python train.py (pid 4711)", 40 * GB, pids=(4711,))
     others, rest = Share("others", "other users", 20 * GB), Share("unaccounted", "unaccounted", 10 * GB)
-    assert told(process, others, rest).endswith(
+    assert message(process, others, rest).endswith(
         ": python train.py (pid 4711) holds 40.0 GB; other users hold 20.0 GB; 10.0 GB are unaccounted for."
     )
 
 
-def test_it_stays_short():
-    """One sentence for each of a few GPUs, with the few who hold most."""
-    text = told(*(model(9 - n, f"ctpn-{n}") for n in range(6)), rooms=[room(index) for index in range(16)])
+def test_the_message_stays_short():
+    """Name only a few GPUs, with one sentence each, and only their largest holders."""
+    text = message(*(model(9 - n, f"ctpn-{n}") for n in range(6)), rooms=[room(index) for index in range(16)])
     assert text.count("free of") == 4
     assert text.count("frees it") == 12
     assert text.count("3 more hold less.") == 4
@@ -76,20 +76,20 @@ def test_it_stays_short():
 
 
 def test_the_gpu_with_most_room_comes_first_and_one_that_is_too_small_says_so():
-    text = told(rooms=[room(0, 1), room(1, 5), room(2, 15, 16)])
+    text = message(rooms=[room(0, 1), room(1, 5), room(2, 15, 16)])
     assert text == (
         "GPU 2 (NVIDIA H100) has 16.0 GB in all. GPU 1 (NVIDIA H100) has 5.0 GB free of 80.0 GB. "
         "GPU 0 (NVIDIA H100) has 1.0 GB free of 80.0 GB."
     )
 
 
-def test_what_is_promised_to_others_that_load_is_said():
-    assert told(rooms=[room(0, 40, promised=30)]).endswith(
+def test_memory_that_is_promised_to_loading_models_is_reported():
+    assert message(rooms=[room(0, 40, promised=30)]).endswith(
         "has 10.0 GB free of 80.0 GB, not counting 30.0 GB promised to models that are loading."
     )
 
 
-def test_evict_is_advised_where_it_helps():
-    assert told(model(), known=[idle(60.0)], helps=[idle(60.0)]).endswith(
+def test_evict_is_advised_if_it_helps():
+    assert message(model(), known=[idle(60.0)], helps=[idle(60.0)]).endswith(
         " `--evict` would put ctpn to sleep to make room."
     )

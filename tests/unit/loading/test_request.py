@@ -1,4 +1,4 @@
-"""What no load can mean is refused in one sentence, before anything begins."""
+"""Options that make no sense are refused in one sentence, before a load begins."""
 
 import math
 from pathlib import Path
@@ -37,7 +37,7 @@ from gpumodels.instances import holders, this_process
         ({"replicas": 2, "keep": "2h"}, "they do not go with keep"),
     ],
 )
-def test_options_that_mean_nothing(options, words, runtime_path):
+def test_options_that_make_no_sense_are_refused(options, words, runtime_path):
     with pytest.raises(LoadRefused, match=f"^echo: .*{words}"):
         gpumodels.load("echo", **options)
     assert not runtime_path.exists()

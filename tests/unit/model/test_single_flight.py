@@ -1,4 +1,4 @@
-"""One start for all who wait; one failure too; who gives up leaves it to the next."""
+"""`SingleFlight`: concurrent callers share one start and one failure; if one gives up, the next one starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.leftovers import until
 
 
 class Sleeper:
-    """What is woken: each start waits until it may end, with what it is told."""
+    """A model that is woken. Each start waits for `may_end` and then raises `ends_with`, if that is set."""
 
     def __init__(self):
         self.asleep, self.starts = True, 0
@@ -40,7 +40,7 @@ def sleeper():
 def _all_wait(sleeper, pool, callers):
     waiting = [pool.submit(sleeper.wake) for _ in range(callers)]
     until(lambda: sleeper.starts)
-    threading.Event().wait(0.1)  # the others are at the lock by then
+    threading.Event().wait(0.1)  # by then the others wait for the lock
     return waiting
 
 
@@ -67,7 +67,7 @@ def test_all_who_waited_share_one_failure_and_the_next_tries_again(sleeper):
 
 
 @pytest.mark.parametrize("why", [CancelledError(), LoadCancelled("stopped")])
-def test_who_gives_up_leaves_it_to_the_next(sleeper, why):
+def test_a_caller_that_gives_up_leaves_the_start_to_the_next(sleeper, why):
     sleeper.ends_with = why
     with ThreadPoolExecutor(2) as pool:
         waiting = _all_wait(sleeper, pool, 2)

@@ -1,4 +1,4 @@
-"""Each guarantee is linked to a test that there is."""
+"""Each guarantee is linked to a test that exists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[3] / "docs" / "guarantees.md"
 
 
-def test_every_line_is_linked_to_tests_that_there_are():
+def test_every_line_is_linked_to_tests_that_exist():
     lines = [line for line in PAGE.read_text().partition("## Measured")[0].splitlines() if line.startswith("| ")]
     promises = [line for line in lines if not line.endswith("| how | shown by |")]
     assert promises

@@ -56,7 +56,7 @@ def test_docstrings_are_counted_by_their_words(checkout):
     }
 
 
-def test_it_prints_a_column_for_each_checkout(checkout):
+def test_the_table_has_a_column_for_each_checkout(checkout):
     command = [sys.executable, structure.__file__, str(checkout), str(checkout.parents[0] / checkout.name)]
     printed = subprocess.run(command, check=True, text=True, capture_output=True).stdout
     assert "modules / without __init__                 7 / 5" in printed

@@ -1,4 +1,4 @@
-"""Whatever holds an array: of torch, pandas and others, recognised without importing any of them."""
+"""Arrays of torch, pandas and other libraries, which are recognised without importing the libraries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def carried(value, dtype="any"):
 
 
 class Tensor:
-    """Behaves as a torch tensor does: it gives numpy nothing while on a GPU, with a gradient, or in bfloat16."""
+    """A fake of a torch tensor. It cannot be read by numpy while on a GPU, with a gradient, or in bfloat16."""
 
     def __init__(self, array, dtype, *, device="cuda:0", requires_grad=True):
         self.array, self.dtype, self.device, self.requires_grad = array, dtype, device, requires_grad
@@ -53,13 +53,13 @@ class Tensor:
 
 @pytest.fixture
 def torch(monkeypatch):
-    """What is there of torch when somebody holds a tensor of it."""
+    """The module torch, which is loaded if there is a tensor of it."""
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(int16=np.int16))
 
 
 @pytest.fixture(params=[True, False], ids=["with ml_dtypes", "without ml_dtypes"])
-def known(request, monkeypatch):
-    """Is bfloat16 known to numpy?"""
+def has_bfloat16(request, monkeypatch):
+    """True if numpy has bfloat16, which comes with the package ml_dtypes, and False without it."""
     monkeypatch.setattr(bfloat16, "_known_to_numpy", lambda: np.dtype(bf16) if request.param else None)
     return request.param
 
@@ -71,15 +71,15 @@ def test_a_tensor_on_a_gpu_is_copied_from_there():
 
 
 @pytest.mark.usefixtures("torch")
-def test_a_bfloat16_tensor_goes_by_its_bits(known):
+def test_a_bfloat16_tensor_is_sent_as_its_bits(has_bfloat16):
     tensor = Tensor(bfloat16.to_bits(HALVES), "torch.bfloat16")
     assert encode("x", tensor, "bfloat16").datatype == "BF16"
-    assert encode("x", tensor, "any").datatype == ("BF16" if known else "FP32")
+    assert encode("x", tensor, "any").datatype == ("BF16" if has_bfloat16 else "FP32")
     for dtype in ("any", "bfloat16", "float32"):
         np.testing.assert_array_equal(carried(tensor, dtype).astype(np.float32), HALVES)
 
 
-def test_a_bfloat16_array_goes_and_comes_as_such():
+def test_a_bfloat16_array_comes_back_as_bfloat16():
     array = HALVES.astype(bf16)
     for given in (array, array.T, array[::-1], array[0, 0], np.zeros((0, 2), bf16)):
         for dtype in ("any", "bfloat16"):
@@ -117,7 +117,7 @@ def test_other_small_floats_are_refused():
         (pd.Series(["a", "b"]), "json", ["a", "b"]),
     ],
 )
-def test_columns_of_pandas_go_as_arrays(column, dtype, expected):
+def test_columns_of_pandas_are_sent_as_arrays(column, dtype, expected):
     result = carried(column, dtype)
     assert getattr(result, "dtype", None) == getattr(expected, "dtype", None)
     np.testing.assert_array_equal(result, expected)
@@ -137,7 +137,7 @@ def test_columns_of_pandas_go_as_arrays(column, dtype, expected):
         (pd.Series(pd.to_datetime(["2020-01-01"], utc=True)), "any", r"its element \[0\] is Timestamp"),
     ],
 )
-def test_columns_that_cannot_be_sent_say_why(column, dtype, match):
+def test_columns_that_cannot_be_sent_are_refused_with_the_reason(column, dtype, match):
     with pytest.raises(TensorError, match=match):
         encode("x", column, dtype)
 
@@ -153,7 +153,7 @@ def test_columns_that_cannot_be_sent_say_why(column, dtype, match):
         (np.float32, "it is not a number, nor an array"),
     ],
 )
-def test_arrays_that_cannot_be_sent_say_why(value, match):
+def test_arrays_that_cannot_be_sent_are_refused_with_the_reason(value, match):
     for dtype in ("any", "float32"):
         with pytest.raises(TensorError, match=match):
             encode("x", value, dtype)
@@ -162,7 +162,7 @@ def test_arrays_that_cannot_be_sent_say_why(value, match):
 @pytest.mark.parametrize(
     ("value", "match"),
     [
-        ([[1, 2], [3]], "its rows differ in length, which an array's do not: pad them first"),
+        ([[1, 2], [3]], "its rows differ in length, unlike those of an array: pad them first"),
         ([1, None], r"its element \[1\] is None: fill in or drop what is missing first"),
         ([1, 1 << 70], r"its element \[1\] is a whole number beyond 64 bits"),
         (["1", "2"], "text cannot be sent as numbers"),
@@ -170,12 +170,12 @@ def test_arrays_that_cannot_be_sent_say_why(value, match):
         (iter([1]), "it is not a number, nor an array"),
     ],
 )
-def test_lists_that_are_no_arrays_say_why(value, match):
+def test_lists_that_are_not_arrays_are_refused_with_the_reason(value, match):
     with pytest.raises(TensorError, match=match):
         encode("x", value, "float32")
 
 
-def test_what_a_picture_holds_is_looked_at_once(monkeypatch):
+def test_the_pixels_of_a_picture_are_read_once(monkeypatch):
     looked = []
     pixels = Image.Image.tobytes
     monkeypatch.setattr(Image.Image, "tobytes", lambda self, *args: looked.append(1) or pixels(self, *args))
@@ -183,7 +183,7 @@ def test_what_a_picture_holds_is_looked_at_once(monkeypatch):
     assert len(looked) == 1
 
 
-def test_an_array_is_looked_at_where_it_lies():
+def test_an_array_is_not_copied():
     array = np.arange(3)
     assert as_array(array) is array
     assert np.shares_memory(as_array(pd.Series(array, copy=False)), array)

@@ -3,14 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-KEPT_LONGEST = """
+DELETED_LAST = """
 import sys
 from pathlib import Path
 from gpumodels.protocol.files import Descriptor, open_directory
-sys.excepthook = lambda *_, kept=Descriptor(open_directory(Path("/"))): None  # let go when modules are empty already
+sys.excepthook = lambda *_, kept=Descriptor(open_directory(Path("/"))): None  # deleted when modules are empty already
 """
 
 
-def test_a_descriptor_that_outlives_its_module_at_the_interpreters_end_says_nothing():
-    done = subprocess.run([sys.executable, "-c", KEPT_LONGEST], capture_output=True, text=True, check=True)
+def test_a_descriptor_that_outlives_its_module_at_the_interpreters_end_prints_nothing():
+    done = subprocess.run([sys.executable, "-c", DELETED_LAST], capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -11,7 +11,7 @@ from tests.leftovers import descriptors
 
 @pytest.fixture
 def ends():
-    """A socket to write into, and the frames that come out at the other end."""
+    """A socket to write to, and the frames at the other end of the connection."""
     left, right = socket.socketpair()
     read = Frames(right)
     yield left, read
@@ -23,7 +23,7 @@ def send(end, kind, body=b"", *fds):
     Frames(end).send(header(kind, len(body), len(fds)) + body, fds)
 
 
-def taken(read):
+def next_frame(read):
     while (frame := read.next()) is None:
         read.fill()
     return frame
@@ -43,7 +43,7 @@ def test_frames_come_as_they_were_sent_however_they_are_cut(ends, size):
     assert got == sent
 
 
-def test_frames_without_end_that_are_never_cut_well_take_no_memory(ends):
+def test_many_frames_cut_at_any_byte_take_no_memory(ends):
     end, read = ends
     frame = header(PART, 1000) + b"x" * 1000
     stream = frame * 200
@@ -64,9 +64,9 @@ def test_a_descriptor_comes_with_its_frame_and_belongs_to_the_receiver(ends):
     send(end, FORGET, b"first")
     send(end, REGION, b"a", mine)
     send(end, REGION, b"b", other)
-    assert taken(read).fd == -1
+    assert next_frame(read).fd == -1
     for body, sent in ((b"a", mine), (b"b", other)):
-        frame = taken(read)
+        frame = next_frame(read)
         assert frame.body == body
         assert os.path.sameopenfile(frame.fd, sent)
         assert not os.get_inheritable(frame.fd)
@@ -79,7 +79,7 @@ def test_a_descriptor_comes_with_its_frame_and_belongs_to_the_receiver(ends):
 @pytest.mark.parametrize(
     "data", [b"\x00" * 8, header(99, 0), header(INFER, 1 << 31), header(INFER, 0, 1), header(REGION, 0, 0)]
 )
-def test_what_is_no_header_is_refused_before_its_body_comes(ends, data):
+def test_a_wrong_header_is_refused_before_its_body_comes(ends, data):
     end, read = ends
     end.sendall(data)
     read.fill()
@@ -102,7 +102,7 @@ def test_descriptors_that_nobody_took_are_closed_with_the_connection():
     assert not descriptors("pipe:") - before
 
 
-def test_the_end_is_told(ends):
+def test_the_end_of_the_stream_raises(ends):
     end, read = ends
     end.sendall(header(INFER, 10) + b"half")
     end.shutdown(socket.SHUT_WR)

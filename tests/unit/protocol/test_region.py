@@ -25,7 +25,7 @@ def test_both_sides_see_the_same_bytes_as_long_as_one_of_them_lives():
     assert not descriptors("memfd:") - before
 
 
-def test_nobody_can_make_it_smaller_or_undo_that():
+def test_a_region_cannot_be_shrunk_or_unsealed():
     made = region.create("mine", MB)
     with pytest.raises(PermissionError):
         os.ftruncate(made.fd, 0)
@@ -46,7 +46,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_could_harm_is_not_mapped_and_its_descriptor_is_closed(what):
+def test_an_unsafe_file_is_not_mapped_and_its_descriptor_is_closed(what):
     fd = BAD[what]()
     with pytest.raises(RegionError):
         region.adopt(fd)
@@ -55,7 +55,7 @@ def test_what_could_harm_is_not_mapped_and_its_descriptor_is_closed(what):
 
 
 @pytest.mark.parametrize(("offset", "size"), [(0, 1 << 17), (1 << 16, 1), (-1, 1), (0, -1), (1 << 62, 1 << 62)])
-def test_bytes_outside_are_refused(offset, size):
+def test_bytes_outside_of_a_region_are_refused(offset, size):
     with pytest.raises(RegionError, match="lie outside of a region of 65536"):
         region.part(region.create("mine", 1), offset, size)
 
@@ -72,7 +72,7 @@ def test_a_region_is_kept_while_it_fits():
     assert own.make(3 * MB).name == "in-2"
 
 
-def test_a_region_that_was_much_too_large_several_times_in_a_row_is_let_go():
+def test_a_region_that_was_much_too_large_several_times_in_a_row_is_freed():
     own = Own("in")
     own.make(100 * MB)
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_a_small_region_is_never_too_large():
     assert {own.outgrown(0) for _ in range(100)} == {""}
 
 
-def test_no_memory_is_no_region(monkeypatch):
+def test_without_memory_there_is_no_region(monkeypatch):
     def none(*_):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Numbers through the codec: every dtype, shape and memory layout, and headers that are not believed."""
+"""Numbers through the codec: every dtype, shape and memory layout, and wrong headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAYOUTS = {
 
 
 def carried(value, dtype):
-    """Through the codec as through the wire."""
+    """Encode a value, copy the bytes as a connection does, and decode them."""
     tensor = encode("x", value, dtype)
     array = blank(tensor.datatype, tensor.shape, tensor.nbytes)
     raw_bytes(array)[:] = tensor.data
@@ -82,7 +82,7 @@ def test_typed_contents_are_the_same_as_raw_bytes(array):
         ("BYTES", [1, 1 << 40], "bytes_contents", [b"a"], "came with 1 values"),
     ],
 )
-def test_typed_contents_that_are_not_their_header_are_refused(datatype, shape, field, values, match):
+def test_typed_contents_that_do_not_match_their_header_are_refused(datatype, shape, field, values, match):
     header = messages.ModelInferRequest().inputs.add(name="x", datatype=datatype, shape=shape)
     getattr(header.contents, field).extend(values)
     with pytest.raises(TensorError, match=match):
@@ -97,7 +97,7 @@ def test_contiguous_arrays_are_not_copied():
     assert any(buffer)
 
 
-def test_what_lies_at_an_odd_place_is_copied_to_an_even_one():
+def test_unaligned_bytes_are_copied():
     array = view("FP64", [1], memoryview(bytearray(9))[1:])
     assert array.flags.aligned
 
@@ -114,8 +114,8 @@ HUGE = 1 << 62
         ("FP32", [-1, -1], 4),
         ("FP32", [HUGE], 1 << 20),
         ("FP32", [HUGE, HUGE], 0),
-        ("FP64", [1 << 61], 0),  # 2**64 bytes, which is 0 where sizes overflow
-        ("FP64", [0, HUGE], 0),  # no bytes, but no shape of numpy's
+        ("FP64", [1 << 61], 0),  # 2**64 bytes, which would be 0 if sizes overflowed
+        ("FP64", [0, HUGE], 0),  # no bytes, but numpy allows no such shape
         ("FP64", [0, 1 << 64], 0),
         ("UINT8", [1] * 33, 1),
         ("UINT8", [1] * 100_000, 1),
@@ -129,7 +129,7 @@ HUGE = 1 << 62
     ],
     ids=repr,
 )
-def test_a_header_that_does_not_fit_its_bytes_is_refused_before_anything_is_allocated(datatype, shape, nbytes):
+def test_a_header_that_does_not_match_its_bytes_is_refused_before_memory_is_allocated(datatype, shape, nbytes):
     came = bytes(nbytes)
     tracemalloc.start()
     try:
@@ -179,7 +179,7 @@ def test_more_dimensions_than_can_be_sent_are_refused(dims):
         (np.array([], object), "float32"),
     ],
 )
-def test_casts_that_lose_nothing_that_matters_are_done(value, dtype):
+def test_casts_that_only_round_are_done(value, dtype):
     result = cast(value, dtype)
     assert result.dtype == dtype
     np.testing.assert_allclose(result, value.astype(float), rtol=1e-6, atol=1e-290)

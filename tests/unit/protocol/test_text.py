@@ -106,12 +106,12 @@ def test_one_text_comes_back_as_str(value, dtype):
     ],
     ids=repr,
 )
-def test_what_is_not_text_or_bytes_is_refused(value, dtype, match):
+def test_values_that_are_not_text_or_bytes_are_refused(value, dtype, match):
     with pytest.raises(TensorError, match=match):
         encode("x", value, dtype)
 
 
-def test_one_long_text_among_many_does_not_eat_the_memory():
+def test_one_long_text_among_many_does_not_take_all_memory():
     texts = np.array(["x"] * 5000 + ["y" * 100_000], object)
     result = carried(texts, "str")
     assert result.dtype == object
@@ -154,7 +154,7 @@ def test_any_json_comes_back(value):
         (10**100, 10**100),
     ],
 )
-def test_what_json_makes_of_values(value, expected):
+def test_values_are_converted_to_json(value, expected):
     assert carried(value, "json") == expected
 
 
@@ -196,7 +196,7 @@ def _deep(depth):
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_is_no_json_is_refused(value, match):
+def test_a_value_that_json_cannot_hold_is_refused(value, match):
     with pytest.raises(TensorError, match=match):
         encode("x", value, "json")
 
@@ -217,7 +217,7 @@ def test_what_is_no_json_is_refused(value, match):
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_bytes_that_are_no_json_are_refused(data, shape):
+def test_bytes_that_are_not_json_are_refused(data, shape):
     tracemalloc.start()
     try:
         with pytest.raises(TensorError, match=r"JSON|not text"):

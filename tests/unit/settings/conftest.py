@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def none_set(monkeypatch):
-    """What this machine says must not reach the tests."""
+    """Without the settings of this machine, which must not affect the tests."""
     for name in os.environ:
         if name.startswith("GPUMODELS_"):
             monkeypatch.delenv(name)
@@ -28,13 +28,13 @@ def _file(base):
 
 @pytest.fixture
 def user(tmp_path, monkeypatch):
-    """`user(text)` writes the user's settings.toml."""
+    """A function that writes the user's settings.toml: `user(text)`."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     return _file(tmp_path / "user")
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """`machine(text)` writes the whole machine's."""
+    """A function that writes the settings.toml of the machine, for all users: `machine(text)`."""
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "machine"))
     return _file(tmp_path / "machine")

@@ -1,4 +1,4 @@
-"""The page on settings lists what there is, with the defaults, and its example is one."""
+"""The page on settings: it lists all settings with their defaults, and its example is valid."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ def test_every_setting_is_listed_once_in_order_with_its_variable():
 
 
 @pytest.mark.parametrize(("key", "default"), [(key, default) for key, _, default, _ in ROWS])
-def test_the_default_is_what_is_listed(key, default, monkeypatch):
+def test_the_listed_default_is_the_default(key, default, monkeypatch):
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv(variable(key), default.replace("UID", str(os.getuid())))
     expected = data_dir() / "models" if key == "models" else getattr(Settings(), key)
     assert getattr(settings(), key) == expected
 
 
-def test_the_example_is_one(user):
+def test_the_example_is_a_valid_file(user):
     user(re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1])
     assert (settings().engine, settings().idle) == ("docker", 1800)
 
 
-def test_the_mistakes_are_told_so(user, monkeypatch):
+def test_the_messages_for_mistakes_are_those_on_the_page(user, monkeypatch):
     shown = re.search(r"## Mistakes.*?```\n(.*?)```", PAGE, re.DOTALL)[1]
     shown = shown.replace("~/.config/gpumodels/settings.toml", "F")
     path = user('engin = "docker"')
-    told = [_told(path)]
+    messages = [_message(path)]
     path = user('\nidle = "soon"')
-    told.append(_told(path))
+    messages.append(_message(path))
     path.unlink()
     monkeypatch.setenv("GPUMODELS_PLACEMENT", "best")
-    assert [*told, _told(path)] == shown.splitlines()
+    assert [*messages, _message(path)] == shown.splitlines()
 
 
-def _told(path):
+def _message(path):
     with pytest.raises(SettingsError) as caught:
         settings()
     return str(caught.value).replace(str(path), "F")

@@ -1,4 +1,4 @@
-"""Durations as people write them, and what is none."""
+"""Durations as people write them, and values that are not durations."""
 
 import math
 
@@ -26,11 +26,11 @@ def test_a_duration_is_seconds(text, seconds):
         {}, ["never"], "1h30m", "1e3s", "inf", "nan", "\u0661m", " 10m", "10m ", "10m\n", "NEVER",
     ],
 )  # fmt: skip
-def test_what_is_none_is_told_with_examples(text):
+def test_anything_else_is_refused_with_examples(text):
     with pytest.raises(ValueError, match=r"^must be a duration such as 90s, 10m, 2h or never, not ") as caught:
         duration(text)
     assert str(caught.value).endswith(repr(text))
 
 
-def test_a_number_beyond_all_is_for_ever():
+def test_a_number_that_is_too_large_for_a_float_is_infinite():
     assert duration("9" * 400 + "d") == duration(10**400) == math.inf

@@ -11,7 +11,7 @@ from gpumodels.errors import SettingsError
 from gpumodels.settings import runtime_dir, settings
 
 
-def told() -> str:
+def message() -> str:
     with pytest.raises(SettingsError) as caught:
         settings()
     return str(caught.value)
@@ -50,7 +50,7 @@ def told() -> str:
 )  # fmt: skip
 def test_a_mistake_in_a_file(user, text, line, words):
     path = user(text)
-    assert told().startswith(f"{path}, line {line}: {words}")
+    assert message().startswith(f"{path}, line {line}: {words}")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_mistake_in_a_file(user, text, line, words):
 )
 def test_a_mistake_in_the_environment(monkeypatch, name, value, words):
     monkeypatch.setenv(name, value)
-    assert re.search(words, told())
+    assert re.search(words, message())
 
 
 @pytest.mark.parametrize("name", ["INSTANCE", "TOKEN", "SHM", "SHM_PEERS", "WEIGHTS", "DEMO_PICTURE", "HOME"])
@@ -78,21 +78,21 @@ def test_a_directory_in_its_place(user):
     path = user("")
     path.unlink()
     path.mkdir()
-    assert told() == f"{path} is not a file"
+    assert message() == f"{path} is not a file"
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(user):
     path = user("")
     path.unlink()
     os.mkfifo(path)
-    assert told() == f"{path} is not a file"
+    assert message() == f"{path} is not a file"
 
 
 def test_a_link_in_circles(user):
     path = user("")
     path.unlink()
     path.symlink_to(path)
-    assert told() == f"{path} cannot be read: Too many levels of symbolic links"
+    assert message() == f"{path} cannot be read: Too many levels of symbolic links"
 
 
 def test_a_file_in_place_of_its_directory_is_no_settings_file(user):
@@ -110,24 +110,23 @@ def test_a_file_that_may_not_be_read(user, puppet):
     other = puppet()
     other.do("from gpumodels.errors import SettingsError; from gpumodels.settings import settings")
     other.do("import os; os.seteuid(65534)")
-    other.do("try: settings(); said = 'nothing'\nexcept SettingsError as error: said = str(error)")
-    assert other.do("said") == f"{path} cannot be read: Permission denied"
+    other.do("try: settings(); message = 'none'\nexcept SettingsError as error: message = str(error)")
+    assert other.do("message") == f"{path} cannot be read: Permission denied"
 
 
 def test_a_file_that_is_not_utf_8(user):
     path = user("")
     path.write_bytes(b'idle = "1m"\nengine = "\xff"')
-    assert told() == f"{path}, line 2: not UTF-8; save the file as UTF-8"
+    assert message() == f"{path}, line 2: not UTF-8; save the file as UTF-8"
 
 
 def test_a_mistake_in_the_machines_file_names_that_one(user, machine):
     user('idle = "1m"')
     path = machine('idle = "1m"\nplacement = 1')
-    assert told().startswith(f"{path}, line 2: placement must be ")
+    assert message().startswith(f"{path}, line 2: placement must be ")
 
 
-def test_a_mistake_below_what_counts_is_not_told(user, machine):
-    """What nobody uses disturbs nobody."""
+def test_a_mistake_in_an_overridden_value_is_not_reported(user, machine):
     machine('idle = "soon"')
     user('idle = "1m"')
     assert settings().idle == 60
@@ -139,13 +138,13 @@ def test_the_runtime_directory_is_known_although_another_setting_is_wrong(user, 
     assert str(runtime_dir()) == "/srv/run"
 
 
-def test_where_a_file_cannot_be_parsed_the_next_says_where_the_runtime_directory_is(user, machine):
+def test_if_a_file_cannot_be_parsed_the_next_one_gives_the_runtime_directory(user, machine):
     machine('runtime_dir = "/srv/run"')
     user('runtime_dir = "/srv/other"\nidle = ')
     assert str(runtime_dir()) == "/srv/run"
 
 
-def test_a_wrong_runtime_directory_is_told_to_who_asks_for_it(user):
+def test_a_wrong_runtime_directory_is_an_error_of_runtime_dir(user):
     path = user('runtime_dir = "run"')
     with pytest.raises(SettingsError, match=f"^{re.escape(str(path))}, line 1: runtime_dir must be an absolute path"):
         runtime_dir()

@@ -1,4 +1,4 @@
-"""Where settings come from, and which of several counts."""
+"""Sources of settings, and their order if several set the same one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ gateway_fetch = "on"
 """
 
 
-def test_without_any_there_are_defaults(monkeypatch):
+def test_without_settings_the_defaults_hold(monkeypatch):
     monkeypatch.setenv("TMPDIR", "/var/tmp")
     assert settings() == Settings()
-    # Kernel, Jupyter server and command line must meet, whatever the TMPDIR of each.
+    # Kernel, Jupyter server and command line must use the same directory, even if their TMPDIR differs.
     assert settings().runtime_dir == runtime_dir() == Path(f"/tmp/gpumodels-{os.getuid()}")
     assert (settings().engine, settings().idle, settings().timeout) == ("auto", 3600, 600)
 
@@ -64,7 +64,7 @@ def test_the_environment_wins_over_the_user_and_the_user_over_the_machine(user, 
     assert (settings().idle, settings().engine, settings().placement) == (180, "fake", "pack")
 
 
-def test_of_the_machines_directories_the_first_counts(tmp_path, monkeypatch):
+def test_the_first_of_the_machines_directories_counts(tmp_path, monkeypatch):
     for name, idle in (("first", "1m"), ("second", "2m")):
         place = tmp_path / name / "gpumodels"
         place.mkdir(parents=True)
@@ -89,8 +89,8 @@ def test_the_environment_is_read_at_each_call(monkeypatch):
     assert settings().engine == "docker"
 
 
-def test_an_empty_variable_is_none_and_an_empty_text_the_default(user, machine, monkeypatch):
-    """So that a user can undo what the machine says."""
+def test_an_empty_variable_is_ignored_and_an_empty_text_is_the_default(user, machine, monkeypatch):
+    # With an empty text a user can undo a setting of the machine.
     machine('index_url = "https://index.lab/simple"\nca_bundle = "/etc/lab.pem"\nidle = "1m"')
     monkeypatch.setenv("GPUMODELS_INDEX_URL", "")
     assert settings().index_url == "https://index.lab/simple"
@@ -98,7 +98,7 @@ def test_an_empty_variable_is_none_and_an_empty_text_the_default(user, machine, 
     assert settings() == Settings()
 
 
-def test_what_sets_a_setting_is_named(user, monkeypatch):
+def test_the_origin_of_a_setting_is_named(user, monkeypatch):
     path = user('\n\nidle = "1m"\nengine = "fake"')
     monkeypatch.setenv("GPUMODELS_ENGINE", "process")
     assert origin("idle") == f"{path}, line 3: idle"
@@ -114,6 +114,6 @@ def test_a_user_without_a_home_has_no_file(machine, monkeypatch):
     assert settings().idle == 60
 
 
-def test_settings_cannot_be_changed_in_passing():
+def test_settings_are_frozen():
     with pytest.raises(AttributeError):
         settings().idle = 5

@@ -1,4 +1,4 @@
-"""Sizes of memory as people write them, and what is none."""
+"""Sizes of memory as people write them, and values that are not sizes."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_a_size_is_bytes(text, count):
         "4GiBs", "1e9", "4,5 GiB", " 4GiB", "4GiB\n", "\u0664GiB", "9" * 400, 1 << 63, "9223372 TiB",
     ],
 )  # fmt: skip
-def test_what_is_none_is_told_with_examples(text):
+def test_anything_else_is_refused_with_examples(text):
     with pytest.raises(ValueError, match=r'^must be a size such as "1.5 GiB" or a number of bytes, not ') as caught:
         size(text)
     assert str(caught.value).endswith(repr(text)[:80])

@@ -1,4 +1,4 @@
-"""What settings do, and what goes on although they are wrong."""
+"""Effects of settings, and commands that work even if settings are wrong."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ BROKEN = {"not TOML": "idle = ", "a wrong key": 'engin = "docker"', "a wrong val
 
 @pytest.fixture
 def runtime_dir(runtime_path, user, monkeypatch):
-    """The runtime directory of the test, which the user's file names instead of the environment."""
+    """The runtime directory of the test, set by the user's file instead of the environment."""
     user(f'runtime_dir = "{runtime_path}"\nengine = "fake"\ntimeout = "50s"\nidle = "20m"')
     return runtime_path
 
 
-def test_a_load_takes_from_the_file_what_it_is_not_told(runtime_dir):
+def test_a_load_takes_options_that_are_not_given_from_the_file(runtime_dir):
     model = gpumodels.load("echo", gpu="none")
     assert (model.record.engine, model.record.idle) == ("fake", 1200)
     assert (runtime_dir / model.record.id).is_dir()
     model.stop()
 
 
-def test_a_load_that_is_told_heeds_no_setting(runtime_dir):
+def test_options_of_a_load_override_the_settings(runtime_dir):
     model = gpumodels.load("echo", gpu="none", engine="process", idle="never")
     assert (model.record.engine, model.record.idle) == ("process", None)
     model.stop()
@@ -47,7 +47,7 @@ def test_other_processes_of_the_user_find_the_model_by_the_same_file(runtime_dir
     model.stop()
 
 
-def test_an_engine_that_is_none_is_told_with_its_line(user, runtime_path, monkeypatch):
+def test_an_unknown_engine_is_reported_with_its_line(user, runtime_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime_path))
     path = user('\nengine = "dcker"')
     with pytest.raises(
@@ -58,7 +58,7 @@ def test_an_engine_that_is_none_is_told_with_its_line(user, runtime_path, monkey
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_a_load_with_wrong_settings_says_so_and_begins_nothing(text, user, runtime_path, monkeypatch):
+def test_a_load_with_wrong_settings_is_refused_before_it_begins(text, user, runtime_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime_path))
     path = user(text)
     with pytest.raises(SettingsError, match=f"^{re.escape(str(path))}, line 1: "):
@@ -67,7 +67,7 @@ def test_a_load_with_wrong_settings_says_so_and_begins_nothing(text, user, runti
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_what_runs_is_listed_called_and_stopped_while_settings_are_wrong(text, user, runtime_path, monkeypatch):
+def test_running_models_are_listed_called_and_stopped_while_settings_are_wrong(text, user, runtime_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime_path))
     model = gpumodels.load("echo", gpu="none", engine="fake")
     user(text)
@@ -78,7 +78,7 @@ def test_what_runs_is_listed_called_and_stopped_while_settings_are_wrong(text, u
 
 
 def test_a_guard_sweeps_while_settings_are_wrong(user, runtime_path, puppet):
-    """It was told which directory is its own."""
+    # A guard gets its runtime directory in an environment variable, so it needs no settings file.
     user(f'runtime_dir = "{runtime_path}"')
     kernel = puppet()
     kernel.do("import gpumodels; model = gpumodels.load('echo', gpu='none', engine='fake')")
@@ -111,7 +111,7 @@ def test_index_and_certificates_of_the_file_win_over_other_tools_settings(user, 
     assert (Mirrors.of_user().index, Mirrors.of_user().ca_bundle) == ("https://index.lab/simple", str(bundle))
 
 
-def test_certificates_that_are_not_there_are_told_with_their_line(user):
+def test_a_missing_ca_bundle_is_reported_with_its_line(user):
     path = user('\nca_bundle = "/no/bundle"')
     with pytest.raises(
         BuildFailed, match=rf"^{re.escape(str(path))}, line 2: ca_bundle names /no/bundle, which is not"
@@ -120,7 +120,7 @@ def test_certificates_that_are_not_there_are_told_with_their_line(user):
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_the_command_line_lists_what_runs_while_settings_are_wrong(text, user, runtime_path, monkeypatch):
+def test_the_command_line_lists_running_models_while_settings_are_wrong(text, user, runtime_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(runtime_path))
     user(text)
     command = [sys.executable, "-m", "gpumodels.cli", "ps", "--json"]
