@@ -1,4 +1,4 @@
-"""The sweep, under the name that guards and keepers of older versions import."""
+"""The sweep under its former name, by which guards and keepers of older versions import it."""
 
 from __future__ import annotations
 
