@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PLACE = Path("/dev/shm")  # noqa: S108
 
 _PATIENCE = 1.0  # seconds to wait for the lock
-#: Seconds in which another user may take the lock. Otherwise this user's next load, which already waits, would take it.
+#: Seconds to wait after a turn, so that another user can take the lock before this user's next load takes it.
 _PAUSE = 0.01
 _NAME = re.compile(r"gpumodels-(\d{1,10})\.reserved")
 _LARGEST = 64 << 10  # bytes of a file

@@ -12,10 +12,11 @@
             ended.json            who stopped it on purpose, and when
             kept.json             since when only its keeper holds it
             over.json             since when it holds more GPU memory than its limit
-            holders/PID           the notebook or program of each process that shares it, for display
+            holders/PID           the notebook or program of each process that holds it, for display
             log, log.1            the model server's output, newest and older, unless the engine keeps it
             socket/               the sockets of the model server
         .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
+            told                  an empty file: the end of the instance is logged
 
 Shared memory lies in /dev/shm/gpumodels-UID/IDENTITY-INSTANCE/, also 0700.
 """
