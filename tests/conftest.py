@@ -44,9 +44,8 @@ def runtime_path(tmp_path):
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # the user's settings must not count
         patch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "config" / "machine"))
         patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        patch.setattr(
-            reservations, "PLACE", _shared_directory(tmp_path)
-        )  # the fake GPUs of two tests have the same UUIDs
+        # The fake GPUs of two tests have the same UUIDs.
+        patch.setattr(reservations, "PLACE", _shared_directory(tmp_path))
         yield path
         if path.is_dir():
             _clear(path)
