@@ -1,7 +1,7 @@
 """GPU models in containers for people who work in notebooks.
 
-Importing this package costs next to nothing and imports nothing: the kernel, the Jupyter server and the model
-server inside a container all do it. Names are looked up when they are first used.
+The kernel, the Jupyter server and the model server inside a container all import this package. So it imports nothing
+itself: each public name is imported at its first use.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _HOMES = {
     "_load_jupyter_server_extension": "gpumodels.jupyter",
 }
 
-#: What needs Linux.
+#: Modules that need Linux.
 _LINUX_ONLY = ("gpumodels.instances", "gpumodels.loading.api", "gpumodels.model", "gpumodels.widgets")
 
 __all__ = [
@@ -104,7 +104,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _require_linux() -> None:
-    """Elsewhere this package can be imported, so that shared notebooks and tools load; models cannot."""
+    """Raise EngineUnavailable on other systems. There the package can be imported, for tools, but cannot run models."""
     if sys.platform != "linux":
         from gpumodels.errors import EngineUnavailable  # noqa: PLC0415
 
@@ -119,11 +119,30 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """`%load_ext gpumodels`."""
+    """Add the magics to an IPython shell, as `%load_ext gpumodels` does.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        The shell.
+
+    Raises
+    ------
+    EngineError
+        This system is not Linux.
+
+    """
     _require_linux()
     import_module("gpumodels.magics").load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """`%unload_ext gpumodels`: the magics go, running models stay."""
+    """Remove the magics from an IPython shell, as `%unload_ext gpumodels` does. Running models go on.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        The shell.
+
+    """
     import_module("gpumodels.magics").unload_ipython_extension(shell)

@@ -1,4 +1,4 @@
-"""Packages whose public names are imported when they are first used, so that importing the package costs nothing."""
+"""Packages with lazy names: a public name is imported at its first use, so that importing the package costs nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """Return the `__getattr__` of `package` (PEP 562).
 
-    `homes` maps each public name to the module below the package that defines it. A name must not be that of a module
-    of the package: once imported, the module would take its place.
+    `homes` maps each public name to the module of the package that defines it. No name may be that of a module of the
+    package: once imported, the module would replace it.
     """
 
     def find(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""The line that loads a model in a notebook, `%load_model ctpn --gpu 0`, as IPython and the magic read it back.
+"""The line that loads a model in a notebook, `%load_model ctpn --gpu 0`, quoted for IPython and the magic.
 
-`labextension/src/line.ts` writes the same lines; `labextension/tests/lines.json` holds both to it.
+`labextension/src/line.ts` writes the same lines. `labextension/tests/lines.json` has examples that test both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
 
 
 def load_line(model: str, options: Iterable[tuple[str, str]] = ()) -> str:
-    """Return the line for a model and its options, as pairs of flag and value; the value of a switch is ""."""
+    """Return the line for a model and its options, which are pairs of flag and value. The value of a switch is ""."""
     words = [MAGIC, word(model_word(model))]
     for flag, value in options:
         words += [flag, word(value)] if value else [flag]
@@ -25,8 +25,9 @@ def load_line(model: str, options: Iterable[tuple[str, str]] = ()) -> str:
 
 
 def model_word(model: str) -> str:
-    """Return the model as the magic takes it. No name begins with a dash, so such a path is written with ./ before it,
-    or it would be read as an option.
+    """Return the model as the magic takes it: a path that begins with a dash gets ./ before it.
+
+    Otherwise it would be read as an option. No model's name begins with a dash.
     """
     return f"./{model}" if model.startswith("-") else model
 
@@ -34,8 +35,8 @@ def model_word(model: str) -> str:
 def word(text: str) -> str:
     """Return the text as one word of the line.
 
-    Quotes of the shell keep it together. IPython expands `{x}` and, unless an odd number of quotes follows, `$x` inside
-    quotes too: so braces are doubled, and the quotes end and begin again behind a dollar.
+    It is quoted as in a shell. IPython expands `{x}` inside quotes too, so braces are doubled. It also expands `$x`
+    unless an odd number of quotes follows, so the quotes end and begin again behind a dollar sign.
     """
     if _PLAIN.fullmatch(text):
         return text

@@ -1,4 +1,4 @@
-"""What all tests share: a runtime directory of their own, which holds nothing afterwards."""
+"""Fixtures of all tests. Each test has a runtime directory of its own, which is swept afterwards."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _left_out = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config):
-    # A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start.
+    # A shell starts background jobs with SIGINT ignored. The processes that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "root: becomes another user, which only root may")
-    config.addinivalue_line("markers", "memory_cgroup: bounds the memory of a process, which takes a cgroup to write")
+    config.addinivalue_line("markers", "root: needs root, to become another user or to mount")
+    config.addinivalue_line("markers", "memory_cgroup: limits the memory of a process, which needs a writable cgroup")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -37,29 +37,30 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(autouse=True)
 def runtime_path(tmp_path):
-    """Where instances of the test lie: not among the user's own. Environments and images are shared by all tests."""
+    """The directory for the instances of the test, not the user's. Environments and images are shared by all tests."""
     path = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:  # one of its own, which outlasts what the test patches
+    with pytest.MonkeyPatch.context() as patch:  # not the test's own one, which is undone earlier
         patch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # nor do the settings of this user count
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # the user's settings must not count
         patch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "config" / "machine"))
         patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        patch.setattr(reservations, "PLACE", _shared_place(tmp_path))  # machines of two tests have GPUs of one name
+        # The fake GPUs of two tests have the same UUIDs.
+        patch.setattr(reservations, "PLACE", _shared_directory(tmp_path))
         yield path
         if path.is_dir():
             _clear(path)
         registry._models.clear()
 
 
-def _shared_place(tmp_path):
-    place = tmp_path / "shm"
-    place.mkdir()
-    place.chmod(0o1777)
-    return place
+def _shared_directory(tmp_path):
+    directory = tmp_path / "shm"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    return directory
 
 
 def _clear(path):
-    """Let go of what the test loaded, and sweep: a test that fails must not leave models running."""
+    """Release the leases of the test and sweep: a test that fails must not leave models running."""
     from gpumodels.cleanup import sweep
 
     held.release_all()
@@ -71,7 +72,7 @@ def _clear(path):
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """`build(gpu(...), ...)` makes this process see such a machine until the test ends."""
+    """A function that makes this process see a machine with these GPUs: `build(gpu(...), ...)`."""
     nvml.preload()
 
     def make(*gpus):
@@ -89,13 +90,13 @@ def runtime(runtime_path):
 
 @pytest.fixture
 def leftovers(runtime_path):
-    """What of the test is left, containers not counted."""
+    """The leftovers of the test, without containers."""
     return Leftovers(runtime_path)
 
 
 @pytest.fixture
 def puppet(runtime_path):
-    """Makes other processes."""
+    """A function that starts other processes."""
     made = []
 
     def make(**options):

@@ -1,4 +1,4 @@
-"""Looking for what gpumodels left behind in one runtime directory, and another process that does as it is told."""
+"""Helpers: the leftovers of gpumodels in a runtime directory, another process that runs code, and waiting."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Leftovers:
         return []
 
     def notes(self):
-        """Of processes that have ended, and half-written ones."""
+        """Return the notes of processes that have ended, and half-written ones."""
         found = []
         for path in self.path.glob(".*-*.json*"):
             with suppress(FileNotFoundError):
@@ -53,18 +53,18 @@ class Leftovers:
         return []
 
     def processes(self):
-        """Leashes, servers and guards whose command line or environment names the runtime directory."""
+        """Return the leashes, servers and guards that name the runtime directory in command line or environment."""
         found = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit() and int(entry.name) != os.getpid():
                     command = (entry / "cmdline").read_bytes()
-                    if b"gpumodels." in command and self._names_it(command + (entry / "environ").read_bytes()):
+                    if b"gpumodels." in command and self._is_named_in(command + (entry / "environ").read_bytes()):
                         words = command.decode(errors="replace").split("\0")
                         found.append(f"{entry.name} {' '.join(words)[:100]}")
         return found
 
-    def _names_it(self, text):
+    def _is_named_in(self, text):
         return os.fsencode(self.path) in text
 
     def containers(self):
@@ -78,7 +78,7 @@ class Leftovers:
             client.close()
 
     def wait(self, within=10.0):
-        """Seconds until nothing is left; fails, saying what is, if that takes too long."""
+        """Wait until nothing is left, and return the seconds that it took. Fail after `within` seconds."""
         began = time.monotonic()
         while found := self():
             assert time.monotonic() - began < within, f"left after {within} s: {found}"
@@ -87,7 +87,7 @@ class Leftovers:
 
 
 def _author(note):
-    """Process id and start time of who wrote a note that counts as long as that lives."""
+    """Return the process id and start time of a note's writer; None for a lasting note."""
     try:
         return json.loads(note)["by"]
     except ValueError:
@@ -108,21 +108,21 @@ for line in sys.stdin:
 
 
 def descriptors(kind=""):
-    """The files that this process has open, number and what it is, of those whose name has `kind` in it.
+    """Return the open descriptors of this process: number and target, of those with `kind` in the target.
 
-    What a test opened is in the difference of two. Only that: what earlier tests left, to the collector or to a thread
-    (gRPC goes on connecting to a server that is gone), may be closed, and opened, at any time.
+    Compare two results to see which files a test opened. The garbage collector and threads may open and close files of
+    earlier tests at any time (gRPC goes on connecting to a server that is gone).
     """
     gc.collect()
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the one that lists them
+        with suppress(FileNotFoundError):  # the descriptor of this listing
             found.add((entry.name, str(entry.readlink())))
     return {each for each in found if kind in each[1]}
 
 
 class Puppet:
-    """Another Python process that runs what it is told and answers with what comes out of it."""
+    """Another Python process that runs the code that a test sends, and returns its results."""
 
     def __init__(self, python=sys.executable, **options):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
@@ -137,12 +137,12 @@ class Puppet:
         self.pid = self.process.pid
 
     def tell(self, code):
-        """Have `code` run, without waiting for it."""
+        """Send `code` to run, without waiting for it."""
         self.process.stdin.write(repr(code) + "\n")
         self.process.stdin.flush()
 
     def answer(self):
-        """What the code that was told last came to."""
+        """Wait for the code that was sent last, and return its result."""
         while line := self.process.stdout.readline():
             if line.startswith("="):
                 return ast.literal_eval(line[1:])
@@ -163,7 +163,7 @@ class Puppet:
 
 
 def until(condition, within=10.0):
-    """Wait until `condition()` holds and return what it gave; fail if it never does."""
+    """Wait until `condition()` is true, and return its result. Fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < deadline, f"did not come true within {within} s"

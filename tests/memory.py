@@ -1,4 +1,4 @@
-"""A memory cgroup of the tests' own, in which the system kills who takes too much."""
+"""A memory cgroup for tests, in which the system kills a process that takes too much."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _V2 = Path("/sys/fs/cgroup")
 
 
 def available() -> bool:
-    """Whether this process may make one (cgroup v1, or v2 where the root hands the controller on)."""
+    """Return True if this process may make such a cgroup (v1, or v2 if the root delegates the controller)."""
     return os.access(_root(), os.W_OK) and (_v1() or "memory" in _read(_V2 / "cgroup.subtree_control"))
 
 
@@ -36,7 +36,7 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def bounded_memory(pid: int, limit: int) -> Iterator[Callable[[], int]]:
-    """Let the process have so many bytes from now on; yields how often the system has killed somebody for it."""
+    """Limit the memory of a process, in bytes. Yield a function that returns how often the system killed a process."""
     group = Path(tempfile.mkdtemp(prefix="gpumodels-test-", dir=_root()))
     bounds = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if _v1() else ("memory.max", "memory.swap.max")
     for name in bounds:

@@ -1,6 +1,6 @@
-"""What some tests need beyond Python packages: found out once, so that a run names what it had to leave out.
+"""Parts of a machine that some tests need beyond Python packages. A run leaves these tests out and says so.
 
-In CI nothing is left out: a part that is missing there fails its tests.
+In CI no test is left out: a missing part fails its tests.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a machine may lack, and which tests need it."""
+    """A part that a machine may lack, and the tests that need it."""
 
     name: str
-    there: Callable[[], bool]
+    available: Callable[[], bool]
     needed_by: Callable[[pytest.Item], bool]
 
 
@@ -54,7 +54,7 @@ def _with_fake_nvml(item: pytest.Item) -> bool:
 
 
 def _as_root(item: pytest.Item) -> bool:
-    """Those that become other users, and those that start a second daemon or need mounts of their own."""
+    """Return True if a test becomes another user, starts a second daemon or needs mounts of its own."""
     return item.get_closest_marker("root") is not None or "integration/docker" in item.path.as_posix()
 
 
@@ -68,13 +68,13 @@ PARTS = (
 
 
 def split(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[str]]:
-    """Tests to run, tests to leave out, and a line for each part that is missing."""
+    """Return the tests to run, the tests to leave out, and a line for each missing part."""
     if os.environ.get("CI"):
         return items, [], []
     out: dict[str, list[pytest.Item]] = {}
     for part in PARTS:
         needing = [item for item in items if part.needed_by(item)]
-        if needing and not part.there():
+        if needing and not part.available():
             out[part.name] = needing
     left = {item for needing in out.values() for item in needing}
     lines = [f"left out: {len(needing)} tests that need {name}" for name, needing in out.items()]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 #: Seconds beyond the model's grace after which a leash counts as stuck (paused, or stopped).
 _LEASH_PATIENCE = 1.0
 _POLL = 0.02  # seconds
+#: The file in a swept directory that marks the end of its instance as logged.
+_END_LOGGED = "told"
 
 
 def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None) -> bool:
@@ -111,7 +113,7 @@ def _remove_all(found: Sequence[tuple[InstanceDirectory, InstanceRecord]], engin
 def _log_end(directory: InstanceDirectory, record: InstanceRecord) -> None:
     """Log the end of an instance, unless `stop` has logged it already. Concurrent sweeps log it once."""
     with suppress(OSError):
-        (directory.path / "told").touch(0o600, exist_ok=False)
+        (directory.path / _END_LOGGED).touch(0o600, exist_ok=False)
         if directory.ended is None:
             text = f"{record.model} ended: nobody holds it any more"
             events.log(directory.path.parent, "ended", instance=record.id, model=record.model, text=text)

@@ -1,6 +1,6 @@
-"""GPUs: which there are, what they hold, and which of them an instance gets. The one gate to NVML.
+"""GPUs: the devices of the machine, their readings, and the choice of devices for an instance.
 
-Without a driver nothing here fails: `devices()` is empty and `why_none()` says why.
+Only this package uses NVML. Without a driver nothing here fails: `devices()` is empty, and `why_none()` says why.
 """
 
 from __future__ import annotations

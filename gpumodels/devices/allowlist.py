@@ -1,6 +1,6 @@
 """The administrator's allow-list: `CUDA_VISIBLE_DEVICES` in the environment that this process was started with.
 
-It is read from /proc/self/environ, not from `os.environ`, which a notebook's `%set_env` changes.
+It is read from /proc/self/environ and not from `os.environ`, because a notebook's `%set_env` changes the latter.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _INITIAL = Path("/proc/self/environ")
 
 
 def allow_list() -> str | None:
-    """The list as the administrator wrote it; None where nothing is set, "" or "-1" for no GPU at all."""
+    """Return the list as the administrator wrote it: None if it is not set, "" or "-1" for no GPU at all."""
     try:
         entries = _INITIAL.read_bytes().split(b"\0")
-    except OSError:  # no /proc here: what `os.environ` says is the best that is known
+    except OSError:  # there is no /proc: `os.environ` is the next best
         return os.environ.get(VARIABLE)
     prefix = f"{VARIABLE}=".encode()
     return next((os.fsdecode(entry[len(prefix) :]) for entry in entries if entry.startswith(prefix)), None)
 
 
 def admitted(known: Sequence[Device]) -> tuple[Device, ...]:
-    """Those of `known` that the allow-list admits; a GPU's slices are admitted with it.
+    """Return those of `known` that the allow-list admits. The slices of a GPU are admitted with it.
 
-    By CUDA's rule the list ends at its first invalid entry. An index counts in NVML's order (PCI bus): CUDA's own
-    default, fastest first, cannot be known without CUDA, and is the same wherever all GPUs are of one kind.
+    By CUDA's rule the list ends at its first invalid entry. An index counts in NVML's order (PCI bus). CUDA's own
+    default order, fastest first, cannot be known without CUDA. Both are the same if all GPUs are of one kind.
     """
     listed = allow_list()
     if listed is None:

@@ -1,4 +1,4 @@
-"""What an instance needs of a device's memory, and what others will have taken of it by then."""
+"""The GPU memory that an instance needs, and the claims of other loads on memory that is still free."""
 
 from __future__ import annotations
 
@@ -10,56 +10,59 @@ if TYPE_CHECKING:
 
     from gpumodels.devices.device import Device, Snapshot
 
-#: A load of which nobody knows what it needs is taken to leave a quarter of what is free: so many bits of its size.
+#: A load of unknown need is assumed to leave a quarter of the free memory: a shift by so many bits.
 _QUARTER = 2
-_MOST_QUARTERED = 32
+_MOST_QUARTERED = 32  # such loads that count
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes of memory that an instance's devices must have together; the same share of it is asked of each."""
+    """The bytes of memory that an instance needs on its devices together. Each of them gives the same share."""
 
-    #: What the model's folder or the user says: certain, so a load that it does not fit is refused. 0: nothing.
+    #: The bytes that the model folder or the user states; 0 for none. A load that they do not fit is refused.
     declared: int = 0
-    #: What the same took before, by the name of the device. It steers; a load that may fit all the same is not refused.
+    #: The peak of earlier loads of the same, by name of the device. It guides the choice and refuses no load by itself.
     learnt: Mapping[str, int] = field(default_factory=dict)
-    #: Whether what was learnt counts as if it were declared.
+    #: Whether `learnt` counts as if it were declared.
     insists: bool = False
 
     def on(self, device: Device) -> int:
-        """What it probably takes there; 0 where nothing is known. Another kind of device is the next best guide."""
+        """Return the bytes that it probably takes on such a device; 0 if nothing is known.
+
+        Without a peak for this kind of device, the largest one of other kinds is used.
+        """
         return max(self.declared, self.learnt.get(device.name, max(self.learnt.values(), default=0)))
 
     def required(self, chosen: Sequence[Device]) -> int:
-        """What `chosen` must have together; 0 where the load is to be tried anyway."""
+        """Return the bytes that `chosen` must have together; 0 if the load is to be tried anyway."""
         return max(map(self.on, chosen), default=0) if self.insists else self.declared
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What is free now and spoken for, in bytes by device UUID."""
+    """Claims of other loads on memory that is free now, in bytes by device UUID."""
 
-    #: Certain: by this user's own loads under way. Negative where memory is about to come back.
+    #: Certain: by this user's own loads in flight. Negative if memory is about to be freed.
     promised: Mapping[str, int] = field(default_factory=dict)
-    #: Probable: by loads of other users, and by what was learnt. It steers a choice and never refuses one.
+    #: Probable: by loads of other users, and by learnt peaks. They guide the choice and refuse no load.
     reserved: Mapping[str, int] = field(default_factory=dict)
-    #: How many loads are under way of which nobody knows what they need.
+    #: The number of loads in flight of unknown need.
     unknown: Mapping[str, int] = field(default_factory=dict)
-    #: The devices of those that stand behind the same handle, once for each.
+    #: The UUIDs of the devices of other replicas of the same handle, once for each replica.
     siblings: tuple[str, ...] = ()
 
-    def free(self, seen: Snapshot) -> int | None:
-        """What can be had for certain; None where the driver does not say."""
-        if seen.memory_free is None:
+    def free(self, snapshot: Snapshot) -> int | None:
+        """Return the bytes that are free for certain; None if the driver does not report the free memory."""
+        if snapshot.memory_free is None:
             return None
-        return max(0, seen.memory_free - self.promised.get(seen.device.uuid, 0))
+        return max(0, snapshot.memory_free - self.promised.get(snapshot.device.uuid, 0))
 
-    def likely(self, seen: Snapshot) -> int:
-        """What will probably be left when those that are loading have what they need; 0 where that cannot be told."""
-        left = (self.free(seen) or 0) - self.reserved.get(seen.device.uuid, 0)
-        unknown = self.unknown.get(seen.device.uuid, 0) + self.crowd(seen.device)
+    def likely(self, snapshot: Snapshot) -> int:
+        """Return the bytes that will probably be free when the loads in flight have their memory; 0 if not known."""
+        left = (self.free(snapshot) or 0) - self.reserved.get(snapshot.device.uuid, 0)
+        unknown = self.unknown.get(snapshot.device.uuid, 0) + self.siblings_on(snapshot.device)
         return max(0, left) >> _QUARTER * min(unknown, _MOST_QUARTERED)
 
-    def crowd(self, device: Device) -> int:
-        """How many siblings are there."""
+    def siblings_on(self, device: Device) -> int:
+        """Return the number of siblings on a device."""
         return self.siblings.count(device.uuid)

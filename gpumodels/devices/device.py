@@ -1,4 +1,4 @@
-"""What a GPU is and what was seen of it: plain frozen values, good in any thread, process or file."""
+"""GPUs and their readings: plain frozen values, which can be used in any thread and sent to any process."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ class Device:
     #: Position in PCI bus order, as in nvidia-smi; a slice has the index of its GPU.
     index: int
     name: str
-    #: Bytes, or None where the driver does not say.
+    #: Bytes; None if the driver does not report them.
     memory_total: int | None = None
-    #: UUID of the GPU that this is a slice of, and which of its slices.
+    #: UUID of the GPU that this is a slice of, and the number of the slice.
     parent: str | None = None
     slice_index: int | None = None
-    #: In MIG mode: only its slices can be used, not the whole.
+    #: Whether it is a GPU in MIG mode: only its slices can be used, not the whole.
     sliced: bool = False
 
     @property
     def is_mig(self) -> bool:
-        """Whether this is a slice of a GPU."""
+        """True if this is a slice of a GPU."""
         return self.parent is not None
 
     @property
     def label(self) -> str:
-        """Short for people: "GPU 0", "GPU 0 slice 1"."""
+        """The short name for display: "GPU 0", "GPU 0 slice 1"."""
         return f"GPU {self.index}" + (f" slice {self.slice_index}" if self.is_mig else "")
 
     @property
     def short_uuid(self) -> str:
-        """The UUID's first part, enough to type: "GPU-1b2c3d4e"."""
+        """The first part of the UUID, which is enough to name it: "GPU-1b2c3d4e"."""
         return "-".join(self.uuid.split("-")[:2])
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Device:
 
 
 class Holding(NamedTuple):
-    """A process that uses a GPU, and the bytes that it holds; None where the driver does not say."""
+    """A process that uses a GPU, and the bytes that it holds; None if the driver does not report them."""
 
     pid: int
     memory: int | None
@@ -50,20 +50,20 @@ class Holding(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A device at one moment; None stands for "not available". Memory is in bytes."""
+    """The readings of a device at one moment; None if one is not available. Memory is in bytes."""
 
     device: Device
-    #: What programs have; what the driver keeps for itself is in neither, where the driver tells it apart.
+    #: Memory of programs, and free memory. The driver's own reserve is in neither, if the driver reports it separately.
     memory_used: int | None = None
     memory_free: int | None = None
-    #: Largest first; of processes in containers too, by their process ids on the host.
+    #: The largest first; also processes in containers, by their process ids on the host.
     processes: tuple[Holding, ...] | None = None
-    #: Percent of the last moments in which something was computed; None for a GPU in MIG mode and its slices.
+    #: Percent of the last sample period in which something was computed; None for a GPU in MIG mode and its slices.
     utilisation: int | None = None
-    #: Degrees Celsius; of a slice these three are its GPU's, and are told there.
+    #: Degrees Celsius. A slice has no temperature, power or power limit of its own: see its GPU.
     temperature: int | None = None
     #: Watts.
     power: float | None = None
     power_limit: float | None = None
-    #: Why it cannot be used, as a clause ("it has fallen off the bus ..."); "" where it answers.
+    #: The reason why it cannot be used, as a clause ("it has fallen off the bus ..."); "" if it answers.
     trouble: str = ""

@@ -1,4 +1,4 @@
-"""Which GPUs there are, and what they hold now."""
+"""The GPUs of the machine, and their readings now."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from gpumodels.devices.nvml import Ask, optional
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: `nvmlMemory_v2`: version and size of the structure that sets apart what the driver reserves for itself.
+#: `nvmlMemory_v2`: version and size of the structure that reports the driver's own reserve separately.
 _MEMORY_V2 = 0x02000028
-#: The one sensor that every GPU has.
+#: The number of the temperature sensor that every GPU has.
 _ON_THE_DIE = 0
 _MILLI = 1000
 
 
 def devices() -> tuple[Device, ...]:
-    """Every GPU that the driver shows, in index order, each followed by its slices; () where there is none."""
+    """Return all GPUs that the driver shows, in index order, each followed by its slices; () if there is none."""
     try:
-        return nvml.read(lambda ask: tuple(_answering(ask)))
+        return nvml.read(lambda ask: tuple(_devices(ask)))
     except nvml.NotAvailable:
         return ()
 
 
 def snapshot(device: Device) -> Snapshot:
-    """`device` now; all of it "not available" (None) when the driver does not answer."""
+    """Return the readings of a device now; all are None if the driver does not answer."""
     try:
-        return nvml.read(lambda ask: _one(ask, device))
+        return nvml.read(lambda ask: _snapshot_by_uuid(ask, device))
     except nvml.FallenOff as reason:
         return Snapshot(device, trouble=str(reason))
     except nvml.NotAvailable:
@@ -38,9 +38,9 @@ def snapshot(device: Device) -> Snapshot:
 
 
 def snapshots() -> tuple[Snapshot, ...]:
-    """All that `devices()` names now, and those GPUs that the driver counts but that no longer answer.
+    """Return the readings of all `devices()`, and of GPUs that the driver counts but that no longer answer.
 
-    Of the latter, name and UUID ("") may not be known. () where there is no GPU, or no driver.
+    The name and the UUID ("") of the latter may not be known. Return () if there is no GPU, or no driver.
     """
     try:
         return nvml.read(lambda ask: tuple(_snapshots(ask)))
@@ -49,7 +49,7 @@ def snapshots() -> tuple[Snapshot, ...]:
 
 
 def driver_trouble() -> str:
-    """Why the driver shows no GPU, as a clause; "" when it shows at least one."""
+    """Return the reason why the driver shows no GPU, as a clause; "" if it shows at least one."""
     try:
         count = nvml.read(lambda ask: ask("nvmlDeviceGetCount"))
     except nvml.NotAvailable as reason:
@@ -67,38 +67,38 @@ def driver_version() -> str:
         return "unknown"
 
 
-class _Found(NamedTuple):
-    """A device, NVML's handle of it, and the memory that NVML tells (total, used, free), None where it does not."""
+class _Opened(NamedTuple):
+    """A device, its NVML handle, and its memory as NVML reports it (total, used, free), or None."""
 
     device: Device
     handle: Any
     memory: Any
 
 
-def _answering(ask: Ask) -> Iterator[Device]:
+def _devices(ask: Ask) -> Iterator[Device]:
     for index in range(ask("nvmlDeviceGetCount")):
         try:
-            yield from (found.device for found in _at(ask, index))
-        except nvml.FallenOff:  # which must not hide the others
+            yield from (opened.device for opened in _open(ask, index))
+        except nvml.FallenOff:  # it must not hide the others
             continue
 
 
 def _snapshots(ask: Ask) -> Iterator[Snapshot]:
     for index in range(ask("nvmlDeviceGetCount")):
         try:
-            there = _at(ask, index)
+            opened = _open(ask, index)
         except nvml.FallenOff as reason:
             yield Snapshot(Device("", index, "NVIDIA GPU"), trouble=str(reason))
             continue
-        for found in there:
+        for each in opened:
             try:
-                yield _snapshot(ask, found)
+                yield _snapshot(ask, each)
             except nvml.FallenOff as reason:
-                yield Snapshot(found.device, trouble=str(reason))
+                yield Snapshot(each.device, trouble=str(reason))
 
 
-def _at(ask: Ask, index: int) -> list[_Found]:
-    """The GPU of that index and its slices; [] where it is not ours to open."""
+def _open(ask: Ask, index: int) -> list[_Opened]:
+    """Return the GPU of that index and its slices; [] if this user may not open it."""
     handle = optional(ask, "nvmlDeviceGetHandleByIndex", index)
     uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
     if not uuid:
@@ -107,17 +107,17 @@ def _at(ask: Ask, index: int) -> list[_Found]:
     sliced = bool(mode and mode[0])
     memory = _memory(ask, handle)
     whole = Device(uuid, index, _name(ask, handle), _total(memory), sliced=sliced)
-    return [_Found(whole, handle, memory), *(_slices(ask, handle, whole) if sliced else ())]
+    return [_Opened(whole, handle, memory), *(_slices(ask, handle, whole) if sliced else ())]
 
 
-def _slices(ask: Ask, handle: Any, whole: Device) -> Iterator[_Found]:
+def _slices(ask: Ask, handle: Any, whole: Device) -> Iterator[_Opened]:
     for number in range(optional(ask, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
         piece = optional(ask, "nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
         uuid = piece and optional(ask, "nvmlDeviceGetUUID", piece)
         if uuid:
             memory = _memory(ask, piece)
             device = Device(uuid, whole.index, _name(ask, piece), _total(memory), whole.uuid, number)
-            yield _Found(device, piece, memory)
+            yield _Opened(device, piece, memory)
 
 
 def _name(ask: Ask, handle: Any) -> str:
@@ -133,23 +133,23 @@ def _total(memory: Any) -> int | None:
     return None if memory is None else int(memory.total)
 
 
-def _snapshot(ask: Ask, found: _Found) -> Snapshot:
-    device, handle, memory = found
+def _snapshot(ask: Ask, opened: _Opened) -> Snapshot:
+    device, handle, memory = opened
     used, free = (None, None) if memory is None else (int(memory.used), int(memory.free))
-    seen = Snapshot(device, used, free, _processes(ask, handle))
-    return seen if device.is_mig else _with_sensors(ask, seen, handle)
+    snapshot = Snapshot(device, used, free, _processes(ask, handle))
+    return snapshot if device.is_mig else _with_sensors(ask, snapshot, handle)
 
 
-def _one(ask: Ask, device: Device) -> Snapshot:
+def _snapshot_by_uuid(ask: Ask, device: Device) -> Snapshot:
     handle = ask("nvmlDeviceGetHandleByUUID", device.uuid)
-    return _snapshot(ask, _Found(device, handle, _memory(ask, handle)))
+    return _snapshot(ask, _Opened(device, handle, _memory(ask, handle)))
 
 
-def _with_sensors(ask: Ask, seen: Snapshot, handle: Any) -> Snapshot:
-    # In MIG mode a driver says "not supported", or 0 percent, which would be wrong.
-    rates = None if seen.device.sliced else optional(ask, "nvmlDeviceGetUtilizationRates", handle)
+def _with_sensors(ask: Ask, snapshot: Snapshot, handle: Any) -> Snapshot:
+    # In MIG mode a driver reports "not supported", or 0 percent, which would be wrong.
+    rates = None if snapshot.device.sliced else optional(ask, "nvmlDeviceGetUtilizationRates", handle)
     return replace(
-        seen,
+        snapshot,
         utilisation=None if rates is None else int(rates.gpu),
         temperature=optional(ask, "nvmlDeviceGetTemperature", handle, _ON_THE_DIE),
         power=_watts(optional(ask, "nvmlDeviceGetPowerUsage", handle)),
@@ -167,7 +167,7 @@ def _processes(ask: Ask, handle: Any) -> tuple[Holding, ...] | None:
         return None
     held: dict[int, int | None] = {}
     for process in (process for one in lists for process in one or ()):
-        # A process that computes and draws is in both lists, with all of its memory in each.
+        # A process that computes and draws is in both lists, each time with all of its memory.
         known = held.get(process.pid)
         held[process.pid] = known if process.usedGpuMemory is None else max(known or 0, process.usedGpuMemory)
     return tuple(sorted((Holding(*item) for item in held.items()), key=lambda item: -(item.memory or 0)))

@@ -1,4 +1,4 @@
-"""How people name GPUs: `0`, `0,1`, `GPU-1b2c...`, `1b2c`, `MIG-...`, `auto`, `auto:2`, `none`."""
+"""Names that users give to GPUs: `0`, `0,1`, `GPU-1b2c...`, `1b2c`, `MIG-...`, `auto`, `auto:2`, `none`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GpuChoice:
 
     @property
     def automatic(self) -> bool:
-        """Whether any GPUs will do."""
+        """True if any GPUs will do."""
         return self.count > 0 and not self.names
 
 
@@ -65,17 +65,20 @@ def _words(asked: object) -> list[str]:
 
 
 def _is_index(value: object) -> bool:
-    # Integral, not int: an index may come out of an array.
+    # Integral, not int: an index may be an element of a NumPy array.
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def at_index(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
-    """The whole GPU of that index, as a tuple of one or none."""
+    """Return the whole GPU of that index, as a tuple of one or none."""
     return tuple(device for device in known if not device.is_mig and device.index == int(text))
 
 
 def with_prefix(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
-    """The devices whose UUID is `text` or, failing that, starts with it; "GPU-" and "MIG-" may be left out."""
+    """Return the devices with the UUID `text`, or else all with a UUID that starts with it.
+
+    "GPU-" and "MIG-" may be left out.
+    """
     wanted = text.lower()
     spellings = [(device, (device.uuid.lower(), device.uuid.lower().partition("-")[2])) for device in known]
     exact = tuple(device for device, spelt in spellings if wanted in spelt)

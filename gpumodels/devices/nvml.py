@@ -1,8 +1,8 @@
-"""The one gate to NVML: nobody else imports pynvml.
+"""Access to NVML. No other module imports pynvml.
 
-Loaded at the first question, one question at a time, started once and then kept; started again in a forked child and
-after it was lost (the driver was reloaded, or another library in this process shut NVML down). A driver that
-appears later is found, because a failed start is not remembered.
+NVML is loaded and started at the first reading, and stays started. Only one thread reads at a time. NVML is started
+again in a forked child, and after it was lost (the driver was reloaded, or another library in this process shut NVML
+down). A failed start is not remembered, so that a driver which appears later is found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-#: Calls a function of pynvml by name: `ask("nvmlDeviceGetName", handle)`.
+#: A function that calls a function of pynvml by name: `ask("nvmlDeviceGetName", handle)`.
 Ask = Callable[..., Any]
 
 UNINITIALIZED = 1
@@ -30,16 +30,16 @@ VERSION_MISMATCH = 18
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
-class NotAvailable(Exception):  # an answer, not a mistake
-    """NVML has no answer; the text says why, in words for a user."""
+class NotAvailable(Exception):  # a valid answer, so its name does not end in Error
+    """NVML has no answer. The text gives the reason, in words for a user."""
 
 
 class Lost(NotAvailable):
-    """NVML is no longer started; starting it again may help."""
+    """NVML is no longer started. Starting it again may help."""
 
 
 class FallenOff(NotAvailable):
-    """Of one GPU: it answers nothing until somebody repairs it. The others may."""
+    """A GPU does not answer until it is repaired. Other GPUs may answer."""
 
 
 _KINDS: dict[int, type[NotAvailable]] = {
@@ -51,7 +51,7 @@ _KINDS: dict[int, type[NotAvailable]] = {
 
 
 class _Gate:
-    """NVML in this process. Handles die with it, so nothing outlives a reading but plain values."""
+    """NVML in this process. A reading must return plain values only: handles are invalid once NVML is restarted."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -59,7 +59,7 @@ class _Gate:
         self._started = False
 
     def read(self, reading: Callable[[Ask], T]) -> T:
-        """Run `reading` with a started NVML that nobody else talks to; raises NotAvailable."""
+        """Run `reading` while NVML is started and no other thread uses it. Raises NotAvailable."""
         with self._lock:
             self._start()
             try:
@@ -89,10 +89,10 @@ class _Gate:
         try:
             return getattr(self._pynvml, function)(*arguments)
         except self._pynvml.NVMLError as error:
-            raise _KINDS.get(error.value, NotAvailable)(_in_words(error)) from error
+            raise _KINDS.get(error.value, NotAvailable)(_reason(error)) from error
 
     def after_fork(self) -> None:
-        """Another thread of the parent may have held the lock, and its NVML is not the child's."""
+        """Reset a forked child: a thread of the parent may have held the lock, and its NVML cannot be used here."""
         self._lock = threading.RLock()
         self._started = False
 
@@ -103,7 +103,7 @@ os.register_at_fork(after_in_child=_gate.after_fork)
 
 
 def optional(ask: Ask, function: str, *arguments: object) -> Any:
-    """The answer, or None where this GPU, driver or user has none. Raises what makes all other answers vain too."""
+    """Return the answer, or None if this GPU, driver or user has none. Raises Lost and FallenOff."""
     try:
         return ask(function, *arguments)
     except (Lost, FallenOff):
@@ -112,7 +112,7 @@ def optional(ask: Ask, function: str, *arguments: object) -> Any:
         return None
 
 
-def _in_words(error: Any) -> str:
+def _reason(error: Any) -> str:
     if error.value == LIBRARY_NOT_FOUND and _DRIVER.exists():
         return "the NVIDIA driver is loaded but libnvidia-ml.so.1 is not here (a container without the nvidia runtime?)"
     reasons = {

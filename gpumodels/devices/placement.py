@@ -1,4 +1,4 @@
-"""From what a user asked for to the devices that an instance gets."""
+"""Placement: choosing the devices of an instance from the GPUs that the user asked for."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
     from gpumodels.settings import Policy
 
-#: What is seen of a device, read once.
+#: A function that returns the readings of a device, and reads each device once.
 Look = Callable[[Device], Snapshot]
 
-#: Digits that name no index are taken for the start of a UUID from this length on; below, they are a mistyped index.
+#: Digits that are no index count as the start of a UUID from this length on. Fewer digits count as a mistyped index.
 _SHORTEST_NUMERIC_PREFIX = 4
-_MUCH_LESS = 4  # times
+#: A reservation of another user cannot move a load to a device with less than 1/4 of the best one's free memory.
+_MUCH_LESS = 4
 
 
 class Room(NamedTuple):
-    """A device that could not take an instance, and why."""
+    """A device that cannot take an instance, and its memory."""
 
     seen: Snapshot
-    #: Bytes that could be had; None where the driver does not say.
+    #: Bytes that are free; None if the driver does not report them.
     free: int | None
-    #: Bytes that instances of this user, which are still loading, are going to take.
+    #: Bytes that loading instances of this user are going to take.
     promised: int
 
     def __str__(self) -> str:
@@ -44,7 +45,7 @@ class Room(NamedTuple):
 
 
 class Full(DeviceError):
-    """None of the devices that come into question has the memory: how each of them stands."""
+    """The devices lack the memory. `rooms` has the memory of each device that was considered."""
 
     def __init__(self, needed: int, rooms: Sequence[Room]) -> None:
         super().__init__(f"{size(needed)} of free GPU memory are needed: {'; '.join(map(str, rooms))}.")
@@ -60,37 +61,37 @@ def select(
     claims: Claims = Claims(),  # noqa: B008
     policy: Policy = "most-free",
 ) -> tuple[Device, ...]:
-    """The devices that `asked` means, in the order asked; () for no GPU.
+    """Return the devices that the user asked for, in the same order; () for no GPU.
 
-    "auto" takes the device with the most free memory (the lowest index among equals) and is () where there is
-    none: `why_none` says why. Of the devices on which `need` has room, the policy "first-fit" takes the one of the
-    lowest index, "pack" the fullest, which leaves others whole. `allowed` are those to choose from, by default what
-    the administrator's allow-list leaves. Nothing is locked here.
+    "auto" takes the device with the most free memory (the lowest index among equals). Without any GPU it returns ();
+    `why_none` gives the reason. Of the devices that have room for `need`, the policy "first-fit" takes the one of the
+    lowest index, and "pack" takes the one with the least free memory. `allowed` are the devices to choose from; by
+    default those of the administrator's allow-list. Nothing is locked here.
 
-    Raises DeviceError, saying which devices exist, for one that is unknown, ambiguous, named twice, outside
-    `allowed` or in MIG mode, and Full where the memory is lacking.
+    Raises DeviceError for a device that is unknown, ambiguous, named twice, outside `allowed` or in MIG mode; its
+    message lists the devices that exist. Raises Full if memory is lacking.
     """
     choice = asked if isinstance(asked, GpuChoice) else parse(asked)
     if not choice.count:
-        return ()  # before the driver is asked, which takes a while the first time
+        return ()  # without asking the driver, which takes a while the first time
     known = devices()
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
-    look = functools.cache(snapshot)  # what is checked is what was chosen by
+    look = functools.cache(snapshot)  # the check below uses the same readings as the choice
     if choice.automatic:
         if not usable and choice.is_auto:
             return ()
         chosen = _best(choice.count, usable, need, claims, policy, look)
-        rivals = usable
+        considered = usable
     else:
         chosen = tuple(_named(name, known, usable) for name in choice.names)
-        rivals = list(chosen)
+        considered = list(chosen)
     _check_combination(chosen)
-    _check_memory(chosen, rivals, need, claims, look)
+    _check_memory(chosen, considered, need, claims, look)
     return chosen
 
 
 def why_none() -> str:
-    """One clause saying why "auto" finds no GPU, "" where it finds one."""
+    """Return the reason why "auto" finds no GPU, as a clause; "" if it finds one."""
     if trouble := driver_trouble():
         return trouble
     known = devices()
@@ -122,22 +123,22 @@ def _named(name: str, known: Sequence[Device], usable: Sequence[Device]) -> Devi
 def _best(
     count: int, usable: Sequence[Device], need: Need, claims: Claims, policy: Policy, look: Look
 ) -> tuple[Device, ...]:
-    # CUDA gives a process one slice at most, so slices are no choice for more than one device.
+    # CUDA gives a process one slice at most, so several devices must be whole GPUs.
     candidates = [d for d in usable if count == 1 or not d.is_mig]
     if len(candidates) < count:
         there = _list(candidates) if candidates else why_none() or "none that can be combined"
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
     likely = {d: claims.likely(look(d)) for d in candidates}
-    # A device that does not say how much is free is taken only where no other has any.
+    # A device of unknown free memory counts as full: it is taken only if no other has any.
     free = {d: claims.free(look(d)) or 0 for d in candidates}
-    # What others have reserved is left to them if there is enough elsewhere, and only then.
+    # First try the devices with room besides all reservations, then all devices with room now.
     for room in (likely, free):
         fitting = [d for d in candidates if need.on(d) and room[d] * count >= need.on(d)]
         if len(fitting) >= count:
-            best = sorted(_in_order(fitting, room, policy), key=claims.crowd)
+            best = sorted(_in_order(fitting, room, policy), key=claims.siblings_on)
             break
     else:
-        # A need that is not known may fit anywhere or nowhere: then most room is best, whatever the policy.
+        # The need is not known, or fits nowhere: then most room is best, whatever the policy.
         best = _in_order(candidates, free, "most-free")
         if not need.declared:
             best = _least_reserved(best, likely, free, count)
@@ -145,7 +146,7 @@ def _best(
 
 
 def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: Policy) -> list[Device]:
-    """The best first; sorting keeps ties in index order."""
+    """Return the candidates, the best first. Sorting keeps ties in index order."""
     if policy == "first-fit":
         return list(candidates)
     return sorted(candidates, key=room.__getitem__, reverse=policy == "most-free")
@@ -154,30 +155,33 @@ def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: 
 def _least_reserved(
     best: Sequence[Device], likely: Mapping[Device, int], free: Mapping[Device, int], count: int
 ) -> list[Device]:
-    """Of those in the order of what is free, the ones first that others leave most of.
+    """Return the devices, those first on which reservations leave the most memory. `best` has the most free one first.
 
-    What others say, who may lie, moves nobody to a device that has less than a quarter of what the best has.
+    Other users may reserve more than they need. So no reservation moves a load to a device that has less than a quarter
+    of the free memory of the best one.
     """
     near = [d for d in best if free[d] * _MUCH_LESS >= free[best[0]]]
     return sorted(near if len(near) >= count else best, key=lambda d: -likely[d])
 
 
 def _check_combination(chosen: Sequence[Device]) -> None:
-    for place, device in enumerate(chosen):
-        if device in chosen[:place]:
+    for position, device in enumerate(chosen):
+        if device in chosen[:position]:
             raise DeviceError(f"{device} is named twice.")
     if len(chosen) > 1 and any(d.is_mig for d in chosen):
         raise DeviceError(f"CUDA cannot combine a MIG slice with another device: name one of {_list(chosen)}.")
 
 
-def _check_memory(chosen: Sequence[Device], rivals: Sequence[Device], need: Need, claims: Claims, look: Look) -> None:
+def _check_memory(
+    chosen: Sequence[Device], considered: Sequence[Device], need: Need, claims: Claims, look: Look
+) -> None:
     needed = need.required(chosen)
     if not (chosen and needed):
         return
     room = [claims.free(look(d)) for d in chosen]
     if None in room or sum(filter(None, room)) >= needed:
         return
-    found = map(look, rivals)
+    found = map(look, considered)
     raise Full(needed, [Room(seen, claims.free(seen), claims.promised.get(seen.device.uuid, 0)) for seen in found])
 
 

@@ -1,12 +1,12 @@
-"""What loads under way are about to take, told to all users of this machine.
+"""Reservations: the memory that loads in flight are about to take, published to all users of this machine.
 
-A load takes its memory seconds or minutes after its device was chosen. Until then each user's file
-`/dev/shm/gpumodels-UID.reserved` says which devices are spoken for, and by how much, and no names. What another user
-says there is believed as far as nobody can lose by it: it moves the choice of "auto" to other devices where there are
-any, and refuses no load.
+A load takes its memory seconds or minutes after its devices were chosen. Until then the user's file
+`/dev/shm/gpumodels-UID.reserved` lists the devices and the bytes, but no names of models. Reservations of other users
+may be false, so they do no harm: they move the choice of "auto" to other devices if there are any, and refuse no load.
 
-Whoever chooses holds a lock on the directory /dev/shm itself (flock(2)), which every user can open and nobody owns. It
-is waited for a second at most: who stops while he holds it can make others slow, and does not hold them up.
+A process that chooses devices holds a lock on the directory /dev/shm itself (flock(2)), which every user can open.
+Others wait for the lock for a second at most. So a process that is stopped while it holds the lock makes others slow,
+but cannot block them.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from gpumodels.lease import flocked_briefly, make_private, processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: Where all users of the machine meet: a place of the system's, in which nobody can touch another's files.
+#: A directory that all users of the machine share. It is the system's, and no user can change another's files in it.
 PLACE = Path("/dev/shm")  # noqa: S108
 
-_PATIENCE = 1.0  # seconds to wait for others
-#: Seconds in which somebody else may take the lock: this user's own loads, which queue elsewhere, would be quicker.
-_COURTESY = 0.01
+_PATIENCE = 1.0  # seconds to wait for the lock
+#: Seconds to wait after a turn, so that another user can take the lock before this user's next load takes it.
+_PAUSE = 0.01
 _NAME = re.compile(r"gpumodels-(\d{1,10})\.reserved")
 _LARGEST = 64 << 10  # bytes of a file
 _MOST_FILES = 1000
-_LONGEST = 86400.0  # seconds that a reservation may stand
+_LONGEST = 86400.0  # seconds that a reservation may last
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A load that is about to take `memory` bytes on each of `devices` (UUIDs); 0 where it is not known how much."""
+    """A load that is about to take `memory` bytes on each of `devices` (UUIDs); 0 if the amount is not known."""
 
-    #: Tells it from others; it says nothing of the model.
+    #: A name for it, which does not show the model.
     token: Annotated[str, Meta(max_length=64)]
     devices: Annotated[tuple[Annotated[str, Meta(max_length=128)], ...], Meta(max_length=64)]
     memory: Annotated[int, Meta(ge=0, le=1 << 50)]
-    #: The process that loads, and when it started, in clock ticks since boot.
+    #: The process that loads, and its start in clock ticks since boot.
     pid: Annotated[int, Meta(ge=1, le=1 << 30)]
     started: Annotated[int, Meta(ge=0, le=1 << 60)]
-    #: When it is over at the latest, by time.monotonic(), which all processes of a machine share.
+    #: Its latest end, by time.monotonic(), which is the same in all processes of a machine.
     until: float
 
     @classmethod
@@ -62,7 +62,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
     @property
     def stands(self) -> bool:
-        """Whether its time has not passed and the process that loads lives."""
+        """True if its time has not passed and the process that loads lives."""
         return time.monotonic() < self.until and _lives(self.pid, self.started)
 
 
@@ -71,48 +71,49 @@ _FILE = msgspec.json.Decoder(Annotated[list[Reservation], Meta(max_length=256)])
 
 @contextmanager
 def in_turn() -> Iterator[None]:
-    """Choose and reserve while no other user does, if those let us in within a second."""
-    place = _place()
-    if place is None:
+    """Hold the lock of all users while devices are chosen and reserved. After a second of waiting, run without it."""
+    directory = _directory()
+    if directory is None:
         yield
     else:
-        with flocked_briefly(place, _PATIENCE):
+        with flocked_briefly(directory, _PATIENCE):
             yield
-        time.sleep(_COURTESY)
+        time.sleep(_PAUSE)
 
 
 def standing() -> list[Reservation]:
-    """Those of all users, our own too, that can be believed."""
-    place = _place()
-    if place is None:
+    """Return the valid reservations of all users, this one included."""
+    directory = _directory()
+    if directory is None:
         return []
     try:
-        named = [(each, found) for each in os.listdir(place) if (found := _NAME.fullmatch(each))]  # noqa: PTH208
-    except OSError:  # which is no reason to refuse a load
+        named = [(each, found) for each in os.listdir(directory) if (found := _NAME.fullmatch(each))]  # noqa: PTH208
+    except OSError:  # this must not fail a load
         return []
-    return [each for name, found in named[:_MOST_FILES] for each in _said(place / name, int(found[1]))]
+    return [each for name, found in named[:_MOST_FILES] for each in _read(directory / name, int(found[1]))]
 
 
 def reserve(reservation: Reservation) -> None:
-    """Tell everybody; silent where that cannot be, for it is a courtesy."""
+    """Publish a reservation. Ignore errors: a load does not need one."""
     _rewrite(lambda known: [*known, reservation])
 
 
 def release(token: str) -> None:
-    """The load has its memory, or has ended."""
+    """Remove a reservation: the load has its memory, or has ended."""
     _rewrite(lambda known: [each for each in known if each.token != token])
 
 
 def sweep() -> None:
-    """Remove what loads of this user left that were killed."""
-    if (place := _place()) is not None and (place / f"gpumodels-{os.getuid()}.reserved").exists():
+    """Remove the reservations of this user's loads that were killed."""
+    if (directory := _directory()) is not None and (directory / f"gpumodels-{os.getuid()}.reserved").exists():
         _rewrite(lambda known: known)
 
 
-def _place() -> Path | None:
-    """`PLACE`, where it is the system's (or this user's own, in a container) and keeps users from each other's files.
+def _directory() -> Path | None:
+    """Return `PLACE` if it is the system's (or this user's, in a container) and protects users' files from each other.
 
-    Files in a place of somebody else's could vanish or be replaced at his will. Who is alone needs no reservations.
+    Return None otherwise: another user who owns the directory can remove or replace the files in it. A user who is
+    alone needs no reservations.
     """
     try:
         found = PLACE.stat()
@@ -123,17 +124,17 @@ def _place() -> Path | None:
     return PLACE if ours and shared else None
 
 
-def _said(path: Path, uid: int) -> list[Reservation]:
-    """What a user says in his file; nothing where it is not his, not plainly a small file, or not to be understood."""
+def _read(path: Path, uid: int) -> list[Reservation]:
+    """Return the valid reservations in a user's file; [] if it is not that user's, no small regular file, or broken."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid != uid or found.st_size > _LARGEST:
                 return []
-            said = _FILE.decode(file.read(_LARGEST))
+            reservations = _FILE.decode(file.read(_LARGEST))
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return []
-    return [each for each in said if each.stands]
+    return [each for each in reservations if each.stands]
 
 
 def _lives(pid: int, started: int) -> bool:
@@ -143,7 +144,7 @@ def _lives(pid: int, started: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except PermissionError:  # it is there, and /proc is mounted so that others' processes are not seen
+    except PermissionError:  # it lives, and /proc is mounted so that it hides other users' processes
         return True
     except OSError:
         return False
@@ -151,14 +152,14 @@ def _lives(pid: int, started: int) -> bool:
 
 
 def _rewrite(change: Callable[[list[Reservation]], list[Reservation]]) -> None:
-    place, uid = _place(), os.getuid()
-    if place is None:
+    directory, uid = _directory(), os.getuid()
+    if directory is None:
         return
-    file, private = place / f"gpumodels-{uid}.reserved", place / f"gpumodels-{uid}"
+    file, private = directory / f"gpumodels-{uid}.reserved", directory / f"gpumodels-{uid}"
     with suppress(OSError, RuntimeDirectoryError):
         make_private(private)
         with flocked_briefly(private, _PATIENCE):
-            left = change(_said(file, uid))
+            left = change(_read(file, uid))
             if left:
                 _replace(file, msgspec.json.encode(left))
             else:
@@ -166,7 +167,7 @@ def _rewrite(change: Callable[[list[Reservation]], list[Reservation]]) -> None:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """In a place where others may make files: nothing that is there already is opened."""
+    """Replace the file without opening any existing one: other users can make files in the same directory."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

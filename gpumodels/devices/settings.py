@@ -1,4 +1,4 @@
-"""The environment settings that show an instance its devices and no others."""
+"""The environment variables that show an instance its own devices and no others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def environment(chosen: Sequence[Device], *, container: bool) -> dict[str, str]:
-    """Settings for a process, or for a container, that is to see `chosen` and nothing else.
+    """Return the variables for a process, or for a container, that is to see `chosen` and no other device.
 
-    UUIDs everywhere: an index means something else inside a container, and filtering twice by index picks the
-    wrong card. With no devices every GPU is hidden.
+    Devices are named by UUID: an index means another device inside a container, and filtering twice by index selects
+    the wrong one. Without devices every GPU is hidden.
     """
     uuids = ",".join(device.uuid for device in chosen)
     settings = {"CUDA_VISIBLE_DEVICES": uuids}

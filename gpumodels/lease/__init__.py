@@ -1,8 +1,9 @@
-"""Leases, the runtime directory, the leash and the guard: what lets nothing outlive its notebook.
+"""Leases, the runtime directory, the leash and the guard: together they end each instance with its last notebook.
 
-An instance lives exactly as long as somebody holds a shared record lock on its `lease` file; the operating
-system drops that lock when the holder dies, however it dies. The leash inside a container imports this package and must
-start quickly, so names are imported when they are first used.
+An instance lives as long as a process holds a shared record lock on its `lease` file. The operating system drops that
+lock when the process dies, however it dies.
+
+The leash inside a container imports this package and must start quickly. So names are imported at their first use.
 """
 
 from __future__ import annotations

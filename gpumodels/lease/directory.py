@@ -1,4 +1,4 @@
-"""One instance's files, see `runtime` for what they are."""
+"""The files of one instance; `runtime` lists them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How an instance was ended on purpose: `by` completes "stopped ...", `at` is seconds since the epoch."""
+    """The stop of an instance: `by` completes "stopped from ...", `at` is in seconds since the epoch."""
 
     by: str
     at: float
@@ -31,7 +31,7 @@ class Ended:
 
 
 class InstanceDirectory:
-    """One instance's files. Making the object touches nothing."""
+    """The directory of one instance. Making the object does not touch the disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,14 +44,14 @@ class InstanceDirectory:
         return f"InstanceDirectory({str(self.path)!r})"
 
     def record(self) -> InstanceRecord:
-        """What instance.json says; raises UnknownRecordError if it is missing, broken or of another version."""
+        """Read instance.json. Raises UnknownRecordError if it is missing, broken or of another version."""
         try:
             return InstanceRecord.from_json((self.path / "instance.json").read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise UnknownRecordError(str(error)) from None
 
     def write(self, record: InstanceRecord) -> None:
-        """Replace instance.json at once and whole; raises RuntimeDirectoryError where the disk does not let it."""
+        """Replace instance.json atomically. Raises RuntimeDirectoryError if the disk cannot take it."""
         try:
             private_files.write_atomically(self.path / "instance.json", record.to_json())
         except OSError as error:
@@ -59,22 +59,22 @@ class InstanceDirectory:
 
     @property
     def ended(self) -> Ended | None:
-        """By whom and when the instance was stopped on purpose, or None."""
+        """The stop of the instance; None if it was not stopped on purpose."""
         try:
             return Ended(**json.loads((self.path / "ended.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def mark_ended(self, by: str) -> None:
-        """Say, before stopping it, who stops the instance; the first to say so is believed."""
-        with suppress(OSError):  # the word is a courtesy: the stop itself must not fail on a full disk
+        """Record who stops the instance, before it is stopped. The first record stays."""
+        with suppress(OSError):  # a full disk must not prevent the stop
             if self.ended is None:
                 private_files.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
     def mark_ended_unless_used(self, by: str, lease: held.Lease) -> bool:
-        """The same, where nobody but this process uses the instance; whether it was said.
+        """Record who stops the instance and return True, or return False if another process uses it.
 
-        Alone in the gate, so that nobody joins what is about to be stopped.
+        Hold the gate exclusively, so that no process joins an instance that is about to be stopped.
         """
         try:
             with locks.flocked(self.path.parent / ".gate", exclusive=True):
@@ -86,52 +86,52 @@ class InstanceDirectory:
         return True
 
     def unmark_ended(self) -> None:
-        """Take the word back: the stop failed, and the instance runs on."""
+        """Remove the record of a stop that failed: the instance runs on."""
         with suppress(OSError):
             (self.path / "ended.json").unlink()
 
     @property
     def kept_since(self) -> float | None:
-        """Since when only its keeper holds the instance, in seconds since the epoch; None where others do."""
+        """Since when only its keeper holds the instance, in seconds since the epoch; None if others hold it."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             return float(json.loads((self.path / "kept.json").read_text())["since"])
         return None
 
     def mark_kept(self) -> None:
-        """Say that from now on only its keeper holds it."""
+        """Record that only the keeper holds the instance from now on."""
         with suppress(OSError):
             private_files.write_atomically(self.path / "kept.json", json.dumps({"since": time.time()}))
 
     def unmark_kept(self) -> None:
-        """Others hold it again."""
+        """Record that others hold the instance again."""
         with suppress(OSError):
             (self.path / "kept.json").unlink()
 
     @property
     def over_since(self) -> float | None:
-        """Since when it holds more GPU memory than its limit, in seconds since the epoch; None where it does not."""
+        """Since when it holds more GPU memory than its limit, in seconds since the epoch; None if it does not."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             return float(json.loads((self.path / "over.json").read_text())["since"])
         return None
 
     def mark_over(self, since: float) -> None:
-        """Say that it does."""
+        """Record that the instance exceeds its memory limit since `since`, in seconds since the epoch."""
         with suppress(OSError):
             private_files.write_atomically(self.path / "over.json", json.dumps({"since": since}))
 
     def unmark_over(self) -> None:
-        """It keeps to its limit again."""
+        """Record that the instance is within its memory limit again."""
         with suppress(OSError):
             (self.path / "over.json").unlink()
 
     def was_held_by(self, pid: int) -> bool:
-        """Whether that process loaded the instance or came to share it."""
+        """Return True if that process loaded the instance or shared it later."""
         with suppress(UnknownRecordError):
             return self.record().owner.pid == pid or (self.path / "holders" / str(pid)).exists()
         return False
 
     def keep_log(self, text: str) -> None:
-        """Keep what an engine that has no `log` file of ours would forget with the instance."""
+        """Save the log of an instance that is about to be removed, unless its engine wrote it here already."""
         with suppress(OSError):
             if not self.log.exists():
                 self.log.write_text(text)
@@ -142,7 +142,7 @@ class InstanceDirectory:
         return ""
 
     def look(self) -> held.Look:
-        """Look at the lease, once for everything that it tells."""
+        """Return the state of the lease, the leash and the use, all of one moment."""
         return held.look(self.lease_file)
 
     @property
@@ -152,15 +152,19 @@ class InstanceDirectory:
 
     @property
     def leash_lives(self) -> bool:
-        """Whether the leash of the instance lives."""
+        """True if the leash of the instance lives."""
         return self.look().leash_lives
 
     def remove(self) -> None:
-        """Remove the directory and all in it; silent about what is gone already."""
+        """Remove the directory with all its files. Ignore files that are gone already."""
         shutil.rmtree(self.claim().path, ignore_errors=True)
 
     def claim(self) -> InstanceDirectory:
-        """Put it out of sight for removal, noting when; what is left of it is swept, however its remover dies."""
+        """Rename the directory for removal, so that no reader lists it, and return it under its new name.
+
+        Its modification time becomes the time of the claim. If this process dies before the removal is complete, the
+        next sweep finishes it.
+        """
         if self.path.name.startswith(held.SWEPT):
             return self
         claimed = self.path.with_name(f"{held.SWEPT}{self.id}")
@@ -170,7 +174,10 @@ class InstanceDirectory:
         return InstanceDirectory(claimed)
 
     def claim_unless_held(self) -> InstanceDirectory | None:
-        """Claim it where nobody holds it any more; alone in the gate, so that nobody joins meanwhile."""
+        """Claim the directory and return it, or return None if a process holds the instance.
+
+        Hold the gate exclusively, so that no process joins meanwhile.
+        """
         try:
             with locks.flocked(self.path.parent / ".gate", exclusive=True):
                 return None if self.lease_state is held.LeaseState.HELD else self.claim()
@@ -178,15 +185,15 @@ class InstanceDirectory:
             return self.claim()
 
     def claimed_for(self) -> float:
-        """Seconds since it was claimed; 0.0 if it is gone."""
+        """Return the seconds since it was claimed; 0.0 if it is gone."""
         with suppress(OSError):
             return abs(time.time() - self.path.stat().st_mtime)
         return 0.0
 
 
 def unwritable(path: Path, error: OSError) -> RuntimeDirectoryError:
-    """What a runtime directory is told of that cannot be written to."""
+    """Return the error to raise for a runtime directory that cannot be written to."""
     return RuntimeDirectoryError(
         f"The runtime directory {path} cannot take a new instance: {error.strerror}. "
-        "Free some space there, or set GPUMODELS_RUNTIME_DIR to another place."
+        "Free some space there, or set GPUMODELS_RUNTIME_DIR to another directory."
     )

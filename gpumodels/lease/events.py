@@ -1,8 +1,15 @@
-"""Events of a runtime directory, for whoever shows what happens: `.events`, one JSON object a line, newest last.
+"""Events of a runtime directory, such as loads and ends of models: `.events`, one JSON object a line, newest last.
 
-Each has `at` (seconds since the epoch), `event` ("loaded", "failed" to load, "asleep", "awake", "over" its limit,
-"stopped", "died", "ended" with the last who held it), `instance` ("" of a load that failed), `model` and `text`, and
-what else there is to say of it.
+The fields of an event:
+
+- `at`: seconds since the epoch
+- `event`: "loaded", "failed" (to load), "asleep", "awake", "over" (its memory limit), "stopped", "died", or "ended"
+  (with its last holder)
+- `instance`: the id; "" for a load that failed
+- `model`: the name
+- `text`: a sentence for the user
+
+Some kinds of event have more fields.
 """
 
 from __future__ import annotations
@@ -17,33 +24,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = ".events"
-_LONGEST = 256 << 10  # bytes; then the older half is dropped
-_LINE = 1000  # bytes, which most lines are far shorter than
+_LARGEST = 256 << 10  # bytes of the file; then the older half is dropped
+_LINE = 1000  # bytes; most lines are far shorter
 
 
 def log(runtime: Path, event: str, **facts: Any) -> None:
-    """Add an event; silent where that cannot be, since what happened has happened."""
+    """Add an event. Ignore errors of the disk: logging must not break the action that it reports."""
     line = json.dumps({"at": time.time(), "event": event, **facts}) + "\n"
     path = runtime / _NAME
     with suppress(OSError):
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, line.encode())  # one write: lines of two processes do not mix
-            long = os.fstat(fd).st_size > _LONGEST
+            full = os.fstat(fd).st_size > _LARGEST
         finally:
             os.close(fd)
-        if long:
-            kept = path.read_bytes()[-_LONGEST // 2 :].partition(b"\n")[2]
+        if full:
+            kept = path.read_bytes()[-_LARGEST // 2 :].partition(b"\n")[2]
             path.write_bytes(kept)
 
 
 def read(runtime: Path, last: int | None = None) -> list[dict[str, Any]]:
-    """The events that are kept, or the `last` so many of them, oldest first."""
+    """Return the events in the file, or the `last` so many of them, oldest first."""
     found = []
     with suppress(OSError), (runtime / _NAME).open("rb") as file:
         if last is not None:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - last * _LINE))  # what is cut is no JSON
+            file.seek(max(0, size - last * _LINE))  # the first line may be cut, and is skipped then
         for line in file.read().splitlines():
             with suppress(ValueError):
                 found.append(json.loads(line))

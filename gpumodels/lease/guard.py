@@ -1,9 +1,11 @@
-"""The guard: a small process beside each kernel that loads something, which sweeps when the kernel is dead.
+"""The guard: a small process beside each kernel that loads a model. It sweeps when the kernel has died.
 
-The lease frees the GPU; the guard removes what a lease cannot: a container that was created and never started, a
-paused one, directories, shared memory, what the process engine orphaned. It is detached, in a session of its own, so
-that killing the kernel's whole process group misses it, and it waits out an engine that is down. A second one stands
-behind it and takes over when it is killed; if both are, the next load sweeps.
+The end of a lease frees the GPU. The guard removes what a lease cannot: containers that are paused or were never
+started, directories, shared memory, and processes that the process engine orphaned.
+
+It runs detached, in a session of its own, so that killing the kernel's process group misses it. While an engine is
+down, it tries again. A second process waits behind it and takes over if it is killed. If both are killed, the next load
+sweeps.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
     from gpumodels.lease.runtime import RuntimeDirectory
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
-#: Seconds after which a guard gives up, and leaves what is left to the next load. Daemons are down for hours at most.
+#: Seconds after which a guard gives up and leaves the rest to the next load. Daemons are down for hours at most.
 _GIVE_UP_AFTER = 86400.0
 
-_ensuring = threading.Lock()  # threads that load at once need one guard
-#: Guards that run, by the process they guard and its runtime directory; on `sys`, so that reloading forgets none.
+_start_lock = threading.Lock()  # threads that load at once share one guard
+#: Running guards, by guarded process and runtime directory. They lie on `sys`, so that a reload of the package keeps
+#: them.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
-#: All that was started detached and may still run.
+#: All detached processes that may still run.
 _detached: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_detached", [])
 
 
@@ -41,10 +44,10 @@ def ensure(module: str, runtime: RuntimeDirectory, package: Callable[[], Path] =
     """Start this process's guard, `python -m MODULE`, unless it runs.
 
     `module` calls `watch`; `package` returns the directory to import it from. The guard inherits a descriptor of this
-    process, so that a reused process id can never be taken for it.
+    process (pidfd_open(2)), because another process may get its process id later.
     """
     key = (os.getpid(), runtime.path)
-    with _ensuring:
+    with _start_lock:
         running = _guards.get(key)
         if running is None or running.poll() is not None:
             _guards[key] = _start(module, runtime, package())
@@ -64,7 +67,7 @@ def detached(
 ) -> subprocess.Popen[bytes]:
     """Start `python -m MODULE ARGUMENTS` in a session of its own, where it outlives this process.
 
-    It is imported from the directory `package`, and inherits `descriptors`.
+    The module is imported from the directory `package`. The process inherits `descriptors`.
     """
     path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
     started = subprocess.Popen(
@@ -77,7 +80,7 @@ def detached(
         pass_fds=descriptors,
         start_new_session=True,
     )
-    for ended in [each for each in _detached if each.poll() is not None]:  # which reaps them
+    for ended in [each for each in _detached if each.poll() is not None]:  # poll() reaps them
         with suppress(ValueError):  # another thread was first
             _detached.remove(ended)
     _detached.append(started)
@@ -86,13 +89,13 @@ def detached(
 
 @atexit.register
 def _disown() -> None:
-    """They outlive this process on purpose; Popen would warn of that."""
+    """Suppress the warning of Popen about processes that still run: they outlive this one on purpose."""
     for process in _detached:
         process.returncode = 0
 
 
 def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
-    """Wait for the death of the process behind `pidfd`, then call `sweep` until it says that all is swept."""
+    """Wait for the death of the process behind `pidfd`, then call `sweep` until it returns True."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     wait_for_death(pidfd)
@@ -102,16 +105,18 @@ def watch(pidfd: int, sweep: Callable[[], bool]) -> None:
 def until_done(sweep: Callable[[], bool], within: float = _GIVE_UP_AFTER) -> None:
     """Call `sweep` with growing pauses until it returns True, for `within` seconds at most."""
     deadline, pause = time.monotonic() + within, 0.05
-    while not _swept(sweep) and time.monotonic() < deadline:
+    while not _try_sweep(sweep) and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(1.3 * pause, 2.0)
 
 
 def fork_second(*only_first: int) -> int:
-    """Fork one that takes over when this process dies: there 0 is returned, then, and here its process id, at once.
+    """Fork a second process that takes over when this one dies.
 
-    Who has done its work kills its second. This process must be without threads; the descriptors `only_first` are
-    not the second's.
+    In this process, return the id of the second at once. In the second, return 0 when this process has died. A process
+    that has done its work kills its second.
+
+    This process must have no threads. The second closes its copies of the descriptors `only_first`.
     """
     first = os.pidfd_open(os.getpid())
     second = os.fork()
@@ -125,7 +130,7 @@ def fork_second(*only_first: int) -> int:
     return second
 
 
-def _swept(sweep: Callable[[], bool]) -> bool:
-    with suppress(Exception):  # whatever it is (a full disk, an engine gone mad), trying again is all a guard can do
+def _try_sweep(sweep: Callable[[], bool]) -> bool:
+    with suppress(Exception):  # such as a full disk or a broken engine: all that a guard can do is to try again
         return sweep()
     return False

@@ -1,8 +1,9 @@
-"""The leases this process holds. No other module may open a lease file.
+"""The leases that this process holds. No other module may open a lease file.
 
-A process that closes *any* descriptor of a file loses its record locks on that file, so a lease that is held must never
-be opened a second time: not to probe it, not to copy it. The table lies on `sys`, in plain tuples, so that reloading
-this package (or `%autoreload`) loses neither the descriptors nor the knowledge of them.
+A process that closes *any* descriptor of a file loses its record locks on that file. So a lease file that is held must
+never be opened a second time, not even to probe or copy it.
+
+The table of leases lies on `sys`, in plain tuples, so that it survives a reload of this package (or `%autoreload`).
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ from gpumodels.lease import locks, processes
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Before the name of an instance's directory that a sweep has claimed.
+#: The prefix of a directory that a sweep has claimed.
 SWEPT = ".swept-"
 
 _Key = tuple[int, int]  # device and inode of the lease file
 
-#: What is held: pid, descriptors (the lease file's first), names of the holds; by lease file.
+#: The leases held, by lease file: pid, descriptors (the lease file's first), names of the `Lease` objects.
 _TABLE: dict[_Key, tuple[int, tuple[int, ...], frozenset[str]]] = sys.__dict__.setdefault("_gpumodels_leases", {})
 _TABLE_LOCK: threading.RLock = sys.__dict__.setdefault("_gpumodels_leases_lock", threading.RLock())
 
-# A forked child must not inherit the lock from a thread that it has not.
+# Otherwise a child could inherit the lock while a thread holds it that does not exist in the child.
 os.register_at_fork(before=_TABLE_LOCK.acquire, after_in_parent=_TABLE_LOCK.release, after_in_child=_TABLE_LOCK.release)
 
 
 class LeaseState(Enum):
-    """What a look at a lease file tells."""
+    """The state of a lease, as its file shows it to other processes."""
 
-    HELD = "held"  # somebody wants the instance
-    ENDING = "ending"  # nobody does, and the leash is ending it
-    FREE = "free"  # nobody does, and no leash has noticed (yet)
+    HELD = "held"  # a process holds the instance
+    ENDING = "ending"  # no process does, and the leash is ending the instance
+    FREE = "free"  # no process does, and no leash has noticed (yet)
 
 
 class LeaseRefusedError(Exception):
@@ -48,7 +49,10 @@ class LeaseRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """One hold on an instance; the instance lives while any process has one. `release` may be called twice."""
+    """A lease of this process on an instance. The instance lives while any process has one.
+
+    `release` may be called twice.
+    """
 
     path: Path
     key: _Key
@@ -61,14 +65,14 @@ class Lease:
 
     @property
     def leash_lives(self) -> bool:
-        """Whether the instance runs, told by the held descriptor: also where its directory has vanished."""
+        """True if the leash of the instance lives. The held descriptor shows it even if the directory has vanished."""
         with _TABLE_LOCK:
             entry = _held_here(self.key)
             return entry is not None and _leash_lives(entry[0][0])
 
     @property
     def others_use(self) -> bool:
-        """Whether somebody else holds it as well, and does not only keep it for others."""
+        """True if another process, or another lease of this one, uses the instance too. Keepers do not count."""
         with _TABLE_LOCK:
             entry = _held_here(self.key)
             if entry is None:
@@ -77,7 +81,10 @@ class Lease:
             return bool(names - {self.name}) or _used(descriptors[0], self.path.parent.name)
 
     def release(self) -> None:
-        """Let go; with the last hold in this process the lock goes too. A forked child holds, and drops, nothing."""
+        """Release the lease. With the last one of this process on the instance, the lock is dropped too.
+
+        In a forked child, which holds no leases, do nothing.
+        """
         with _TABLE_LOCK:
             entry = _held_here(self.key)
             if entry is None or self.name not in entry[1]:
@@ -90,7 +97,7 @@ class Lease:
 
 
 def _held_here(key: _Key) -> tuple[tuple[int, ...], frozenset[str]] | None:
-    """Descriptors and names of this process's holds; what a forked child inherited is its parent's."""
+    """Return the descriptors and names of this process's leases on a file. A forked child has none."""
     entry = _TABLE.get(key)
     return entry[1:] if entry is not None and entry[0] == os.getpid() else None
 
@@ -101,12 +108,12 @@ def _drop(key: _Key) -> None:
 
 
 def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Lease:
-    """Make the lease file at `path`, holding it from its first moment. The caller holds the gate.
+    """Make the lease file at `path` and hold it from its first moment. The caller holds the gate.
 
-    `nonce` is written into it: the leash compares it to know that it sees this very file. `owner` is the uid and gid
-    that the leash will run as, where they are not the caller's.
+    `nonce` is written into the file: the leash compares it to verify that it sees this very file. `owner` is the uid
+    and gid that the leash will run as, if they are not the caller's.
     """
-    with _TABLE_LOCK:  # until it is in the table, another thread's probe would open and close it
+    with _TABLE_LOCK:  # until the file is in the table, a probe of another thread would close it, which drops the lock
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, nonce.encode())
@@ -121,10 +128,10 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
 
 
 def join(path: Path, *, use: bool = True) -> Lease:
-    """Hold an instance that already runs, to `use` it or to keep it for others.
+    """Take a lease on an instance that already runs, to `use` it or to keep it for others.
 
-    The caller holds the gate; raises LeaseRefusedError, never waits. The leash may be about to wake: the lock must be
-    granted at once, on the file that `path` still names, with the leash alive.
+    The caller holds the gate. Raises LeaseRefusedError instead of waiting: the leash may be about to end the instance.
+    The lock must be granted at once, on the file that `path` still names, while the leash lives.
     """
     with _TABLE_LOCK:
         try:
@@ -161,13 +168,13 @@ def _enter(path: Path, fd: int) -> Lease:
     opened = os.fstat(fd)
     key = (opened.st_dev, opened.st_ino)
     name = secrets.token_hex(4)
-    # A cleaner of /tmp that respects locks skips the whole runtime directory.
+    # The lock on the runtime directory makes cleaners of /tmp that respect locks skip all of it.
     _TABLE[key] = (os.getpid(), (fd, locks.hold_directory(path.parent.parent)), frozenset({name}))
     return Lease(path, key, name)
 
 
 def release_all() -> None:
-    """Let go of every lease that this process holds, at once: what a kernel does as it ends."""
+    """Release every lease that this process holds, as a kernel does when it ends."""
     with _TABLE_LOCK:
         for key in list(_TABLE):
             if _held_here(key) is not None:
@@ -175,18 +182,18 @@ def release_all() -> None:
 
 
 class Look(NamedTuple):
-    """One look at a lease file, which takes no lock."""
+    """The result of one look at a lease file."""
 
     state: LeaseState
-    #: Whether a leash holds its byte.
+    #: Whether a leash lives: it holds its byte of the file.
     leash_lives: bool
-    #: Whether a process uses the instance and does not only keep it for others.
+    #: Whether a process uses the instance. Keepers do not count.
     in_use: bool
 
 
 def look(path: Path) -> Look:
-    """Look at the lease file at `path`. It is FREE if there is no such file."""
-    with _TABLE_LOCK:  # nobody may come to hold what is being probed: closing the probe would drop the new lock
+    """Look at the lease file at `path` without a lock on it. The state is FREE if there is no such file."""
+    with _TABLE_LOCK:  # no thread may take this lease meanwhile: closing the file here would drop the new lock
         try:
             found = os.stat(path, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
@@ -207,7 +214,7 @@ def look(path: Path) -> Look:
 
 def _lease_state(fd: int, directory: str) -> LeaseState:
     found = locks.conflicting_lock(fd, locks.LEASE)
-    # What runs inside an instance sees its lease and could hold it: that keeps nothing alive.
+    # A process inside the instance sees the lease file and could lock it. Such a lock must not keep the instance alive.
     if found is None or processes.belongs(found.pid, directory.removeprefix(SWEPT)):
         return LeaseState.FREE
     return LeaseState.HELD if found.kind == fcntl.F_RDLCK else LeaseState.ENDING

@@ -1,4 +1,4 @@
-"""Keeping the stop button out of what must not be cut in half."""
+"""Delaying the stop button (SIGINT) while a step runs that must not be cut in half."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Keep the stop button from cutting the block in half; it is heard as the block is left."""
+    """Delay KeyboardInterrupt until the block is left. Only the main thread gets it: others just run the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    received = []
+    before = signal.signal(signal.SIGINT, lambda *_: received.append(True))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
-        if heard:
+        if received:
             os.kill(os.getpid(), signal.SIGINT)

@@ -1,14 +1,14 @@
-"""The leash: an instance's first process. It starts the model server and ends it when nobody holds the lease.
+"""The leash: the first process of an instance. It starts the model server and ends it when nobody holds the lease.
 
     python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace S] [--scratch DIR] [--log FILE] [--namespace]
         -- COMMAND...
 
-As PID 1 of a container it also reaps orphans. In the process engine it is a session leader and, with `--namespace`,
-makes a PID namespace of its own, so that whatever the server forks ends with it. Nothing but the standard library is
-imported: this must be up before the model's imports begin.
+As PID 1 of a container it also reaps orphans. In the process engine it is a session leader. With `--namespace` it makes
+a PID namespace of its own, so that all processes that the server forks end with it. It imports nothing but the standard
+library, because it must run before the model's imports begin.
 
-Exit codes: the server's own (128 + signal, where one killed it); UNSEEN when the lease file is not the one the caller
-holds; LET_GO when the lease was released; ENDED when it was asked to end.
+Exit codes: the server's own (128 + signal if a signal killed it); UNSEEN if the lease file is not the one that the
+caller holds; LET_GO if the lease was released; ENDED if a signal asked the leash to end.
 """
 
 from __future__ import annotations
@@ -26,19 +26,23 @@ from typing import NoReturn
 from gpumodels.lease import locks, namespace
 from gpumodels.lease.log import Log
 
-#: What the engine started sees another file than we hold, or a filesystem that keeps its locks to itself.
+#: The leash sees another lease file than the one the caller holds, or does not see the caller's lock on it.
 UNSEEN = 97
 LET_GO = 98
 ENDED = 99
 
-_FREE = signal.SIGUSR1  # from the waiting thread to the main one: the lease is ours
+_FREE = signal.SIGUSR1  # sent by the waiting thread to the main one when the lease is free
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _FREE)
-#: A daemon that shuts down waits for its containers; longer than this is rude.
+#: Seconds that the server has to end after SIGTERM. A Docker daemon that shuts down sends it, and waits for its
+#: containers.
 _SIGTERM_PATIENCE = 0.8
 
 
 class Leash:
-    """One model server on its leash. Lives in the main thread: parent-death signals are per thread."""
+    """A leash and its model server.
+
+    It runs in the main thread: a parent-death signal is sent when the *thread* that forked ends (prctl(2)).
+    """
 
     def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None, log: Path | None) -> None:
         self.grace = grace
@@ -52,13 +56,13 @@ class Leash:
         try:
             fd = os.open(lease, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            _leave(UNSEEN, f"the lease file cannot be opened: {error}")
+            _exit(UNSEEN, f"the lease file cannot be opened: {error}")
         if os.read(fd, len(nonce) + 1).decode(errors="replace") != nonce:
-            _leave(UNSEEN, "the lease file is another instance's")
+            _exit(UNSEEN, "the lease file is another instance's")
         if locks.try_description_lock(fd, locks.LEASE):
-            _leave(UNSEEN, "nobody holds the lease as far as can be seen from here")
+            _exit(UNSEEN, "nobody holds the lease as far as can be seen from here")
         if not locks.try_description_lock(fd, locks.LEASH):
-            _leave(UNSEEN, "another leash holds this lease file")
+            _exit(UNSEEN, "another leash holds this lease file")
         return fd
 
     def run(self, command: list[str]) -> NoReturn:
@@ -72,13 +76,13 @@ class Leash:
                 if status is not None:
                     self._finish(status)
             elif received == _FREE:
-                _say(f"the lease is free (monotonic {time.monotonic():.6f}): ending")
+                _report(f"the lease is free (monotonic {time.monotonic():.6f}): ending")
                 self._end(self.grace, LET_GO)
             else:
                 self._end(self.grace if received == signal.SIGINT else min(self.grace, _SIGTERM_PATIENCE), ENDED)
 
     def _spawn(self, command: list[str]) -> int:
-        pid = namespace.fork_on_leash()  # still single-threaded: the waiting thread starts later
+        pid = namespace.fork_on_leash()  # there is only one thread so far: the waiting thread starts later
         if pid:
             if self.log:
                 self.log.copy()
@@ -87,23 +91,23 @@ class Leash:
             if self.log:
                 self.log.become_output()
             else:
-                os.dup2(1, 2)  # Docker tells nobody in which order lines came on two streams
+                os.dup2(1, 2)  # Docker does not record the order of lines on two streams
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
-            os.execvp(command[0], command)  # noqa: S606  no shell is what is wanted
+            os.execvp(command[0], command)  # noqa: S606  no shell is needed
         except OSError as error:
-            _say(f"cannot run {command[0]}: {error}")
+            _report(f"cannot run {command[0]}: {error}")
         finally:
             os._exit(127)
 
     def _wait_for_lease(self) -> None:
         try:
             locks.wait_description_lock(self.fd, locks.LEASE)
-        finally:  # a lease that cannot be watched holds nothing
+        finally:  # also on an error: a lease that cannot be watched must not keep the server alive
             os.kill(os.getpid(), _FREE)
 
     def _reap(self) -> int | None:
-        """Collect every dead child; the server's exit code if it was among them."""
+        """Collect all dead children. Return the exit code of the server if it is among them, else None."""
         ended = None
         with suppress(ChildProcessError):
             while True:
@@ -132,22 +136,22 @@ class Leash:
         if self.log:
             self.log.drain()
         if self.scratch is not None:
-            # Shared memory is memory: give it back now, whoever sweeps the directory later.
-            with suppress(OSError):  # it may be gone itself
+            # Files in shared memory occupy memory: free it now, not when a sweep removes the directory.
+            with suppress(OSError):  # the directory may be gone
                 for entry in self.scratch.iterdir():
                     with suppress(OSError):
                         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        _leave(code)
+        _exit(code)
 
 
-def _say(text: str) -> None:
-    with suppress(OSError):  # such as a full disk, which must not keep anything from ending
+def _report(text: str) -> None:
+    with suppress(OSError):  # such as a full disk, which must not prevent the end
         os.write(2, f"gpumodels leash: {text}\n".encode())
 
 
-def _leave(code: int, why: str = "") -> NoReturn:
+def _exit(code: int, why: str = "") -> NoReturn:
     if why:
-        _say(why)
+        _report(why)
     os._exit(code)  # at once: the waiting thread may be inside fcntl
 
 
@@ -157,11 +161,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--nonce", required=True)
     parser.add_argument("--grace", type=float, default=1.0)
     parser.add_argument("--scratch", type=Path)
-    parser.add_argument("--log", type=Path, help="where the server's output goes; else where the leash's own goes")
+    parser.add_argument(
+        "--log", type=Path, help="file for the server's output; by default it goes where the leash's own goes"
+    )
     parser.add_argument("--namespace", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    # Before there is a namespace: its PID 1 never hears a signal that came when it was neither blocked nor handled.
+    # Before the namespace is made: its PID 1 never gets a signal that was neither blocked nor handled when it was sent.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     if options.namespace:
         namespace.enter()

@@ -1,9 +1,11 @@
 """The three kinds of file lock that leases are made of, as thin wrappers over fcntl(2) and flock(2).
 
-Three bytes of a lease file are lockable. Byte `LEASE` is held shared by every process that wants the instance,
-as a *record* lock: it dies with the process and forked children do not inherit it. Byte `LEASH` is held by the
-leash, as an *open file description* lock, for as long as the leash lives. Byte `USE` is held as `LEASE` is, by
-those who use the instance and do not only keep it for others.
+Three bytes of a lease file can be locked:
+
+- `LEASE`: shared by all processes that hold the instance, with *record* locks. Such a lock ends with its process, and
+  forked children do not inherit it.
+- `LEASH`: held by the leash as long as it lives, with an *open file description* lock.
+- `USE`: shared like `LEASE`, but only by processes that use the instance, not by keepers.
 
 Source: fcntl(2), "Advisory record locking" and "Open file description locks".
 """
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 LEASE, LEASH, USE = 0, 1, 2
 
-_LOOK = 0.003  # seconds between two tries to take a lock that others have
+_PAUSE = 0.003  # seconds between two tries to take a lock that another process has
 
 # struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid, padded to 32 bytes.
 _FLOCK = "hhqqi4x"
@@ -35,7 +37,7 @@ def _request(kind: int, byte: int) -> bytes:
 
 
 def take_record_lock(fd: int, byte: int = LEASE) -> bool:
-    """Hold the byte shared with a record lock; False where somebody has it exclusively."""
+    """Take a shared record lock on the byte. Return False if another process has it exclusively."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte, os.SEEK_SET)
     except OSError as error:
@@ -45,22 +47,22 @@ def take_record_lock(fd: int, byte: int = LEASE) -> bool:
     return True
 
 
-class Found(NamedTuple):
-    """A lock of another process: `F_RDLCK` or `F_WRLCK`, and whose (0 or less where that cannot be told)."""
+class Conflict(NamedTuple):
+    """A lock of another process: `F_RDLCK` or `F_WRLCK`, and the process id (0 or less if it is not known)."""
 
     kind: int
     pid: int
 
 
-def conflicting_lock(fd: int, byte: int) -> Found | None:
-    """The first lock that another process has on `byte`, or None; takes nothing."""
+def conflicting_lock(fd: int, byte: int) -> Conflict | None:
+    """Return the first lock that another process has on `byte`, or None. Take no lock."""
     answer = fcntl.fcntl(fd, fcntl.F_GETLK, _request(fcntl.F_WRLCK, byte))
     kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
-    return None if kind == fcntl.F_UNLCK else Found(kind, pid)
+    return None if kind == fcntl.F_UNLCK else Conflict(kind, pid)
 
 
 def try_description_lock(fd: int, byte: int) -> bool:
-    """Take `byte` exclusively for the open file description; False where somebody has it."""
+    """Take an exclusive lock on `byte` for the open file description. Return False if another has it."""
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_WRLCK, byte))
     except OSError as error:
@@ -71,17 +73,17 @@ def try_description_lock(fd: int, byte: int) -> bool:
 
 
 def wait_description_lock(fd: int, byte: int) -> None:
-    """Block until `byte` is ours exclusively.
+    """Wait until `byte` can be locked exclusively for the open file description, and lock it.
 
-    An open file description lock, because a waiter for a *record* lock takes part in the kernel's deadlock
-    detection and gives unrelated processes EDEADLK.
+    It is no *record* lock, because a process that waits for one takes part in the kernel's deadlock detection and gives
+    unrelated processes EDEADLK.
     """
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _request(fcntl.F_WRLCK, byte))
 
 
 @contextmanager
 def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
-    """Hold flock(2) on the file `path` (made if missing) for the block; waits for others."""
+    """Hold flock(2) on the file `path` during the block. Make the file if it is missing, and wait for other holders."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
@@ -92,32 +94,33 @@ def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
 
 @contextmanager
 def flocked_briefly(directory: Path, patience: float) -> Iterator[None]:
-    """Hold flock(2) on a directory for the block, which runs without it where it is not had in so many seconds."""
+    """Hold flock(2) on a directory during the block. After `patience` seconds, run the block without it."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + patience
         while not _try_flock(fd) and time.monotonic() < deadline:
-            time.sleep(_LOOK)
+            time.sleep(_PAUSE)
         yield
     finally:
         with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor too
+            # Closing is not enough: a child that was forked meanwhile has the descriptor too.
+            fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
 def _try_flock(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody has it, or this filesystem has no such locks
+    except OSError:  # another process has it, or this filesystem has no such locks
         return False
     return True
 
 
 def hold_directory(path: Path) -> int:
-    """A descriptor that holds a shared flock on a directory, so that cleaners of /tmp leave it and all in it alone."""
+    """Return a descriptor with a shared flock on a directory. Cleaners of /tmp then leave all files in it alone."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)  # waits for a cleaner that is at it, which is brief
+        fcntl.flock(fd, fcntl.LOCK_SH)  # waits for a cleaner that is at work, which does not take long
     except BaseException:
         os.close(fd)
         raise

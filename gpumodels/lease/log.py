@@ -1,4 +1,4 @@
-"""The model server's output, copied from a pipe to a log that has a bound, so that `print` can never fill a disk."""
+"""The output of a model server, copied from a pipe to a log of limited size, so that `print` can never fill a disk."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Bytes in a log and in the older one beside it, as Docker keeps for the containers.
+#: Bytes of a log, and of the older one beside it. The Docker engine sets the same for containers.
 LIMIT = 10_000_000
 _CHUNK = 1 << 16
-#: A pipe holds less than so many chunks; who writes on while we leave is not heard.
+#: A pipe holds fewer chunks than this. Output that is written while this process exits is lost.
 _LAST_CHUNKS = 16
 
 
 def older(log: Path) -> Path:
-    """Where the lines before those of `log` are, if there were more than fit."""
+    """Return the file of the lines before those of `log`. It exists if there were more than fit."""
     return log.with_name(f"{log.name}.1")
 
 
 class Log:
-    """A pipe whose content goes to `path`, as this process's own output does from now on.
+    """A pipe that is copied to the file `path`. This process's own output goes to that file too.
 
-    What cannot be written is lost, silently: a model must not break by its log. Make it before the server is forked,
-    `copy` afterwards.
+    Output that cannot be written is lost silently: a full disk must not break a model. Make the object before the
+    server is forked, and call `copy` afterwards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,18 +39,18 @@ class Log:
             self._open()
 
     def become_output(self) -> None:
-        """In the forked server: let the pipe be its output."""
+        """Make the pipe the output of this process, the forked server."""
         os.dup2(self._write, 1)
         os.dup2(self._write, 2)
 
     def copy(self) -> None:
-        """Copy from now on, in a thread."""
+        """Start the thread that copies."""
         os.close(self._write)
         threading.Thread(target=self._copy, daemon=True).start()
 
     def drain(self) -> None:
-        """Copy what is in the pipe; waits for nobody who may hold its other end."""
-        with suppress(BlockingIOError):  # it is empty
+        """Copy what is in the pipe now. Do not wait for processes that still hold its other end."""
+        with suppress(BlockingIOError):  # the pipe is empty
             for _ in range(_LAST_CHUNKS):
                 self._copy_chunk()
 
@@ -59,21 +59,21 @@ class Log:
         poll.register(self._read, select.POLLIN)
         while True:
             poll.poll()
-            with suppress(BlockingIOError):  # the last lines were drained in between
+            with suppress(BlockingIOError):  # `drain` has emptied the pipe meanwhile
                 if not self._copy_chunk():
                     return
 
     def _copy_chunk(self) -> bool:
-        """False at the end of the pipe; raises BlockingIOError where there is nothing now."""
-        with self._copying:  # so that what one thread has read is written before the other one leaves
+        """Copy one chunk and return False at the end of the pipe. Raises BlockingIOError if the pipe is empty now."""
+        with self._copying:  # so that this process does not exit between the read and the write of another thread
             chunk = os.read(self._read, _CHUNK)
             with suppress(OSError):
                 if os.fstat(2).st_size + len(chunk) > LIMIT:
-                    self._start_over()
+                    self._rotate()
                 os.write(2, chunk)
             return bool(chunk)
 
-    def _start_over(self) -> None:
+    def _rotate(self) -> None:
         try:
             self.path.replace(older(self.path))
             self._open()

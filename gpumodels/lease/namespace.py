@@ -1,4 +1,4 @@
-"""Keeping a process tree together: parent-death signals, PID namespaces, and killing what is left.
+"""Keeping a process tree together: parent-death signals, PID namespaces, and killing all descendants.
 
 Sources: prctl(2), pid_namespaces(7), user_namespaces(7).
 """
@@ -26,20 +26,21 @@ _MS_PRIVATE, _MS_REC, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1 << 18, 1 << 14, 2, 4
 
 
 def die_with_parent() -> None:
-    """Be killed when the thread that forked this process ends."""
+    """Have the kernel kill this process when the thread that forked it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def fork_on_leash() -> int:
-    """Fork a child that is killed when the thread that forked it ends; returns as os.fork does."""
+    """Fork a child that is killed when the thread that forked it ends. Return as os.fork does."""
     read, write = os.pipe()
     pid = os.fork()
     if pid:
-        os.close(read)  # and the other end stays open for as long as this process lives
+        os.close(read)  # the other end stays open as long as this process lives
         return pid
     os.close(write)
     die_with_parent()
-    # A dying process closes its files before it tells its children: either the signal comes or this is at its end.
+    # The parent may have died before the call above. A dying process closes its files before the kernel signals its
+    # children: so either the signal comes, or the pipe is at its end.
     if select.select([read], [], [], 0)[0]:
         os._exit(128 + signal.SIGKILL)
     os.close(read)
@@ -47,23 +48,23 @@ def fork_on_leash() -> int:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent dies, so that none leaves the tree."""
+    """Become the parent of orphaned descendants, so that none leaves the process tree."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def enter() -> None:
-    """Go on as PID 1 of a new PID namespace, where the machine allows it; else go on as before.
+    """Continue as PID 1 of a new PID namespace. If the machine does not allow one, continue as before.
 
-    The calling process stays outside: it hands on signals, and exits as the inner one does. If it is killed,
-    so is the inner one, and with a PID 1 ends all of its namespace.
+    The calling process stays outside. It passes signals on, and exits with the exit code of the inner process. If it is
+    killed, the inner process is killed too, and all processes of a namespace end with its PID 1.
     """
-    if _libc.unshare(_NAMESPACES) != 0 and not (_tried(_unshare_as_user) and _unshare_as_user()):
+    if _libc.unshare(_NAMESPACES) != 0 and not (_works_in_child(_unshare_as_user) and _unshare_as_user()):
         return
     inner = fork_on_leash()
     if inner:
-        _stand_outside(inner)
-    # /proc should show this namespace. Where the machine forbids the mount, the old one stays: only views of
-    # other processes are then wrong, and /proc/self is right in both.
+        _wait_outside(inner)
+    # Let /proc show this namespace. If the machine forbids the mount, the old /proc stays. Its entries of other
+    # processes are wrong then, but /proc/self is right in both.
     _libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
 
@@ -81,15 +82,18 @@ def _unshare_as_user() -> bool:
     return True
 
 
-def _tried(step: Callable[[], bool]) -> bool:
-    """Whether `step` works in a child: some systems grant a user namespace, forbid its use, and leave no way back."""
+def _works_in_child(step: Callable[[], bool]) -> bool:
+    """Return True if `step` works in a child process.
+
+    Some systems grant a user namespace but forbid its use. A process that has entered it cannot go back.
+    """
     child = os.fork()
     if child == 0:
         os._exit(0 if step() else 1)
     return os.waitpid(child, 0)[1] == 0
 
 
-def _stand_outside(inner: int) -> None:
+def _wait_outside(inner: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: os.kill(inner, received))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -100,25 +104,26 @@ def _stand_outside(inner: int) -> None:
 
 
 def kill_descendants() -> None:
-    """SIGKILL every descendant of this process, again and again until there is none.
+    """Kill all descendants of this process with SIGKILL, and repeat until there is none.
 
-    As PID 1 that is every process; elsewhere the tree under this one, which `adopt_orphans` keeps whole.
+    For PID 1 these are all processes of the namespace. Otherwise they are the tree below this process, which
+    `adopt_orphans` keeps whole.
     """
     if os.getpid() == 1:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(-1, signal.SIGKILL)
         with suppress(ChildProcessError):
-            while True:  # a process that is dying may still write
+            while True:  # wait, because a dying process may still write
                 os.waitpid(-1, 0)
-    while [pid for pid in _children(os.getpid()) if _killed(pid)]:  # theirs become ours, and are met in the next round
+    while [pid for pid in _children(os.getpid()) if _kill(pid)]:  # their children become ours: next round
         with suppress(ChildProcessError):
             os.waitpid(-1, 0)
 
 
-def _killed(pid: int) -> bool:
+def _kill(pid: int) -> bool:
     try:
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # gone, or run as another user by way of sudo
+    except (ProcessLookupError, PermissionError):  # it is gone, or runs as another user through sudo
         return False
     return True
 

@@ -1,9 +1,10 @@
-"""Notes: what a living process says of what it does, for whoever shows it: loads under way, models that sleep.
+"""Notes: files in which a process publishes its loads in flight and its sleeping models, so that views can show them.
 
-A note is a hidden file of the runtime directory, `.KIND-NAME.json`, replaced whole. It counts as long as the process
-lives that wrote it, told by its id and start time: what a process that was killed leaves is read by nobody, and removed
-by the next sweep. One that is `lasting` counts until it is removed. Notes are a courtesy: where they cannot be written,
-nothing else fails.
+A note is a hidden file of the runtime directory, `.KIND-NAME.json`, replaced atomically. It names its writer by process
+id and start time, and is valid as long as that process lives. Readers ignore the notes of a killed process; the next
+sweep removes them. A `lasting` note is valid until it is removed.
+
+Notes serve display only: if they cannot be written, nothing else fails.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 LOAD, ASLEEP = "load", "asleep"
 
 _NOTE = re.compile(rf"\.({LOAD}|{ASLEEP})-(.+)\.json")
-#: What a writer that was killed leaves half-written; see `private_files.write_atomically`.
-_HALF = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
+#: A file that a killed writer left half-written; see `private_files.write_atomically`.
+_UNFINISHED = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
 
 
 def write(runtime: Path, kind: str, name: str, facts: Mapping[str, Any], *, lasting: bool = False) -> bool:
-    """Write a note, in place of what it said before; whether that could be done."""
+    """Write or replace a note. Return True if it could be written."""
     path, pid = _path(runtime, kind, name), os.getpid()
     note = {**facts, "by": None if lasting else [pid, processes.start_time(pid)]}
     with suppress(OSError):
@@ -40,7 +41,7 @@ def write(runtime: Path, kind: str, name: str, facts: Mapping[str, Any], *, last
 
 
 def remove(runtime: Path, kind: str, name: str) -> bool:
-    """Remove a note; whether there was one."""
+    """Remove a note. Return True if there was one."""
     with suppress(OSError):
         _path(runtime, kind, name).unlink()
         return True
@@ -48,23 +49,23 @@ def remove(runtime: Path, kind: str, name: str) -> bool:
 
 
 def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
-    """The notes of a kind that count, in no order; `by` is who wrote them, or None."""
+    """Return the valid notes of a kind, in no order. `by` is the writer's process id and start time, or None."""
     return [note for _, note in _notes(runtime, _names(runtime), (kind,)) if note is not None]
 
 
 def sweep(runtime: Path) -> None:
-    """Remove what processes left that have ended."""
+    """Remove the notes of processes that have ended, also half-written ones."""
     names = _names(runtime)
     for path, note in _notes(runtime, names, (LOAD, ASLEEP)):
         if note is None:
             path.unlink(missing_ok=True)
     for name in names:
-        if (half := _HALF.fullmatch(name)) is not None and not processes.start_time(int(half["pid"])):
+        if (unfinished := _UNFINISHED.fullmatch(name)) is not None and not processes.start_time(int(unfinished["pid"])):
             (runtime / name).unlink(missing_ok=True)
 
 
 def _notes(runtime: Path, names: Iterable[str], kinds: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """Each file with what it says; None where that does not count, or not any more."""
+    """Iterate over the note files, each with its content, or None if the note is not valid."""
     lives = functools.cache(processes.same_process)
     for name in names:
         if (found := _NOTE.fullmatch(name)) is None or found[1] not in kinds:
@@ -72,12 +73,12 @@ def _notes(runtime: Path, names: Iterable[str], kinds: tuple[str, ...]) -> Itera
         path = runtime / name
         try:
             note = json.loads(path.read_bytes())
-            counts = note["by"] is None or lives(*note["by"])
+            valid = note["by"] is None or lives(*note["by"])
         except OSError:  # it was removed meanwhile
             continue
         except (ValueError, KeyError, TypeError):
-            counts = False
-        yield path, note if counts else None
+            valid = False
+        yield path, note if valid else None
 
 
 def _names(runtime: Path) -> list[str]:

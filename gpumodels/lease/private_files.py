@@ -1,4 +1,4 @@
-"""Directories and files that only this user may use, on filesystems whose locks hold."""
+"""Directories and files that only this user may use, on filesystems with reliable locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpumodels.errors import RuntimeDirectoryError
 
-#: POSIX locks on these may be local to one machine, late, or absent.
+#: On these filesystems, POSIX locks may be local to one machine, late, or absent.
 _NETWORK_FILESYSTEMS = (
     "nfs",
     "nfs4",
@@ -27,7 +27,7 @@ _NETWORK_FILESYSTEMS = (
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the file, which only this user may read, at once and whole: a reader never sees half of it."""
+    """Replace the file atomically: a reader never sees half of it. Only this user may read it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
     try:
         temporary.touch(mode=0o600, exist_ok=False)
@@ -39,13 +39,13 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make the directory, or find it as ours alone. Raises RuntimeDirectoryError."""
+    """Make the directory, or check that it is private to this user. Raises RuntimeDirectoryError."""
     try:
         path.mkdir(mode=0o700, parents=False, exist_ok=True)
         found = path.lstat()
     except OSError as error:
         raise RuntimeDirectoryError(
-            f"The directory {path} cannot be made: {error.strerror}. Set GPUMODELS_RUNTIME_DIR to a place of yours."
+            f"The directory {path} cannot be made: {error.strerror}. Set GPUMODELS_RUNTIME_DIR to a directory of yours."
         ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise RuntimeDirectoryError(
@@ -56,7 +56,7 @@ def make_private(path: Path) -> None:
 
 
 def refuse_network_filesystem(path: Path) -> None:
-    """Raise RuntimeDirectoryError where locks cannot be relied on."""
+    """Raise RuntimeDirectoryError if `path` is on a network filesystem: locks cannot be relied on there."""
     kind = filesystem(path)
     if kind in _NETWORK_FILESYSTEMS:
         raise RuntimeDirectoryError(
@@ -66,7 +66,7 @@ def refuse_network_filesystem(path: Path) -> None:
 
 
 def filesystem(path: Path) -> str:
-    """The type of the filesystem under `path`, from /proc/self/mountinfo (proc(5)); "" where it cannot be told."""
+    """Return the type of the filesystem of `path`, from /proc/self/mountinfo (proc(5)); "" if it is not known."""
     device = path.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with suppress(OSError), Path("/proc/self/mountinfo").open() as mounts:

@@ -1,8 +1,8 @@
-"""Finding and ending the process tree of one instance, for the process engine.
+"""Recognising processes, and finding and ending those of one instance.
 
-Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment: children inherit it even when
-they leave their session or their parent dies, and an id is never used twice, so no reused process id is ever mistaken
-for one.
+Every process of an instance has `GPUMODELS_INSTANCE=<id>` in its initial environment. Children inherit it even if they
+leave their session or their parent dies. An id is never used twice, so a process that got a reused process id is never
+mistaken for one of the instance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MARK = "GPUMODELS_INSTANCE"
 
 
 def start_time(pid: int) -> int:
-    """When the process started, in clock ticks since boot (proc(5), field 22 of stat); 0 if there is none."""
+    """Return the start of the process in clock ticks since boot (proc(5), field 22 of stat); 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
@@ -26,7 +26,7 @@ def start_time(pid: int) -> int:
 
 
 def same_process(pid: int, started: int) -> bool:
-    """Whether `pid` still is the process that started then, and not merely a zombie of it."""
+    """Return True if `pid` is still the process that started at `started`, and no zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -35,7 +35,7 @@ def same_process(pid: int, started: int) -> bool:
 
 
 def belongs(pid: int, instance_id: str) -> bool:
-    """Whether the process runs inside the instance, in a container too."""
+    """Return True if the process runs inside the instance, also in a container."""
     if pid <= 0:
         return False
     with suppress(OSError):
@@ -44,13 +44,13 @@ def belongs(pid: int, instance_id: str) -> bool:
 
 
 def marked(instance_id: str) -> list[int]:
-    """Every process of this user that belongs to the instance."""
+    """Return the ids of this user's processes that belong to the instance."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [pid for pid in pids if belongs(pid, instance_id)]
 
 
 def kill_marked(instance_id: str, within: float = 2.0) -> bool:
-    """SIGKILL every process of the instance; True when none is left, within so many seconds."""
+    """Kill all processes of the instance, trying for `within` seconds. Return True if none is left."""
     deadline = time.monotonic() + within
     while pids := [pid for pid in marked(instance_id) if pid != os.getpid()]:
         for pid in pids:
@@ -62,7 +62,7 @@ def kill_marked(instance_id: str, within: float = 2.0) -> bool:
 
 
 def _kill(pid: int, instance_id: str) -> None:
-    """Kill exactly the process that carries the mark: the descriptor pins it before the mark is read again."""
+    """Kill the process if it carries the mark. The descriptor ensures that the killed process is the one checked."""
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
@@ -73,7 +73,7 @@ def _kill(pid: int, instance_id: str) -> None:
 
 
 def wait_for_death(pidfd: int, within: float | None = None) -> bool:
-    """Wait, so many seconds at most, until the process behind the descriptor is dead; whether it is."""
-    poll = select.poll()  # select() ends at descriptor 1023, and a busy kernel has more
+    """Wait until the process behind the descriptor is dead, `within` seconds at most. Return True if it is dead."""
+    poll = select.poll()  # select() takes descriptors up to 1023 only, and a busy kernel has more
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(None if within is None else 1000 * within))

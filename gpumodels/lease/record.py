@@ -1,4 +1,4 @@
-"""`instance.json`: what an instance is, where it runs and for whom. Everybody reads it; only its maker writes it."""
+"""`instance.json`: the model, engine, devices and owner of an instance. The processes that load it write the file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 from gpumodels.load_line import load_line
 
-#: The format of instance.json; a reader leaves records of another version alone.
+#: The format version of instance.json. Readers ignore records of another version.
 VERSION = 2
 
-#: The last three are never written: a reader says so of what somebody is ending, of what only its keeper holds, and of
-#: what a handle remembers that sleeps.
+#: The last three are never written. Readers set them: "stopping" for an instance that is being ended, "kept" for one
+#: that only its keeper holds, "asleep" for a model that sleeps.
 State = Literal["loading", "ready", "stopping", "kept", "asleep"]
 
 
 class UnknownRecordError(ValueError):
-    """An instance.json of another version, or none that can be understood."""
+    """The instance.json is missing, broken, or of another version."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class InstanceRecord:
-    """One instance, as `instance.json` tells it. `created` is in seconds since the epoch."""
+    """The content of `instance.json`. `created` is in seconds since the epoch."""
 
     id: str
     model: str
@@ -40,24 +40,25 @@ class InstanceRecord:
     created: float
     state: State = "loading"
     devices: tuple[dict[str, Any], ...] = ()
-    #: What the user wrote to load it: a name or a path.
+    #: The name or path that the user wrote to load it.
     asked: str = ""
-    #: Where its shared memory lies, "" where there is none.
+    #: The directory of its shared memory; "" if it has none.
     shared_memory: str = ""
-    #: What the engine needs to find it again: container id, or process id and start time.
+    #: The engine's reference to it: container id, or process id and start time.
     engine_ref: dict[str, Any] = field(default_factory=dict)
+    #: Seconds that the model server has to end before it is killed.
     grace: float = 1.0
-    #: Bytes of GPU memory that it is expected to need, 0 where nothing is known.
+    #: Bytes of GPU memory that it is expected to need; 0 if that is not known.
     memory: int = 0
     #: Bytes of GPU memory that it may use; None for no limit.
     limit: int | None = None
-    #: Proof, for the leash, that it sees this machine's files.
+    #: The content of the lease file, by which the leash verifies that it sees the same file.
     nonce: str = ""
-    #: What was asked for, but for device and engine, in a form to compare: an instance of the same may be shared.
+    #: The fingerprint of the load, without device and engine. Loads with equal ones may share an instance.
     fingerprint: str = ""
-    #: Seconds without a call after which it gives its memory back; None for never.
+    #: Seconds without a call after which it sleeps; None for never.
     idle: float | None = None
-    #: Seconds for which it outlives those who use it, math.inf for ever; None where it does not.
+    #: Seconds for which it outlives its users, math.inf for ever; None if it ends with them.
     keep: float | None = None
     #: Since when it is in the state "kept", in seconds since the epoch; never written.
     kept_since: float | None = None
@@ -68,14 +69,14 @@ class InstanceRecord:
 
     @property
     def device(self) -> str:
-        """What it runs on, for display: "GPU 0", "GPU 0, 1", "GPU 0 slice 1" or "CPU"."""
+        """The devices it runs on, for display: "GPU 0", "GPU 0, 1", "GPU 0 slice 1" or "CPU"."""
         if not self.devices:
             return "CPU"
         return "GPU " + ", ".join(device["label"].removeprefix("GPU ") for device in self.devices)
 
     @property
     def load_line(self) -> str:
-        """What loads it again, in a notebook."""
+        """The line that loads it again in a notebook, in backticks."""
         return f"`{load_line(self.asked or self.model)}`"
 
     def to_json(self) -> str:
@@ -83,7 +84,7 @@ class InstanceRecord:
 
     @classmethod
     def from_json(cls, text: str) -> InstanceRecord:
-        """Read a record; raises UnknownRecordError for anything but a whole record of this version."""
+        """Read a record. Raises UnknownRecordError if the text is no complete record of this version."""
         try:
             fields = json.loads(text)
             if fields["version"] != VERSION:

@@ -1,20 +1,24 @@
-"""The runtime directory: one directory an instance, read by everybody, so that there is no registry to lose.
+"""The runtime directory: one directory for each instance, read by all processes. There is no registry.
 
-    /tmp/gpumodels-UID/           0700; another place by the setting `runtime_dir`
-        .gate                     creating and joining hold it shared, sweeping exclusively
-        .identity                 which runtime directory this is, for labels and names in shared memory
-        .engine-NAME              an engine that ran instances here, to be asked by sweeps
+    /tmp/gpumodels-UID/           0700; the setting `runtime_dir` moves it
+        .gate                     a lock: shared to create or join an instance, exclusive to sweep
+        .identity                 a random id of this runtime directory, for labels and names in shared memory
+        .engine-NAME              an engine that ran instances here; sweeps ask it
+        .events                   see `events`
+        .KIND-NAME.json           see `notes`
         ctpn-3f9ac1d20b/
-            instance.json         never shown to the instance: what a server can write is not believed
-            lease                 lock, see `locks`
-            ended.json            by whom and when it was stopped on purpose
+            instance.json         see `record`; hidden from the model server, so that it cannot forge it
+            lease                 the file with the locks, see `locks`
+            ended.json            who stopped it on purpose, and when
             kept.json             since when only its keeper holds it
-            holders/PID           what the processes are that hold it, for display
-            log, log.1            the model server's output, newest and before, where the engine keeps none
-            socket/               grpc.sock
+            over.json             since when it holds more GPU memory than its limit
+            holders/PID           the notebook or program of each process that holds it, for display
+            log, log.1            the model server's output, newest and older, unless the engine keeps it
+            socket/               the sockets of the model server
         .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
+            told                  an empty file: the end of the instance is logged
 
-Shared memory lies in /dev/shm/gpumodels-UID/IDENTITY-INSTANCE/, 0700 likewise.
+Shared memory lies in /dev/shm/gpumodels-UID/IDENTITY-INSTANCE/, also 0700.
 """
 
 from __future__ import annotations
@@ -45,11 +49,12 @@ _IDENTITY = re.compile(r"[0-9a-f]{8}")
 
 
 class RuntimeDirectory:
-    """The place of all instances of one user on one machine; made and checked on construction.
+    """The directory of all instances of one user on one machine. It is made and checked on construction.
 
-    With `identity` it is the one that was made with that identity, nothing is made or checked, and it may be gone.
+    With `identity` it stands for the directory that was made with that identity. Nothing is made or checked then, and
+    the directory may be gone.
 
-    Raises RuntimeDirectoryError if it is somebody else's, open to others, no directory, or on a network filesystem.
+    Raises RuntimeDirectoryError if it is another user's, open to others, no directory, or on a network filesystem.
     """
 
     def __init__(self, path: Path, identity: str = "") -> None:
@@ -79,7 +84,7 @@ class RuntimeDirectory:
 
     @property
     def exists(self) -> bool:
-        """Whether it still is the directory that it was: somebody may have removed it, or made another in its place."""
+        """True if it is still the same directory: it may have been removed, or made again with another identity."""
         try:
             return (self.path / ".identity").read_text() == self.identity
         except OSError:
@@ -87,7 +92,7 @@ class RuntimeDirectory:
 
     @contextmanager
     def gate(self, *, exclusive: bool = False) -> Iterator[None]:
-        """Creating and joining pass the gate together; a sweep that decides what is stale has it alone."""
+        """Hold the gate: shared to create or join an instance, exclusive for a sweep that decides what is stale."""
         with locks.flocked(self.path / ".gate", exclusive=exclusive):
             yield
 
@@ -96,7 +101,7 @@ class RuntimeDirectory:
     ) -> tuple[InstanceDirectory, held.Lease]:
         """Make an instance's directory and take its lease, before anything is started.
 
-        `record.id` names the directory; `owner` (uid, gid) is who will run the instance, where that is not the caller.
+        `record.id` names the directory. `owner` is the uid and gid that will run the instance, if not the caller's.
         """
         directory, lease = InstanceDirectory(self.path / record.id), None
         with self.gate():
@@ -118,7 +123,7 @@ class RuntimeDirectory:
         return directory, lease
 
     def note_engine(self, name: str) -> None:
-        """Note an engine before its first start, so that every sweep asks it."""
+        """Record an engine before its first start, so that every sweep asks it."""
         (self.path / f"{_ENGINE}{quote(name, safe='')}").touch(0o600)
 
     def engines(self) -> list[str]:
@@ -129,9 +134,9 @@ class RuntimeDirectory:
         return []
 
     def join(self, instance_id: str, *, use: bool = True) -> tuple[InstanceDirectory, held.Lease]:
-        """Hold an instance that runs already, to `use` it or to keep it for others.
+        """Take a lease on an instance that already runs, to `use` it or to keep it for others.
 
-        Raises held.LeaseRefusedError where it is ending or gone.
+        Raises held.LeaseRefusedError if it is ending or gone.
         """
         try:
             directory = self.directory(instance_id)
@@ -145,7 +150,7 @@ class RuntimeDirectory:
         return directory, lease
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
-        """Make the instance's directory on /dev/shm; "" where that cannot be (tensors then go inline)."""
+        """Make the instance's directory on /dev/shm and return its path; "" on failure: tensors then go inline."""
         path = self._shared_memory_root / f"{self.identity}-{instance_id}"
         try:
             private_files.make_private(path.parent)
@@ -161,14 +166,14 @@ class RuntimeDirectory:
         return SHARED_MEMORY / f"gpumodels-{os.getuid()}"
 
     def directory(self, instance_id: str) -> InstanceDirectory:
-        """The directory of the instance of that id; raises KeyError where there is none."""
+        """Return the directory of the instance with that id. Raises KeyError if there is none."""
         path = self.path / instance_id
         if not instance_id or "/" in instance_id or instance_id.startswith(".") or not path.is_dir():
             raise KeyError(instance_id)
         return InstanceDirectory(path)
 
     def instances(self) -> list[InstanceDirectory]:
-        """Every instance's directory, oldest name first, held or not."""
+        """Return the directories of all instances, held or not, sorted by name."""
         return [InstanceDirectory(self.path / name) for name in self._names() if not name.startswith(".")]
 
     def _names(self) -> list[str]:
@@ -176,10 +181,10 @@ class RuntimeDirectory:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def claim_stale(self) -> list[InstanceDirectory]:
-        """Take what nobody holds out of sight of everybody, and return it for sweeping.
+        """Claim the directories that nobody holds, and return all claimed ones for sweeping.
 
-        Alone in the gate, so nothing half-made is met. A claim is a rename: what an earlier sweep claimed and did
-        not finish is returned as well.
+        Hold the gate exclusively, so that no half-made instance is claimed. A claim is a rename. Directories that an
+        earlier sweep claimed and did not finish are returned too.
         """
         with self.gate(exclusive=True):
             for directory in self.instances():
@@ -188,7 +193,7 @@ class RuntimeDirectory:
             return [directory for directory in self.claimed() if not _of_another_version(directory)]
 
     def claimed(self) -> list[InstanceDirectory]:
-        """What sweeps claimed and did not finish yet."""
+        """Return the directories that sweeps have claimed and not yet removed."""
         return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(held.SWEPT)]
 
     def sweep_shared_memory(self) -> None:
@@ -202,7 +207,7 @@ class RuntimeDirectory:
                     shutil.rmtree(path, ignore_errors=True)
 
     def shared_memory(self) -> list[tuple[str, Path]]:
-        """The directories on /dev/shm that belong to this one, each with the id of its instance."""
+        """Return the directories on /dev/shm of this runtime directory, each with the id of its instance."""
         mark = f"{self.identity}-"
         return [(path.name.removeprefix(mark), path) for path in self._shared_memory_root.glob(f"{mark}*")]
 
@@ -214,7 +219,10 @@ def remove_shared_memory(path: str) -> None:
 
 
 def _is_stale(directory: InstanceDirectory) -> bool:
-    """Whether nobody holds it, and we made it: somebody may have named a place that holds other things too."""
+    """Return True if nobody holds it and gpumodels made it.
+
+    The runtime directory that a user sets may hold other directories too.
+    """
     try:
         names = os.listdir(directory.path)  # noqa: PTH208  names are enough
     except OSError:  # its holder removed it meanwhile
@@ -223,9 +231,9 @@ def _is_stale(directory: InstanceDirectory) -> bool:
 
 
 def _of_another_version(directory: InstanceDirectory) -> bool:
-    """Whether another gpumodels made it: its own version knows how to sweep it, and we do not."""
+    """Return True if another version of gpumodels made it. That version can sweep it; this one cannot."""
     try:
         found = json.loads((directory.path / "instance.json").read_text())
         return isinstance(found, dict) and found.get("version") != InstanceRecord.version
     except (OSError, ValueError):
-        return False  # a creation that died half-way: nothing was started yet
+        return False  # its creation was cut off: nothing was started yet

@@ -1,4 +1,4 @@
-"""The keeper, under the name that kernels with an older gpumodels start it by."""
+"""The keeper under its former name, by which kernels with an older gpumodels start it."""
 
 from __future__ import annotations
 

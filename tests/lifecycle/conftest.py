@@ -25,7 +25,7 @@ def leftovers(runtime_path):
 
 
 class Kernel:
-    """A kernel, started ahead of the test that moves in, and a client of it."""
+    """A kernel, which was started before the test that uses it, and its client."""
 
     def __init__(self):
         self.manager = KernelManager(kernel_name="python3")
@@ -33,12 +33,12 @@ class Kernel:
         self.client = self.manager.client()
         self.client.start_channels()
 
-    def move_in(self, cwd):
-        """Take the working directory and the environment of the test."""
+    def set_up(self, cwd):
+        """Give the kernel the working directory and the environment of the test."""
         self.cwd = cwd
         self.client.wait_for_ready(60)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.manager._launch_args.update(cwd=str(cwd), env=environment)  # of a restart
+        self.manager._launch_args.update(cwd=str(cwd), env=environment)  # for a restart
         self.run(f"import os; os.chdir({str(cwd)!r}); os.environ.clear(); os.environ.update({environment!r})")
         return self
 
@@ -47,11 +47,11 @@ class Kernel:
         return self.manager.provisioner.pid
 
     def run(self, code):
-        """Run a cell and wait for its end; an error in it fails the test. What it printed."""
+        """Run a cell, wait for its end and return what it printed. An error in it fails the test."""
         return run(self.client, code)
 
     def begin(self, code):
-        """Run a cell without waiting for its end: it may never come."""
+        """Begin to run a cell. Do not wait for its end, which may never come."""
         self.client.execute(f"open('begun', 'w').close()\n{code}")
         until((self.cwd / "begun").exists)
 
@@ -66,7 +66,7 @@ class Kernel:
         os.kill(self.pid, number)
 
     def guards(self):
-        """The process ids of its guards, each the first of its session."""
+        """Return the process ids of its guards, each of which leads a session."""
         return ast.literal_eval(
             self.run("from gpumodels.lease import guard; print([each.pid for each in guard._guards.values()])")
         )
@@ -79,27 +79,27 @@ class Kernel:
 
 
 def loading(engine, behaviour="", **options):
-    """The cell that loads echo as `model`."""
+    """Return the code of a cell that loads echo as `model`."""
     given = {"env": {"ECHO_LOAD": behaviour}, **options}
     return _LOAD.format(engine, ", ".join(f"{name}={value!r}" for name, value in given.items()))
 
 
 def run(client, code):
-    """Run a cell by a client of a kernel, as `Kernel.run`."""
+    """Run a cell through the client of a kernel; see `Kernel.run`."""
     printed = []
 
-    def hear(message):
+    def collect(message):
         if message["msg_type"] == "stream":
             printed.append(message["content"]["text"])
 
-    reply = client.execute_interactive(code, timeout=120, output_hook=hear, store_history=False)
+    reply = client.execute_interactive(code, timeout=120, output_hook=collect, store_history=False)
     assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
     return "".join(printed).strip()
 
 
 @pytest.fixture(scope="session")
 def spare():
-    """Gives a kernel that has been starting meanwhile, and starts the next."""
+    """A function that returns a kernel which has been starting already, and starts the next."""
     waiting = [Kernel()]
 
     def take():
@@ -112,14 +112,14 @@ def spare():
 
 @pytest.fixture
 def make_kernel(spare, tmp_path, runtime_path):
-    """Makes kernels: as many as a test has notebooks."""
+    """A function that makes kernels, one for each notebook of a test."""
     made = []
 
     def make():
-        place = tmp_path / f"notebook-{len(made)}"
-        place.mkdir()
+        directory = tmp_path / f"notebook-{len(made)}"
+        directory.mkdir()
         made.append(spare())
-        return made[-1].move_in(place)
+        return made[-1].set_up(directory)
 
     yield make
     for each in made:

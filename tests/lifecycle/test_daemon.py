@@ -1,4 +1,4 @@
-"""The Docker daemon restarts, or is down while a kernel dies: nothing is left soon after its return."""
+"""The Docker daemon restarts, or is down while a kernel dies: soon after its return nothing is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpumodels.engines.docker import base_image
 from tests.integration.docker.second_daemon import second_daemon
 from tests.leftovers import Leftovers, until
 
-#: Seconds after its return, on a busy machine; ten are promised.
+#: Seconds after its return until nothing is left, on a busy machine. The documentation promises ten.
 WITHIN = 20.0
 
 pytestmark = pytest.mark.root
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def daemon():
-    """A daemon of the tests' own, which has echo's image."""
+    """A second daemon for these tests, which has the image of echo."""
     first = docker.from_env()
     with second_daemon(Path(first.info()["DockerRootDir"]).parent) as second:
         made = engines.engine("docker").prepare(catalog.find("echo"), "cpu", lambda *_: None)
@@ -42,7 +42,7 @@ def leftovers(runtime_path):
 
 
 def test_docker_restarted(daemon, kernel, leftovers):
-    """Which ends its containers. The notebook lives on, clears away and loads again."""
+    # The restart ends all containers. The notebook lives on, removes what is left and loads again.
     kernel.load("docker")
     daemon.stop()
     until(lambda: not [each for each in leftovers.processes() if "cleanup.guard" not in each], WITHIN)
@@ -55,7 +55,7 @@ def test_docker_restarted(daemon, kernel, leftovers):
 
 
 def test_docker_down_while_the_kernel_dies(daemon, kernel, leftovers):
-    """The guard waits for the daemon's return and removes the container."""
+    # The guard waits until the daemon is back, and removes the container.
     kernel.load("docker")
     daemon.stop()
     kernel.kill()
@@ -66,7 +66,7 @@ def test_docker_down_while_the_kernel_dies(daemon, kernel, leftovers):
 
 
 def test_docker_killed_and_then_the_kernel(daemon, kernel, leftovers):
-    """The model is called on, without a daemon; it ends with the kernel, and its container goes at Docker's return."""
+    # Without a daemon the model answers calls, and ends with the kernel. Its container is removed when Docker is back.
     kernel.load("docker")
     daemon.kill()
     kernel.run("assert model(1) == 1")
@@ -77,7 +77,7 @@ def test_docker_killed_and_then_the_kernel(daemon, kernel, leftovers):
 
 
 def test_docker_down_while_the_runtime_directory_is_removed_and_the_kernel_dies(daemon, kernel, leftovers):
-    """Nothing tells of the instance any more but the labels of its container."""
+    # Only the labels of the container still show the instance.
     kernel.load("docker")
     daemon.kill()
     shutil.rmtree(leftovers.path)

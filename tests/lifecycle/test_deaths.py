@@ -15,7 +15,7 @@ from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 from tests.memory import bounded_memory
 
-#: How long something may be left, in seconds, on a machine busy with other tests; alone it takes well under two.
+#: Seconds in which everything must be gone, on a machine busy with other tests. On an idle one it takes less than two.
 WITHIN = 15.0
 
 
@@ -44,7 +44,7 @@ def segfault(kernel):
 
 
 def busy_in_c(kernel):
-    """The kernel holds the GIL in C code: no Python of it runs any more."""
+    """Kill a kernel that holds the GIL in C code, so that no Python code of it runs any more."""
     kernel.begin("import ctypes; ctypes.PyDLL(None).sleep(600)")
     time.sleep(0.1)
     kernel.kill()
@@ -65,7 +65,7 @@ def spawned_child_alive(kernel):
 
 
 def _with_child(kernel, method):
-    """A `multiprocessing` child outlives the kernel; it inherited the model, or at least its environment."""
+    """Kill a kernel with a `multiprocessing` child that inherited the model, or at least the environment."""
     child = int(
         kernel.run(
             "import multiprocessing, time\n"
@@ -89,7 +89,7 @@ DEATHS = [
 
 @pytest.fixture(autouse=True)
 def orphans(kernel):
-    """Children that outlive the kernel, which must be alive when the model is gone, and not afterwards."""
+    """Kill the children that outlived the kernel. They must still live when the model is gone."""
     kernel.orphans = []
     yield
     for pid in kernel.orphans:
@@ -109,7 +109,7 @@ def test_nothing_is_left_of(death, kernel, engine_name, leftovers, record_proper
 
 
 def test_a_stopped_kernel_keeps_its_model_until_it_is_killed(kernel, engine_name, leftovers, runtime):
-    """SIGSTOP is no death: whoever debugs or suspends a notebook wants to find its models again."""
+    # A kernel that got SIGSTOP may go on: a user who debugs or suspends a notebook wants to keep its models.
     kernel.load(engine_name)
     directory = runtime.instances()[0]
     kernel.kill(signal.SIGSTOP)
@@ -130,7 +130,7 @@ def test_nothing_is_left_when_the_system_kills_the_kernel_for_want_of_memory(ker
 
 
 def test_the_gpu_s_memory_is_back(kernel, engine_name, leftovers, runtime, build):
-    """As the driver tells it (a fake one, which shows the memory of processes that live)."""
+    # A fake driver reports the memory. It counts the processes that live.
     gpus = build(gpu(memory=80 * GB))
     kernel.load(engine_name)
     for pid in marked(runtime.instances()[0].id):
@@ -152,7 +152,7 @@ _CREATED = {
     "docker": "from docker.api.container import ContainerApiMixin; ContainerApiMixin.start = die",
     "process": "from gpumodels.lease import processes; processes.start_time = die",
 }
-#: What a kernel runs so that its load kills it at that stage.
+#: The code that a kernel runs, by the stage of its load at which it is to be killed.
 STAGES = {
     "before_create": lambda _: "Engine.start = die",
     "created": _CREATED.get,
@@ -170,7 +170,7 @@ def test_nothing_is_left_of_a_load_that_was_killed(stage, kernel, engine_name, l
 
 
 def test_nothing_is_left_of_a_load_that_was_killed_while_loading(kernel, engine_name, leftovers, runtime):
-    """The server is in the author's `load`."""
+    # The server runs the author's `load`.
     kernel.begin_load(engine_name, "sleep:600")
     until(lambda: [each for each in runtime.instances() if each.leash_lives], within=60)
     time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Pools and forks made after a call: they work, say nothing, and harm nobody."""
+"""Process pools and forks made after a call: they work, print nothing, and do not disturb the parent."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_pool_in_a_notebook_leaves_the_cell_empty(kernel, how):
     assert kernel.run(POOL.format(how=HOWS[how])) == ""
 
 
-def test_a_spawned_pool_is_told_why_a_model_does_not_come_along():
+def test_sending_a_model_to_a_spawned_pool_raises_a_clear_error():
     done = run("""
         import multiprocessing
         import gpumodels
@@ -108,7 +108,7 @@ def test_a_spawned_pool_is_told_why_a_model_does_not_come_along():
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
-def test_our_own_models_need_no_grpc():
+def test_local_models_need_no_grpc():
     done = run("""
         import sys
         import gpumodels
@@ -135,29 +135,29 @@ if child == 0:
     time.sleep({wait})
     try:
         model(3)
-        told = "it answered"
+        outcome = "it answered"
     except gpumodels.ModelGone as error:
-        told = str(error)
-    with open("told.part", "w") as file:
-        file.write(told)
-    os.rename("told.part", "told")
+        outcome = str(error)
+    with open("outcome.part", "w") as file:
+        file.write(outcome)
+    os.rename("outcome.part", "outcome")
     os._exit(0)
 print(child)
 """
 
 
-def test_children_that_outlive_their_notebook_are_told_that_the_model_is_gone(kernel, engine_name, leftovers):
+def test_calls_of_children_that_outlive_their_notebook_raise_model_gone(kernel, engine_name, leftovers):
     child = int(kernel.run(ORPHAN.format(engine=engine_name, wait=1.0)))
     try:
         until((kernel.cwd / "called").exists)
         os.kill(kernel.pid, signal.SIGKILL)
         (kernel.cwd / "ended").touch()
         leftovers.wait(10)
-        until((kernel.cwd / "told").exists)
+        until((kernel.cwd / "outcome").exists)
     finally:
         os.kill(child, signal.SIGKILL)
-    told = (kernel.cwd / "told").read_text()
-    assert told.startswith("The model server of echo is gone: it ended with the process that loaded it")
+    outcome = (kernel.cwd / "outcome").read_text()
+    assert outcome.startswith("The model server of echo is gone: it ended with the process that loaded it")
 
 
 def test_a_child_that_ends_in_any_way_leaves_the_parents_calls_alone():

@@ -1,4 +1,4 @@
-"""Instances that several hold: shared ones end with the last notebook, kept ones with their keeper. Nothing is left."""
+"""Instances with several holders: shared ones end with the last notebook, kept ones with their keeper."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_shared_model_ends_with_the_last_of_its_notebooks(order, notebooks, ru
     ended, left = (notebooks[number] for number in order)
     ended.kill()
     until(lambda: not ended.manager.is_alive())
-    time.sleep(1.0)  # the guard of the one that died has looked by then
+    time.sleep(1.0)  # by then the guard of the dead notebook has swept
     left.run("assert model(2) == 2")
     left.kill()
     leftovers.wait(WITHIN)
@@ -64,7 +64,7 @@ def test_a_kept_model_whose_keeper_is_killed_ends_with_its_notebook(kernel, engi
 
 
 def test_a_kept_model_whose_notebook_and_then_keeper_is_killed(kernel, engine_name, runtime, leftovers):
-    """The guard has gone by then: it left the instance to the keeper, and the keeper's second sweeps."""
+    # The guard has ended by then, and left the instance to the keeper. So the keeper's second process sweeps.
     kernel.load(engine_name, keep="forever")
     kernel.kill()
     until(lambda: not [each for each in leftovers.processes() if "cleanup.guard" in each])
@@ -88,7 +88,7 @@ def test_a_kept_model_that_sleeps_when_its_notebook_dies(kernel, engine_name, le
 
 
 def test_a_runtime_directory_that_vanishes_with_a_kept_model_in_it(kernel, engine_name, runtime, leftovers):
-    """The keeper, too, sweeps what lies elsewhere."""
+    # Like the guard, the keeper sweeps what lies outside the runtime directory.
     import shutil
 
     kernel.load(engine_name, keep="2s")

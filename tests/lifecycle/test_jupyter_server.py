@@ -1,4 +1,4 @@
-"""A real Jupyter server ends, and with it its kernels: nothing of their models is left."""
+"""A real Jupyter server ends with its kernels: nothing of their models is left."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ WITHIN = 15.0
 
 
 class Server:
-    """`jupyter server` in a process group of its own; its kernels are started by its API."""
+    """A `jupyter server` in a process group of its own, which starts kernels through its API."""
 
-    def __init__(self, place):
+    def __init__(self, directory):
         self.token = secrets.token_hex(8)
-        self.place = place
-        own = {name: str(place / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+        self.directory = directory
+        own = {name: str(directory / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={_free_port()}",
-             "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={place}",
+             "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={directory}",
              "--ServerApp.jpserver_extensions={'gpumodels': True}"],
-            env={**os.environ, **own, "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1"}, cwd=place,
+            env={**os.environ, **own, "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1"}, cwd=directory,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.files = Path(own["JUPYTER_RUNTIME_DIR"])
-        self.url = json.loads(until(self._told, 60))["url"]
+        self.url = json.loads(until(self._server_file, 60))["url"]
         until(self._listens, 60)
         self.clients = []
 
-    def _told(self):
+    def _server_file(self):
         found = list(self.files.glob("jpserver-*.json"))
         return found[0].read_text() if found else ""
 
@@ -52,7 +52,7 @@ class Server:
         return False
 
     def kernels(self, number):
-        """Clients of so many new kernels."""
+        """Start so many kernels, and return the clients of all."""
         self.clients += [self._kernel() for _ in range(number)]
         for client in self.clients:
             until(lambda client=client: _ready(client), 60)
@@ -77,7 +77,7 @@ class Server:
 
 
 def _ready(client):
-    with suppress(RuntimeError):  # which says that a kernel died that has not begun to answer
+    with suppress(RuntimeError):  # raised while the kernel does not answer yet
         client.wait_for_ready(60)
         return True
     return False
@@ -91,20 +91,20 @@ def _free_port():
 
 @pytest.fixture
 def server(tmp_path, runtime_path):
-    place = tmp_path / "server"
-    place.mkdir()
-    server = Server(place)
+    directory = tmp_path / "server"
+    directory.mkdir()
+    server = Server(directory)
     yield server
     server.close()
 
 
 def sigterm(server):
-    """It shuts its kernels down."""
+    """End the server, which shuts its kernels down."""
     server.process.terminate()
 
 
 def sigkill(server):
-    """Its kernels notice within a second and call `os._exit`."""
+    """Kill the server. Its kernels notice that within a second and call `os._exit`."""
     server.process.kill()
 
 
@@ -115,7 +115,7 @@ def process_group(server):
 @pytest.mark.parametrize("engine_name", [["docker", "process"]], ids=["docker and process"])
 @pytest.mark.parametrize("death", [sigterm, sigkill, process_group], ids=lambda death: death.__name__)
 def test_nothing_is_left_of_a_jupyter_server(death, engine_name, server, leftovers):
-    """Two notebooks, one of which is calling."""
+    # There are two notebooks, one of them with a call in flight.
     for engine, client in zip(engine_name, server.kernels(2), strict=True):
         run(client, f"{loading(engine)}; assert model(1) == 1")
     server.clients[0].execute("model(1, sleep=600.0)")
@@ -126,16 +126,16 @@ def test_nothing_is_left_of_a_jupyter_server(death, engine_name, server, leftove
 
 
 def test_the_start_of_a_jupyter_server_sweeps(kernel, tmp_path, leftovers):
-    """What the death of a kernel and of all its guards has left."""
+    # It removes what is left of a kernel that was killed together with all its guards.
     kernel.load("process")
     for session in kernel.guards():
         os.killpg(session, signal.SIGKILL)
     kernel.kill()
     until(lambda: leftovers.processes() == [])
     assert leftovers.directories()
-    place = tmp_path / "server"
-    place.mkdir()
-    server = Server(place)
+    directory = tmp_path / "server"
+    directory.mkdir()
+    server = Server(directory)
     try:
         leftovers.wait(WITHIN)
     finally:

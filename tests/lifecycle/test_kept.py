@@ -1,4 +1,4 @@
-"""Models that outlive their notebook for a while: taken up by the next load of the same, then gone."""
+"""Kept models: they outlive their notebook for a time, in which the next load of the same can reuse them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.leftovers import until
 
 @pytest.fixture
 def kept(puppet):
-    """The instance of a process that loaded echo to be kept, and was killed."""
+    """A function that starts a process which loads echo with `keep`, and kills it."""
 
     def make(keep="60s", engine="fake", *, die=True, **options):
         other = puppet()
-        asked = {"engine": engine, "gpu": "none", "keep": keep, **options}
-        other.do(f"import gpumodels; m = gpumodels.load('echo', **{asked!r})")
+        load_options = {"engine": engine, "gpu": "none", "keep": keep, **options}
+        other.do(f"import gpumodels; m = gpumodels.load('echo', **{load_options!r})")
         other.instance = other.do("m.record.id")
         if die:
             other.kill()
@@ -46,14 +46,14 @@ def _ids():
     return [record.id for record in gpumodels.running()]
 
 
-def test_it_outlives_its_notebook_for_so_long_and_leaves_nothing(kept, engine_name, leftovers):
+def test_a_kept_model_outlives_its_notebook_for_the_given_time_and_leaves_nothing(kept, engine_name, leftovers):
     gone = kept("2s", engine_name)
     time.sleep(0.5)
     assert _ids() == [gone.instance]
     leftovers.wait(within=15)
 
 
-def test_the_next_load_of_the_same_takes_it_up(kept, engine_name):
+def test_the_next_load_of_the_same_reuses_it(kept, engine_name):
     gone = kept(engine=engine_name)
     with _load(engine=engine_name) as model:
         assert model.record.id == gone.instance
@@ -61,7 +61,7 @@ def test_the_next_load_of_the_same_takes_it_up(kept, engine_name):
         assert model(1) == 1
 
 
-def test_taken_up_and_left_again_the_time_begins_anew(kept, puppet, leftovers):
+def test_the_time_begins_again_when_a_reused_model_is_left(kept, puppet, leftovers):
     gone = kept("2s")
     other = puppet()
     other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none')")
@@ -74,7 +74,7 @@ def test_taken_up_and_left_again_the_time_begins_anew(kept, puppet, leftovers):
     leftovers.wait(within=15)
 
 
-def test_two_that_load_at_once_take_up_the_same(kept, puppet):
+def test_two_loads_at_once_reuse_the_same_instance(kept, puppet):
     gone = kept()
     both = [puppet(), puppet()]
     for each in both:
@@ -86,7 +86,7 @@ def test_two_that_load_at_once_take_up_the_same(kept, puppet):
     assert {each.do("m.record.id") for each in both} == {gone.instance}
 
 
-def test_two_that_keep_and_load_at_once_are_one(puppet):
+def test_two_loads_at_once_that_keep_get_one_instance(puppet):
     both = [puppet(), puppet()]
     for each in both:
         each.do("import gpumodels; import gpumodels.loading.loader, gpumodels.client")
@@ -97,7 +97,7 @@ def test_two_that_keep_and_load_at_once_are_one(puppet):
     assert len(_ids()) == 1
 
 
-def test_it_is_shown_as_kept_by_whom_and_since_when(kept, runtime):
+def test_a_kept_model_is_shown_with_its_owner_and_since_when(kept, runtime):
     before = time.time()
     gone = kept()
     (record,) = gpumodels.running()
@@ -110,19 +110,19 @@ def test_it_is_shown_as_kept_by_whom_and_since_when(kept, runtime):
         assert model.record.state == gpumodels.running()[0].state == "ready"
 
 
-def test_one_that_is_kept_while_its_notebook_lives_is_not_shown_as_kept(kept):
+def test_a_model_is_not_shown_as_kept_while_its_notebook_lives(kept):
     kept(die=False)
     assert gpumodels.running()[0].state == "ready"
 
 
-def test_stopped_from_elsewhere_it_ends_at_once(kept, engine_name, leftovers):
+def test_a_kept_model_that_is_stopped_from_elsewhere_ends_at_once(kept, engine_name, leftovers):
     gone = kept("forever", engine_name)
     stop_instance(gone.instance, by="the command line")
     assert _ids() == []
     leftovers.wait()
 
 
-def test_stopped_by_its_own_notebook_it_ends_at_once(engine_name, leftovers):
+def test_a_kept_model_that_its_own_notebook_stops_ends_at_once(engine_name, leftovers):
     model = _load(engine=engine_name, keep="forever")
     model.stop()
     assert _ids() == []
@@ -131,7 +131,7 @@ def test_stopped_by_its_own_notebook_it_ends_at_once(engine_name, leftovers):
     until(lambda: leftovers.directories() == leftovers.containers() == leftovers.shared_memory() == [])
 
 
-def test_stopped_by_one_of_two_it_goes_on_for_the_other(kept):
+def test_a_kept_model_that_one_of_two_notebooks_stops_goes_on_for_the_other(kept):
     other = kept(die=False)
     with _load() as model:
         assert model.record.id == other.instance
@@ -139,7 +139,7 @@ def test_stopped_by_one_of_two_it_goes_on_for_the_other(kept):
     assert _ids() == [other.instance]
 
 
-def test_asleep_nothing_of_it_is_kept(leftovers):
+def test_a_kept_model_that_sleeps_leaves_nothing_and_is_kept_when_it_wakes(leftovers):
     model = _load(keep="forever")
     model.sleep()
     assert model.asleep
@@ -164,7 +164,7 @@ def test_when_the_keeper_is_killed_too_nothing_is_left(kept, runtime, leftovers)
     leftovers.wait(within=15)
 
 
-def test_taken_up_and_asleep_it_is_kept_again_when_it_wakes(kept):
+def test_a_reused_model_is_kept_again_when_it_wakes(kept):
     kept("50s")
     with _load() as model:
         model.sleep()
@@ -172,7 +172,7 @@ def test_taken_up_and_asleep_it_is_kept_again_when_it_wakes(kept):
         assert model.record.keep == 50
 
 
-def test_who_takes_it_up_may_keep_it_for_longer(kept):
+def test_a_load_that_reuses_it_may_keep_it_for_longer(kept):
     kept("2s", die=False)
     other = kept("60s")
     assert [record.keep for record in gpumodels.running()] == [60]
@@ -180,7 +180,7 @@ def test_who_takes_it_up_may_keep_it_for_longer(kept):
     assert _ids() == [other.instance]
 
 
-def test_a_shared_model_is_kept_when_one_asks_for_it(kept, puppet):
+def test_a_shared_model_is_kept_if_one_of_its_loads_asks_for_it(kept, puppet):
     first = puppet()
     first.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none')")
     second = kept("60s", share=True, die=False)
@@ -191,7 +191,7 @@ def test_a_shared_model_is_kept_when_one_asks_for_it(kept, puppet):
     assert gpumodels.running()[0].state == "kept"
 
 
-def test_a_running_model_is_kept_when_it_is_loaded_again_so(puppet):
+def test_a_running_model_is_kept_when_a_second_load_asks_for_it(puppet):
     other = puppet()
     other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none')")
     other.do("again = gpumodels.load('echo', engine='fake', gpu='none', keep='60s', in_place_of=m)")
@@ -201,12 +201,12 @@ def test_a_running_model_is_kept_when_it_is_loaded_again_so(puppet):
 
 
 @pytest.mark.parametrize("keep", ["soon", 0, -1, "", True, "never"])
-def test_what_is_no_time_is_refused(keep):
+def test_an_invalid_time_is_refused(keep):
     with pytest.raises(gpumodels.LoadRefused, match="echo: keep must be a time such as"):
         _load(keep=keep)
 
 
-def test_a_restarted_kernel_takes_it_up(kernel, engine_name):
+def test_a_restarted_kernel_reuses_it(kernel, engine_name):
     line = f"%load_model echo --gpu none --engine {engine_name} --keep 60s"
     kernel.run(f"%load_ext gpumodels\n{line}")
     first = kernel.run("print(echo.record.id)")

@@ -1,4 +1,4 @@
-"""What of an instance dies before its notebook: the leash, the server, the container, the guard. Nothing is left."""
+"""Parts of an instance that die before its notebook: leash, server, container, guard. Nothing is left."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.leftovers import until
 WITHIN = 15.0
 
 
-def _run(instance_id, module):
-    """The processes of an instance that run that module."""
+def _processes(instance_id, module):
+    """Return the processes of an instance that run that module."""
     command = f"-m\0gpumodels.{module}\0".encode()
     found = []
     for pid in marked(instance_id):
@@ -30,7 +30,7 @@ def _run(instance_id, module):
 
 @pytest.fixture
 def gone(leftovers):
-    """Waits until nothing is left but the guard of a kernel that lives."""
+    """A function that waits until nothing is left but the guard of a living kernel."""
 
     def wait():
         until(lambda: not [each for each in leftovers() if "cleanup.guard" not in each], WITHIN)
@@ -38,17 +38,17 @@ def gone(leftovers):
     return wait
 
 
-def _says(kernel, words):
+def _check_that_a_call_fails(kernel, words):
     kernel.run(f"try: model(1)\nexcept gpumodels.ModelGone as error: assert {words!r} in str(error), error")
 
 
 def test_a_leash_that_is_killed(kernel, engine_name, runtime, gone):
-    """Its whole tree goes with it; the notebook clears away what is left, and is told at its next call."""
+    # All its processes end with it. The notebook removes the rest, and its next call raises ModelGone.
     kernel.load(engine_name)
-    for pid in _run(runtime.instances()[0].id, "lease.leash"):
+    for pid in _processes(runtime.instances()[0].id, "lease.leash"):
         os.kill(pid, signal.SIGKILL)
     gone()
-    _says(kernel, "died")
+    _check_that_a_call_fails(kernel, "died")
     kernel.load(engine_name)
 
 
@@ -58,12 +58,12 @@ def test_a_model_server_that_is_killed(forked, kernel, engine_name, runtime, gon
     if forked:
         kernel.run("model(1, fork=600.0)")
     instance_id = runtime.instances()[0].id
-    server = _run(instance_id, "server")
+    server = _processes(instance_id, "server")
     assert len(server) == 1 + forked
     os.kill(min(server), signal.SIGKILL)
     gone()
     assert marked(instance_id) == []
-    _says(kernel, "SIGKILL")
+    _check_that_a_call_fails(kernel, "SIGKILL")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_container_that_is_removed_behind_our_back(kernel, engine_name, contai
     kernel.load(engine_name)
     container().remove(force=True)
     gone()
-    _says(kernel, "died")
+    _check_that_a_call_fails(kernel, "died")
     kernel.load(engine_name)
 
 
@@ -94,7 +94,7 @@ def test_a_container_that_is_paused_behind_our_back_and_goes_on(kernel, engine_n
 
 @pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
 def test_a_container_that_is_paused_when_its_kernel_dies(kernel, engine_name, container, leftovers):
-    """Its leash sleeps with it: the guard waits out the grace and removes it by force."""
+    # Its leash is paused too: the guard waits for the grace and then removes the container by force.
     kernel.load(engine_name)
     container().pause()
     kernel.kill()
@@ -102,7 +102,7 @@ def test_a_container_that_is_paused_when_its_kernel_dies(kernel, engine_name, co
 
 
 def test_a_guard_that_is_killed_before_its_kernel(kernel, engine_name, leftovers):
-    """The second takes over."""
+    # The guard's second process takes over.
     kernel.load(engine_name)
     for guard in kernel.guards():
         os.kill(guard, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_a_guard_and_its_kernel_killed_together(kernel, engine_name, leftovers):
 
 
 def test_all_guards_and_the_kernel_killed_together(kernel, engine_name, leftovers, runtime):
-    """The lease alone gives the memory back; the next load removes the rest."""
+    # The end of the lease frees the memory. The next load removes the rest.
     kernel.load(engine_name)
     directory = runtime.instances()[0]
     for session in kernel.guards():

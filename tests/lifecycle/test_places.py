@@ -1,4 +1,4 @@
-"""The places where instances lie vanish or are full; and what is not ours lies beside them."""
+"""Directories of instances that vanish, are on a full disk, or lie beside the files of others."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tests.leftovers import Leftovers, Puppet, until
 WITHIN = 15.0
 _LOAD = """
 from gpumodels.errors import RuntimeDirectoryError
-said = ""
+message = ""
 try:
     gpumodels.load("echo", gpu="none", engine={!r}, env={{"ECHO_LOAD": {!r}}})
 except RuntimeDirectoryError as error:
-    said = str(error)
+    message = str(error)
 """
 
 
 def test_a_runtime_directory_that_is_removed_with_a_model_in_it(kernel, engine_name, runtime, leftovers):
-    """The lease needs the open file, not its name. The guard knows by the identity what lies elsewhere."""
+    # The lease needs the open file, not its name. By the identity the guard finds what lies outside the directory.
     kernel.load(engine_name)
     directory = runtime.instances()[0]
     shared = Path(directory.record().shared_memory)
@@ -56,18 +56,18 @@ def test_a_runtime_directory_that_is_made_anew_while_a_model_runs(kernel, engine
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """A runtime directory on a disk of a megabyte."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "gpumodels-test", place], check=True)
-    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(place))
-    yield place
-    until(lambda: sweep(RuntimeDirectory(place)), WITHIN)
-    subprocess.run(["umount", "--lazy", place], check=True)
+    """A runtime directory on a disk of one megabyte."""
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "gpumodels-test", path], check=True)
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
+    yield path
+    until(lambda: sweep(RuntimeDirectory(path)), WITHIN)
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
-def _fill(place):
-    with (place / "filler").open("ab", buffering=0) as file:
+def _fill_disk(path):
+    with (path / "filler").open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(4096))
@@ -83,14 +83,14 @@ def test_a_disk_that_is_full_fails_the_load_and_leaves_nothing(full, engine_name
     kernel.run("%load_ext gpumodels\nimport gpumodels")
     if full == "before the load":
         RuntimeDirectory(small)
-        _fill(small)
+        _fill_disk(small)
         kernel.run(_LOAD.format(engine_name, ""))
     else:
         kernel.begin(_LOAD.format(engine_name, "sleep:1.5"))
         until(lambda: [each for each in RuntimeDirectory(small).instances() if each.leash_lives], 60)
-        _fill(small)
-    said = kernel.run("print(said)")
-    assert "No space left on device" in said
+        _fill_disk(small)
+    message = kernel.run("print(message)")
+    assert "No space left on device" in message
     assert left.instances() == []
     kernel.kill()
     until(lambda: left() == [], WITHIN)
@@ -100,28 +100,28 @@ def test_a_disk_that_is_full_fails_the_load_and_leaves_nothing(full, engine_name
 def test_a_disk_that_is_full_when_the_kernel_dies(engine_name, small, make_kernel):
     kernel = make_kernel()
     kernel.load(engine_name)
-    _fill(small)
+    _fill_disk(small)
     kernel.run("assert model(2) == 2")
     kernel.kill()
     until(lambda: _Left(small)() == [], WITHIN)
 
 
 class _Left:
-    """What is left in a runtime directory of which the fixtures know nothing, guards of living kernels not counted."""
+    """The leftovers in a runtime directory of the test's own, for which there is no fixture."""
 
-    def __init__(self, place):
-        self._all = Leftovers(place, containers=True)
+    def __init__(self, path):
+        self._all = Leftovers(path, containers=True)
 
     def __call__(self):
         return self._all()
 
-    def instances(self):
+    def instances(self):  # without the guards of living kernels
         return [each for each in self._all() if "cleanup.guard" not in each]
 
 
 @pytest.fixture
 def bystanders(runtime, runtime_path, engine_name):
-    """Who has nothing to do with the kernel that dies: `look()` fails when one was touched."""
+    """Models, files and containers that must survive the kernel: `check()` fails if one was touched."""
     with closing(docker.from_env()) as client, closing(Puppet()) as other:
         found = _Bystanders(runtime, client, other, engine_name)
         yield found
@@ -133,18 +133,18 @@ class _Bystanders:
         self._client = client
         self._other = other
         other.do(f"import gpumodels; m = gpumodels.load('echo', gpu='none', engine={engine!r})")
-        place = labels.of_place(runtime.path, runtime.identity)
+        ours = labels.of_place(runtime.path, runtime.identity)
         self._paths = [self._of_version(runtime, VERSION + 1), self._of_version(runtime, VERSION - 1)]
         self._paths += [self._shared_memory("00000000"), self._not_ours(runtime)]
         self._containers = [
-            self._container({}),  # somebody's own
-            self._container({**place, labels.UID: "12345"}),
-            self._container({**place, labels.MACHINE: "another"}),
-            self._container({**place, labels.IDENTITY: "00000000"}),
+            self._container({}),  # no container of gpumodels
+            self._container({**ours, labels.UID: "12345"}),
+            self._container({**ours, labels.MACHINE: "another"}),
+            self._container({**ours, labels.IDENTITY: "00000000"}),
         ]
 
     def _of_version(self, runtime, version):
-        """An instance whose gpumodels we do not know, and which nobody seems to hold."""
+        """Make an instance of another version of gpumodels that nobody seems to hold."""
         path = runtime.path / f"echo-{secrets.token_hex(5)}"
         path.mkdir()
         (path / "lease").write_text("proof")
@@ -166,7 +166,7 @@ class _Bystanders:
         given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **given} if given else {}
         return self._client.containers.create(base_image.made(), ["true"], labels=given)
 
-    def look(self):
+    def check(self):
         assert self._other.do("m(3)") == 3
         assert [path for path in self._paths if not path.exists()] == []
         for container in self._containers:
@@ -184,9 +184,9 @@ def test_nothing_of_anybody_else_is_touched(kernel, engine_name, bystanders, run
     mine = next(each.id for each in runtime.instances() if _owned_by(each, kernel.pid))
     kernel.kill()
     until(lambda: mine not in str(list(runtime.path.iterdir())) and not marked(mine), WITHIN)
-    bystanders.look()
+    bystanders.check()
     assert sweep(runtime)
-    bystanders.look()
+    bystanders.check()
 
 
 def _owned_by(directory, pid):

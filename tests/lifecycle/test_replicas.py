@@ -1,4 +1,4 @@
-"""Several instances behind one handle: each call runs once, whichever of them dies, sleeps or is stopped."""
+"""Several instances behind one handle: each call runs once, even if instances die, sleep or are stopped."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MODEL = """
 import os, time
 class Model:
     def load(self, device):
-        place = os.environ["PLACE"]
-        if os.path.exists(place + "/broken"):
+        scratch = os.environ["SCRATCH"]
+        if os.path.exists(scratch + "/broken"):
             raise RuntimeError("the weights are gone")
-        if os.path.exists(place + "/slow"):
+        if os.path.exists(scratch + "/slow"):
             time.sleep(600)
-        open(f"{place}/load-{os.environ['GPUMODELS_INSTANCE']}", "w").close()
-        if os.path.exists(place + "/one only") and len([n for n in os.listdir(place) if n.startswith("load-")]) > 1:
+        open(f"{scratch}/load-{os.environ['GPUMODELS_INSTANCE']}", "w").close()
+        if os.path.exists(scratch + "/one only") and len([n for n in os.listdir(scratch) if n.startswith("load-")]) > 1:
             raise RuntimeError("one is enough")
     def predict(self, key: str, seconds: float = 0.0) -> str:
-        with open(os.environ["PLACE"] + "/tally", "a") as file:
+        with open(os.environ["SCRATCH"] + "/tally", "a") as file:
             file.write(key + "\\n")
         time.sleep(seconds)
         return os.environ["GPUMODELS_INSTANCE"]
@@ -41,16 +41,16 @@ class Model:
 
 
 @pytest.fixture
-def place(tmp_path):
-    """Where the model notes what it does, and is told what to do."""
-    path = tmp_path / "place"
+def scratch(tmp_path):
+    """The directory in which the model records its calls and loads, and finds files that change its behaviour."""
+    path = tmp_path / "scratch"
     path.mkdir()
     return path
 
 
 @pytest.fixture
-def load(tmp_path, place):
-    """Loads two of a model that answers which instance it is."""
+def load(tmp_path, scratch):
+    """A function that loads two replicas of a model. The model answers with the id of its instance."""
     folder = tmp_path / "teller"
     folder.mkdir()
     (folder / "model.toml").write_text('name = "teller"\n')
@@ -58,8 +58,8 @@ def load(tmp_path, place):
     loaded = []
 
     def make(**options):
-        asked = {"engine": "fake", "gpu": "none", "replicas": 2, "env": {"PLACE": str(place)}, **options}
-        loaded.append(gpumodels.load(folder, **asked))
+        load_options = {"engine": "fake", "gpu": "none", "replicas": 2, "env": {"SCRATCH": str(scratch)}, **options}
+        loaded.append(gpumodels.load(folder, **load_options))
         return loaded[-1]
 
     yield make
@@ -73,7 +73,7 @@ def quick(monkeypatch):
 
 
 def _kill(instance):
-    """Kill all of an instance, its leash included."""
+    """Kill all processes of an instance, its leash too."""
     for pid in marked(instance.record.id):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -83,11 +83,11 @@ def _all_ready(model):
     until(lambda: all(each.alive for each in model.replicas), within=60)
 
 
-def _tally(place):
-    return (place / "tally").read_text().split()
+def _tally(scratch):
+    return (scratch / "tally").read_text().split()
 
 
-def test_calls_take_turns_and_go_past_one_that_is_busy(load):
+def test_calls_go_to_the_replicas_in_turn_and_skip_a_busy_one(load):
     model = load()
     assert repr(model) == "<Model teller, 2 replicas on CPU, fake, ready>"
     first, second = (model("x") for _ in range(2))
@@ -101,7 +101,7 @@ def test_calls_take_turns_and_go_past_one_that_is_busy(load):
     busy.cancel()
 
 
-def test_an_array_made_with_empty_goes_to_any_of_them(load):
+def test_an_array_made_with_empty_can_go_to_any_replica(load):
     model = gpumodels.load("echo", engine="fake", gpu="none", replicas=2)
     try:
         array = model.empty("value", (300, 300), "float32")
@@ -113,8 +113,8 @@ def test_an_array_made_with_empty_goes_to_any_of_them(load):
 
 
 @pytest.mark.parametrize("engine_name", ["docker", "process"], indirect=True)
-def test_one_that_is_killed_under_load_loses_no_call_and_is_replaced(engine_name, tmp_path):
-    """By two thirds of its calls one replica is killed: what it ran fails once, by name; all others have an answer."""
+def test_a_replica_that_is_killed_under_load_loses_no_other_call_and_is_replaced(engine_name, tmp_path):
+    # After 100 of 480 calls one replica is killed. The call that it ran fails and names it; all others are answered.
     model = gpumodels.load("echo", engine=engine_name, gpu="none", replicas=2)
     victim = model.replicas[0].record
     made, failed, reached = [], [], threading.Event()
@@ -147,7 +147,7 @@ def test_one_that_is_killed_under_load_loses_no_call_and_is_replaced(engine_name
     assert gpumodels.running() == []
 
 
-def test_no_call_runs_twice_while_one_after_the_other_is_killed(load, place, quick):
+def test_no_call_runs_twice_while_replicas_are_killed_one_after_the_other(load, scratch, quick):
     model = load()
     failed, over = [], threading.Event()
 
@@ -168,25 +168,25 @@ def test_no_call_runs_twice_while_one_after_the_other_is_killed(load, place, qui
         list(pool.map(call, range(8)))
         over.set()
         killer.result()
-    ran = _tally(place)
+    ran = _tally(scratch)
     assert len(ran) == len(set(ran))
     assert len(failed) <= 4
     assert {f"{caller}-{number}" for caller in range(8) for number in range(80)} - set(ran) <= set(failed)
 
 
-def test_one_that_cannot_be_replaced_is_left_alone_and_the_other_goes_on(load, place, quick):
+def test_a_replica_that_cannot_be_replaced_is_given_up_and_the_other_goes_on(load, scratch, quick):
     model = load()
-    (place / "broken").touch()
+    (scratch / "broken").touch()
     _kill(model.replicas[0])
     until(lambda: "died too often" in repr(model), within=60)
     assert "1 of 2 ready, 1 died too often (teller could not be loaded; " in repr(model)
     assert model("x") == model("y")
-    (place / "broken").unlink()
+    (scratch / "broken").unlink()
     model.wake()
     assert repr(model) == "<Model teller, 2 replicas on CPU, fake, ready>"
 
 
-def test_when_all_are_killed_the_next_call_has_a_new_one_or_says_that_there_is_none(load, place, quick):
+def test_when_all_replicas_are_killed_the_next_call_gets_a_new_one_or_raises_model_gone(load, scratch, quick):
     model = load()
     before = {each.record.id for each in model.replicas}
     for each in model.replicas:
@@ -194,7 +194,7 @@ def test_when_all_are_killed_the_next_call_has_a_new_one_or_says_that_there_is_n
     assert model("x")
     _all_ready(model)
     assert not before & {each.record.id for each in model.replicas}
-    (place / "broken").touch()
+    (scratch / "broken").touch()
     for each in model.replicas:
         _kill(each)
     until(lambda: not model.alive, within=60)
@@ -203,21 +203,21 @@ def test_when_all_are_killed_the_next_call_has_a_new_one_or_says_that_there_is_n
     assert instances.models() == []
 
 
-def test_each_sleeps_by_itself_and_wakes_when_the_others_are_busy(load):
+def test_a_replica_sleeps_by_itself_and_wakes_when_the_others_are_busy(load):
     model = load()
     assert model.sleep() is not None
     assert repr(model).startswith("<Model teller, 2 replicas on CPU, fake, asleep since ")
     assert gpumodels.running() == []
-    assert model("x") == model("x")  # one is enough
+    assert model("x") == model("x")  # one awake replica is enough
     assert "1 of 2 ready, 1 asleep" in repr(model)
-    busy = [model.submit("busy", 600.0) for _ in range(2)]  # the second finds all busy that are awake
+    busy = [model.submit("busy", 600.0) for _ in range(2)]  # the second call finds all awake replicas busy
     _all_ready(model)
     assert model("x", timeout=60)
     for each in busy:
         each.cancel()
 
 
-def test_one_that_is_stopped_from_elsewhere_is_not_replaced(load, puppet):
+def test_a_replica_that_is_stopped_from_elsewhere_is_not_replaced(load, puppet):
     model = load()
     other = puppet()
     other.do("from gpumodels import instances")
@@ -229,16 +229,16 @@ def test_one_that_is_stopped_from_elsewhere_is_not_replaced(load, puppet):
         model("x")
 
 
-def test_where_the_second_cannot_be_loaded_none_is_left(load, place, leftovers):
-    (place / "one only").touch()
+def test_where_the_second_cannot_be_loaded_none_is_left(load, scratch, leftovers):
+    (scratch / "one only").touch()
     with pytest.raises(errors.LoadFailed, match="one is enough"):
         load()
     assert leftovers.directories() == leftovers.shared_memory() == []
     assert gpumodels.running() == []
 
 
-def test_the_stop_button_while_they_load_leaves_none(load, place, leftovers):
-    (place / "slow").touch()
+def test_an_interrupt_while_replicas_load_leaves_none(load, scratch, leftovers):
+    (scratch / "slow").touch()
 
     def stop():
         until(lambda: len(gpumodels.running()) == 2)
@@ -252,7 +252,7 @@ def test_the_stop_button_while_they_load_leaves_none(load, place, leftovers):
     assert leftovers.directories() == leftovers.shared_memory() == []
 
 
-def test_the_same_load_again_is_the_same_and_another_number_another(load):
+def test_a_repeated_load_gives_the_same_handle_and_another_number_of_replicas_a_new_one(load):
     model = load()
     assert load(in_place_of=model) is model
     three = load(in_place_of=model, replicas=3)
@@ -260,7 +260,7 @@ def test_the_same_load_again_is_the_same_and_another_number_another(load):
     assert not model.alive
 
 
-def test_a_forked_child_calls_those_that_live(load):
+def test_a_forked_child_calls_the_living_replicas(load):
     model = load()
     for _ in range(2):
         model("x")
@@ -274,8 +274,8 @@ def test_a_forked_child_calls_those_that_live(load):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_what_is_stopped_and_forgotten_is_not_left_to_the_collector(replicas):
-    """Its connections to the engine would be closed at some later time, in the middle of something else."""
+def test_a_stopped_model_is_freed_without_the_garbage_collector(replicas):
+    # The collector would close its connections to the engine at some later time, in the middle of other work.
     model = gpumodels.load("echo", engine="fake", gpu="none", replicas=replicas)
     gc.collect()
     gc.disable()

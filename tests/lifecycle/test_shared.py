@@ -1,4 +1,4 @@
-"""Notebooks that share one instance: it ends with the last of them, and none disturbs another."""
+"""Notebooks that share one instance: it ends with the last of them, and they do not disturb each other."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.leftovers import until
 
 
 class Notices:
-    """A report that remembers what it was told."""
+    """A report that collects its notices."""
 
     def __init__(self):
-        self.said = []
+        self.texts = []
 
     def progress(self, text, fraction):
         pass
 
     def notice(self, text):
-        self.said.append(text)
+        self.texts.append(text)
 
     def end(self, text):
         pass
@@ -32,12 +32,12 @@ class Notices:
 
 @pytest.fixture
 def join(puppet):
-    """Another process that loads echo with share."""
+    """A function that starts another process, which loads echo with `share`."""
 
     def make(engine="fake", **options):
         other = puppet()
-        asked = {"engine": engine, "gpu": "none", "share": True, **options}
-        other.do(f"import gpumodels; m = gpumodels.load('echo', **{asked!r})")
+        load_options = {"engine": engine, "gpu": "none", "share": True, **options}
+        other.do(f"import gpumodels; m = gpumodels.load('echo', **{load_options!r})")
         other.instance = other.do("m.record.id")
         return other
 
@@ -78,7 +78,7 @@ def test_one_model_server_runs_for_all(join):
     assert marked(first.instance) == before
 
 
-def test_who_stops_leaves_it_to_the_others(join, leftovers):
+def test_stopping_a_shared_model_leaves_it_to_the_others(join, leftovers):
     first, second = join(), join()
     second.tell("m(5, sleep=1.0)")
     time.sleep(0.2)
@@ -89,17 +89,17 @@ def test_who_stops_leaves_it_to_the_others(join, leftovers):
     assert leftovers.directories() + leftovers.shared_memory() == []
 
 
-def test_without_sharing_one_line_says_what_it_would_save(join):
-    first, said = join(), Notices()
-    with gpumodels.load("echo", engine="fake", gpu="none", report=said) as model:
+def test_a_load_without_sharing_suggests_it_in_one_line(join):
+    first, notices = join(), Notices()
+    with gpumodels.load("echo", engine="fake", gpu="none", report=notices) as model:
         assert model.record.id != first.instance
-        assert said.said == ["another notebook runs this model; --share would use that one"]
+        assert notices.texts == ["another notebook runs this model; --share would use that one"]
 
 
 @pytest.mark.parametrize(
     "different", [{"env": {"ECHO_LOAD": "sleep:0"}}, {"serve": "127.0.0.1:0"}, {"engine": "process"}]
 )
-def test_what_is_not_the_same_is_not_shared(join, different):
+def test_a_load_with_other_options_is_not_shared(join, different):
     first = join()
     options = {"engine": "fake", "gpu": "none", "share": True, **different}
     with gpumodels.load("echo", **options) as model:
@@ -119,7 +119,7 @@ def test_an_edited_folder_is_another_model(tmp_path):
             assert (model(), edited()) == (1, 22)
 
 
-def test_one_that_still_loads_is_waited_for(puppet):
+def test_a_load_waits_for_a_shared_instance_that_still_loads(puppet):
     options = {"engine": "fake", "gpu": "none", "share": True, "env": {"ECHO_LOAD": "sleep:1.5"}}
     first = puppet()
     first.do("import gpumodels")
@@ -131,7 +131,7 @@ def test_one_that_still_loads_is_waited_for(puppet):
         assert first.do("m.record.id") == model.record.id
 
 
-def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
+def test_an_instance_whose_loader_dies_while_it_loads_goes_on_for_the_other(puppet):
     options = {"engine": "fake", "gpu": "none", "share": True, "env": {"ECHO_LOAD": "sleep:1.5"}}
     first = puppet()
     first.do("import gpumodels")
@@ -148,7 +148,7 @@ def test_one_whose_loader_dies_while_it_loads_is_the_others(puppet):
     assert [record.state for record in gpumodels.running()] == ["ready"]
 
 
-def test_two_that_load_at_once_share_one(puppet):
+def test_two_loads_at_once_share_one_instance(puppet):
     both = [puppet(), puppet()]
     for each in both:
         each.do("import gpumodels; import gpumodels.loading.loader, gpumodels.client")
@@ -162,7 +162,7 @@ def test_two_that_load_at_once_share_one(puppet):
             each.do("m.stop()")
 
 
-def test_joining_one_that_just_ends_starts_another(join):
+def test_joining_an_instance_that_just_ends_starts_another(join):
     other = join()
     for number in range(15):
         other.tell("m.stop()")
@@ -174,8 +174,8 @@ def test_joining_one_that_just_ends_starts_another(join):
         assert other.do(f"m({number})") == number
 
 
-def test_attaching_in_the_moment_in_which_it_falls_asleep_gets_a_model_or_is_told(puppet):
-    """It is had while it runs, or it has ended: never one that cannot be called."""
+def test_attaching_while_a_model_falls_asleep_gives_a_model_or_an_error(puppet):
+    # `attach` must not return a model that cannot be called.
     other = puppet()
     other.do("import gpumodels, random, time; gpumodels.load")
     other.do(ATTACH)
@@ -213,7 +213,7 @@ def test_attach_by_id_prefix_or_name(join, wanted):
     model.stop()
 
 
-def test_attach_to_what_is_unknown_or_several(join):
+def test_attaching_to_an_unknown_or_ambiguous_name_raises_model_not_found(join):
     with pytest.raises(gpumodels.ModelNotFound, match="No running model is called 'echo'; what runs is nothing"):
         gpumodels.attach("echo")
     first, second = join(), join(share=False)
@@ -235,7 +235,7 @@ def test_an_attached_model_sleeps_and_wakes(join):
     model.stop()
 
 
-def test_what_was_attached_to_wakes_only_as_what_it_was(join):
+def test_an_attached_model_of_unknown_settings_is_not_woken(join):
     join(env={"ECHO_LOAD": "sleep:0"}).do("0")
     model = gpumodels.attach("echo")
     model.sleep()
@@ -245,7 +245,7 @@ def test_what_was_attached_to_wakes_only_as_what_it_was(join):
     model.stop()
 
 
-def test_all_who_hold_it_are_known(join, runtime):
+def test_all_holders_are_listed(join, runtime):
     first, second = join(), join()
     directory = runtime.directory(first.instance)
     assert [each.pid for each in holders_of(directory)] == [first.pid, second.pid]

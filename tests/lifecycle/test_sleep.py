@@ -1,4 +1,4 @@
-"""Idle models give their memory back, and the next call wakes them: no call is cut, lost or repeated."""
+"""Idle models sleep to free their memory, and the next call wakes them: no call is cut, lost or repeated."""
 
 from __future__ import annotations
 
@@ -65,50 +65,50 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def told(runtime_path):
-    """The texts of the events of a kind."""
+def event_texts(runtime_path):
+    """A function that returns the texts of all events of a kind."""
     return lambda kind: [each["text"] for each in events.read(runtime_path) if each["event"] == kind]
 
 
-def _asleep(model):
+def _wait_until_asleep(model):
     return until(lambda: model.asleep, within=20)
 
 
-def test_an_idle_model_sleeps_and_the_next_call_wakes_it(load, engine_name, leftovers, told):
+def test_an_idle_model_sleeps_and_the_next_call_wakes_it(load, engine_name, leftovers, event_texts):
     model = load(engine=engine_name, idle=0.3)
     assert model(1) == 1
     first = model.record.id
-    _asleep(model)
+    _wait_until_asleep(model)
     until(lambda: leftovers.directories() == leftovers.containers() == leftovers.shared_memory() == [])
     assert not model.alive
     assert repr(model).startswith(f"<Model echo on CPU, {engine_name}, asleep since ")
     assert gpumodels.running() == []
-    until(lambda: told("asleep"))
+    until(lambda: event_texts("asleep"))
     assert model(2) == 2
     assert model.record.id != first
     assert repr(model) == f"<Model echo on CPU, {engine_name}, ready>"
-    (line,) = told("awake")
+    (line,) = event_texts("awake")
     assert line.startswith("echo is awake again on CPU, in ")
 
 
-def test_the_log_of_a_model_that_sleeps_tells_of_it(load):
+def test_the_log_of_a_sleeping_model_mentions_its_sleep(load):
     model = load(idle=0.2)
-    _asleep(model)
+    _wait_until_asleep(model)
     until(lambda: "gpumodels: echo is asleep since" in model.logs())
     assert "gpumodels: echo falls asleep after 0 s without a call" in model.logs()
 
 
-def test_a_notebook_that_hears_late_of_the_sleep_does_not_take_it_for_death(load, monkeypatch):
+def test_a_sleep_that_the_notebook_notices_late_is_not_taken_for_a_death(load, monkeypatch):
     model = load(idle=0.2)
     slept = model.attachment
     monkeypatch.setattr(attachment, "_HEARD_WITHIN", 0.0)
-    heard = slept.server_ended
-    monkeypatch.setattr(slept, "server_ended", lambda **said: (time.sleep(1), heard(**said)))
+    server_ended = slept.server_ended
+    monkeypatch.setattr(slept, "server_ended", lambda **named: (time.sleep(1), server_ended(**named)))
     until(lambda: not slept.lease.leash_lives)
     assert model(1) == 1
 
 
-def test_calls_of_eight_threads_around_the_idle_time_are_never_lost_or_repeated(load, folder, tmp_path, told):
+def test_calls_of_eight_threads_around_the_idle_time_are_never_lost_or_repeated(load, folder, tmp_path, event_texts):
     tally = tmp_path / "tally"
     model = load(folder(TALLY), idle=0.1, env={"TALLY": str(tally)})
     rounds, drawn, pauses = 25, random.Random(9), []
@@ -125,10 +125,10 @@ def test_calls_of_eight_threads_around_the_idle_time_are_never_lost_or_repeated(
         list(pool.map(call, range(8)))
     ran = tally.read_text().split()
     assert len(ran) == len(set(ran)) == 8 * rounds
-    assert len(told("asleep")) > 3
+    assert len(event_texts("asleep")) > 3
 
 
-def test_a_call_under_way_keeps_it_awake(load):
+def test_a_call_in_flight_keeps_the_model_awake(load):
     model = load(idle=0.2)
     assert model(1, sleep=1.5) == 1
     assert not model.asleep
@@ -143,7 +143,7 @@ def test_sleep_waits_for_the_calls_that_run(load):
     assert [each.result() for each in running] == [0, 1, 2]
 
 
-def test_a_sleep_that_is_interrupted_does_not_come_later(load):
+def test_an_interrupted_sleep_does_not_come_later(load):
     model = load()
     running = model.submit(1, sleep=1)
     time.sleep(0.2)
@@ -157,7 +157,7 @@ def test_a_sleep_that_is_interrupted_does_not_come_later(load):
     assert not model.asleep
 
 
-def test_a_shared_model_that_one_puts_to_sleep_ends_the_calls_it_had_first(load, puppet):
+def test_putting_a_shared_model_to_sleep_waits_for_the_calls_of_this_notebook(load, puppet):
     model = load(share=True)
     other = puppet()
     other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
@@ -172,7 +172,7 @@ def test_a_shared_model_that_one_puts_to_sleep_ends_the_calls_it_had_first(load,
     other.do("m.stop()")
 
 
-def test_calls_and_sleeps_at_once_make_no_error(load):
+def test_calls_and_sleeps_at_once_raise_no_error(load):
     model = load()
     end = time.monotonic() + 4
 
@@ -195,8 +195,9 @@ def test_calls_and_sleeps_at_once_make_no_error(load):
         sleeps.result()
 
 
-def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet, folder, tmp_path, monkeypatch):
-    """One holder is stopped and does not answer for two seconds: in that time a call comes, and kills the server."""
+def test_a_crash_of_a_server_that_was_about_to_sleep_is_a_death(load, puppet, folder, tmp_path, monkeypatch):
+    # One process that shares the model is stopped, so the server waits for its answer. Meanwhile a call kills the
+    # server.
     tally = tmp_path / "tally"
     code = TALLY.replace("        return key", "        if key == 'kill': os._exit(9)\n        return key")
     path = folder(code)
@@ -210,7 +211,7 @@ def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet
     )
     os.kill(other.pid, signal.SIGSTOP)
     try:
-        assert about_to_sleep.wait(30)  # and now it waits for the one that is stopped
+        assert about_to_sleep.wait(30)  # now the server waits for the stopped process
         with pytest.raises(gpumodels.ModelGone, match="died"):
             model("kill")
     finally:
@@ -219,15 +220,15 @@ def test_a_crash_after_a_call_kept_it_awake_is_a_death_and_no_sleep(load, puppet
     assert not model.asleep
 
 
-def test_who_calls_while_it_wakes_waits_for_one_start(load, told):
+def test_calls_while_a_model_wakes_wait_for_one_load(load, event_texts):
     model = load()
     model.sleep()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(model, range(8))) == list(range(8))
-    assert len(told("awake")) == len(gpumodels.running()) == 1
+    assert len(event_texts("awake")) == len(gpumodels.running()) == 1
 
 
-def test_every_way_to_call_wakes_it(load, folder):
+def test_every_kind_of_call_wakes_a_model(load, folder):
     model = load()
     ways = [
         lambda: model.submit(1).result() == 1,
@@ -246,7 +247,7 @@ def test_every_way_to_call_wakes_it(load, folder):
     assert list(streamer.stream(3)) == streamer(3) == [{"number": number} for number in range(3)]
 
 
-def test_loading_it_again_wakes_it(load):
+def test_loading_a_sleeping_model_again_wakes_it(load):
     model = load()
     model.sleep()
     assert load(in_place_of=model, idle="5m") is model
@@ -254,7 +255,7 @@ def test_loading_it_again_wakes_it(load):
     assert model.record.idle == 300
 
 
-def test_a_wake_that_fails_says_so_to_all_who_wait_and_it_sleeps_on(load, folder, tmp_path):
+def test_a_wake_that_fails_raises_in_all_waiting_calls_and_the_model_sleeps_on(load, folder, tmp_path):
     tally = tmp_path / "tally"
     model = load(folder(TALLY), env={"TALLY": str(tally)})
     model.sleep()
@@ -270,7 +271,7 @@ def test_a_wake_that_fails_says_so_to_all_who_wait_and_it_sleeps_on(load, folder
     assert tally.read_text().split() == ["y"]
 
 
-def test_a_folder_that_was_broken_while_it_slept_is_one_sentence(load, folder):
+def test_a_folder_that_was_broken_while_its_model_slept_raises_model_folder_error(load, folder):
     path = folder(STREAM)
     model = load(path)
     model.sleep()
@@ -303,7 +304,7 @@ def test_a_cancelled_call_ends_the_wake_it_began(load, leftovers):
     assert model(2) == 2
 
 
-def test_stopping_it_while_it_wakes_leaves_nothing(load, leftovers):
+def test_stopping_a_model_while_it_wakes_leaves_nothing(load, leftovers):
     model = load(env={"ECHO_LOAD": "sleep:0.5"})
     model.sleep()
     waiting = model.submit(1)
@@ -314,7 +315,7 @@ def test_stopping_it_while_it_wakes_leaves_nothing(load, leftovers):
     until(lambda: leftovers.directories() == [])
 
 
-def test_one_that_is_stopped_elsewhere_while_it_loads_says_so(load, leftovers):
+def test_a_load_that_is_stopped_from_elsewhere_raises_load_failed(load, leftovers):
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, env={"ECHO_LOAD": "sleep:30"})
         (record,) = until(gpumodels.running)
@@ -325,7 +326,7 @@ def test_one_that_is_stopped_elsewhere_while_it_loads_says_so(load, leftovers):
     assert leftovers.directories() == []
 
 
-def test_one_that_is_stopped_while_it_sleeps_stays_stopped(load):
+def test_a_model_that_is_stopped_while_it_sleeps_stays_stopped(load):
     model = load()
     model.sleep()
     model.stop()
@@ -348,11 +349,11 @@ def test_one_that_is_stopped_while_it_sleeps_stays_stopped(load):
         ({"keep": "forever", "idle": "10m"}, 600),
     ],
 )
-def test_the_idle_time_is_an_hour_unless_told(load, options, idle):
+def test_the_idle_time_is_an_hour_by_default(load, options, idle):
     assert load(**options).record.idle == idle
 
 
-def test_the_setting_is_the_notebooks_and_the_server_gets_the_loads_own(load, folder, monkeypatch):
+def test_the_idle_setting_is_read_in_the_notebook_and_not_by_the_server(load, folder, monkeypatch):
     monkeypatch.setenv("GPUMODELS_IDLE", "10m")
     code = """
 import os
@@ -371,12 +372,12 @@ class Model:
 
 
 @pytest.mark.parametrize("idle", ["soon", 0, -1, "", [], True])
-def test_what_is_no_idle_time_is_refused(load, idle):
+def test_an_invalid_idle_time_is_refused(load, idle):
     with pytest.raises(gpumodels.LoadRefused, match=r"echo: idle must be a time such as"):
         load(idle=idle)
 
 
-def test_it_sleeps_while_the_kernel_is_busy_in_c(kernel, engine_name, leftovers):
+def test_a_model_sleeps_while_its_kernel_is_busy_in_c(kernel, engine_name, leftovers):
     kernel.run(f"import gpumodels; m = gpumodels.load('echo', engine={engine_name!r}, gpu='none', idle=1.0)")
     kernel.begin("import ctypes; ctypes.PyDLL(None).sleep(8)")
     until(lambda: gpumodels.running() == [], within=7)
@@ -399,7 +400,7 @@ def test_a_kernel_that_dies_with_a_model_asleep_leaves_nothing(kernel, engine_na
     leftovers.wait()
 
 
-def test_a_forked_child_is_told_that_only_its_parent_wakes(load):
+def test_a_forked_child_cannot_wake_a_model_of_its_parent(load):
     model = load()
     model.sleep()
     read, write = os.pipe()

@@ -1,4 +1,4 @@
-"""What everybody is told of one notebook's models: those that load, sleep, fail, are stopped or die."""
+"""Notes and events: other processes see which models of a notebook load, sleep, fail, are stopped or die."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load():
 
 @pytest.fixture
 def other(puppet):
-    """Another notebook: `other("idle=1")` loads echo there as `m`."""
+    """A function that starts another notebook: `other("idle=1")` loads echo there as `m`."""
 
     def make(options=""):
         made = puppet()
@@ -44,7 +44,8 @@ def other(puppet):
 
 
 @pytest.fixture
-def told(runtime_path):
+def event_texts(runtime_path):
+    """A function that returns the texts of all events of a kind."""
     return lambda kind: [each["text"] for each in events.read(runtime_path) if each["event"] == kind]
 
 
@@ -69,7 +70,7 @@ def test_a_model_that_sleeps_is_listed_with_its_notebook_until_that_ends(how, ot
     until(lambda: _files(runtime_path, "asleep") == [])  # its guard sweeps
 
 
-def test_it_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_path, told):
+def test_a_model_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_path, event_texts):
     model = load(env={"ECHO_LOAD": "sleep:0.5"})
     model.sleep()
     before = model.record.id
@@ -77,18 +78,18 @@ def test_it_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runtime_p
         wake_here("echo-0000000000")
     wake_here(before)
     assert model.asleep  # it returned before the load did
-    (under_way,) = until(lambda: [load for load in list_loads() if len(load.instances) > 1])
-    assert under_way.instances[0] == before
+    (in_flight,) = until(lambda: [load for load in list_loads() if len(load.instances) > 1])
+    assert in_flight.instances[0] == before
     until(lambda: model.alive)
-    assert under_way.instances[1] == model.record.id
+    assert in_flight.instances[1] == model.record.id
     assert sleeping() == []
     until(lambda: list_loads() == [])
-    assert len(until(lambda: told("awake"))) == 1
+    assert len(until(lambda: event_texts("awake"))) == 1
     assert _files(runtime_path, "asleep") == []
 
 
 @pytest.mark.parametrize("end", ["stop", "stop by id", "replace"])
-def test_one_that_is_stopped_or_replaced_sleeps_no_more(end, load, told):
+def test_a_sleeping_model_that_is_stopped_or_replaced_is_no_longer_listed(end, load, event_texts):
     model = load()
     model.sleep()
     if end == "stop":
@@ -98,17 +99,17 @@ def test_one_that_is_stopped_or_replaced_sleeps_no_more(end, load, told):
     else:
         load(in_place_of=model, env={"OTHER": "1"})
     assert sleeping() == []
-    assert told("stopped")[0].startswith("echo was stopped from")
+    assert event_texts("stopped")[0].startswith("echo was stopped from")
     assert not _sleeps_again_when_measured(model)
 
 
 def _sleeps_again_when_measured(model):
-    """What came back is measured on a thread, which may end after the stop."""
+    # The freed memory is measured on a thread, which may end after the stop.
     model.attachment._measured.wait(10)
     return bool(sleeping())
 
 
-def test_one_that_another_notebook_goes_on_using_is_listed_when_it_sleeps_there_too(load, other):
+def test_a_shared_model_is_listed_as_asleep_once_it_sleeps_in_all_notebooks(load, other):
     model = load(share=True)
     notebook = other("share=True")
     model.sleep()
@@ -123,7 +124,7 @@ def test_one_that_another_notebook_goes_on_using_is_listed_when_it_sleeps_there_
     assert [each.owner.pid for each in sleeping()] == [os.getpid()]
 
 
-def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp_path):
+def test_a_wake_that_fails_is_listed_as_failed_and_the_model_sleeps_on(load, tmp_path):
     folder = tmp_path / "moody"
     folder.mkdir()
     (folder / "model.toml").write_text('name = "moody"\n')
@@ -139,7 +140,7 @@ def test_a_wake_that_fails_stays_among_the_failed_and_the_model_asleep(load, tmp
         assert [each.record.id for each in sleeping()] == [model.record.id]
 
 
-def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path, told):
+def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, runtime_path, event_texts):
     notebook = puppet()
     notebook.do("import gpumodels")
     notebook.tell(_LOAD.format("env={'ECHO_LOAD': 'sleep:60'}"))
@@ -148,7 +149,7 @@ def test_a_notebook_that_is_killed_while_it_loads_is_loading_no_more(puppet, run
     notebook.kill()
     assert list_loads() == []
     until(lambda: _files(runtime_path, "load") == [])
-    assert until(lambda: told("ended")) == ["echo ended: nobody holds it any more"]
+    assert until(lambda: event_texts("ended")) == ["echo ended: nobody holds it any more"]
 
 
 def test_replicas_are_one_load(load):
@@ -159,19 +160,19 @@ def test_replicas_are_one_load(load):
         assert {each.record.id for each in loading.result().replicas} == set(seen.instances)
 
 
-def test_what_happens_is_told_once_whoever_shares_it(load, other, told):
+def test_the_end_of_a_shared_model_is_logged_once(load, other, event_texts):
     model = load(share=True)
     notebook = other("share=True")
-    assert len(told("loaded")) == 2  # each notebook has it
+    assert len(event_texts("loaded")) == 2  # each notebook has it
     for pid in marked(model.record.id):
         with suppress(ProcessLookupError):  # one ends with the other
             os.kill(pid, signal.SIGKILL)
-    until(lambda: told("died"))
+    until(lambda: event_texts("died"))
     until(lambda: not model.alive and not notebook.do("m.alive"))
     notebook.do("m.clean_up()")
     model.clean_up()
-    (died,) = told("died")
+    (died,) = event_texts("died")
     assert died.startswith("echo died (")
     another = load()
     stop_instance(another.record.id, "the sidebar")
-    assert told("stopped") == ["echo was stopped from the sidebar"]
+    assert event_texts("stopped") == ["echo was stopped from the sidebar"]

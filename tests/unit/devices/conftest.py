@@ -17,7 +17,7 @@ Administer = Callable[[str | None], None]
 
 @pytest.fixture(autouse=True)
 def administer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Administer:
-    """`administer("0,2")` stands for a kernel that was started with that allow-list; at first there is none."""
+    """A function that sets the allow-list that the kernel was started with; at first there is none."""
     environ = tmp_path / "environ"
 
     def write(listed: str | None) -> None:

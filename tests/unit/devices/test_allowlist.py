@@ -1,4 +1,4 @@
-"""CUDA_VISIBLE_DEVICES of the kernel's start is the administrator's word."""
+"""The administrator's allow-list: CUDA_VISIBLE_DEVICES of the environment that the kernel was started with."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_list_is_read_as_cuda_reads_it(four, administer, listed, expected):
     assert [device.index for device in allowlist.admitted(devices())] == expected
 
 
-def test_auto_stays_inside(four, administer):
+def test_auto_stays_inside_the_list(four, administer):
     administer("0,2")
     assert indices("auto") == [2]
     assert indices("auto:2") == [0, 2]
@@ -88,7 +88,7 @@ def test_a_slice_outside_is_refused_by_name(build, administer):
         select(0)
 
 
-def test_what_a_notebook_sets_later_changes_nothing(four):
+def test_a_variable_that_a_notebook_sets_later_changes_nothing(four):
     script = """
 import os
 from gpumodels.devices import select
@@ -100,7 +100,7 @@ print(*select("auto:2"))
     assert done.stdout == "GPU 0 (NVIDIA H100) GPU 2 (NVIDIA H100)\n"
 
 
-def test_without_proc_the_present_environment_counts(monkeypatch, tmp_path):
+def test_without_proc_the_current_environment_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr(allowlist, "_INITIAL", tmp_path / "nothing")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert allowlist.allow_list() == "1"

@@ -1,4 +1,4 @@
-"""The fake driver answers the real nvidia-ml-py as a driver would, as far as our tests rely on it."""
+"""The fake driver: it answers nvidia-ml-py like a real driver, as far as the tests rely on it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_handles_come_by_index_uuid_and_bus(machine):
     assert [pynvml.nvmlDeviceGetUUID(handle) for handle in handles] == ["GPU-aa"] * 3
 
 
-def test_odd_characters_in_the_file_mislead_nobody(machine):
+def test_odd_characters_in_the_file_are_read_correctly(machine):
     assert pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)) == 'Größe "A" {[,'
     machine.path.write_text(json.dumps(machine.description, indent=3, sort_keys=True, ensure_ascii=False))
     assert pynvml.nvmlDeviceGetCount() == 2
@@ -76,7 +76,7 @@ def test_slices_know_their_gpu(machine):
         pynvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, 1)
 
 
-def test_errors_are_ordered_for_one_gpu_or_for_all(machine):
+def test_errors_can_be_set_for_one_gpu_or_for_all(machine):
     with pytest.raises(pynvml.NVMLError_GpuIsLost):
         pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(1))
     machine.fail(nvmlDeviceGetUUID=4)

@@ -1,4 +1,4 @@
-"""The gate to NVML: lazy, started once, started again after a fork and after a loss, and never a crash."""
+"""Access to NVML: it is started once, at the first reading, and again after a fork or a loss. It never crashes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_a_new_process_finds_the_library_by_itself(build):
     assert run(script, **machine.environment()) == "GPU 0 (NVIDIA H100)"
 
 
-def test_without_a_library_nothing_fails_and_the_reason_is_told(tmp_path):
-    (tmp_path / "libnvidia-ml.so.1").touch()  # found first, and no library: hides a real one
+def test_without_a_library_nothing_fails_and_the_reason_is_given(tmp_path):
+    (tmp_path / "libnvidia-ml.so.1").touch()  # an empty file that hides a real library
     script = "from gpumodels.devices import *; print(devices(), select('auto'), why_none(), sep='|')"
     reason = "no NVIDIA driver is installed (libnvidia-ml.so.1 not found)"
     assert run(script, LD_LIBRARY_PATH=str(tmp_path)) == f"()|()|{reason}"
@@ -52,7 +52,7 @@ def test_without_a_library_nothing_fails_and_the_reason_is_told(tmp_path):
         (999, "the NVIDIA driver answers: Unknown Error"),
     ],
 )
-def test_a_driver_that_does_not_start_is_a_reason_not_a_crash(build, code, reason):
+def test_a_driver_that_does_not_start_gives_a_reason(build, code, reason):
     machine = build(gpu())
     (device,) = devices()
     machine.fail(nvmlInit=code, nvmlDeviceGetCount=code, nvmlDeviceGetHandleByUUID=code)
@@ -77,7 +77,7 @@ def test_nvml_that_another_library_shut_down_is_started_again(build):
     assert snapshot(device).memory_free == 80 * GB
 
 
-def test_nvml_lost_in_the_middle_of_a_reading_is_no_missing_answer(build):
+def test_a_reading_in_which_nvml_is_lost_is_repeated(build):
     build(gpu())
     devices()
     times = []
@@ -106,7 +106,7 @@ print(counts, pynvml._nvmlLib_refcount)
     assert run(script, **machine.environment()) == "{2} 1"
 
 
-def test_a_forked_child_asks_for_itself_even_if_a_thread_held_the_gate(build):
+def test_a_forked_child_starts_nvml_itself_even_if_a_thread_held_the_lock(build):
     machine = build(gpu("NVIDIA H100"))
     script = """
 import os, threading

@@ -1,4 +1,4 @@
-"""What is seen of a machine's GPUs, while it changes."""
+"""The GPUs of a machine and their readings, also while the machine changes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_killed_process_holds_nothing_even_before_it_is_reaped(build):
         machine.hold(process.pid, 3 * GB)
         assert snapshot(device) == Snapshot(device, 3 * GB, 77 * GB, (Holding(process.pid, 3 * GB),))
         process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie still
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, but still a zombie
         assert snapshot(device) == Snapshot(device, 0, 80 * GB, ())
 
 
@@ -99,13 +99,13 @@ def test_memory_of_a_process_may_be_unknown(build):
     assert snapshot(devices()[0]).processes == (Holding(os.getpid(), None),)
 
 
-def test_what_the_driver_reserves_is_neither_used_nor_free(build):
+def test_the_driver_s_own_reserve_is_neither_used_nor_free(build):
     build(gpu(memory=80 * GB, used=GB, reserved=2 * GB))
     (device,) = devices()
     assert (snapshot(device).memory_used, snapshot(device).memory_free) == (GB, 77 * GB)
 
 
-def test_old_drivers_answer_by_their_old_functions(build):
+def test_old_drivers_are_read_with_their_old_functions(build):
     machine = build(gpu(memory=80 * GB))
     machine.hold(os.getpid(), GB)
     machine.fail(
@@ -118,7 +118,7 @@ def test_old_drivers_answer_by_their_old_functions(build):
 
 
 SENSORS = {"utilisation": 35, "temperature": 54, "power": 210_500, "power_limit": 700_000}
-#: Each reading's field, and the functions that give it.
+#: Fields of a snapshot, and the NVML functions that read them.
 READINGS = {
     "memory_used": ("nvmlDeviceGetMemoryInfo",),
     "processes": ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"),
@@ -138,7 +138,7 @@ def test_sensors_are_read_in_percent_degrees_and_watts(build):
 
 @pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND, UNKNOWN])
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_reading_that_fails_is_none_and_spoils_no_other(build, reading, code):
+def test_a_reading_that_fails_is_none_and_the_others_are_not(build, reading, code):
     machine = build(gpu(used=GB, **SENSORS))
     (whole,) = snapshots()
     machine.fail(**dict.fromkeys(READINGS[reading], code))
@@ -168,7 +168,7 @@ def test_a_gpu_that_falls_off_the_bus_says_so_and_the_others_go_on(build):
     assert devices() == known[:1]
 
 
-def test_one_that_is_lost_while_it_is_read_says_so_with_its_name(build):
+def test_a_gpu_that_is_lost_while_it_is_read_is_reported_with_its_name(build):
     machine = build(gpu("NVIDIA A100"))
     machine.fail(nvmlDeviceGetTemperature=GPU_IS_LOST)
     (seen,) = snapshots()
@@ -200,14 +200,14 @@ def test_slices_that_are_made_and_removed_are_seen_at_the_next_reading(build):
     assert snapshot(first[1]) == Snapshot(first[1])
 
 
-def test_processes_that_may_not_be_seen_are_none_rather_than_nobody(build):
+def test_processes_that_may_not_be_listed_are_none(build):
     machine = build(gpu())
     (device,) = devices()
     machine.fail(nvmlDeviceGetComputeRunningProcesses=4, nvmlDeviceGetGraphicsRunningProcesses=4)
     assert snapshot(device).processes is None
 
 
-def test_a_gpu_without_name_or_size_is_still_a_gpu(build):
+def test_a_gpu_without_name_or_size_is_listed(build):
     machine = build(gpu(uuid="GPU-aa"))
     machine.fail(nvmlDeviceGetName=NOT_SUPPORTED, nvmlDeviceGetMemoryInfo=NOT_SUPPORTED)
     assert devices() == (Device("GPU-aa", 0, "NVIDIA GPU", None),)

@@ -1,4 +1,4 @@
-"""What is believed of the files in which users tell each other what their loads are about to take, and what is not."""
+"""Reservations: other users' files are read with care, and a reservation ends with its load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UID = os.getuid()
 
 @pytest.fixture
 def place():
-    """Stands for /dev/shm; see tests/conftest.py."""
+    """The directory that stands for /dev/shm; see tests/conftest.py."""
     return reservations.PLACE
 
 
@@ -27,19 +27,19 @@ def file(place):
     return place / f"gpumodels-{UID}.reserved"
 
 
-def mine(token="a", devices=("GPU-1",), memory=5, seconds=60.0):
+def own(token="a", devices=("GPU-1",), memory=5, seconds=60.0):
     return Reservation.of_this_process(token, devices, memory, seconds)
 
 
-def row(**changes):
-    """One that would be believed, as JSON."""
+def entry(**changes):
+    """Return a valid reservation as JSON, with `changes`."""
     ours = {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "until": time.monotonic() + 60}
     return {"token": "a", "devices": ["GPU-1"], "memory": 5, **ours, **changes}
 
 
 def test_all_users_can_read_what_is_reserved_until_it_is_released(file):
-    reserve(mine("a"))
-    reserve(mine("b"))
+    reserve(own("a"))
+    reserve(own("b"))
     assert [each.token for each in standing()] == ["a", "b"]
     assert file.stat().st_mode & 0o777 == 0o644
     release("a")
@@ -49,24 +49,24 @@ def test_all_users_can_read_what_is_reserved_until_it_is_released(file):
     release("b")
 
 
-def test_it_ends_with_its_time():
-    reserve(mine(seconds=0.05))
+def test_a_reservation_ends_with_its_time():
+    reserve(own(seconds=0.05))
     time.sleep(0.06)
     assert standing() == []
 
 
-def test_it_ends_with_the_process_that_loads(place, puppet, file):
+def test_a_reservation_ends_with_the_process_that_loads(place, puppet, file):
     other = puppet()
     other.do("from pathlib import Path; from gpumodels.devices import reservations as r")
     other.do(f"r.PLACE = Path({str(place)!r}); r.reserve(r.Reservation.of_this_process('a', ['GPU-1'], 5, 60))")
     assert [each.pid for each in standing()] == [other.pid]
     other.kill()
     assert standing() == []
-    reserve(mine("b"))
-    assert '"a"' not in file.read_text()  # what is over is not carried on
+    reserve(own("b"))
+    assert '"a"' not in file.read_text()  # the reservation that has ended is not written again
 
 
-def test_what_a_load_that_was_killed_leaves_is_swept(place, puppet, file):
+def test_a_reservation_of_a_killed_load_is_swept(place, puppet, file):
     other = puppet()
     other.do("from pathlib import Path; from gpumodels.devices import reservations as r")
     other.do(f"r.PLACE = Path({str(place)!r}); r.reserve(r.Reservation.of_this_process('a', ['GPU-1'], 5, 60))")
@@ -85,65 +85,65 @@ def test_what_a_load_that_was_killed_leaves_is_swept(place, puppet, file):
         b"[" * 60_000,
         b"{}",
         b"[1]",
-        json.dumps([row(devices="GPU-1")]).encode(),
-        json.dumps([row(memory=-1)]).encode(),
-        json.dumps([row(memory=1 << 60)]).encode(),
-        json.dumps([row(until="soon")]).encode(),
-        json.dumps([row(until=float("nan"))]).encode(),
-        json.dumps([row(pid=0)]).encode(),
-        json.dumps([row(token="a" * 65)]).encode(),
-        json.dumps([row()] * 300).encode(),
-        json.dumps([row()]).encode() + b" " * 70_000,
-        json.dumps([row(until=0)]).encode(),
-        json.dumps([row(started=1)]).encode(),  # the process has its number from another, which has ended
-        json.dumps([row(pid=1 << 22)]).encode(),
+        json.dumps([entry(devices="GPU-1")]).encode(),
+        json.dumps([entry(memory=-1)]).encode(),
+        json.dumps([entry(memory=1 << 60)]).encode(),
+        json.dumps([entry(until="soon")]).encode(),
+        json.dumps([entry(until=float("nan"))]).encode(),
+        json.dumps([entry(pid=0)]).encode(),
+        json.dumps([entry(token="a" * 65)]).encode(),
+        json.dumps([entry()] * 300).encode(),
+        json.dumps([entry()]).encode() + b" " * 70_000,
+        json.dumps([entry(until=0)]).encode(),
+        json.dumps([entry(started=1)]).encode(),  # the process has a reused process id
+        json.dumps([entry(pid=1 << 22)]).encode(),
     ],
 )
-def test_what_cannot_be_believed_is_not(file, content):
+def test_an_invalid_file_is_ignored(file, content):
     file.write_bytes(content)
     assert standing() == []
-    reserve(mine())
+    reserve(own())
     assert len(standing()) == 1
 
 
 @pytest.mark.parametrize("put", ["a link", "a pipe", "a directory"])
-def test_what_is_no_plain_file_is_not_opened(file, put, tmp_path):
+def test_only_regular_files_are_read(file, put, tmp_path):
     if put == "a link":
-        (tmp_path / "elsewhere").write_text(json.dumps([row()]))
+        (tmp_path / "elsewhere").write_text(json.dumps([entry()]))
         file.symlink_to(tmp_path / "elsewhere")
     elif put == "a pipe":
         os.mkfifo(file)
     else:
         file.mkdir()
     assert standing() == []
-    reserve(mine())
+    reserve(own())
 
 
 @pytest.mark.root
-def test_a_file_under_somebody_elses_name_is_not_believed(place):
-    (place / "gpumodels-47110.reserved").write_text(json.dumps([row()]))
+def test_a_file_in_the_name_of_another_user_is_ignored(place):
+    (place / "gpumodels-47110.reserved").write_text(json.dumps([entry()]))
     assert standing() == []
     os.chown(place / "gpumodels-47110.reserved", 47110, 47110)
     assert len(standing()) == 1
 
 
-def test_a_place_in_which_users_are_not_kept_apart_is_not_used(place, file):
+def test_a_directory_without_the_sticky_bit_is_not_used(place, file):
     place.chmod(0o777)
-    reserve(mine())
+    reserve(own())
     assert not file.exists()
     assert standing() == []
     with in_turn():
         pass
 
 
-def test_a_machine_without_such_a_place_does_without(monkeypatch, tmp_path):
+def test_without_the_directory_nothing_is_reserved(monkeypatch, tmp_path):
     monkeypatch.setattr(reservations, "PLACE", tmp_path / "none")
-    reserve(mine())
+    reserve(own())
     with in_turn():
         assert standing() == []
 
 
-def test_choosing_is_one_after_another(place, puppet):
+def test_processes_choose_one_after_another(place, puppet):
     other = puppet()
     other.do("from pathlib import Path; from gpumodels.devices import reservations as r")
     other.do(f"r.PLACE = Path({str(place)!r}); turn = r.in_turn(); turn.__enter__()")
@@ -154,7 +154,7 @@ def test_choosing_is_one_after_another(place, puppet):
     assert entered >= other.do("left")
 
 
-def test_one_who_is_stopped_in_his_turn_is_not_waited_for(place, puppet):
+def test_a_process_that_is_stopped_in_its_turn_delays_nobody_for_long(place, puppet):
     other = puppet()
     other.do("from pathlib import Path; from gpumodels.devices import reservations as r")
     other.do(f"r.PLACE = Path({str(place)!r}); turn = r.in_turn(); turn.__enter__()")

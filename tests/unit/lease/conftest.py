@@ -1,4 +1,4 @@
-"""Instances without models: directories, leases and leashes for the tests of the rules."""
+"""Fixtures: instances without models, made of directories, leases and leashes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.leftovers import ROOT, until
 
 
 def new_id(name="echo"):
-    """An id that nobody used before, on this machine: processes are found, and killed, by it."""
+    """Return an id that is new on this machine: processes are found, and killed, by it."""
     return f"{name}-{secrets.token_hex(5)}"
 
 
 @pytest.fixture
 def record():
-    """Makes records."""
+    """A function that makes records."""
 
     def make(instance_id="", **fields):
         given = {"model": "echo", "engine": "process", "nonce": "proof", "created": time.time(), **fields}
@@ -33,7 +33,7 @@ def record():
 
 @pytest.fixture
 def create(runtime, record):
-    """Makes an instance of the runtime directory, held by this process."""
+    """A function that makes an instance in the runtime directory, held by this process."""
 
     def make(instance_id="", **fields):
         return runtime.create(record(instance_id, **fields))
@@ -56,16 +56,16 @@ class Leash:
         self.pid = self.process.pid
 
     def line(self):
-        """The next line that the server or the leash says."""
+        """Return the next line that the server or the leash prints."""
         return self.process.stdout.readline().strip()
 
     def wait(self, within=10.0):
-        """The exit code; until then the leash lives."""
+        """Wait until the leash has ended, and return its exit code."""
         return self.process.wait(within)
 
     @property
     def inner(self):
-        """The leash inside the PID namespace."""
+        """The process id of the leash inside the PID namespace."""
         return until(lambda: children(self.pid))[0]
 
 
@@ -75,7 +75,7 @@ def children(pid):
 
 @pytest.fixture
 def leash():
-    """Starts leashes, and ends them after the test."""
+    """A function that starts leashes; they are ended after the test."""
     started = []
 
     def start(lease_file, code="print('up'); import time; time.sleep(60)", *options, **more):

@@ -1,4 +1,4 @@
-"""The guard: detached from its kernel, awake when it is dead, gone when its work is done."""
+"""The guard: it is detached from its kernel, sweeps when the kernel has died, and then ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENSURE = (
 
 @pytest.fixture
 def kernel(runtime_path):
-    """A process of its own session that has a guard."""
+    """A process in a session of its own that has a guard."""
     process = Puppet(start_new_session=True)
     process.do(_ENSURE)
     yield process
@@ -51,24 +51,24 @@ def _make_stale(kernel, instance_id="stale-0123456789"):
     )
 
 
-def test_it_has_a_session_of_its_own(kernel, its_guard):
-    """So that killing the kernel's process group, or closing its terminal, misses it."""
+def test_the_guard_has_a_session_of_its_own(kernel, its_guard):
+    # Killing the kernel's process group, or closing its terminal, must miss the guard.
     assert os.getsid(its_guard) == its_guard != os.getsid(kernel.pid)
 
 
-def test_a_process_has_one(kernel, its_guard):
+def test_a_process_has_one_guard(kernel, its_guard):
     kernel.do(_ENSURE)
     assert kernel.do("guard._guards[os.getpid(), runtime.path].pid") == its_guard
 
 
-def test_one_that_was_killed_is_replaced(kernel, its_guard):
+def test_a_killed_guard_is_replaced(kernel, its_guard):
     os.kill(its_guard, signal.SIGKILL)
     until(lambda: not _alive(its_guard))
     kernel.do(_ENSURE)
     assert kernel.do("guard._guards[os.getpid(), runtime.path].pid") != its_guard
 
 
-def test_a_forked_child_gets_one_of_its_own(kernel, its_guard):
+def test_a_forked_child_gets_a_guard_of_its_own(kernel, its_guard):
     kernel.do(
         "read, write = os.pipe()\n"
         "if os.fork() == 0:\n"
@@ -79,7 +79,7 @@ def test_a_forked_child_gets_one_of_its_own(kernel, its_guard):
     assert int(kernel.do("os.read(read, 20)")) != its_guard
 
 
-def test_it_sweeps_and_ends_when_its_process_is_killed(kernel, its_guard, leftovers):
+def test_the_guard_sweeps_and_ends_when_its_process_is_killed(kernel, its_guard, leftovers):
     _make_stale(kernel)
     assert len(leftovers.directories()) == len(leftovers.shared_memory()) == 1
     kernel.kill()
@@ -87,14 +87,14 @@ def test_it_sweeps_and_ends_when_its_process_is_killed(kernel, its_guard, leftov
     until(lambda: not _alive(its_guard))
 
 
-def test_it_sweeps_when_the_whole_process_group_is_killed(kernel, leftovers):
+def test_the_guard_sweeps_when_the_whole_process_group_is_killed(kernel, leftovers):
     _make_stale(kernel)
     os.killpg(kernel.pid, signal.SIGKILL)
     kernel.process.wait()
     leftovers.wait()
 
 
-def test_it_does_not_hear_interrupts_and_hang_ups(kernel, its_guard, leftovers):
+def test_the_guard_ignores_sigint_and_sighup(kernel, its_guard, leftovers):
     until(lambda: _ignores(its_guard, signal.SIGINT) and _ignores(its_guard, signal.SIGHUP))
     kernel.kill()
     leftovers.wait()
@@ -106,7 +106,7 @@ def _ignores(pid, number):
     return bool(ignored & 1 << (number - 1))
 
 
-def test_while_its_process_lives_it_does_nothing(puppet):
+def test_the_guard_does_nothing_while_its_process_lives(puppet):
     watched, watcher = puppet(), puppet()
     watcher.do(f"import os; from gpumodels.lease import guard; pidfd = os.pidfd_open({watched.pid}); swept = []")
     watcher.tell("guard.watch(pidfd, lambda: swept.append(1) or True)")
@@ -116,8 +116,8 @@ def test_while_its_process_lives_it_does_nothing(puppet):
     assert watcher.do("swept") == [1]
 
 
-def test_it_tries_again_until_all_is_swept(puppet):
-    """A daemon that is down, then up; and an error that nobody thought of."""
+def test_the_guard_tries_again_until_all_is_swept(puppet):
+    # As if a daemon were down and then up, with an unexpected error in between.
     watched = puppet()
     pidfd = os.pidfd_open(watched.pid)
     answers = iter([False, RuntimeError("mad"), False, True])
@@ -139,7 +139,7 @@ def test_it_tries_again_until_all_is_swept(puppet):
     assert list(answers) == []
 
 
-def test_it_ends_when_the_runtime_directory_was_removed(kernel, its_guard):
+def test_the_guard_ends_when_the_runtime_directory_was_removed(kernel, its_guard):
     kernel.do("import shutil; shutil.rmtree(runtime.path)")
     path = Path(kernel.do("str(runtime.path)"))
     kernel.kill()

@@ -1,4 +1,4 @@
-"""The leases of a process: nothing that it does by the way may lose one."""
+"""The leases of a process: they survive probes, reloads, forks and threads."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from gpumodels.lease import held, locks
 from gpumodels.lease.held import LeaseRefusedError, LeaseState
 from tests.leftovers import descriptors, until
 
-_LOOK = "from gpumodels.lease import held; from pathlib import Path"
+_IMPORTS = "from gpumodels.lease import held; from pathlib import Path"
 
 
 @pytest.fixture
-def seen(puppet):
-    """How another process sees a lease: the only view that counts."""
+def observed_state(puppet):
+    """A function that returns the state of a lease as another process sees it."""
     other = puppet()
-    other.do(_LOOK)
+    other.do(_IMPORTS)
     return lambda directory: other.do(f"held.look(Path({str(directory.lease_file)!r})).state.name")
 
 
-def test_a_new_lease_is_held_and_a_released_one_free(create, seen):
+def test_a_new_lease_is_held_and_a_released_one_free(create, observed_state):
     directory, lease = create()
-    assert seen(directory) == "HELD"
+    assert observed_state(directory) == "HELD"
     assert lease.held
     lease.release()
-    assert seen(directory) == "FREE"
+    assert observed_state(directory) == "FREE"
     assert not lease.held
 
 
-def test_looking_at_an_own_lease_does_not_drop_it(create, seen):
+def test_looking_at_an_own_lease_does_not_drop_it(create, observed_state):
     directory, _ = create()
     assert directory.lease_state is LeaseState.HELD
     assert directory.leash_lives is False
-    assert seen(directory) == "HELD"
+    assert observed_state(directory) == "HELD"
 
 
-def test_reloading_the_package_drops_nothing(create, runtime, seen):
+def test_reloading_the_package_drops_no_lease(create, runtime, observed_state):
     first, _ = create("first-0123456789")
     second, _ = create("second-0123456789")
     kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "gpumodels"}
@@ -49,15 +49,15 @@ def test_reloading_the_package_drops_nothing(create, runtime, seen):
         from gpumodels.lease.runtime import RuntimeDirectory
 
         for directory in RuntimeDirectory(runtime.path).instances():
-            assert directory.look().state.name == "HELD"  # asked through the new module: does it know?
+            assert directory.look().state.name == "HELD"  # the reloaded module knows the leases
         assert RuntimeDirectory(runtime.path).claim_stale() == []
     finally:
         sys.modules.update(kept)
-    assert (seen(first), seen(second)) == ("HELD", "HELD")
+    assert (observed_state(first), observed_state(second)) == ("HELD", "HELD")
 
 
-def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime):
-    """The package is edited while a lease is held; IPython's autoreload puts the new code in."""
+def test_autoreload_drops_no_lease(runtime_path, puppet, tmp_path, observed_state, runtime):
+    # The package is edited while a lease is held, and IPython's autoreload imports the new code.
     copy = tmp_path / "source"
     source = Path(held.__file__).parents[1]
     (copy / "gpumodels" / "lease").mkdir(parents=True)
@@ -79,11 +79,11 @@ def test_autoreload_drops_nothing(runtime_path, puppet, tmp_path, seen, runtime)
         os.utime(path, (4e9, 4e9))
     kernel.do("_ = shell.run_cell('found = runtime.instances()[0].look().state.name, held.NEW, lease.held')")
     assert kernel.do("shell.user_ns['found']") == ("HELD", True, True)
-    assert seen(runtime.instances()[0]) == "HELD"
+    assert observed_state(runtime.instances()[0]) == "HELD"
 
 
-def test_probing_in_one_thread_does_not_drop_what_another_creates(create, runtime, seen):
-    """A probe opens and closes the file; a lock taken in between would be gone."""
+def test_probing_in_one_thread_does_not_drop_a_lease_that_another_creates(create, runtime, observed_state):
+    # A probe opens and closes the file: a lock that is taken in between would be lost.
     stop = threading.Event()
 
     def probe():
@@ -98,11 +98,11 @@ def test_probing_in_one_thread_does_not_drop_what_another_creates(create, runtim
     stop.set()
     for thread in threads:
         thread.join()
-    assert {seen(directory) for directory in made} == {"HELD"}
+    assert {observed_state(directory) for directory in made} == {"HELD"}
 
 
-def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, runtime, seen):
-    """The same, the threads made to meet: the probe comes when the file is there and the table does not know it."""
+def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, runtime, observed_state):
+    # The race of the test before, forced: the probe comes when the file exists and the table does not have it yet.
     take, reached = locks.take_record_lock, []
 
     def slowly(fd, *byte):
@@ -116,11 +116,11 @@ def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, run
     directory, _ = create()
     until(lambda: len(reached) == 2)
     assert set(reached) == {LeaseState.HELD}
-    assert seen(directory) == "HELD"
+    assert observed_state(directory) == "HELD"
 
 
-def _in_a_fork(action):
-    """Run `action` in a forked child, through to its very end; its exit code."""
+def _exit_code_of_fork(action):
+    """Run `action` in a forked child until it exits, and return the exit code."""
     child = os.fork()
     if child == 0:
         try:
@@ -131,22 +131,22 @@ def _in_a_fork(action):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_forked_child_drops_nothing(create, seen):
+def test_a_forked_child_drops_no_lease(create, observed_state):
     directory, lease = create()
 
-    def let_go_of_everything():
+    def release_everything():
         assert not lease.held
         lease.release()
         held.release_all()
         assert directory.lease_state is LeaseState.HELD  # opens and closes the file, being another process
         os.closerange(3, 4096)
 
-    assert _in_a_fork(let_go_of_everything) == 0
-    assert seen(directory) == "HELD"
+    assert _exit_code_of_fork(release_everything) == 0
+    assert observed_state(directory) == "HELD"
     assert lease.held
 
 
-def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, seen):
+def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, observed_state):
     kernel = puppet()
     kernel.do(
         "import os, time; from gpumodels.instances import runtime_directory\n"
@@ -157,9 +157,9 @@ def test_a_forked_child_keeps_nothing_alive(puppet, runtime, record, seen):
     )
     child = kernel.do("child")
     directory = runtime.instances()[0]
-    assert seen(directory) == "HELD"
+    assert observed_state(directory) == "HELD"
     kernel.kill()
-    assert seen(directory) == "FREE"
+    assert observed_state(directory) == "FREE"
     os.kill(child, 9)
 
 
@@ -184,17 +184,17 @@ def test_a_fork_while_another_thread_probes_does_not_hang_in_the_child(create):
     assert directory.lease_state is LeaseState.HELD
 
 
-def test_an_instance_ends_with_its_last_hold_in_a_process(create, leash, seen):
+def test_an_instance_ends_with_its_last_lease_in_a_process(create, leash, observed_state):
     directory, first = create()
     leash(directory.lease_file).line()
     second = held.join(directory.lease_file)
     first.release()
-    first.release()  # twice, which must not let go of the second
-    assert seen(directory) == "HELD"
+    first.release()  # a second release must not release the other lease
+    assert observed_state(directory) == "HELD"
     assert second.held
     assert not first.held
     second.release()
-    until(lambda: seen(directory) == "FREE")
+    until(lambda: observed_state(directory) == "FREE")
 
 
 def test_an_instance_ends_with_its_last_holder(create, leash, puppet):
@@ -202,7 +202,7 @@ def test_an_instance_ends_with_its_last_holder(create, leash, puppet):
     process = leash(directory.lease_file)
     assert process.line() == "up"
     other = puppet()
-    other.do(_LOOK)
+    other.do(_IMPORTS)
     other.do(f"lease = held.join(Path({str(directory.lease_file)!r}))")
     lease.release()
     assert directory.lease_state is LeaseState.HELD
@@ -212,10 +212,10 @@ def test_an_instance_ends_with_its_last_holder(create, leash, puppet):
 
 
 def test_an_instance_that_is_ending_cannot_be_joined(create, leash, puppet):
-    """And the refusal comes at once: the leash holds the lock for as long as the server takes to end."""
+    # The refusal comes at once, while the leash holds the lock until the server has ended.
     directory, lease = create()
-    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
-    process = leash(directory.lease_file, deaf, "--grace", "30")
+    ignores_sigterm = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
+    process = leash(directory.lease_file, ignores_sigterm, "--grace", "30")
     assert process.line() == "up"
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)
@@ -256,12 +256,12 @@ def test_a_lease_file_that_was_replaced_meanwhile_cannot_be_joined(create, monke
         held.join(directory.lease_file)
 
 
-def test_release_all_lets_go_of_everything(create, seen):
+def test_release_all_lets_go_of_everything(create, observed_state):
     first, _ = create("first-0123456789")
     second, _ = create("second-0123456789")
     before = descriptors()
     held.release_all()
-    assert (seen(first), seen(second)) == ("FREE", "FREE")
+    assert (observed_state(first), observed_state(second)) == ("FREE", "FREE")
     assert len(before - descriptors()) >= 4
 
 
@@ -277,8 +277,8 @@ def test_a_cleaner_leaves_the_runtime_directory_while_a_lease_is_held(create, ru
         os.close(cleaner)
 
 
-def test_leases_are_opened_in_one_place_only(puppet, runtime_path):
-    """Through a whole life of a model: loading, calling, listing, sweeping, logs, stopping, with another beside it."""
+def test_only_held_py_opens_lease_files(puppet, runtime_path):
+    # Loading, calling, listing, sweeping, logs and stopping one model beside another: none of it may lose a lease.
     kernel = puppet()
     kernel.do(
         "import sys, gpumodels\n"

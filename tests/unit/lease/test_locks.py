@@ -1,4 +1,4 @@
-"""The facts about locks that leases rest on, and what the thin wrappers make of them."""
+"""The properties of file locks that leases rely on, and the functions of `locks`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_lock_that_somebody_has_exclusively_is_refused_at_once(opened, file, p
     assert locks.conflicting_lock(opened, locks.LEASE).kind == fcntl.F_WRLCK
 
 
-def test_the_two_bytes_are_locked_apart(opened, file, puppet):
+def test_the_bytes_are_locked_independently(opened, file, puppet):
     other = puppet()
     other.do(f"import os; from gpumodels.lease import locks; fd = os.open({str(file)!r}, os.O_RDWR)")
     assert other.do("locks.try_description_lock(fd, locks.LEASH)") is True
@@ -63,7 +63,8 @@ def test_the_two_bytes_are_locked_apart(opened, file, puppet):
 
 
 def test_a_waiting_leash_gives_nobody_a_false_deadlock(opened, file, tmp_path, puppet):
-    """The kernel's deadlock detection sees processes, not threads: a record lock waiter looks like half a deadlock."""
+    # The kernel's deadlock detection sees processes, not threads. A process that waits for a record lock would count
+    # as half of a deadlock.
     second = tmp_path / "second"
     second.write_bytes(b"")
     leash = puppet()
@@ -91,7 +92,7 @@ def test_a_cleaner_that_asks_for_the_directory_is_refused(tmp_path):
         os.close(cleaner)
 
 
-def test_a_cleaner_that_is_at_it_is_waited_for(tmp_path, puppet):
+def test_holding_a_directory_waits_for_a_cleaner_at_work(tmp_path, puppet):
     cleaner = puppet()
     cleaner.do(f"import os, fcntl, time; fd = os.open({str(tmp_path)!r}, os.O_RDONLY); fcntl.flock(fd, fcntl.LOCK_EX)")
     cleaner.tell("time.sleep(0.2); os.close(fd)")

@@ -1,4 +1,4 @@
-"""Notes of what processes do: read while those live, and no burden to anybody afterwards."""
+"""Notes: they are read while their process lives, and ignored and removed afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _files(runtime):
     return sorted(path.name for path in runtime.path.glob(".*load-*"))
 
 
-def test_what_a_living_process_says_is_read_and_private(runtime):
+def test_a_note_of_a_living_process_is_read_and_private(runtime):
     assert notes.write(runtime.path, notes.LOAD, "a", {"n": 1})
     assert notes.write(runtime.path, notes.LOAD, "a", {"n": 2})
     assert [note["n"] for note in notes.standing(runtime.path, notes.LOAD)] == [2]
@@ -33,11 +33,11 @@ def test_what_a_living_process_says_is_read_and_private(runtime):
     assert not notes.remove(runtime.path, notes.LOAD, "a")
 
 
-def test_what_a_process_said_that_was_killed_is_read_no_more_and_swept(runtime, puppet):
+def test_a_note_of_a_killed_process_is_ignored_and_swept(runtime, puppet):
     other = puppet()
     assert other.do(_WRITE.format(str(runtime.path), "gone")) is None
     assert notes.standing(runtime.path, notes.LOAD)
-    other.process.send_signal(signal.SIGKILL)  # and nobody has waited for it yet
+    other.process.send_signal(signal.SIGKILL)  # it is a zombie until `kill` waits for it below
     until(lambda: notes.standing(runtime.path, notes.LOAD) == [])
     (runtime.path / f"..load-gone.json.{other.pid}.a1b2c3").write_text("{half")
     (runtime.path / f"..load-mine.json.{os.getpid()}.a1b2c3").write_text("{half")
@@ -48,7 +48,7 @@ def test_what_a_process_said_that_was_killed_is_read_no_more_and_swept(runtime, 
     assert _files(runtime) == [f"..load-mine.json.{os.getpid()}.a1b2c3", ".load-lasting.json"]
 
 
-def test_the_process_id_of_one_that_was_killed_vouches_for_nobody(runtime):
+def test_a_note_with_a_reused_process_id_is_ignored(runtime):
     notes.write(runtime.path, notes.LOAD, "a", {})
     text = (runtime.path / ".load-a.json").read_text()
     started = str(notes.standing(runtime.path, notes.LOAD)[0]["by"][1])
@@ -56,7 +56,7 @@ def test_the_process_id_of_one_that_was_killed_vouches_for_nobody(runtime):
     assert notes.standing(runtime.path, notes.LOAD) == []
 
 
-def test_where_it_cannot_be_written_nothing_fails(tmp_path):
+def test_a_note_that_cannot_be_written_raises_nothing(tmp_path):
     assert not notes.write(tmp_path / "removed", notes.LOAD, "a", {})
     assert notes.standing(tmp_path / "removed", notes.LOAD) == []
     notes.sweep(tmp_path / "removed")

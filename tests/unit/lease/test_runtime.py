@@ -1,4 +1,4 @@
-"""The runtime directory is the truth: private, local, written whole; only what is ours and stale is swept of it."""
+"""The runtime directory: it is private, local and written atomically, and only stale instances are claimed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from gpumodels.lease.runtime import RuntimeDirectory
 from tests.leftovers import descriptors, until
 
 
-def test_it_is_made_private(runtime):
+def test_the_directory_is_made_private(runtime):
     assert stat.S_IMODE(runtime.path.stat().st_mode) == 0o700
 
 
-def test_one_that_is_open_to_others_is_refused(tmp_path):
+def test_a_directory_open_to_others_is_refused(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     with pytest.raises(RuntimeDirectoryError, match=r"open to other users. Close it with `chmod 700"):
         RuntimeDirectory(tmp_path / "open")
 
 
 @pytest.mark.root
-def test_one_of_another_user_is_refused(tmp_path):
+def test_a_directory_of_another_user_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o700)
     os.chown(tmp_path / "theirs", 65534, 65534)
     with pytest.raises(RuntimeDirectoryError, match="not a directory of yours"):
@@ -54,13 +54,13 @@ def test_a_file_is_refused(tmp_path):
         RuntimeDirectory(tmp_path / "file")
 
 
-def test_a_place_that_cannot_be_made_is_refused(tmp_path):
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(RuntimeDirectoryError, match="Set GPUMODELS_RUNTIME_DIR"):
         RuntimeDirectory(tmp_path / "no" / "such" / "parent")
 
 
 def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
-    """No network filesystem can be had in a test: this machine's own is declared to be one."""
+    # A test has no network filesystem, so this machine's own one is declared to be one.
     own = private_files.filesystem(tmp_path)
     assert own
     monkeypatch.setattr(private_files, "_NETWORK_FILESYSTEMS", (own,))
@@ -68,19 +68,19 @@ def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
         RuntimeDirectory(tmp_path / "run")
 
 
-def test_filesystems_are_told_apart():
+def test_types_of_filesystems_are_recognised():
     assert private_files.filesystem(Path("/proc")) == "proc"
     assert private_files.filesystem(Path("/dev/shm")) == "tmpfs"
 
 
-def test_everybody_agrees_on_its_identity(runtime, puppet):
+def test_all_processes_read_the_same_identity(runtime, puppet):
     others = [puppet() for _ in range(3)]
     for other in others:
         other.tell("__import__('gpumodels.instances', fromlist=['_']).runtime_directory().identity")
     assert {other.answer() for other in others} == {runtime.identity}
 
 
-def test_first_comers_agree_on_the_identity(tmp_path):
+def test_threads_that_make_the_directory_together_get_one_identity(tmp_path):
     found, barrier = [], threading.Barrier(8)
 
     def come():
@@ -123,7 +123,7 @@ def test_an_interrupted_creation_leaves_nothing(runtime, record, monkeypatch):
     assert not descriptors(str(runtime.path)) - before
 
 
-def test_a_runtime_directory_that_vanished_is_said_by_name(runtime, record, monkeypatch):
+def test_an_instance_in_a_vanished_directory_is_refused(runtime, record, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError(2, "No such file")))
     with pytest.raises(RuntimeDirectoryError, match="cannot take a new instance"):
         runtime.create(record())
@@ -172,7 +172,7 @@ def test_records_come_back_as_they_were(create, record):
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"version": 99}', '{"version": 1}', "\xff"])
-def test_a_record_that_cannot_be_understood_is_said_to_be_so(create, text):
+def test_a_broken_record_raises_unknown_record_error(create, text):
     directory, _ = create()
     (directory.path / "instance.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(UnknownRecordError):
@@ -203,7 +203,7 @@ def test_an_instance_of_another_version_is_left_alone(create, record, runtime, s
     assert directory.path.is_dir()
 
 
-def test_what_another_version_claimed_is_left_to_it(create, record, runtime):
+def test_an_instance_that_another_version_claimed_is_left_alone(create, record, runtime):
     _, lease = create()
     lease.release()
     claimed = runtime.claim_stale()[0]
@@ -212,7 +212,7 @@ def test_what_another_version_claimed_is_left_to_it(create, record, runtime):
     assert claimed.path.is_dir()
 
 
-def test_only_what_nobody_holds_is_claimed(create, runtime):
+def test_only_instances_that_nobody_holds_are_claimed(create, runtime):
     first, lease = create("first-0123456789")
     second, _ = create("second-0123456789")
     lease.release()
@@ -230,7 +230,7 @@ def test_a_creation_that_died_half_way_is_claimed(runtime):
 
 
 def test_directories_that_are_not_ours_are_never_touched(tmp_path):
-    """Somebody sets GPUMODELS_RUNTIME_DIR to their home."""
+    # As if a user set GPUMODELS_RUNTIME_DIR to their home.
     home = tmp_path / "home"
     (home / "thesis").mkdir(parents=True)
     (home / "thesis" / "chapter.tex").write_text("long work")
@@ -269,7 +269,7 @@ def test_shared_memory_without_an_instance_is_swept(create, runtime, tmp_path):
     assert not theirs.exists()
 
 
-def test_shared_memory_of_what_is_being_swept_stays_until_its_turn(create, runtime):
+def test_shared_memory_of_a_claimed_instance_stays(create, runtime):
     _, lease = create("ending-0123456789")
     path = Path(runtime.make_shared_memory("ending-0123456789"))
     lease.release()
@@ -278,7 +278,7 @@ def test_shared_memory_of_what_is_being_swept_stays_until_its_turn(create, runti
     assert path.exists()
 
 
-def test_only_shared_memory_is_removed_as_such(tmp_path):
+def test_remove_shared_memory_removes_nothing_else(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     runtime_module.remove_shared_memory(str(tmp_path / "a" / "b"))
     runtime_module.remove_shared_memory("")
@@ -291,12 +291,12 @@ def test_no_room_for_shared_memory_is_no_error(runtime, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["../run", ".gate", "", "no-such", "a/b"])
-def test_an_id_that_is_no_instance_s_finds_none(runtime, name):
+def test_an_unknown_id_raises_key_error(runtime, name):
     with pytest.raises(KeyError):
         runtime.directory(name)
 
 
-def test_the_first_to_stop_an_instance_is_believed(create):
+def test_the_first_record_of_a_stop_stays(create):
     directory, _ = create()
     assert directory.ended is None
     directory.mark_ended("the sidebar")
@@ -340,7 +340,7 @@ finished = True
 
 
 def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
-    """Several processes create while several sweep. Without the gate about one in some thousands is lost."""
+    # Several processes create while several sweep. Without the gate, one in some thousands is lost.
     makers, sweepers = [puppet() for _ in range(3)], [puppet() for _ in range(2)]
     for sweeper in sweepers:
         sweeper.do("import threading; stop = threading.Event()")
@@ -352,12 +352,12 @@ def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
     assert [maker.do("lost") for maker in makers] == [0, 0, 0]
     for sweeper in sweepers:
         sweeper.do("stop.set(); thread.join()")
-        assert sweeper.do("finished")  # and did not stumble over what its maker removed meanwhile
+        assert sweeper.do("finished")  # directories that were removed meanwhile raised no error
     assert runtime.instances() == []
 
 
-def test_a_sweep_waits_for_a_creation_under_way(runtime, record, monkeypatch, puppet):
-    """The same, made to happen: the directory is there and its lease is not."""
+def test_a_sweep_waits_for_a_creation_in_progress(runtime, record, monkeypatch, puppet):
+    # The race of the test before, forced: the directory exists and its lease does not yet.
     sweeper = puppet()
     sweeper.do("from gpumodels.instances import runtime_directory; runtime = runtime_directory()")
     create = held.create
@@ -378,7 +378,7 @@ def _waits_for_lock(pid):
 
 
 def test_a_cleaner_of_old_files_skips_everything_while_a_model_is_loaded(create, runtime):
-    """What systemd-tmpfiles does: ask for the directory, and go on to the next if somebody has it."""
+    # systemd-tmpfiles asks for a lock on the directory, and skips the directory if another process has it.
     create()
     fd = os.open(runtime.path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -396,13 +396,13 @@ def test_the_version_is_in_every_record(record):
     ("labels", "shown"),
     [([], "CPU"), (["GPU 0"], "GPU 0"), (["GPU 0", "GPU 2"], "GPU 0, 2"), (["GPU 0 slice 1"], "GPU 0 slice 1")],
 )
-def test_what_it_runs_on_is_shown_by_its_devices_labels(record, labels, shown):
+def test_a_record_shows_the_labels_of_its_devices(record, labels, shown):
     assert (
         record(devices=tuple({"uuid": "", "index": 0, "name": "", "label": label} for label in labels)).device == shown
     )
 
 
-def test_a_disk_that_is_full_at_first_use_is_said(tmp_path):
+def test_a_disk_that_is_full_at_first_use_raises_a_clear_error(tmp_path):
     # A limit on the size of files fails like a full disk: at the first byte.
     code = f"""
 import resource
@@ -415,5 +415,5 @@ try:
 except RuntimeDirectoryError as error:
     print(error)
 """
-    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
-    assert f"{tmp_path / 'full'} cannot take a new instance: File too large. Free some space there, or set" in said
+    printed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert f"{tmp_path / 'full'} cannot take a new instance: File too large. Free some space there, or set" in printed

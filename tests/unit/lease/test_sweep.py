@@ -1,4 +1,4 @@
-"""Sweeping what nobody holds, with the process engine's instances: the docker engine's are in the contract suite."""
+"""Sweeping instances of the process engine that nobody holds. The contract tests do so for the Docker engine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gpumodels.lease.processes import kill_marked, marked, same_process, start_t
 from tests.leftovers import until
 from tests.unit.lease.conftest import new_id
 
-_DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
+_IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
 
 
 @pytest.fixture
 def instance(create, runtime, leash):
     """A whole instance without a model: directory, shared memory, leash and server."""
 
-    def make(code=_DEAF, *options, **fields):
+    def make(code=_IGNORES_SIGTERM, *options, **fields):
         directory, lease = create(**fields)
         shared = runtime.make_shared_memory(directory.id)
         directory.write(replace(directory.record(), shared_memory=shared))
@@ -43,16 +43,16 @@ def _gone(directory, runtime):
     return not directory.path.exists() and not shared.exists() and not marked(directory.id)
 
 
-def test_what_somebody_holds_is_left(instance, runtime):
+def test_an_instance_that_is_held_is_left_alone(instance, runtime):
     directory, _, process = instance()
     assert sweep(runtime) is True
     assert directory.leash_lives
     assert process.process.poll() is None
 
 
-def test_a_sweep_comes_back_while_a_leash_is_ending_its_server(instance, runtime):
-    """And touches nothing of it: the server has its grace."""
-    directory, lease, process = instance(_DEAF, "--grace", "0.5", grace=30.0)
+def test_a_sweep_returns_false_while_a_leash_ends_its_server(instance, runtime):
+    # The sweep does not touch the instance: the server has its grace.
+    directory, lease, process = instance(_IGNORES_SIGTERM, "--grace", "0.5", grace=30.0)
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)
     assert sweep(runtime) is False
@@ -63,7 +63,7 @@ def test_a_sweep_comes_back_while_a_leash_is_ending_its_server(instance, runtime
 
 
 def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatch):
-    """As a paused container's is, or one that somebody stopped."""
+    # Such as the leash of a paused container, or one that got SIGSTOP.
     directory, lease, process = instance(grace=0.0)
     os.kill(process.pid, signal.SIGSTOP)
     lease.release()
@@ -75,7 +75,7 @@ def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatc
 
 def test_a_leash_that_got_stuck_while_it_was_ending_is_removed_as_well(instance, runtime, monkeypatch):
     monkeypatch.setattr("gpumodels.cleanup.sweeping._LEASH_PATIENCE", 0.05)
-    directory, lease, process = instance(_DEAF, "--grace", "60", grace=0.0)
+    directory, lease, process = instance(_IGNORES_SIGTERM, "--grace", "60", grace=0.0)
     lease.release()
     until(lambda: directory.lease_state is LeaseState.ENDING)
     os.kill(process.pid, signal.SIGSTOP)
@@ -84,7 +84,7 @@ def test_a_leash_that_got_stuck_while_it_was_ending_is_removed_as_well(instance,
 
 
 def test_a_server_whose_leash_was_killed_is_swept_with_all_it_forked(instance, runtime):
-    """No namespace holds them together: they are known by their mark."""
+    # No namespace holds the processes together: they are found by the mark in their environment.
     forking = (
         "import os, signal, time\n"
         "if os.fork() == 0:\n"
@@ -107,7 +107,7 @@ def test_a_half_made_instance_of_a_dead_process_is_swept(runtime):
     assert runtime.instances() == []
 
 
-def test_what_an_engine_cannot_remove_now_stays_for_the_next_sweep(create, runtime):
+def test_an_instance_that_its_engine_cannot_remove_stays_for_the_next_sweep(create, runtime):
     directory, lease = create(engine="no-such-engine")
     lease.release()
     assert sweep(runtime) is False
@@ -118,8 +118,8 @@ def test_what_an_engine_cannot_remove_now_stays_for_the_next_sweep(create, runti
     assert runtime.claimed() == []
 
 
-def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
-    directory, lease, process = instance(_DEAF, "--grace", "0.3")
+def test_a_load_waits_for_an_instance_that_is_ending(instance, runtime):
+    directory, lease, process = instance(_IGNORES_SIGTERM, "--grace", "0.3")
     lease.release()
     assert wait_for_endings(runtime, 10) is True
     assert process.process.poll() == 98 or not marked(directory.id)
@@ -127,23 +127,23 @@ def test_a_load_waits_for_an_ending_and_tells_so(instance, runtime):
     assert wait_for_endings(runtime, 10) is False
 
 
-def test_what_ends_just_after_a_load_looked_at_it_is_swept_all_the_same(instance, runtime, monkeypatch):
-    directory, lease, process = instance(_DEAF, "--grace", "0.3")
+def test_an_instance_that_ends_between_two_looks_is_swept(instance, runtime, monkeypatch):
+    directory, lease, process = instance(_IGNORES_SIGTERM, "--grace", "0.3")
     lease.release()
     remove_claimed = sweeping._remove_claimed
 
-    def sweep_and_see_it_end(claimed, within):
+    def sweep_and_wait_for_the_end(claimed, within):
         left = remove_claimed(claimed, within)
         process.wait()
         return left
 
-    monkeypatch.setattr(sweeping, "_remove_claimed", sweep_and_see_it_end)
+    monkeypatch.setattr(sweeping, "_remove_claimed", sweep_and_wait_for_the_end)
     assert wait_for_endings(runtime, 10) is True
     assert _gone(directory, runtime)
 
 
 def test_a_load_does_not_wait_longer_than_it_may(instance, runtime):
-    directory, lease, _ = instance(_DEAF, "--grace", "60", grace=60.0)
+    directory, lease, _ = instance(_IGNORES_SIGTERM, "--grace", "60", grace=60.0)
     lease.release()
     began = time.monotonic()
     assert wait_for_endings(runtime, 0.2) is True
@@ -193,16 +193,16 @@ def test_a_zombie_is_dead():
     os.waitpid(child, 0)
 
 
-def test_what_another_process_left_and_cannot_be_removed_keeps_no_guard_waiting(create, runtime):
-    """Its engine is down, or not installed any more."""
+def test_a_guard_waits_for_the_instances_of_its_own_process_only(create, runtime):
+    # Such as an instance of an engine that is down or no longer installed.
     _, lease = create(engine="long-gone")
     lease.release()
     assert sweep(runtime) is False
-    assert sweep(runtime, of_process=directory_owner(runtime) + 1) is True
-    assert sweep(runtime, of_process=directory_owner(runtime)) is False
-    assert wait_for_endings(runtime, 5.0) is False, "no memory is on its way back"
+    assert sweep(runtime, of_process=_owner_pid(runtime) + 1) is True
+    assert sweep(runtime, of_process=_owner_pid(runtime)) is False
+    assert wait_for_endings(runtime, 5.0) is False, "no memory is about to be freed"
     runtime.claimed()[0].remove()
 
 
-def directory_owner(runtime):
+def _owner_pid(runtime):
     return runtime.claimed()[0].record().owner.pid
