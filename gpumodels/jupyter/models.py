@@ -139,7 +139,10 @@ class WakeHandler(SleepersHandler):
 
 
 class LogsHandler(ModelsHandler):
-    """`GET models/ID/logs`: `{"lines": [...]}`, the last lines that the model server printed. 404, 400 as for `GET models/ID`."""
+    """`GET models/ID/logs`: `{"lines": [...]}`, the last lines that the model server printed.
+
+    404 and 400 as for `GET models/ID`.
+    """
 
     @web.authenticated
     @authorized
