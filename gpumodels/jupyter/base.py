@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The form of an id. Ids become paths in the runtime directory, so nothing else may reach those functions.
+#: The form of an id. Ids become paths in the runtime directory, so anything else is refused.
 ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 _MAX_BODY = 1 << 16  # bytes of JSON in a request; it is parsed on the event loop, which must not be blocked
@@ -67,7 +67,7 @@ class ModelsHandler(APIHandler):
             raise web.HTTPError(503, SLOW) from None
 
     def body(self, schema: str) -> dict[str, Any]:
-        """Return the JSON of the request. Raises HTTP 400 if it does not match the named schema of openapi.json."""
+        """Return the JSON of the request. Raises HTTP 400 or 413 unless it matches the named schema of openapi.json."""
         if len(self.request.body) > _MAX_BODY:
             raise web.HTTPError(413, f"the request is longer than {_MAX_BODY} bytes")
         try:

@@ -60,7 +60,8 @@ class Kernels:
         Raises KeyError if the code raised KeyError, EngineError if it raised anything else.
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
-        client.session.session = uuid4().hex  # the kernel tells clients apart by it, and the manager gives all the same
+        # The kernel tells clients apart by this id, and the manager gives all clients the same one.
+        client.session.session = uuid4().hex
         await ensure_async(client.start_channels(iopub=False, stdin=False, hb=False, control=False))
         try:
             message_id = client.execute(code, silent=True, store_history=False, allow_stdin=False)

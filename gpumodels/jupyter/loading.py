@@ -25,7 +25,7 @@ class Loading:
     async def begin(self, model: str, options: dict[str, Any]) -> str:
         """Begin a load in a thread. Return its id once the load has made its first progress.
 
-        `options` are those of `manager.load`. Raises its errors, if they come before its first progress.
+        `options` are those of `gpumodels.load`. Raises the errors of the load that come before its first progress.
         """
         load_id = await in_thread(_new_id, model)
         loop = asyncio.get_running_loop()
