@@ -12,9 +12,9 @@ from tornado.httpclient import HTTPClientError
 from gpumodels import catalog, engines
 from gpumodels.doctor import checks
 from gpumodels.instances import loads, logs, registry, sleep
+from gpumodels.jupyter import state
 from gpumodels.lease import events
 from gpumodels.loading import api
-from gpumodels.widgets import state
 from tests.jupyter.test_access import REQUESTS
 
 TAKES = 1.0  # seconds
@@ -31,7 +31,7 @@ SLOW = (
     (catalog, "names"),
     (engines, "engine"),
     (events, "read"),
-    (state, "read"),
+    (state, "read_overview"),
     (logs, "last_lines_of"),
 )
 
