@@ -1,4 +1,4 @@
-"""The Jupyter server's part: routes under Jupyter's own authentication, and a second net under the lease."""
+"""The Jupyter server extension: routes under Jupyter's own authentication, and cleanup after kernels that ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
 
 
 def _sweep(app: ServerApp) -> None:
-    """Remove what a crash has left; a failure is logged, for it must not keep the Jupyter server from starting."""
+    """Remove what a crash has left. A failure is logged only: it must not keep the Jupyter server from starting."""
     try:
         cleanup.sweep()
     except Exception:

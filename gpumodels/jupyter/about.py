@@ -1,4 +1,4 @@
-"""Routes of what there is before anything runs: the catalog, the doctor's checks, and what these routes are."""
+"""Routes that need no running model: the catalog, the doctor's checks, and the description of all routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CatalogHandler(ModelsHandler):
-    """`GET catalog`: `{"models": [...], "engines": [...]}`, what can be loaded by name, and by what."""
+    """`GET catalog`: `{"models": [...], "engines": [...]}`, the models that can be loaded by name, and the engines."""
 
     @web.authenticated
     @authorized
@@ -27,7 +27,7 @@ class CatalogHandler(ModelsHandler):
 
 
 class DoctorHandler(ModelsHandler):
-    """`GET doctor`: `{"checks": [...]}`, as `gpumodels doctor` prints them; takes some seconds."""
+    """`GET doctor`: `{"checks": [...]}`, the checks that `gpumodels doctor` prints. They take some seconds."""
 
     @web.authenticated
     @authorized
@@ -36,7 +36,7 @@ class DoctorHandler(ModelsHandler):
 
 
 class DescriptionHandler(ModelsHandler):
-    """`GET openapi.json`: all routes, for programs."""
+    """`GET openapi.json`: the OpenAPI description of all routes."""
 
     @web.authenticated
     @authorized
@@ -46,22 +46,22 @@ class DescriptionHandler(ModelsHandler):
 
 
 def _catalog() -> dict[str, Any]:
-    from gpumodels import catalog, engines  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels import catalog, engines  # noqa: PLC0415  (imported at the first request)
 
-    names = ["auto", *(name for name in engines.names() if name != "fake")]  # which is for tests
+    names = ["auto", *(name for name in engines.names() if name != "fake")]  # "fake" is for tests
     return {"models": [_model(name, summary) for name, summary in catalog.names()], "engines": names}
 
 
 def _model(name: str, summary: str) -> dict[str, Any]:
-    """`memory`: bytes of GPU memory that it says it needs, 0 where it does not; `trouble`: why it cannot be loaded."""
+    """Return a model of the catalog; the schema CatalogModel of openapi.json."""
     from gpumodels import catalog  # noqa: PLC0415
 
-    told = {"name": name, "summary": summary, "memory": 0, "folder": "", "trouble": ""}
+    described = {"name": name, "summary": summary, "memory": 0, "folder": "", "trouble": ""}
     try:
         spec = catalog.find(name)
     except GpumodelsError as error:
-        return {**told, "trouble": str(error)}
-    return {**told, "memory": spec.memory, "folder": str(spec.folder)}
+        return {**described, "trouble": str(error)}
+    return {**described, "memory": spec.memory, "folder": str(spec.folder)}
 
 
 def _findings() -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Whether Docker can be used, looked at now and then."""
+"""The availability of Docker, checked in the background."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from threading import Thread
 
 from gpumodels.errors import EngineError
 
-_EVERY = 30.0  # seconds
+_EVERY = 30.0  # seconds between two checks
 
 
 class Docker:
-    """Looks in a thread, when somebody asks and the last look was a while ago; who asks never waits."""
+    """The last known state of Docker. A thread checks it again when it is asked for; the caller never waits."""
 
     def __init__(self) -> None:
         self._found = ""
         self._next = 0.0  # by the monotonic clock
 
     def trouble(self) -> str:
-        """Why Docker cannot be used, as it was when it was last looked at; "" where it can be, or is not known yet."""
+        """Return why Docker could not be used at the last check; "" if it could, or if no check has ended yet."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY
-            Thread(target=self._look, name="gpumodels docker", daemon=True).start()
+            Thread(target=self._check, name="gpumodels docker", daemon=True).start()
         return self._found
 
-    def _look(self) -> None:
-        from gpumodels import engines  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    def _check(self) -> None:
+        from gpumodels import engines  # noqa: PLC0415  (imported at the first check)
 
         try:
             engines.engine("docker").check()

@@ -1,4 +1,4 @@
-"""What every route shares: where its answers come from, waiting in threads, and errors as one sentence of JSON."""
+"""The base class of all routes: access to the server's state, waiting in threads, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What an id may look like; nothing else reaches the manager, which makes paths of ids.
+#: The form of an id. Ids become paths in the runtime directory, so anything else is refused.
 ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
-_LONGEST = 1 << 16  # bytes of a request's JSON: it is read on the event loop
+_MAX_BODY = 1 << 16  # bytes of JSON in a request; it is parsed on the event loop, which must not be blocked
 
-#: HTTP's status for errors of ours, the first that fits; any other is 500.
+#: The HTTP status for each kind of error; the first that fits counts. Any other error is 500.
 STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
     (ModelNotFound, 404),
     (EngineUnavailable, 503),
@@ -47,7 +47,7 @@ STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
 
 
 class ModelsHandler(APIHandler):
-    """The base of every route: `context`, what the server shares; errors of ours as JSON, `{"message": ...}`."""
+    """The base class of every route. Errors of gpumodels are answered as JSON, `{"message": ...}`."""
 
     auth_resource = "gpumodels"
 
@@ -55,31 +55,31 @@ class ModelsHandler(APIHandler):
         self.context = context
 
     def update_api_activity(self) -> None:
-        """Who only looks, again and again, keeps no idle server from being culled."""
+        """Count requests other than GET as activity: a browser that polls must not keep an idle server alive."""
         if self.request.method != "GET":
             super().update_api_activity()
 
-    async def look(self) -> State:
-        """What the feed tells, at most a second old; where that cannot be had in time it is HTTP's 503."""
+    async def recent_state(self) -> State:
+        """Return the state of the feed, at most a second old. Raises HTTP 503 if it cannot be read in time."""
         try:
-            return await self.context.feed.look()
+            return await self.context.feed.recent_state()
         except TimeoutError:
             raise web.HTTPError(503, SLOW) from None
 
     def body(self, schema: str) -> dict[str, Any]:
-        """The JSON of the request, as that schema of openapi.json has it; anything else is HTTP's 400."""
-        if len(self.request.body) > _LONGEST:
-            raise web.HTTPError(413, f"the request is longer than {_LONGEST} bytes")
+        """Return the JSON of the request. Raises HTTP 400 or 413 unless it matches the named schema of openapi.json."""
+        if len(self.request.body) > _MAX_BODY:
+            raise web.HTTPError(413, f"the request is longer than {_MAX_BODY} bytes")
         try:
             given: Any = json.loads(self.request.body)
-        except (ValueError, RecursionError) as error:  # the first is also what text that is not UTF-8 raises
+        except (ValueError, RecursionError) as error:  # ValueError also for text that is not UTF-8
             raise web.HTTPError(400, f"the request is not JSON: {error}") from None
         if complaint := description.complaint(schema, given):
             raise web.HTTPError(400, complaint)
         return dict(given)
 
-    async def of_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
-        """Do it in a thread; what is not the id of a running model is an HTTP error."""
+    async def run_for_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
+        """Call `act` with the id of a running model, in a thread. Raises HTTP 400 or 404 for any other id."""
         check_id(instance)
         try:
             return await in_thread(act, instance, **more)
@@ -98,7 +98,7 @@ class ModelsHandler(APIHandler):
             super().write_error(status_code, **details)
 
     def log_exception(self, kind: Any, error: Any, traceback: Any) -> None:
-        """A user's mistake is one line of the server's log."""
+        """Log an error of gpumodels as one line, without a traceback: it is a user's mistake, not a defect."""
         if isinstance(error, GpumodelsError):
             self.log.warning("gpumodels: %s %s: %s", self.request.method, self.request.path, error)
         else:
@@ -106,11 +106,11 @@ class ModelsHandler(APIHandler):
 
 
 def check_id(text: str) -> None:
-    """Raise HTTP 400 for what cannot be the id of a model or of a load."""
+    """Raise HTTP 400 if a text cannot be the id of a model or of a load."""
     if not ID.fullmatch(text):
-        raise web.HTTPError(400, "that is not the id of a model: letters, digits, - and _ make one")
+        raise web.HTTPError(400, "that is not the id of a model: an id consists of letters, digits, - and _")
 
 
 def status_of(error: GpumodelsError) -> int:
-    """The status that an error of ours is answered with."""
+    """Return the HTTP status of an error."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)

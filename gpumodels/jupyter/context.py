@@ -1,4 +1,4 @@
-"""`ServerContext`: what the routes of one Jupyter server share."""
+"""`ServerContext`: the state that the routes of one Jupyter server share."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 class Models(Protocol):
-    """What the routes need of the manager."""
+    """The functions of `gpumodels.instances` that the routes use; tests pass their own."""
 
     def running(self) -> Sequence[InstanceRecord]:
-        """List this user's instances, whichever notebook or process asked for them."""
+        """Return the running instances of this user, of all processes."""
 
     def stop_instance(self, instance_id: str, /, by: str) -> None:
-        """End one; raises KeyError where none has that id."""
+        """Stop an instance. Raises KeyError if none has that id."""
 
     def sleep_instance(self, instance_id: str, /) -> None:
-        """Put one to sleep; raises KeyError where none has that id."""
+        """Put an instance to sleep. Raises KeyError if none has that id."""
 
 
 class ServerContext:
-    """What the routes of one Jupyter server share; `settings` are those of its web application."""
+    """The state that the routes of one Jupyter server share; `settings` are those of its web application."""
 
     def __init__(self, models: Models, settings: Mapping[str, Any], log: Logger) -> None:
         self.models = models
@@ -46,12 +46,13 @@ class ServerContext:
 
     @cached_property
     def gateway(self) -> Gateway:
-        """What calls by HTTP share."""
-        from gpumodels.jupyter.gateway.calls import Gateway  # noqa: PLC0415  only when one comes
+        """The state that all calls by HTTP share."""
+        from gpumodels.jupyter.gateway.calls import Gateway  # noqa: PLC0415  (imported at the first call)
 
         return Gateway()
 
     async def _read(self) -> State:
-        state = await in_thread(import_module, "gpumodels.jupyter.state")  # a server that nobody asks needs none of it
+        # Imported at the first reading, in a thread: most Jupyter servers never need it.
+        state = await in_thread(import_module, "gpumodels.jupyter.state")
         read: State = await state.read(self.kernels, self.docker.trouble())
         return read

@@ -1,4 +1,4 @@
-"""`openapi.json`, which describes all routes: given to programs, and what requests are checked by."""
+"""`openapi.json`, the description of all routes: it is served to programs, and requests are checked against it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
-#: The whole file; not to be changed.
+#: The parsed file. Callers must not change it.
 DOCUMENT: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_bytes())
 
 
 @cache
 def validator(schema: str) -> Draft202012Validator:
-    """Of one of its schemas, by name."""
+    """Return the validator of a schema of `openapi.json`, by name."""
     return Draft202012Validator(
         {"$ref": f"#/components/schemas/{schema}", "components": {"schemas": DOCUMENT["components"]["schemas"]}}
     )
 
 
 def complaint(schema: str, value: object) -> str:
-    """What is wrong with `value`, as a clause; "" where it is as the schema says."""
+    """Return the most relevant mismatch of `value` and a schema, as a clause; "" if it matches."""
     found = best_match(validator(schema).iter_errors(value))
     if found is None:
         return ""

@@ -1,7 +1,7 @@
-"""One reading a second of GPUs and models, for all who watch: it sleeps while nobody does.
+"""The feed: the state of GPUs and models is read once a second and sent to all browsers that watch.
 
-Each who watches gets the whole state first and then what changes. Who takes a message slower than the next one comes
-gets the whole state again, when that one has gone: nothing is queued.
+While nobody watches, nothing is read. A browser first gets a snapshot, the whole state, and then the changes. A slow
+browser misses changes and gets a new snapshot once it has taken the last message: messages are never queued.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
-_EVERY = 1.0  # seconds between two readings, while somebody watches
-_FRESH = 0.9  # seconds for which a reading is good for all who ask
-_QUIET = 5.0  # seconds without a change after which it is said that there is none
-_PATIENCE = 5.0  # seconds that a reading may take before those who watch are told so
+_EVERY = 1.0  # seconds between two readings while somebody watches
+_FRESH = 0.9  # seconds for which a reading is reused
+_QUIET = 5.0  # seconds without a change until the message "alive" is sent
+_PATIENCE = 5.0  # seconds that a reading may take before it is reported as trouble
 SLOW = "The GPUs and models could not be read for some seconds: the driver or a disk does not answer."
 
 _TEXTS = ("trouble", "docker")
@@ -32,22 +32,25 @@ _TABLES = ("devices", "models", "loads", "kernels")
 
 
 class Viewer:
-    """One who watches, by `write`, which sends a text and returns a future that is done when it has gone."""
+    """A browser that watches the feed.
+
+    `write` sends it a text and returns a future that is done when the text has been sent.
+    """
 
     def __init__(self, write: Callable[[str], asyncio.Future[None]]) -> None:
         self._write = write
         self._sending: asyncio.Future[None] | None = None
         self.paused = False
-        #: Whether something may have been missed, so that only the whole state will do.
+        #: True if it may have missed a change, so that its next message must be a snapshot.
         self.behind = True
 
     @property
     def busy(self) -> bool:
-        """Whether the last message is still on its way."""
+        """True while the last message is still being sent."""
         return self._sending is not None and not self._sending.done()
 
     def send(self, text: str) -> None:
-        """Send it; who has gone meanwhile is not told."""
+        """Send a message, unless the connection has been closed."""
         try:
             self._sending = self._write(text)
         except WebSocketClosedError:
@@ -56,7 +59,10 @@ class Viewer:
 
 
 class Feed:
-    """`read` gives the state as of now, with a `moment` and a `place`; what it raises is told. Lives on one loop."""
+    """The readings and the browsers that watch them, on one event loop.
+
+    `read` returns the state as of now, as in the schema State of openapi.json. Its errors are sent to the browsers.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[State]], log: Logger) -> None:
         self._read = read
@@ -66,15 +72,15 @@ class Feed:
         self._reading: asyncio.Task[State] | None = None
         self._state: State | None = None
         self._read_at = 0.0  # by the monotonic clock
-        self._told: State | None = None  # what those who watch know
-        self._told_at = 0.0
+        self._sent: State | None = None  # the state that the viewers have; None if they need a snapshot
+        self._sent_at = 0.0  # when the last message was published, by the monotonic clock
         self._troubled = False
-        self._whole = ""  # the message with all of `_told`, once somebody needs it
+        self._snapshot = ""  # the snapshot of `_sent`, made when the first viewer needs it
 
-    async def look(self) -> State:
-        """The state, at most a second old; not to be changed.
+    async def recent_state(self) -> State:
+        """Return the state, at most a second old. Callers share it and must not change it.
 
-        Raises TimeoutError where it is not had in five seconds, and what reading it raises.
+        Raises TimeoutError if reading takes longer than five seconds, and the errors of `read`.
         """
         if self._state is not None and time.monotonic() - self._read_at < _FRESH:
             return self._state
@@ -90,22 +96,22 @@ class Feed:
         return self._state
 
     def join(self, viewer: Viewer) -> None:
-        """From now on `viewer` is told, unless it is paused: the whole state first."""
+        """Send the feed to a viewer from now on, a snapshot first. A paused viewer gets nothing."""
         viewer.behind = True
         self._viewers.add(viewer)
         if viewer.paused:
-            self._rest()
+            self._stop_if_unwatched()
         elif self._ticking is None:
             self._ticking = asyncio.ensure_future(self._tick())
-        elif self._told is not None and time.monotonic() - self._read_at < 2 * _EVERY:
-            self._give(viewer, "")
+        elif self._sent is not None and time.monotonic() - self._read_at < 2 * _EVERY:
+            self._send(viewer, "")
 
     def leave(self, viewer: Viewer) -> None:
-        """Tell it no more."""
+        """Send nothing more to a viewer."""
         self._viewers.discard(viewer)
-        self._rest()
+        self._stop_if_unwatched()
 
-    def _rest(self) -> None:
+    def _stop_if_unwatched(self) -> None:
         if self._ticking is not None and not self._watching():
             self._ticking.cancel()
             self._ticking = None
@@ -114,59 +120,64 @@ class Feed:
         return [viewer for viewer in self._viewers if not viewer.paused]
 
     async def _tick(self) -> None:
-        self._told = None  # nobody was told while nobody watched
+        self._sent = None  # while nobody watched, nothing was sent
         while True:
             next_at = time.monotonic() + _EVERY
             try:
-                self._tell(await self.look())
+                self._publish(await self.recent_state())
             except TimeoutError:
-                self._trouble(SLOW)
+                self._publish_trouble(SLOW)
             except GpumodelsError as error:
-                self._trouble(str(error))
-            except Exception as error:  # noqa: BLE001  whoever watches is told
-                if not self._troubled:  # once, not every second
+                self._publish_trouble(str(error))
+            except Exception as error:  # noqa: BLE001  (sent to the viewers)
+                if not self._troubled:  # logged once, not every second
                     self._log.exception("gpumodels: the state cannot be read")
-                self._trouble(f"The GPUs and models cannot be read ({type(error).__name__}); the log tells more.")
+                message = f"The GPUs and models cannot be read ({type(error).__name__}): see the Jupyter server's log."
+                self._publish_trouble(message)
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
-    def _tell(self, state: State) -> None:
-        before, self._told, self._whole, self._troubled = self._told, state, "", False
+    def _publish(self, state: State) -> None:
+        before, self._sent, self._snapshot, self._troubled = self._sent, state, "", False
         text = ""
         if before is None or before["place"] != state["place"]:
-            self._miss()
+            self._require_snapshots()
         elif change := changes(before, state):
             text = _message("change", moment=state["moment"], change=change)
-        elif time.monotonic() - self._told_at >= _QUIET:
+        elif time.monotonic() - self._sent_at >= _QUIET:
             text = _message("alive", moment=state["moment"])
         if text or before is None:
-            self._told_at = time.monotonic()
+            self._sent_at = time.monotonic()
         for viewer in self._watching():
-            self._give(viewer, text)
+            self._send(viewer, text)
 
-    def _give(self, viewer: Viewer, text: str) -> None:
+    def _send(self, viewer: Viewer, text: str) -> None:
+        """Send a viewer the text, or a snapshot if it is behind. A busy viewer gets nothing and falls behind."""
         if viewer.busy:
             viewer.behind = viewer.behind or bool(text)
         elif viewer.behind:
             viewer.behind = False
-            self._whole = self._whole or _message("snapshot", state=self._told)
-            viewer.send(self._whole)
+            self._snapshot = self._snapshot or _message("snapshot", state=self._sent)
+            viewer.send(self._snapshot)
         elif text:
             viewer.send(text)
 
-    def _trouble(self, message: str) -> None:
-        self._told, self._troubled = None, True
+    def _publish_trouble(self, message: str) -> None:
+        self._sent, self._troubled = None, True
         for viewer in self._watching():
             viewer.behind = True
             if not viewer.busy:
                 viewer.send(_message("trouble", message=message))
 
-    def _miss(self) -> None:
+    def _require_snapshots(self) -> None:
         for viewer in self._viewers:
             viewer.behind = True
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> State:
-    """What is other than `before`: texts, values of tables (None for those that are gone), and events that are new."""
+    """Return the changes between two states: texts, entries of tables by key, and new events.
+
+    An entry that is gone is None. See the schema Change of openapi.json.
+    """
     found: State = {name: after[name] for name in _TEXTS if before[name] != after[name]}
     for name in _TABLES:
         old, new = before[name], after[name]

@@ -1,7 +1,7 @@
-"""A second net under the lease: when a kernel of this server has ended, what it left behind is removed.
+"""Cleanup after the kernels of this Jupyter server, in case their guards could not do it.
 
-The lease ends what a dead kernel held, and its guard removes the rest. Should both guards have been killed, or an
-engine have been down, the Jupyter server, which started the kernel, still knows that it is gone.
+The lease ends the models of a dead kernel, and the kernel's guard removes the rest. If both guards were killed too, or
+an engine was down, the Jupyter server removes it: it started the kernel and notices its end.
 """
 
 from __future__ import annotations
@@ -21,57 +21,57 @@ if TYPE_CHECKING:
 
     from gpumodels.jupyter.kernels import Kernels
 
-_EVERY = 2.0  # seconds between two looks at which kernels there are
-_PATIENCE = 3.0  # seconds that leash and guard have, after the longest grace of the kernel's models
-_TRIES = 6  # at what could not be removed at first, at longer and longer pauses
+_EVERY = 2.0  # seconds between two searches for new kernels
+_PATIENCE = 3.0  # seconds for leash and guard to clean up, after the longest grace of the kernel's models
+_TRIES = 6  # the pause between two tries doubles each time
 
 
 class KernelReaper:
-    """Lives on the server's event loop, where it only notes; whatever waits is done by one thread."""
+    """The cleanup after kernels. The event loop only notes that a kernel has ended; one thread waits and removes."""
 
     def __init__(self, kernels: Kernels, log: Logger) -> None:
         self._kernels = kernels
         self._log = log
         self._known: set[int] = set()
         self._ended: SimpleQueue[int] = SimpleQueue()
-        self._catching: Thread | None = None
+        self._reaping: Thread | None = None
 
     def start(self) -> None:
-        """Watch from now on; to be called on the loop. Elsewhere than on Linux no kernel holds a model."""
+        """Watch the kernels from now on; called on the event loop. Without pidfds, outside Linux, do nothing."""
         if hasattr(os, "pidfd_open"):
-            PeriodicCallback(self.look, 1000 * _EVERY).start()
+            PeriodicCallback(self.watch_new_kernels, 1000 * _EVERY).start()
 
-    def look(self) -> None:
-        """Have the system tell when the process of a new kernel ends, be it killed, restarted or shut down."""
+    def watch_new_kernels(self) -> None:
+        """Watch the process of each new kernel by a pidfd, which becomes readable when the process ends."""
         processes = self._kernels.processes()
         for pid in processes - self._known:
-            with suppress(OSError):  # it has ended already, before it can have loaded anything
+            with suppress(OSError):  # it has ended already, too soon to have loaded anything
                 watched = os.pidfd_open(pid)
-                asyncio.get_running_loop().add_reader(watched, self._end, watched, pid)
+                asyncio.get_running_loop().add_reader(watched, self._on_end, watched, pid)
         self._known = processes
 
-    def _end(self, watched: int, pid: int) -> None:
+    def _on_end(self, watched: int, pid: int) -> None:
         asyncio.get_running_loop().remove_reader(watched)
         os.close(watched)
         self._ended.put(pid)
-        if self._catching is None:
-            self._catching = Thread(target=self._catch_all, name="gpumodels net", daemon=True)
-            self._catching.start()
+        if self._reaping is None:
+            self._reaping = Thread(target=self._reap_all, name="gpumodels kernel reaper", daemon=True)
+            self._reaping.start()
 
-    def _catch_all(self) -> None:
+    def _reap_all(self) -> None:
         while True:
             pids = {self._ended.get()}
             with suppress(Empty):  # a server that restarts its kernels ends many at once
                 while True:
                     pids.add(self._ended.get(timeout=0.5))
             try:
-                self._catch(pids)
-            except Exception:  # noqa: BLE001  the next death is looked at all the same
-                self._log.exception("gpumodels: looking for what a kernel left failed; the next load tries again")
+                self._reap(pids)
+            except Exception:  # noqa: BLE001  (the thread goes on with the next kernel)
+                self._log.exception("gpumodels: cleaning up after a kernel failed; the next load tries again")
 
-    def _catch(self, pids: set[int]) -> None:
-        """Remove what nobody holds any more, once those whose task it is had their time; say what it was."""
-        from gpumodels.cleanup import reap  # noqa: PLC0415  a server whose kernels load nothing needs it late
+    def _reap(self, pids: set[int]) -> None:
+        """Give leash and guard their time, then remove what they left and log it."""
+        from gpumodels.cleanup import reap  # noqa: PLC0415  (imported when the first kernel ends)
 
         pause = _PATIENCE + _longest_grace(pids)
         for _ in range(_TRIES):
@@ -86,7 +86,7 @@ class KernelReaper:
 
 
 def _longest_grace(pids: set[int]) -> float:
-    """Of what those processes held, in seconds; as far as it can still be read."""
+    """Return the longest grace of the instances that these processes held, in seconds, as far as records remain."""
     from gpumodels.instances import runtime_directory  # noqa: PLC0415
     from gpumodels.lease import UnknownRecordError  # noqa: PLC0415
 

@@ -16,25 +16,25 @@ from gpumodels.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ANSWERS_WITHIN = 1.0  # seconds; a kernel that takes longer runs a cell
+_ANSWERS_WITHIN = 1.0  # seconds; a kernel that takes longer is running a cell
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """What this server's managers of kernels and of sessions know."""
+    """The kernels of this server, as its kernel manager and its session manager know them."""
 
     kernel_manager: Any
     session_manager: Any
 
     async def notebooks(self) -> dict[str, str]:
-        """The paths of notebooks by kernel id, also of renamed ones, and as the browser would open them."""
+        """Return the paths of the notebooks by kernel id: their present names, as a browser opens them."""
         sessions = await ensure_async(self.session_manager.list_sessions())
         return {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
 
     async def listed(self, notebooks: dict[str, str]) -> dict[str, dict[str, Any]]:
-        """Every kernel by its id: `state`, `pid`, `notebook` and `idle_since` (seconds since the epoch).
+        """Return every kernel by its id; the schema Kernel of openapi.json.
 
-        The process tells a kernel from what it was before a restart; null where a provisioner does not say.
+        A restarted kernel keeps its id and gets another `pid`, which is None if its provisioner does not report it.
         """
         listed = await ensure_async(self.kernel_manager.list_kernels())
         return {kernel["id"]: self._kernel(kernel, notebooks) for kernel in listed}
@@ -51,45 +51,46 @@ class Kernels:
         }
 
     def has(self, kernel_id: str) -> bool:
-        """Whether this server has a kernel of that id."""
+        """Return True if this server has a kernel of that id."""
         return kernel_id in self.kernel_manager
 
     async def run(self, kernel_id: str, code: str, within: float = _ANSWERS_WITHIN) -> bool:
-        """Have the kernel run `code`, of which no notebook shows anything; False where a cell runs that goes first.
+        """Run `code` in the kernel, without output in the notebook. Return False if it has to wait for a running cell.
 
-        Raises KeyError where the code raised one, EngineError for anything else that it raised.
+        Raises KeyError if the code raised KeyError, EngineError if it raised anything else.
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
-        client.session.session = uuid4().hex  # by which the kernel tells clients apart; the manager gives all its own
+        # The kernel tells clients apart by this id, and the manager gives all clients the same one.
+        client.session.session = uuid4().hex
         await ensure_async(client.start_channels(iopub=False, stdin=False, hb=False, control=False))
         try:
-            asked = client.execute(code, silent=True, store_history=False, allow_stdin=False)
+            message_id = client.execute(code, silent=True, store_history=False, allow_stdin=False)
             async with asyncio.timeout(within):
-                while (reply := await client.get_shell_msg())["parent_header"].get("msg_id") != asked:
+                while (reply := await client.get_shell_msg())["parent_header"].get("msg_id") != message_id:
                     pass
         except TimeoutError:
             return False
         finally:
             client.stop_channels()
-        told = reply["content"]
-        if told["status"] != "ok" and told.get("ename") == "KeyError":
+        content = reply["content"]
+        if content["status"] != "ok" and content.get("ename") == "KeyError":
             raise KeyError(kernel_id)
-        if told["status"] != "ok":
-            raise EngineError(f"The notebook's kernel could not do it: {told.get('evalue') or told['status']}.")
+        if content["status"] != "ok":
+            raise EngineError(f"The notebook's kernel could not do it: {content.get('evalue') or content['status']}.")
         return True
 
     def processes(self) -> set[int]:
-        """The processes of all kernels, as far as they are known."""
+        """Return the process ids of all kernels, as far as they are known."""
         return {pid for kernel_id in self.kernel_manager.list_kernel_ids() if (pid := self.pid(kernel_id))}
 
     def pid(self, kernel_id: str) -> int | None:
-        """The kernel's process; None where there is none of that id, or it is not known."""
+        """Return the process id of a kernel; None if there is no such kernel, or if it is not known."""
         kernel = self.kernel_manager.get_kernel(kernel_id) if kernel_id in self.kernel_manager else None
         pid: int | None = getattr(getattr(kernel, "provisioner", None), "pid", None)
         return pid
 
 
-def renamed(described: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
+def with_present_notebook(described: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
     """Return a model, load or share with the present path of its notebook; `notebooks` are paths by kernel id.
 
     A model that the Jupyter server itself holds belongs to no notebook.

@@ -1,4 +1,4 @@
-"""Loads that the Jupyter server's own process makes: it holds the models, for whoever calls them, until it ends."""
+"""Loads in the Jupyter server's own process, which holds the models until they are stopped or it ends."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Loading:
-    """Those under way, by id."""
+    """The loads of this process that are in progress, by id."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
         self._under_way: dict[str, _Report] = {}
 
     async def begin(self, model: str, options: dict[str, Any]) -> str:
-        """Begin a load in a thread and return its id, when it has said its first word.
+        """Begin a load in a thread. Return its id once the load has made its first progress.
 
-        `options` are those of `manager.load`. Raises what that raises before its first word.
+        `options` are those of `gpumodels.load`. Raises the errors of the load that come before its first progress.
         """
         load_id = await in_thread(_new_id, model)
         loop = asyncio.get_running_loop()
@@ -41,14 +41,14 @@ class Loading:
         return load_id
 
     def cancel(self, load_id: str) -> bool:
-        """Have a load undone at its next step; False where none of that id is under way here."""
+        """Cancel a load at its next step. Return False if no load of that id is in progress here."""
         report = self._under_way.get(load_id)
         if report is not None:
             report.cancelled = True
         return report is not None
 
     def _load(self, load_id: str, report: _Report, model: str, options: dict[str, Any]) -> None:
-        from gpumodels.instances import dismiss_load  # noqa: PLC0415  a server that loads nothing needs none of that
+        from gpumodels.instances import dismiss_load  # noqa: PLC0415  (imported at the first load)
         from gpumodels.loading import load  # noqa: PLC0415
 
         try:
@@ -58,11 +58,11 @@ class Loading:
             report.tell()
         except LoadCancelled:
             report.tell()
-        except BaseException as error:  # noqa: BLE001  whoever asked is told, or else the log and the load's note
+        except BaseException as error:  # noqa: BLE001  (passed to `begin`, or else logged and in the load's journal)
             if report.began:
                 self._log.warning("gpumodels: %s could not be loaded: %s", model, error)
             else:
-                with suppress(Exception):  # the answer says it
+                with suppress(Exception):  # the response reports the error
                     dismiss_load(load_id)
             report.tell(error)
         finally:
@@ -70,7 +70,7 @@ class Loading:
 
 
 class _Report:
-    """Hears when the load begins, and ends it when that is wanted. How far it is others read of its note."""
+    """The report of a load here: it notes the first progress and cancels the load. Its journal publishes the rest."""
 
     def __init__(self, tell: Callable[..., None]) -> None:
         self.tell = tell
@@ -85,10 +85,10 @@ class _Report:
             self.tell()
 
     def notice(self, text: str) -> None:
-        """The note has it."""
+        """Do nothing: the load's journal has it."""
 
     def end(self, text: str) -> None:
-        """The note has it."""
+        """Do nothing: the load's journal has it."""
 
 
 def _new_id(model: str) -> str:

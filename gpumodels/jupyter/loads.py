@@ -1,4 +1,4 @@
-"""Routes of loads: begin one in the Jupyter server, list them, end or dismiss one."""
+"""Routes of loads: list them, cancel one, dismiss one that failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tornado import web
 
 from gpumodels.instances import load_json
 from gpumodels.jupyter.base import ModelsHandler, check_id
-from gpumodels.jupyter.kernels import renamed
+from gpumodels.jupyter.kernels import with_present_notebook
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class LoadsHandler(ModelsHandler):
-    """`GET loads`: `{"loads": [...]}`, those under way and those that failed."""
+    """`GET loads`: `{"loads": [...]}`, the loads in progress and those that failed."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
         found = await in_thread(_loads)
         notebooks = await self.context.kernels.notebooks()
-        self.finish({"loads": [renamed(load_json(load), notebooks) for load in found]})
+        self.finish({"loads": [with_present_notebook(load_json(load), notebooks) for load in found]})
 
 
 class LoadHandler(ModelsHandler):
-    """`DELETE loads/ID`: forgets one that failed (204), or ends one that this server makes at its next step (202).
+    """`DELETE loads/ID`: dismiss a failed load (204), or cancel a load of this server at its next step (202).
 
-    404 where none has that id; 409 where it is a notebook's, which alone can end it.
+    404 if no load has that id; 409 if another process makes it, which alone can cancel it.
     """
 
     @web.authenticated
@@ -53,7 +53,7 @@ class LoadHandler(ModelsHandler):
 
 
 def _loads() -> list[Load]:
-    from gpumodels.instances import list_loads  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.instances import list_loads  # noqa: PLC0415  (imported at the first request)
 
     return list_loads()
 
@@ -63,5 +63,5 @@ def _dismiss(load: str) -> None:
 
     try:
         dismiss_load(load)
-    except KeyError:  # somebody else was first
+    except KeyError:  # it has been dismissed meanwhile
         return

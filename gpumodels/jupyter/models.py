@@ -10,47 +10,49 @@ from tornado import web
 
 from gpumodels.instances import record_json, sleeping_json
 from gpumodels.jupyter.base import ModelsHandler, check_id
-from gpumodels.jupyter.kernels import renamed
+from gpumodels.jupyter.kernels import with_present_notebook
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:
     from gpumodels.instances import SleepingModel
     from gpumodels.lease import Owner
 
-#: What a kernel runs, silently, of a model that sleeps there; it leaves no name in the user's namespace.
+#: The code that a kernel runs for a model that sleeps there. It leaves no name in the user's namespace.
 _MANAGER = '__import__("gpumodels.manager", fromlist=["_"])'
 WAKE, STOP = f"{_MANAGER}.sleepers.wake_here({{!r}})", f"{_MANAGER}.stop_instance({{!r}}, by={{!r}})"
 
 
 class SleepersHandler(ModelsHandler):
-    """What is done to a model that sleeps is done where it does: its handle alone knows of it."""
+    """The base class of routes that act on a sleeping model, in the process that put it to sleep: only that one can."""
 
     async def sleepers(self, instance: str) -> list[Owner]:
-        """Who has it asleep; HTTP's 404 where nobody does."""
+        """Return the processes in which the model sleeps. Raises HTTP 404 if there is none."""
         found = [each.owner for each in await in_thread(_sleepers) if each.record.id == instance]
         if not found:
-            raise web.HTTPError(404, f"no model has the id {instance} here; it may be awake, or have stopped, already")
+            raise web.HTTPError(404, f"no model has the id {instance} here; it may be awake or stopped already")
         return found
 
     def kernels_of(self, owners: list[Owner]) -> list[str]:
-        """Which kernels of this server those are; HTTP's 409 where they are none."""
+        """Return the ids of the kernels of this server among `owners`. Raises HTTP 409 if there is none."""
         found = [owner.kernel_id for owner in owners if self.context.kernels.has(owner.kernel_id)]
         if not found:
-            raise web.HTTPError(409, "it sleeps in a program that this Jupyter server did not start: use it there")
+            raise web.HTTPError(
+                409, "the model sleeps in a program that this Jupyter server did not start: wake or stop it there"
+            )
         return found
 
     async def in_kernel(self, kernel_id: str, code: str) -> bool:
-        """Have the kernel run it; whether a cell runs there, which goes first."""
+        """Run code in a kernel. Return True if a cell is running there, so that the code waits for its end."""
         try:
             return not await self.context.kernels.run(kernel_id, code)
         except KeyError:
-            raise web.HTTPError(404, "it sleeps there no more") from None
+            raise web.HTTPError(404, "the model does not sleep any more; it may be awake or stopped already") from None
 
 
 class ListHandler(ModelsHandler):
-    """`GET models`: `{"models": [...]}`, those that run, the schema ListedModel.
+    """`GET models`: `{"models": [...]}`, the running models; the schema ListedModel.
 
-    `POST models`: loads one in the Jupyter server's own process; 202 with `{"load": ID}`.
+    `POST models`: load a model in the Jupyter server's own process; 202 with `{"load": ID}`.
     """
 
     @web.authenticated
@@ -58,7 +60,7 @@ class ListHandler(ModelsHandler):
     async def get(self) -> None:
         records = await in_thread(self.context.models.running)
         notebooks = await self.context.kernels.notebooks()
-        self.finish({"models": [renamed(record_json(record), notebooks) for record in records]})
+        self.finish({"models": [with_present_notebook(record_json(record), notebooks) for record in records]})
 
     @web.authenticated
     @authorized
@@ -70,20 +72,20 @@ class ListHandler(ModelsHandler):
 
 
 class ModelHandler(SleepersHandler):
-    """`GET models/ID`: that model, which may be asleep; 404 where none has that id, 400 where it cannot be one.
+    """`GET models/ID`: one model, which may be asleep; 404 if no model has that id, 400 if the id is malformed.
 
-    `DELETE models/ID`: 204 when it has stopped; 202 with `{"waits": true}` for one that sleeps in a kernel where a cell
-    runs, after which it is forgotten. `?by=dashboard` for a button there.
+    `DELETE models/ID`: stop the model; 204 when it has stopped. 202 with `{"waits": true}` if it sleeps in a kernel
+    that runs a cell: the kernel forgets it after that cell. The dashboard's button sends `?by=dashboard`.
     """
 
     @web.authenticated
     @authorized
     async def get(self, instance: str) -> None:
-        told = await self.of_model(self._described, instance)
-        self.finish(renamed(told, await self.context.kernels.notebooks()))
+        described = await self.run_for_model(self._described, instance)
+        self.finish(with_present_notebook(described, await self.context.kernels.notebooks()))
 
     def _described(self, instance: str) -> dict[str, Any]:
-        """Raises KeyError."""
+        """Return a running or sleeping model as JSON. Raises KeyError."""
         found = {sleeper.record.id: sleeping_json(sleeper) for sleeper in _sleepers()}
         return (found | {record.id: record_json(record) for record in self.context.models.running()})[instance]
 
@@ -105,21 +107,21 @@ class ModelHandler(SleepersHandler):
 
 
 class SleepHandler(ModelsHandler):
-    """`POST models/ID/sleep`: 204 when it sleeps; 404 and 400 as above."""
+    """`POST models/ID/sleep`: put the model to sleep; 204 when it sleeps. 404 and 400 as for `GET models/ID`."""
 
     @web.authenticated
     @authorized
     async def post(self, instance: str) -> None:
-        await self.of_model(self.context.models.sleep_instance, instance)
+        await self.run_for_model(self.context.models.sleep_instance, instance)
         self.set_status(204)
         self.finish()
 
 
 class WakeHandler(SleepersHandler):
-    """`POST models/ID/wake`: 202 when it begins to wake, where it was loaded.
+    """`POST models/ID/wake`: wake the model in the process that loaded it; 202 when it begins to wake.
 
-    `{"waits": true}` where a cell runs there: it wakes after that. 404 where none of that id sleeps; 409 where this
-    server has no hand on the process that put it to sleep.
+    `{"waits": true}` if a cell runs there: the model wakes after that cell. 404 if no model of that id sleeps; 409 if
+    it sleeps in a process that this server did not start.
     """
 
     @web.authenticated
@@ -129,7 +131,7 @@ class WakeHandler(SleepersHandler):
         owners = await self.sleepers(instance)
         if any(owner.pid == os.getpid() for owner in owners):
             waits = False
-            await self.of_model(_wake_here, instance)
+            await self.run_for_model(_wake_here, instance)
         else:
             waits = await self.in_kernel(self.kernels_of(owners)[0], WAKE.format(instance))
         self.set_status(202)
@@ -137,16 +139,19 @@ class WakeHandler(SleepersHandler):
 
 
 class LogsHandler(ModelsHandler):
-    """`GET models/ID/logs`: `{"lines": [...]}`, the last that its model server printed; 404 and 400 as above."""
+    """`GET models/ID/logs`: `{"lines": [...]}`, the last lines that the model server printed.
+
+    404 and 400 as for `GET models/ID`.
+    """
 
     @web.authenticated
     @authorized
     async def get(self, instance: str) -> None:
-        self.finish({"lines": await self.of_model(_last_lines, instance)})
+        self.finish({"lines": await self.run_for_model(_last_lines, instance)})
 
 
 def _sleepers() -> list[SleepingModel]:
-    from gpumodels.instances import sleeping  # noqa: PLC0415  a server that nobody asks for it needs none of that
+    from gpumodels.instances import sleeping  # noqa: PLC0415  (imported at the first request)
 
     return sleeping()
 

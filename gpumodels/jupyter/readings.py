@@ -1,4 +1,4 @@
-"""Routes of what can be seen here: GPUs by holder, models with their work, and this server's kernels."""
+"""Routes of the state: GPUs with their memory by holder, models with their activity, and this server's kernels."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 class StateHandler(ModelsHandler):
-    """`GET state`: what the feed tells, once; for those who cannot have a WebSocket."""
+    """`GET state`: the state of the feed, once; for clients that cannot open a WebSocket."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.finish(await self.look())
+        self.finish(await self.recent_state())
 
 
 class UsageHandler(ModelsHandler):
-    """`GET usage`: what the dashboard in a notebook asks once a second, see docs/dashboard.md."""
+    """`GET usage`: the state that the dashboard in a notebook polls once a second; see docs/dashboard.md."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        seen = await self.look()
+        state = await self.recent_state()
         self.finish(
             {
-                **{name: seen[name] for name in ("place", "moment", "trouble", "kernels")},
-                "devices": list(seen["devices"].values()),
+                **{name: state[name] for name in ("place", "moment", "trouble", "kernels")},
+                "devices": list(state["devices"].values()),
                 "models": [
-                    {**model, "idle": _idle(model, seen["moment"])}
-                    for model in seen["models"].values()
+                    {**model, "idle": _idle(model, state["moment"])}
+                    for model in state["models"].values()
                     if model["state"] != "asleep"
                 ],
             }
@@ -43,7 +43,7 @@ class UsageHandler(ModelsHandler):
 
 
 def _idle(model: State, moment: float) -> float | None:
-    """Seconds since its last call, 0 while one runs; None where it does not say."""
+    """Return the seconds since a model's last call; 0 while a call runs, None if it is not known."""
     since: float | None = model["idle_since"]
     if since is None:
         return 0.0 if model["activity"] else None
@@ -51,11 +51,12 @@ def _idle(model: State, moment: float) -> float | None:
 
 
 class GpusHandler(ModelsHandler):
-    """`GET gpus`: GPUs and slices with their memory by holder, as `gpumodels gpus --json` prints them."""
+    """`GET gpus`: GPUs and slices with their memory by holder, in the form of `gpumodels gpus --json`."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        seen = await self.look()
-        told = {name: seen[name] for name in ("moment", "trouble")}
-        self.finish({**told, "devices": list(seen["devices"].values())})
+        state = await self.recent_state()
+        self.finish(
+            {"moment": state["moment"], "trouble": state["trouble"], "devices": list(state["devices"].values())}
+        )

@@ -1,4 +1,7 @@
-"""Which handler answers where, below `gpumodels/` of the Jupyter server's base_url; openapi.json says the same."""
+"""The table of all routes and their handlers, below `gpumodels/` of the Jupyter server's base_url.
+
+A test checks that openapi.json describes the same routes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpumodels.jupyter.context import ServerContext
 
-#: Paths as OpenAPI writes them; a handler's verbs get what stands for `{name}`, by that name.
+#: Paths in the form of OpenAPI. The part that stands for `{name}` is passed to the handler's methods as `name`.
 ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("api/models", models.ListHandler),
     ("api/models/{instance}", models.ModelHandler),
@@ -36,13 +39,13 @@ ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
 
 
 def add_routes(app: Application, context: ServerContext) -> None:
-    """Serve them all."""
-    given = {"context": context}
+    """Register all routes with a web application."""
+    arguments = {"context": context}
     root = url_path_join(app.settings["base_url"], "gpumodels")
-    app.add_handlers(".*$", [(url_path_join(root, _pattern(path)), handler, given) for path, handler in ROUTES])
+    app.add_handlers(".*$", [(url_path_join(root, _pattern(path)), handler, arguments) for path, handler in ROUTES])
 
 
 def _pattern(path: str) -> str:
-    """The regular expression of a path; what stands for a name has no slash in it."""
+    """Return the regular expression of a path; no part that stands for a name has a slash."""
     parts = re.split(r"\{(\w+)\}", path)
     return "".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""`feed`: the WebSocket that tells a browser what changes, see `feed`."""
+"""The WebSocket route of the feed; see `gpumodels.jupyter.feed`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
-    """One browser. It may say `{"type": "pause"}` while nobody looks at it, and `{"type": "resume"}`."""
+    """The connection of one browser.
+
+    It may send `{"type": "pause"}`, after which it gets no messages, and `{"type": "resume"}`.
+    """
 
     auth_resource = "gpumodels"
 
@@ -26,10 +29,10 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self.viewer = Viewer(self.write_message)
 
     def set_default_headers(self) -> None:
-        """None of a page's headers, as for Jupyter's own sockets."""
+        """Set no headers, as Jupyter's own WebSockets do: they are for pages."""
 
     def get_compression_options(self) -> dict[str, Any] | None:
-        """As the administrator has it for kernels."""
+        """Return the compression that the administrator has set for the WebSockets of kernels."""
         options: dict[str, Any] | None = self.settings.get("websocket_compression_options")
         return options
 
@@ -48,7 +51,9 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         except (ValueError, TypeError, KeyError):
             kind = None
         if kind not in ("pause", "resume"):
-            self.log.warning("gpumodels: a browser said %.100r to the feed, which means nothing there", message)
+            self.log.warning(
+                "gpumodels: ignored a message to the feed that is neither pause nor resume: %.100r", message
+            )
             return
         self.viewer.paused = kind == "pause"
         self.context.feed.join(self.viewer)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpumodels.attribution import as_json
 from gpumodels.instances import load_json, model_json, read_overview, runtime_directory
-from gpumodels.jupyter.kernels import renamed
+from gpumodels.jupyter.kernels import with_present_notebook
 from gpumodels.jupyter.threads import in_thread
 from gpumodels.lease import events
 
@@ -25,7 +25,7 @@ _OF_EVENT = ("at", "event", "instance", "model", "text")
 async def read(kernels: Kernels, docker: str) -> State:
     """Return the whole state; the schema State of openapi.json.
 
-    `docker` says why Docker cannot be used, "" if it can. Raises RuntimeDirectoryError.
+    `docker` is the reason why Docker cannot be used, "" if it can. Raises RuntimeDirectoryError.
     """
     seen = await in_thread(_read)
     notebooks = await kernels.notebooks()
@@ -37,13 +37,13 @@ async def read(kernels: Kernels, docker: str) -> State:
         "docker": docker,
         "devices": {each["uuid"] or each["label"]: _device(each, notebooks, models) for each in seen["devices"]},
         "models": models,
-        "loads": {load["id"]: renamed(load, notebooks) for load in seen["loads"]},
+        "loads": {load["id"]: with_present_notebook(load, notebooks) for load in seen["loads"]},
         "kernels": listed,
     }
 
 
 def _read() -> State:
-    """Read everything but the kernels; this takes a thread."""
+    """Read everything but the kernels; this blocks, so it runs in a thread."""
     overview = read_overview()
     return {
         "place": overview.place,
@@ -57,11 +57,11 @@ def _read() -> State:
 
 
 def _models(seen: list[State], notebooks: Mapping[str, str], kernels: Mapping[str, State]) -> State:
-    """Return the models by id. Of a model that sleeps in several processes, return one that can be woken from here."""
+    """Return the models by id. If a model sleeps in several processes, prefer one that can be woken from here."""
     found: State = {}
     for model in seen:
-        users = [renamed(each, notebooks) for each in model["holders"]]
-        described = {**renamed(model, notebooks), "holders": users, "can_wake": _can_wake(model, kernels)}
+        users = [with_present_notebook(each, notebooks) for each in model["holders"]]
+        described = {**with_present_notebook(model, notebooks), "holders": users, "can_wake": _can_wake(model, kernels)}
         if not found.get(model["id"], {}).get("can_wake"):
             found[model["id"]] = described
     return found
@@ -74,8 +74,11 @@ def _can_wake(model: State, kernels: Mapping[str, State]) -> bool:
 
 
 def _device(device: State, notebooks: Mapping[str, str], models: State) -> State:
-    """Return a device with the present paths of its holders' notebooks; a model's is that of its own entry."""
-    shares = [renamed({**share, **_notebook(models.get(share["instance"]))}, notebooks) for share in device["shares"]]
+    """Return a device with the present notebook path of each holder. A model has the path of its entry in `models`."""
+    shares = [
+        with_present_notebook({**share, **_notebook(models.get(share["instance"]))}, notebooks)
+        for share in device["shares"]
+    ]
     return {**device, "shares": shares}
 
 

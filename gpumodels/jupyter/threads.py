@@ -1,4 +1,4 @@
-"""Waiting in threads, so that the Jupyter server's event loop never does."""
+"""Blocking functions in threads, so that they do not block the Jupyter server's event loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def in_thread(act: Callable[..., T], *given: Any, **named: Any) -> T:
-    """What `act` returns or raises, from a thread of its own.
+async def in_thread(act: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """Call `act` in a thread of its own, and return its result or raise its error.
 
-    Unlike the threads of an executor it waits for no other's end, and the end of the server does not wait for it: a
-    driver or an engine may hang.
+    A driver or an engine may hang. In an executor, later calls and the end of the server would wait for a hanging one;
+    here nothing does.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -33,8 +33,8 @@ async def in_thread(act: Callable[..., T], *given: Any, **named: Any) -> T:
     def run() -> None:
         result, trouble = None, None
         try:
-            result = act(*given, **named)
-        except BaseException as error:  # noqa: BLE001  whoever waits is told
+            result = act(*arguments, **named)
+        except BaseException as error:  # noqa: BLE001  (raised in the caller)
             trouble = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, result, trouble)

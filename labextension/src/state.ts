@@ -2,17 +2,17 @@
 
 export interface components {
   schemas: {
-    /** @description All that the sidebar shows. */
+    /** @description The state that the sidebar shows. */
     readonly State: {
-      /** @description Which runtime directory. */
+      /** @description Identity of the runtime directory: servers with the same one see the same models. */
       readonly place: string;
       /** @description The server's clock, in seconds since the epoch. */
       readonly moment: number;
-      /** @description The Jupyter server's own process. */
+      /** @description Process id of the Jupyter server. */
       readonly server_pid: number;
-      /** @description Why there are no devices. */
+      /** @description Reason why there are no devices, or "". */
       readonly trouble: string;
-      /** @description Why Docker cannot be used. */
+      /** @description Reason why Docker cannot be used, or "". */
       readonly docker: string;
       readonly devices: {
         readonly [key: string]: components['schemas']['Device'];
@@ -29,7 +29,7 @@ export interface components {
       /** @description The last twenty, the oldest first. */
       readonly events: readonly components['schemas']['Event'][];
     };
-    /** @description A GPU, or a slice of one. null is "not available". */
+    /** @description A GPU, or a slice of one. null means "not available". */
     readonly Device: {
       readonly uuid: string;
       readonly short_uuid: string;
@@ -37,13 +37,13 @@ export interface components {
       readonly name: string;
       readonly index: number;
       readonly slice_index: number | null;
-      /** @description UUID of a slice's GPU. */
+      /** @description UUID of the GPU that a slice belongs to. */
       readonly parent: string | null;
-      /** @description In MIG mode: its slices are used in its place. */
+      /** @description True if the GPU is in MIG mode, in which its slices are used instead of it. */
       readonly sliced: boolean;
-      /** @description Whether this process may use it. */
+      /** @description True if this process may use it. */
       readonly allowed: boolean;
-      /** @description Why it cannot be used, or "". */
+      /** @description Reason why it cannot be used, or "". */
       readonly trouble: string;
       /** @description Bytes. */
       readonly memory_total: number | null;
@@ -59,7 +59,7 @@ export interface components {
       readonly power: number | null;
       /** @description Watts. */
       readonly power_limit: number | null;
-      /** @description Largest first, then other users, then unaccounted. */
+      /** @description The holders of its memory, the largest first, then other users, then unaccounted memory. */
       readonly shares: readonly components['schemas']['Share'][];
     };
     /** @description One holder's part of a device's memory; docs/gpus.md explains the kinds. */
@@ -77,53 +77,53 @@ export interface components {
       readonly instance: string;
       readonly kernel_id: string;
       readonly pids: readonly number[];
-      /** @description Whether a model holds more than its memory limit. */
+      /** @description True if the holder is a model above its memory limit. */
       readonly over_limit: boolean;
     };
-    /** @description A model of this user that runs or sleeps, with its readings. null is "not available". */
+    /** @description A running or sleeping model of this user, with its readings. null means "not available". */
     readonly Model: {
       readonly id: string;
-      /** @description What the user calls it. */
+      /** @description The name of the model. */
       readonly name: string;
-      /** @description Path of the notebook that loaded it; the program, or "", where none did. */
+      /** @description Path of the notebook that loaded it; of the script, or "", if no notebook did. */
       readonly notebook: string;
       readonly kernel_id: string;
-      /** @description The process that loaded it. */
+      /** @description Process id of the process that loaded it. */
       readonly pid: number;
       /** @description For display: "GPU 0", "CPU". */
       readonly device: string;
       readonly engine: string;
-      /** @description When it was loaded. Moment in ISO 8601, UTC; "" for none. */
+      /** @description Time at which it was loaded, in ISO 8601, UTC. */
       readonly since: string;
       /** @enum {string} */
       readonly state: 'loading' | 'ready' | 'stopping' | 'kept' | 'asleep';
-      /** @description Since when nobody uses it and it is only kept. Moment in ISO 8601, UTC; "" for none. */
+      /** @description Time since which nobody uses it and it is only kept, in ISO 8601, UTC; "" if it is in use. */
       readonly kept_since: string;
-      /** @description Since when it holds more GPU memory than its limit. Moment in ISO 8601, UTC; "" for none. */
+      /** @description Time since which it holds more GPU memory than its limit, in ISO 8601, UTC; "" if it does not. */
       readonly over_since: string;
-      /** @description Moment in ISO 8601, UTC; "" for none. */
+      /** @description Time at which it fell asleep, in ISO 8601, UTC; "" if it is awake. */
       readonly asleep_since: string;
-      /** @description Bytes of GPU memory that came back when it fell asleep. */
+      /** @description Bytes of GPU memory that it freed when it fell asleep. */
       readonly freed: number | null;
-      /** @description Bytes on all devices. */
+      /** @description Bytes of GPU memory that it holds, on all devices. */
       readonly memory: number | null;
-      /** @description In `usage` only: seconds since the last call. */
+      /** @description Seconds since the last call. Only the route `usage` has it. */
       readonly idle?: number | null;
-      /** @description When the last call ended, or it was loaded, in seconds since the epoch; null while a call runs, or where it does not say. */
+      /** @description Time at which its last call ended or, without a call, it was loaded, in seconds since the epoch; null while a call runs, or if it is not known. */
       readonly idle_since: number | null;
       readonly activity: components['schemas']['Activity'] | null;
-      /** @description Whether POST wake of this server can wake it. */
+      /** @description True if `POST wake` of this server can wake it. */
       readonly can_wake: boolean;
-      /** @description Who uses it; none where the system does not say, or it sleeps or is only kept. */
+      /** @description The processes that use it. Empty if the system does not report them, or if it sleeps or is only kept. */
       readonly holders: readonly components['schemas']['Holder'][];
     };
-    /** @description What a model server reports of its calls. null where it does not report that. */
+    /** @description The calls of a model, as its model server reports them. null means "not reported". */
     readonly Activity: {
       /** @description Seconds since the epoch; 0 for never. */
       readonly last_call: number;
       readonly calls: number;
       readonly errors: number;
-      /** @description Of the last minute. */
+      /** @description Calls per second, in the last minute. */
       readonly per_second: number | null;
       /** @description Seconds. */
       readonly p50: number | null;
@@ -138,26 +138,26 @@ export interface components {
       readonly kernel_id: string;
       readonly pid: number;
     };
-    /** @description A load under way, or one that failed. */
+    /** @description A load in progress, or a failed one. */
     readonly Load: {
       readonly id: string;
-      /** @description Its name; until that is known, the text that was asked for. */
+      /** @description Name of the model; until that is known, the name or path in the request. */
       readonly model: string;
-      /** @description What loads it again in a notebook. */
+      /** @description The line that loads it again in a notebook. */
       readonly line: string;
       readonly notebook: string;
       readonly kernel_id: string;
       readonly pid: number;
-      /** @description Moment in ISO 8601, UTC; "" for none. */
+      /** @description Time at which the load began, in ISO 8601, UTC. */
       readonly began: string;
-      /** @description What goes on now. */
+      /** @description The present step. */
       readonly text: string;
-      /** @description How much of that is done; null where it is not known. */
+      /** @description Completed part of the present step, from 0 to 1; null if it is not known. */
       readonly fraction: number | null;
-      /** @description Why it failed; "" while it is under way. */
+      /** @description Reason for the failure; "" while the load is in progress. */
       readonly failed: string;
       readonly log: readonly string[];
-      /** @description Ids of the models that it starts, and before them of one that it wakes. */
+      /** @description Ids of the models that it starts. If it wakes a model, the id of that one comes first. */
       readonly instances: readonly string[];
     };
     /** @description A kernel of this Jupyter server. */
@@ -167,10 +167,10 @@ export interface components {
       readonly pid: number | null;
       /** @description Path of its notebook, or "". */
       readonly notebook: string;
-      /** @description When it was last active, in seconds since the epoch; null unless it is idle. */
+      /** @description Time of its last activity, in seconds since the epoch; null unless it is idle. */
       readonly idle_since: number | null;
     };
-    /** @description Something that happened to a model: it was loaded, stopped, put to sleep. */
+    /** @description An event of a model: it was loaded, stopped or put to sleep, for example. */
     readonly Event: {
       /** @description Seconds since the epoch. */
       readonly at: number;
@@ -179,7 +179,7 @@ export interface components {
       readonly model: string;
       readonly text: string;
     };
-    /** @description A message of the server. Newer servers may send other types, which are to be ignored. */
+    /** @description A message of the server. Newer servers may send other types: ignore them. */
     readonly FeedMessage:
       | {
           /** @constant */
@@ -202,14 +202,14 @@ export interface components {
       | {
           /** @constant */
           readonly type: 'trouble';
-          /** @description Why the state cannot be read now. */
+          /** @description Reason why the state cannot be read now. */
           readonly message: string;
         };
-    /** @description Whole new values by id, null for what is gone; what is not named is as before. */
+    /** @description The changes of a State. An entry of a table is replaced as a whole; null means that it is gone. Everything else is unchanged. */
     readonly Change: {
-      /** @description Why there are no devices. */
+      /** @description Reason why there are no devices, or "". */
       readonly trouble?: string;
-      /** @description Why Docker cannot be used. */
+      /** @description Reason why Docker cannot be used, or "". */
       readonly docker?: string;
       readonly devices?: {
         readonly [key: string]: components['schemas']['Device'] | null;
@@ -223,13 +223,13 @@ export interface components {
       readonly kernels?: {
         readonly [key: string]: components['schemas']['Kernel'] | null;
       };
-      /** @description New ones only. */
+      /** @description New events only. */
       readonly events?: readonly components['schemas']['Event'][];
     };
-    /** @description A message of the browser. */
+    /** @description A message of the client. */
     readonly FeedRequest: {
       /**
-       * @description A browser that nobody looks at pauses.
+       * @description A client gets no messages between `pause` and `resume`.
        * @enum {string}
        */
       readonly type: 'pause' | 'resume';
@@ -243,10 +243,10 @@ export interface components {
     readonly CatalogModel: {
       readonly name: string;
       readonly summary: string;
-      /** @description Bytes of GPU memory that it says it needs; 0 where it does not. */
+      /** @description Bytes of GPU memory that it declares to need; 0 if it declares none. */
       readonly memory: number;
       readonly folder: string;
-      /** @description Why it cannot be loaded, or "". */
+      /** @description Reason why it cannot be loaded, or "". */
       readonly trouble: string;
     };
     /** @description One check of this machine. */
@@ -255,7 +255,7 @@ export interface components {
       /** @enum {string} */
       readonly status: 'ok' | 'warn' | 'fail';
       readonly text: string;
-      /** @description What to do. */
+      /** @description Advice what to do. */
       readonly mend: string;
     };
   };

@@ -1,4 +1,4 @@
-"""A Jupyter server, shared by all tests here, and a real browser."""
+"""A Jupyter server that all tests here share, and a real browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    # Ends with the module: while it runs, no other event loop can run in this thread.
+    # Per module: while Playwright runs, no other event loop can run in this thread.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -51,7 +51,7 @@ def closed_sidebar(lab: Lab, page: Page) -> Sidebar:
     """The sidebar of a JupyterLab without a notebook, before it is opened."""
     sidebar = Sidebar(page)
     page.goto(lab.address())
-    expect(page.locator(".jp-Launcher")).to_be_focused()  # the last thing that a starting JupyterLab does
+    expect(page.locator(".jp-Launcher")).to_be_focused()  # the last step of a starting JupyterLab
     return sidebar
 
 
@@ -64,7 +64,7 @@ def sidebar(closed_sidebar: Sidebar) -> Sidebar:
 
 @pytest.fixture
 def open_notebook(lab: Lab, page: Page):
-    """Open a notebook of these cells, with the sidebar; its kernel ends with the test."""
+    """A function that opens a notebook of these cells and the sidebar. The kernel ends with the test."""
 
     def opened(name: str, *cells: str) -> tuple[Notebook, Sidebar]:
         page.goto(lab.notebook(name, *cells))
@@ -80,7 +80,7 @@ def open_notebook(lab: Lab, page: Page):
 
 @pytest.fixture
 def script_model(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    """A model that no notebook asked for, but this process."""
+    """A model that this process loaded, not a notebook."""
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(lab.models))
     with gpumodels.load("echo", engine="fake", gpu="none") as model:
         yield model

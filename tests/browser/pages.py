@@ -1,4 +1,4 @@
-"""Page objects, which say what a user does, and find things as a screen reader finds them."""
+"""Page objects: the actions of a user. They find elements by role and name, as a screen reader does."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import re
 
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
-#: The indicator in the notebook's toolbar says idle before there is a kernel; a cell that is run then is never run.
+#: The indicator in the notebook's toolbar shows idle even before there is a kernel; a cell that is run then never runs.
 KERNEL_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
 class Notebook:
-    """The notebook that is in front in the page."""
+    """The visible notebook of a page."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self.cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
 
     def run(self, index: int) -> Locator:
-        """Run a cell, wait until it has ended; returns its output."""
+        """Run a cell and wait until it has ended. Return its output."""
         prompt = self._prompt(index)
         before = prompt.inner_text()
         self.begin(index)
         expect(prompt).not_to_have_text(before)
-        self.ended(index)
+        self.wait_until_run(index)
         return self.output(index)
 
     def begin(self, index: int) -> None:
-        """Run a cell, and wait for nothing."""
+        """Begin to run a cell, without waiting."""
         self.cells.nth(index).get_by_role("textbox").click()
-        # By the command and not the keyboard, which goes wherever a JupyterLab that is still starting moves the focus.
+        # By command, not by keyboard: a JupyterLab that is still starting moves the focus.
         self._page.evaluate("void jupyterapp.commands.execute('notebook:run-cell')")
 
-    def ended(self, index: int) -> None:
+    def wait_until_run(self, index: int) -> None:
         """Wait until a cell has run."""
         expect(self._prompt(index)).to_have_text(re.compile(r"^\[\d+\]:$"), timeout=120_000)
 
@@ -50,7 +50,7 @@ class Notebook:
 
 
 class Sidebar:
-    """Our panel."""
+    """The sidebar of gpumodels."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -58,14 +58,14 @@ class Sidebar:
         self.alert = self.region.get_by_role("alert")
         self.form = self.region.get_by_role("form", name="Load a model")
         self.status_bar = page.locator(".gpumodels-StatusBar").get_by_role("button")
-        #: What the feed told, since this was made.
-        self.heard: list[str | bytes] = []
+        #: The messages of the feed since this object was made.
+        self.received: list[str | bytes] = []
         self._tab = page.get_by_role("tab", name="GPU models")
         page.on("websocket", self._listen)
 
     def _listen(self, socket: WebSocket) -> None:
         if "/gpumodels/api/feed" in socket.url:
-            socket.on("framereceived", lambda said: self.heard.append(said))  # noqa: PLW0108  a plain function
+            socket.on("framereceived", lambda message: self.received.append(message))  # noqa: PLW0108  (Playwright needs a function)
 
     def toggle(self) -> None:
         self._tab.click()
@@ -74,11 +74,11 @@ class Sidebar:
         return self.region.get_by_role("region", name=name)
 
     def memory(self, index: int) -> Locator:
-        """The bar of a GPU's memory."""
+        """Return the memory bar of a GPU."""
         return self.region.get_by_role("article", name=f"GPU {index}").get_by_role("img", name="in use")
 
     def group(self, name: str) -> Locator:
-        """The models of a notebook, named by its file and "(this notebook)" if it is that."""
+        """Return the models of a notebook. Its name is the file name, and "(this notebook)" for the current one."""
         return self.section("Models").get_by_role("group", name=name, exact=True)
 
     @property
@@ -97,7 +97,7 @@ class Sidebar:
         return self.region.get_by_role("button", name=label, exact=True)
 
     def choose(self, model: str, **options: str) -> None:
-        """Choose what the form shall load."""
+        """Fill in the form: the model, and options by the labels of their fields."""
         self.form.get_by_role("searchbox", name="Search models").fill(model)
         self.form.get_by_role("radio", name=model).check()
         for label, value in options.items():
@@ -117,8 +117,8 @@ class Dashboard:
         self.bar = self.region.get_by_role("region", name="GPU 0").get_by_role("img", name="in use")
         self.form = self.region.get_by_role("form")
         self.alert = self.region.get_by_role("alert")
-        self.asked: list[str] = []
-        page.on("request", lambda request: self.asked.append(request.url) if "/api/usage" in request.url else None)
+        self.requests: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url) if "/api/usage" in request.url else None)
 
     def row(self, model: str) -> Locator:
         return self.region.locator("tbody").filter(has=self._page.get_by_role("rowheader", name=model))
@@ -126,8 +126,8 @@ class Dashboard:
     def button(self, label: str) -> Locator:
         return self.region.get_by_role("button", name=label)
 
-    def looks(self, seconds: float) -> int:
-        """How often it asks in so many seconds."""
-        before = len(self.asked)
+    def count_requests(self, seconds: float) -> int:
+        """Wait so many seconds and return how many requests the dashboard has sent in them."""
+        before = len(self.requests)
         self._page.wait_for_timeout(1000 * seconds)
-        return len(self.asked) - before
+        return len(self.requests) - before

@@ -1,6 +1,7 @@
-"""Takes the pictures in docs/pictures/ again, of a real JupyterLab: `python -m tests.browser.pictures [DIRECTORY]`.
+"""Take the pictures of docs/pictures/ in a real JupyterLab: `python -m tests.browser.pictures [DIRECTORY]`.
 
-The GPUs do not exist, and the models are `echo` by other names. As root another user's process is among the holders.
+The GPUs are made up, and the models are `echo` under other names. If this runs as root, a process of another user is
+among the holders of memory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SUMMARIES = {
     "captioner": "Describes a photo in a sentence",
 }
 MEMORY = {"detector": "12 GB", "reader": "6 GB", "depth": "9 GB", "upscaler": "20 GB", "captioner": "14 GB"}
-#: Of the captioner, from the index of `slow_index`, which never sends more than a part of it.
+#: The weights of the captioner. `slow_index` never sends more than a part of them, so the load stays in progress.
 WEIGHTS = """
 [[weights]]
 file = "captioner.pth"
@@ -67,7 +68,7 @@ STREET = (
 
 
 class _Index(BaseHTTPRequestHandler):
-    """A package index whose only archive never ends."""
+    """A package index with one archive. Its download never ends."""
 
     def do_GET(self) -> None:
         archive = self.path.endswith(".gz")
@@ -79,16 +80,16 @@ class _Index(BaseHTTPRequestHandler):
         self.wfile.write(bytes(SENT) if archive else page)
         with suppress(OSError):
             while archive:
-                self.wfile.write(bytes(10_000))  # who hears nothing for a minute gives up
+                self.wfile.write(bytes(10_000))  # a download without data for a minute fails
                 time.sleep(1)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def slow_index() -> Iterator[str]:
-    """Its address."""
+    """Serve a package index with an endless archive. Yield its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Index)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -99,12 +100,12 @@ def slow_index() -> Iterator[str]:
 
 
 def write_models(folder: Path) -> None:
-    """`echo` by other names."""
-    told = (ROOT / "images" / "echo" / "model.toml").read_text()
+    """Write copies of `echo` under other names."""
+    toml = (ROOT / "images" / "echo" / "model.toml").read_text()
     code = (ROOT / "images" / "echo" / "model.py").read_text()
     for name, summary in SUMMARIES.items():
         more = WEIGHTS if name == "captioner" else ""
-        renamed = told.replace('"echo"', f'"{name}"\nmemory = "{MEMORY[name]}"', 1)
+        renamed = toml.replace('"echo"', f'"{name}"\nmemory = "{MEMORY[name]}"', 1)
         (folder / name).mkdir(parents=True)
         (folder / name / "model.toml").write_text(re.sub("(?m)^summary = .*", f'summary = "{summary}"', renamed) + more)
         (folder / name / "model.py").write_text(code.replace("echo was told to fail in load", FAILURE))
@@ -120,7 +121,7 @@ class Scene:
         self.sidebar = Sidebar(page)
 
     def play(self) -> None:
-        """Returns when all is as it shall be on the pictures."""
+        """Load the models and call them, until everything is as in the pictures."""
         self._open("train.ipynb", "step = 0")
         self._hold_by_kernel(22 * GB, device=1)
         self._open("street.ipynb", *STREET)
@@ -142,7 +143,7 @@ class Scene:
         self.sidebar.region.evaluate("panel => panel.scrollTo(0, 0)")
 
     def _work(self) -> None:
-        """Let the GPUs be busy for a while, which draws their lines."""
+        """Change the utilisation and power of the GPUs for a while, so that their graphs have a line."""
         for moment in range(45):
             busy = (70 + 25 * math.sin(moment / 4), 45 + 40 * math.sin(moment / 7 + 1))
             for index, (utilisation, most) in enumerate(zip(busy, (700, 400), strict=True)):
@@ -157,13 +158,13 @@ class Scene:
         self._page.wait_for_function(KERNEL_IDLE, timeout=60_000)
 
     def _hold_by_kernel(self, memory: int, device: int) -> None:
-        (kernel,) = self._lab.asked("gpumodels/api/state")["kernels"].values()
+        (kernel,) = self._lab.get("gpumodels/api/state")["kernels"].values()
         self._lab.gpus.hold(kernel["pid"], memory, device)
 
 
 @contextmanager
 def another_user() -> Iterator[int | None]:
-    """A process of another user; None where this one may not become another."""
+    """Run a process of another user. Yield its id; None if this process is not root."""
     if os.geteuid():
         yield None
         return
@@ -175,7 +176,7 @@ def another_user() -> Iterator[int | None]:
 
 
 def take(browser: Browser, lab: Lab, into: Path) -> None:
-    """The whole window and the panel alone, light and dark."""
+    """Take pictures of the whole window and of the sidebar alone, in both themes."""
     page = browser.new_page(viewport={"width": 1280, "height": 820}, device_scale_factor=2)
     page.set_default_timeout(30_000)
     expect.set_options(timeout=30_000)
@@ -197,13 +198,13 @@ def take(browser: Browser, lab: Lab, into: Path) -> None:
 
 
 def save(picture: bytes, path: Path) -> None:
-    """As a PNG of few colours, which is small."""
+    """Save a picture as a PNG of few colours, which is small."""
     Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201  what a script says
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")  # noqa: T201  (the output of a script)
 
 
 def main() -> None:
-    """Where the pictures go may be said on the command line."""
+    """Take all pictures. The first argument of the command line is the directory for them."""
     into = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures"
     into.mkdir(exist_ok=True)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A real Jupyter server with the sidebar of this checkout, on a machine with GPUs that do not exist."""
+"""A real Jupyter server with the sidebar of this checkout, on a machine with made-up GPUs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "gpumodels" / "labextension"
 NOTICES = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-#: A kernel that says that it is of another language; it never has to run any.
+#: A kernel that declares another language; it never has to run code.
 OTHER_LANGUAGE = {
     "display_name": "R",
     "language": "R",
@@ -35,10 +35,10 @@ KERNELS = {"python3": ("Python 3", "python"), "ir": ("R", "R")}
 
 
 class Lab:
-    """A Jupyter server, which serves JupyterLab and Notebook 7; `stop` it and `start` it again at the same address."""
+    """A Jupyter server with JupyterLab and Notebook 7. After `stop`, `start` starts it again at the same address."""
 
     def __init__(self, home: Path, root: Path, settings: Mapping[str, Any] = {}) -> None:
-        """`home` is where all lies but the notebooks, which are in `root`; `settings` are the sidebar's."""
+        """Prepare the server: notebooks in `root`, all other files in `home`, `settings` for the sidebar."""
         self.root = root
         self.models = home / "models"
         self.token = secrets.token_hex(16)
@@ -54,28 +54,34 @@ class Lab:
         _configure(home, settings)
 
     def start(self) -> None:
-        """Returns when it listens."""
+        """Start the server and wait until it listens."""
         port = urlsplit(self.url).port or 0
-        given = {"IdentityProvider.token": self.token, "ServerApp.root_dir": self.root, "ServerApp.port": port}
-        command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in given.items())]
+        options = {"IdentityProvider.token": self.token, "ServerApp.root_dir": self.root, "ServerApp.port": port}
+        command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(command, env=self._environment(), cwd=self.root, stdout=log, stderr=log)
         self.url = self._address(self._server)
 
     def stop(self) -> None:
-        """End it, and its kernels with it."""
+        """End the server and its kernels."""
         if self._server is not None:
             self._server.terminate()
             self._server.wait(timeout=30)
 
     def _environment(self) -> dict[str, str]:
         home = self._home
-        places = {name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-        places |= {"JUPYTER_CONFIG_DIR": str(home), "GPUMODELS_RUNTIME_DIR": str(self.models), "PYTHONPATH": str(ROOT)}
-        return {**os.environ, **places, **self.gpus.environment()}
+        directories = {
+            name: str(home / name.lower()) for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+        }
+        directories |= {
+            "JUPYTER_CONFIG_DIR": str(home),
+            "GPUMODELS_RUNTIME_DIR": str(self.models),
+            "PYTHONPATH": str(ROOT),
+        }
+        return {**os.environ, **directories, **self.gpus.environment()}
 
     def _address(self, server: subprocess.Popen[bytes]) -> str:
-        """Where it listens; it writes that into its runtime directory."""
+        """Return the address, which the server writes into its runtime directory."""
         written = self._home / "jupyter_runtime_dir" / f"jpserver-{server.pid}.json"
         deadline = time.monotonic() + 60
         while server.poll() is None and time.monotonic() < deadline:
@@ -85,51 +91,51 @@ class Lab:
         raise AssertionError(f"JupyterLab did not start:\n{self._log.read_text()[-3000:]}")
 
     def write(self, name: str, *cells: str, kernel: str = "python3") -> None:
-        """A notebook of these cells; `kernel` may be "ir", which is not Python."""
-        written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        """Write a notebook of these cells; the kernel "ir" is not Python."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         shown, language = KERNELS[kernel]
-        written.metadata.kernelspec = {"name": kernel, "display_name": shown, "language": language}
-        nbformat.write(written, self.root / name)
+        notebook.metadata.kernelspec = {"name": kernel, "display_name": shown, "language": language}
+        nbformat.write(notebook, self.root / name)
 
     def address(self, name: str = "", front_end: str = "lab/tree") -> str:
-        """What opens a notebook, in JupyterLab or in Notebook 7 ("notebooks"), or JupyterLab without one."""
+        """Return the URL of a notebook in JupyterLab or Notebook 7 ("notebooks"); without a name, of JupyterLab."""
         opened = f"{front_end}/{name}" if name else "lab"
         return f"{self.url}{opened}?reset&token={self.token}"
 
     def notebook(self, name: str, *cells: str, front_end: str = "lab/tree") -> str:
-        """Write a notebook; returns the address that opens it."""
+        """Write a notebook and return its URL."""
         self.write(name, *cells)
         return self.address(name, front_end)
 
-    def asked(self, path: str) -> Any:
-        """What its REST interface answers."""
+    def get(self, path: str) -> Any:
+        """Return the JSON of a GET request to the server."""
         with urlopen(f"{self.url}{path}?token={self.token}") as answer:
             return json.load(answer)
 
     def instance(self, model: str) -> str:
-        """The id of the only instance of that model."""
+        """Return the id of the only instance of a model."""
         (found,) = [path.name for path in self.models.iterdir() if path.name.startswith(f"{model}-")]
         return found
 
     def hold(self, model: str, memory: int, device: int = 0) -> int:
-        """Let the only instance of a model hold memory of a GPU, as if it had loaded weights; returns its process."""
+        """Let the only instance of a model hold GPU memory, as if it had loaded weights. Return its process id."""
         return self.hold_by(self.instance(model), memory, device)
 
     def hold_by(self, instance: str, memory: int, device: int = 0) -> int:
-        """The same of one instance, by its id."""
+        """Let an instance hold GPU memory. Return its process id."""
         pid = marked(instance)[-1]
         self.gpus.hold(pid, memory, device)
         return pid
 
     def forget_processes(self) -> None:
-        """Nobody holds GPU memory any more."""
+        """Remove all holders of GPU memory."""
         self.gpus.description["processes"].clear()
         self.gpus.write()
 
 
 def _configure(home: Path, settings: Mapping[str, Any]) -> None:
-    """The settings of a Jupyter that knows nothing of this machine's own."""
-    # A copy, so that a build that goes on meanwhile does not take the files from under a browser.
+    """Write settings for a Jupyter server, which then does not read the settings of this machine."""
+    # A copy, so that a build of the sidebar during the tests does not remove files that the browser needs.
     shutil.copytree(BUILT, home / "labextensions" / "gpumodels")
     config: dict[str, dict[str, Any]] = {
         "ServerApp": {

@@ -1,4 +1,4 @@
-"""One holder has one colour, in `%gpus`, in the dashboard and in the sidebar beside them."""
+"""The colour of a holder is the same in `%gpus`, in the dashboard and in the sidebar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOAD = "%load_ext gpumodels\n" + "".join(
     f"%load_model echo --engine process --gpu {gpu} --as {name}\n" for name, gpu in (("first", 0), ("second", 1))
 )
 
-#: The background of each swatch of a legend, by the text beside it without spaces.
+#: The background colour of each entry of a legend, by its text without spaces.
 SWATCHES = """
 entries => Object.fromEntries(entries.map(entry => [
   entry.textContent.replace(/\\s+/g, ''),
@@ -37,7 +37,7 @@ def test_a_holder_has_the_same_colour_in_every_view(open_notebook, lab):
 
 def hold_memory(lab):
     """Let the first model hold 12 GB of GPU 0, the second 5 GB of GPU 1."""
-    for model in lab.asked("gpumodels/api/models")["models"]:
+    for model in lab.get("gpumodels/api/models")["models"]:
         gpu = int(model["device"].removeprefix("GPU "))
         lab.hold_by(model["id"], (12 * GB, 5 * GB)[gpu], gpu)
 

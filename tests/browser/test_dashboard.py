@@ -1,4 +1,4 @@
-"""The dashboard and the cards of models in real front ends, in a real browser; the GPU alone does not exist."""
+"""The dashboard and the cards of models in JupyterLab and Notebook 7, in a real browser. Only the GPU is made up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESTART = "jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
 
 @pytest.fixture
 def opened(lab, page):
-    """Open a notebook of these cells in a front end; its kernel ends with the test."""
+    """A function that opens a notebook of these cells in a front end. The kernel ends with the test."""
 
     def open_(front_end: str, name: str, *cells: str) -> tuple[Notebook, Dashboard]:
         page.goto(lab.notebook(name, *cells, front_end=front_end))
@@ -31,8 +31,8 @@ def opened(lab, page):
 
 
 def last_activity(lab) -> str:
-    """When the only kernel did something, as the culling of idle kernels sees it."""
-    (kernel,) = lab.asked("api/kernels")
+    """Return the time of the last activity of the only kernel, by which idle kernels are culled."""
+    (kernel,) = lab.get("api/kernels")
     return kernel["last_activity"]
 
 
@@ -50,18 +50,18 @@ def test_a_dashboard_in_jupyterlab(opened, lab, page):
     notebook.run(1)
     expect(dashboard.bar).to_have_attribute("aria-label", "12.0 GB of 80.0 GB in use: echo · signs.ipynb 12.0 GB")
     expect(dashboard.region).to_contain_text("37 % busy · 54 °C · 312 / 700 W")
-    it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page)
-    it_asks_nothing_while_it_is_hidden(dashboard, page)
+    it_shows_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page)
+    it_sends_no_requests_while_it_is_hidden(dashboard, page)
     it_goes_on_while_a_cell_runs(notebook, dashboard, lab)
     it_puts_to_sleep_wakes_and_restarts(dashboard, page.locator(".gpumodels-card"))
-    it_outlives_its_kernel(notebook, dashboard, page)
-    what_is_saved_is_a_picture(page)
+    it_survives_its_kernel(notebook, dashboard, page)
+    it_is_saved_as_a_picture(page)
     saved = converted(lab, "signs.ipynb")
     assert "echo · signs.ipynb" in saved
     assert "as seen on" in saved
 
 
-def it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page):
+def it_shows_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, page):
     row = dashboard.row("echo")
     expect(row).to_contain_text("signs.ipynb")
     expect(row).not_to_contain_text(" ms")
@@ -71,34 +71,34 @@ def it_moves_with_a_call_and_leaves_the_kernel_idle(notebook, dashboard, lab, pa
     button.focus()
     page.wait_for_timeout(500)
     idle_since = last_activity(lab)
-    assert dashboard.looks(4) >= 2
+    assert dashboard.count_requests(4) >= 2
     assert last_activity(lab) == idle_since
     expect(button).to_be_focused()
 
 
-def it_asks_nothing_while_it_is_hidden(dashboard, page):
+def it_sends_no_requests_while_it_is_hidden(dashboard, page):
     page.evaluate("void jupyterapp.commands.execute('launcher:create')")
     expect(dashboard.region).to_be_hidden()
     page.wait_for_timeout(1500)
-    assert dashboard.looks(3) == 0
+    assert dashboard.count_requests(3) == 0
     page.get_by_role("tab", name="signs.ipynb").click()
     expect(dashboard.region).to_be_visible()
 
 
 def it_goes_on_while_a_cell_runs(notebook, dashboard, lab):
-    """Models are stopped at once, and what needs the kernel says what it waits for."""
+    """Stop a model at once, and load one, which needs the kernel, after the running cell."""
     notebook.begin(3)
-    assert dashboard.looks(3) >= 1
+    assert dashboard.count_requests(3) >= 1
     for label, value in {"Model": "echo", "GPU": "none", "Engine": "process"}.items():
         dashboard.region.get_by_role("combobox", name=label).select_option(value)
     dashboard.form.get_by_role("button", name="Load").click()
-    said = dashboard.form.get_by_role("status")
-    expect(said).to_have_text("waits for the running cell")
+    status = dashboard.form.get_by_role("status")
+    expect(status).to_have_text("waits for the running cell")
     dashboard.button("Stop echo, loaded by signs.ipynb").click()
     expect(dashboard.row("echo")).to_have_count(0)
     expect(dashboard.bar).to_have_attribute("aria-label", "0.0 GB of 80.0 GB in use: nothing")
     (lab.root / "go").touch()
-    expect(said).to_contain_text("%load_model echo --gpu none --engine process: echo ready on CPU")
+    expect(status).to_contain_text("%load_model echo --gpu none --engine process: echo ready on CPU")
     expect(notebook.run(4).first).to_contain_text("again")
 
 
@@ -117,7 +117,7 @@ def it_puts_to_sleep_wakes_and_restarts(dashboard, card):
     expect(row).to_contain_text("CPU")
 
 
-def it_outlives_its_kernel(notebook, dashboard, page):
+def it_survives_its_kernel(notebook, dashboard, page):
     notebook.save()
     page.evaluate(RESTART)
     expect(dashboard.alert).to_contain_text("The kernel is gone")
@@ -125,14 +125,14 @@ def it_outlives_its_kernel(notebook, dashboard, page):
     expect(dashboard.region).to_contain_text("No model is running")
 
 
-def what_is_saved_is_a_picture(page):
+def it_is_saved_as_a_picture(page):
     page.reload()
     expect(page.locator("[data-gpumodels-picture]").first).to_contain_text("run the cell again to see it live")
     page.wait_for_function(KERNEL_IDLE, timeout=60_000)
     expect(page.get_by_text("model not found").first).to_be_hidden()
 
 
-def test_a_dashboard_and_a_card_in_notebook_7_without_the_server_s_extension(opened, lab, page):
+def test_a_dashboard_and_a_card_in_notebook_7_without_the_server_extension(opened, lab, page):
     page.route("**/gpumodels/api/**", lambda route: route.fulfill(status=404, body="<html>"))
     notebook, dashboard = opened("notebooks", "left.ipynb", LOAD, "%gpu_dashboard", "echo", "echo('hello')")
     notebook.run(0)

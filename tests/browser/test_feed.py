@@ -1,4 +1,4 @@
-"""The sidebar with a feed that is played to it: many models and GPUs, none, proxies, and a server without gpumodels."""
+"""The sidebar with a made-up feed: many models and GPUs, none, no WebSockets, and a server without the extension."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from tests.fakes.nvml import GB
 
 GPUS, MODELS, SECONDS = 16, 100, 10
 
-#: Tasks of more than 50 ms, each as its beginning and its length in milliseconds.
+#: Tasks of the browser that take more than 50 ms, each as its start and its length in milliseconds.
 WATCH = """
 window.tasks = [];
 new PerformanceObserver(seen => tasks.push(...seen.getEntries().map(task => [task.startTime, task.duration])))
   .observe({ type: 'longtask' });
 """
-
 
 #: Texts whose contrast is below 4.5, by the formula of https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio.
 FAINT = """
@@ -48,15 +47,15 @@ panel => {
 }
 """
 
-#: A WebSocket of the page's own in place of the feed's: to let Playwright play it takes long tasks of its own.
+#: A replacement of the feed's WebSocket inside the page. WebSockets that Playwright routes add long tasks themselves.
 PLAY = """
-window.played = { answer: 'tell', state: '', socket: null };
+window.played = { answer: 'state', state: '', socket: null };
 const Real = window.WebSocket;
 function Played(url, protocols) {
   if (!String(url).includes('/gpumodels/api/feed')) return new Real(url, protocols);
   const socket = played.socket = { readyState: 1, OPEN: 1, send() {}, close() { this.readyState = 3; } };
   setTimeout(() => {
-    if (played.answer === 'tell') socket.onmessage?.({ data: played.state });
+    if (played.answer === 'state') socket.onmessage?.({ data: played.state });
     if (played.answer === 'close') socket.onclose?.();
   });
   return socket;
@@ -67,34 +66,34 @@ window.WebSocket = Played;
 """
 
 
-class PlayedFeed:
-    """What the browser takes for the Jupyter server's feed."""
+class FakeFeed:
+    """A made-up feed in place of the Jupyter server's."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         page.add_init_script(PLAY)
 
     def begin(self, state: dict) -> None:
-        """Whoever connects from now on is told this."""
+        """Send this state to every new connection."""
         message = json.dumps({"type": "snapshot", "state": state})
         self._page.evaluate("state => { played.state = state }", message)
 
     def change(self, **change: dict) -> None:
-        self._tell({"type": "change", "moment": time.time(), "change": change})
+        self._send({"type": "change", "moment": time.time(), "change": change})
 
     def snapshot(self, state: dict) -> None:
-        self._tell({"type": "snapshot", "state": state})
+        self._send({"type": "snapshot", "state": state})
 
     def close(self, then: str) -> None:
-        """End the connection; the next are closed at once ("close"), or hear nothing ("nothing")."""
+        """End the connection. The next ones are closed at once ("close"), or get no message ("nothing")."""
         self._page.evaluate("then => { played.answer = then; played.socket.onclose?.() }", then)
 
-    def _tell(self, message: dict) -> None:
+    def _send(self, message: dict) -> None:
         self._page.evaluate("data => played.socket.onmessage({ data })", json.dumps(message))
 
 
 def devices(moment: int) -> dict:
-    """Sixteen GPUs, each with seven holders."""
+    """Return sixteen GPUs, each with six or seven holders."""
 
     def device(index: int) -> dict:
         shares = [
@@ -116,7 +115,7 @@ def devices(moment: int) -> dict:
 
 
 def models(moment: int) -> dict:
-    """A hundred models of twenty notebooks, which work."""
+    """Return a hundred models of twenty notebooks, with calls."""
 
     def model(n: int) -> dict:
         activity = {"calls": 10 * moment, "errors": 0, "last_call": time.time(), "per_second": (n + moment) / 7,
@@ -131,30 +130,30 @@ def models(moment: int) -> dict:
     return {f"model{n}": model(n) for n in range(MODELS)}
 
 
-def state(**given: dict) -> dict:
+def state(**parts: dict) -> dict:
     empty = {"devices": {}, "models": {}, "loads": {}, "kernels": {}, "events": []}
-    return {"place": "here", "moment": time.time(), "trouble": "", "docker": ""} | empty | given
+    return {"place": "here", "moment": time.time(), "trouble": "", "docker": ""} | empty | parts
 
 
 @pytest.fixture
 def feed(page):
-    """To be asked for before the page is opened."""
-    return PlayedFeed(page)
+    """The made-up feed. A test names it before the fixture that opens the page."""
+    return FakeFeed(page)
 
 
-def test_a_played_feed(feed, closed_sidebar, page):
+def test_the_sidebar_with_a_made_up_feed(feed, closed_sidebar, page):
     sidebar = closed_sidebar
     page.evaluate(WATCH)
     feed.begin(state(devices=devices(0), models=models(0)))
     a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page)
     it_can_be_read_in_both_themes(sidebar, page)
     without_a_gpu_it_says_why(sidebar, feed)
-    a_server_without_the_extension_is_told_how_to_get_it(sidebar, feed, page)
-    where_no_websocket_gets_through_it_asks(sidebar, feed, page)
+    without_the_server_extension_it_shows_how_to_enable_it(sidebar, feed, page)
+    without_websockets_it_polls(sidebar, feed, page)
 
 
 def a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page):
-    """No long task over 100 ms; what else the machine does may make some of them longer."""
+    """Expect few tasks over 100 ms. Other work of the machine may make some of them longer."""
     page.wait_for_timeout(5000)
     idle = long_tasks(page)
     page.evaluate("tasks.length = 0")
@@ -168,17 +167,17 @@ def a_hundred_models_and_sixteen_gpus_stay_smooth(sidebar, feed, page):
         page.wait_for_timeout(1000)
     expect(sidebar.model("model99")).to_contain_text(f"{(99 + SECONDS) / 7:.0f} calls/s")
     seen = long_tasks(page)
-    print(f"\nlong tasks in ms: idle {idle}, first rendering {first}, {SECONDS} s of changes {seen}")  # noqa: T201  see them by pytest -s
+    print(f"\nlong tasks in ms: idle {idle}, first rendering {first}, {SECONDS} s of changes {seen}")  # noqa: T201  (shown by pytest -s)
     assert len([task for task in seen if task > 100]) <= SECONDS / 2
 
 
 def long_tasks(page: Page) -> list[int]:
-    """Their lengths in milliseconds."""
+    """Return the lengths of the long tasks in milliseconds."""
     return [round(length) for _, length in page.evaluate("tasks")]
 
 
 def it_can_be_read_in_both_themes(sidebar, page):
-    """Every text stands out from its ground as WCAG 2 (AA) asks, but for what cannot be used now."""
+    """Expect the contrast that WCAG 2 (AA) requires of every text, except in disabled elements."""
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
         page.wait_for_timeout(1000)
@@ -193,16 +192,16 @@ def without_a_gpu_it_says_why(sidebar, feed):
     expect(sidebar.section("Models")).to_contain_text("No model is running")
 
 
-def a_server_without_the_extension_is_told_how_to_get_it(sidebar, feed, page):
+def without_the_server_extension_it_shows_how_to_enable_it(sidebar, feed, page):
     page.route("**/gpumodels/api/state?*", lambda route: route.fulfill(status=404, body="<html>"))
     feed.close(then="close")
     expect(sidebar.alert).to_contain_text("jupyter server extension enable gpumodels")
     expect(sidebar.section("Load a model")).to_have_count(0)
 
 
-def where_no_websocket_gets_through_it_asks(sidebar, feed, page):
+def without_websockets_it_polls(sidebar, feed, page):
     page.unroute("**/gpumodels/api/state?*")
-    feed.close(then="nothing")  # a proxy that buffers: it opens, and nothing ever comes
+    feed.close(then="nothing")  # as with a proxy that buffers: the connection opens, but no message arrives
     expect(sidebar.region).to_contain_text("No WebSocket gets through", timeout=60_000)
     expect(sidebar.memory(0)).to_be_visible()
     expect(sidebar.alert).to_have_count(0)

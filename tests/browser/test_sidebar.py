@@ -1,4 +1,4 @@
-"""The sidebar among several notebooks, and where something is wrong: in a real JupyterLab, with real models."""
+"""The sidebar with several notebooks, and with failures: in a real JupyterLab, with real models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_several_notebooks(open_notebook, lab, page):
 
 
 def show(page, lab, name: str, *cells: str) -> None:
-    """Open one more notebook in the page."""
+    """Open another notebook in the page."""
     if cells:
         lab.write(name, *cells)
     page.evaluate("name => void jupyterapp.commands.execute('docmanager:open', { path: name })", name)
@@ -52,7 +52,7 @@ def the_current_notebook_comes_first(sidebar, page):
 
 
 def an_idle_kernel_that_holds_memory_is_shut_down(sidebar, lab, page):
-    kernels = lab.asked("gpumodels/api/state")["kernels"].values()
+    kernels = lab.get("gpumodels/api/state")["kernels"].values()
     (pid,) = [kernel["pid"] for kernel in kernels if kernel["notebook"] == "train.ipynb"]
     lab.gpus.hold(pid, 22 * GB, 1)
     idle = sidebar.section("Idle kernels").get_by_role("listitem")
@@ -95,16 +95,16 @@ def a_notebook_that_is_not_python_is_refused(sidebar, notebook):
     expect(notebook.cells).to_have_count(1)
 
 
-def test_what_goes_wrong_is_said(sidebar, script_model, lab, page):
+def test_failures_are_shown(sidebar, script_model, lab, page):
     model = sidebar.model("echo")
     everything_is_reached_by_the_keyboard(sidebar, page)
-    a_stop_that_fails_says_why(sidebar, model, page)
-    a_hidden_sidebar_hears_nothing(sidebar, page)
-    the_keyboard_alone_stops_it(sidebar, page)
+    a_failed_stop_shows_the_reason(sidebar, model, page)
+    a_hidden_sidebar_gets_no_messages(sidebar, page)
+    a_model_is_stopped_by_keyboard(sidebar, page)
     with pytest.raises(gpumodels.ModelStopped, match="stopped from the sidebar"):
         script_model("hello")
     with gpumodels.load("echo", engine="fake", gpu="none") as another:
-        a_server_that_ends_is_said_until_it_is_back(sidebar, model, another, lab)
+        a_stopped_server_is_reported_until_it_is_back(sidebar, model, another, lab)
 
 
 def everything_is_reached_by_the_keyboard(sidebar, page):
@@ -119,7 +119,7 @@ def everything_is_reached_by_the_keyboard(sidebar, page):
     assert [name for name in reached if name in expected] == expected, reached
 
 
-def a_stop_that_fails_says_why(sidebar, model, page):
+def a_failed_stop_shows_the_reason(sidebar, model, page):
     page.route(ONE, lambda route: route.fulfill(status=500, json={"message": "Docker does not answer."}))
     sidebar.button("Stop echo").click()
     expect(model.get_by_role("alert")).to_have_text("Docker does not answer.")
@@ -127,19 +127,19 @@ def a_stop_that_fails_says_why(sidebar, model, page):
     page.unroute(ONE)
 
 
-def a_hidden_sidebar_hears_nothing(sidebar, page):
+def a_hidden_sidebar_gets_no_messages(sidebar, page):
     sidebar.toggle()
     expect(sidebar.region).to_be_hidden()
     page.wait_for_timeout(1500)
-    heard = len(sidebar.heard)
+    received = len(sidebar.received)
     page.wait_for_timeout(7000)
-    assert heard
-    assert len(sidebar.heard) == heard
+    assert received
+    assert len(sidebar.received) == received
     sidebar.toggle()
     expect(sidebar.region).to_be_focused()
 
 
-def the_keyboard_alone_stops_it(sidebar, page):
+def a_model_is_stopped_by_keyboard(sidebar, page):
     sidebar.button("Put echo to sleep").focus()
     while page.evaluate(SELECTED) != "Stop echo":
         page.keyboard.press("Tab")
@@ -149,14 +149,14 @@ def the_keyboard_alone_stops_it(sidebar, page):
     expect(sidebar.region.locator(":focus")).to_have_count(1)
 
 
-def a_server_that_ends_is_said_until_it_is_back(sidebar, shown, model, lab):
-    """Then all is as it has become meanwhile."""
+def a_stopped_server_is_reported_until_it_is_back(sidebar, shown, model, lab):
+    """Stop the server, and a model meanwhile. When the server is back, the sidebar shows the new state."""
     expect(shown).to_contain_text("ready")
     lab.stop()
-    said = sidebar.alert.filter(has_text="The Jupyter server does not answer")
-    expect(said).to_contain_text("What is below was so at")
+    alert = sidebar.alert.filter(has_text="The Jupyter server does not answer")
+    expect(alert).to_contain_text("What is below was so at")
     expect(shown).to_be_visible()
     model.stop()
     lab.start()
-    expect(said).to_have_count(0, timeout=60_000)
+    expect(alert).to_have_count(0, timeout=60_000)
     expect(sidebar.models).to_have_count(0)

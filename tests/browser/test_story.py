@@ -1,4 +1,4 @@
-"""What a user does with models in the sidebar, from loading one to losing its kernel; the GPUs alone do not exist."""
+"""A user's work in the sidebar, from loading a model to the end of its kernel. Only the GPUs are made up."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.fakes.nvml import GB
 from tests.leftovers import until
 
 LINE = "%load_model echo --gpu 0 --engine process"
-CALL = "for _ in range(20): said = echo('hello')\nprint(said)"
+CALL = "for _ in range(20): answer = echo('hello')\nprint(answer)"
 HERE = "signs.ipynb (this notebook)"
 
-#: When a model is no longer shown, by the clock that Python has too.
+#: The time at which the model disappears from the page, in seconds since the epoch.
 GONE = """
 new Promise(resolve => {
   const look = () => document.querySelector('.gpumodels-Row') || resolve(Date.now() / 1000);
@@ -45,7 +45,7 @@ def a_model_is_loaded_by_a_cell(notebook, sidebar):
     sidebar.choose("echo", GPU="0", Engine="process")
     expect(sidebar.form.get_by_label("The line that it will run")).to_have_text(LINE)
     sidebar.load()
-    notebook.ended(1)
+    notebook.wait_until_run(1)
     expect(notebook.source(1)).to_have_text("%load_ext gpumodels" + LINE)
     model = sidebar.model("echo", HERE).filter(has_text="ready")
     expect(model).to_contain_text("GPU 0")
@@ -88,7 +88,7 @@ def its_log_is_read(sidebar):
 
 
 def another_browser_stops_it(notebook, sidebar, lab, page):
-    """In Notebook 7, where the panel is opened from the menu; both see it go."""
+    """Stop the model in Notebook 7, where the sidebar is opened from the menu. It disappears in both browsers."""
     pid = lab.hold("echo", 7 * GB)
     expect(sidebar.memory(0)).to_have_attribute("aria-label", re.compile("^7.0 GB of 80.0 GB in use"))
     notebook.save()
@@ -97,10 +97,10 @@ def another_browser_stops_it(notebook, sidebar, lab, page):
     other.wait_for_function(KERNEL_IDLE, timeout=60_000)
     other.get_by_role("menuitem", name="View", exact=True).click()
     other.get_by_role("menuitem", name="GPUs and Models").click()
-    its = Sidebar(other)
-    expect(its.model("echo", HERE)).to_contain_text("7.0 GB")
-    its.button("Stop echo").click()
-    for each in (its, sidebar):
+    second = Sidebar(other)
+    expect(second.model("echo", HERE)).to_contain_text("7.0 GB")
+    second.button("Stop echo").click()
+    for each in (second, sidebar):
         expect(each.models).to_have_count(0)
         expect(each.memory(0)).to_have_attribute("aria-label", "0.0 GB of 80.0 GB in use")
     other.close()
@@ -112,13 +112,13 @@ def it_is_gone_soon_after_its_kernel(notebook, sidebar, lab, page):
     notebook.run(1)
     expect(sidebar.model("echo", HERE).filter(has_text="ready")).to_have_count(1)
     instance = lab.instance("echo")
-    (kernel,) = lab.asked("gpumodels/api/state")["kernels"].values()
+    (kernel,) = lab.get("gpumodels/api/state")["kernels"].values()
     page.evaluate(f"void (window.gone = {GONE})")
     killed = time.time()
     os.kill(kernel["pid"], signal.SIGKILL)
     until(lambda: not marked(instance), within=30)
     ended = time.time()
     seen = page.evaluate("window.gone")
-    told = f"its model ended {ended - killed:.2f} s after its kernel, and was out of sight {seen - ended:.2f} s later"
-    print(f"\n{told}")  # noqa: T201  see it by pytest -s
-    assert seen - ended < 6, told  # two seconds, where the machine does nothing else
+    delays = f"its model ended {ended - killed:.2f} s after its kernel, and was out of sight {seen - ended:.2f} s later"
+    print(f"\n{delays}")  # noqa: T201  (shown by pytest -s)
+    assert seen - ended < 6, delays  # two seconds on an idle machine

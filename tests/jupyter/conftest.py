@@ -1,4 +1,4 @@
-"""A real Jupyter server in this process, with our routes on a list that the test fills."""
+"""A real Jupyter server in this process. Its routes serve models that the test makes up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# Not as a plugin: pytest takes those for the whole run only, and its autouse fixtures are no one else's business.
+# Not as a plugin: pytest loads plugins for the whole run, and the autouse fixtures of this one are for this directory.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from gpumodels.errors import EngineUnavailable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
 
-class Shelf:
-    """Models by id, with the two verbs that the routes use of the manager."""
+class FakeModels:
+    """Models that do not exist, with the functions of `context.Models` that the routes call."""
 
     def __init__(self) -> None:
         self.records: dict[str, InstanceRecord] = {}
@@ -27,9 +27,9 @@ class Shelf:
         self.asleep: list[str] = []
         self.broken: Exception | None = None
 
-    def put(self, instance_id: str, **fields: object) -> InstanceRecord:
-        given = {"model": "echo", "engine": "process", "owner": Owner(pid=4711), "created": 1_760_000_000.0, **fields}
-        self.records[instance_id] = InstanceRecord(id=instance_id, **given)
+    def add(self, instance_id: str, **fields: object) -> InstanceRecord:
+        values = {"model": "echo", "engine": "process", "owner": Owner(pid=4711), "created": 1_760_000_000.0, **fields}
+        self.records[instance_id] = InstanceRecord(id=instance_id, **values)
         return self.records[instance_id]
 
     def running(self) -> list[InstanceRecord]:
@@ -57,8 +57,8 @@ def jp_server_config() -> dict[str, object]:
 
 
 @pytest.fixture
-def shelf(jp_serverapp: ServerApp) -> Shelf:
-    shelf = Shelf()
+def fake_models(jp_serverapp: ServerApp) -> FakeModels:
+    fake_models = FakeModels()
     app = jp_serverapp.web_app
-    add_routes(app, ServerContext(shelf, app.settings, jp_serverapp.log))
-    return shelf
+    add_routes(app, ServerContext(fake_models, app.settings, jp_serverapp.log))
+    return fake_models

@@ -1,4 +1,4 @@
-"""The Jupyter server answers others while a driver, a disk or an engine takes its time with ours."""
+"""The event loop of the Jupyter server stays free while a driver, a disk or an engine is slow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tornado.httpclient import HTTPClientError
 from gpumodels import catalog, engines
 from gpumodels.doctor import checks
 from gpumodels.instances import loads, logs, registry, sleep
+from gpumodels.jupyter import state
 from gpumodels.lease import events
 from gpumodels.loading import api
-from tests.jupyter.test_access import ASKED
+from tests.jupyter.test_access import REQUESTS
 
 TAKES = 1.0  # seconds
 SLOW = (
@@ -30,6 +31,7 @@ SLOW = (
     (catalog, "names"),
     (engines, "engine"),
     (events, "read"),
+    (state, "read_overview"),
     (logs, "last_lines_of"),
 )
 
@@ -41,18 +43,18 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def slowed(monkeypatch):
-    """Which of the manager's functions were called; each takes long."""
+    """The functions of `SLOW` that were called. Each takes a second."""
     called = set()
 
     def slow(module, name):
-        does = getattr(module, name)
+        function = getattr(module, name)
 
-        def taking(*given, **named):
+        def slowly(*arguments, **named):
             called.add((module, name))
             time.sleep(TAKES)
-            return does(*given, **named)
+            return function(*arguments, **named)
 
-        monkeypatch.setattr(module, name, taking)
+        monkeypatch.setattr(module, name, slowly)
 
     for module, name in SLOW:
         slow(module, name)
@@ -60,7 +62,7 @@ def slowed(monkeypatch):
 
 
 async def _longest_wait():
-    """Seconds that the loop took at most to come round, until cancelled."""
+    """Return the longest time between two rounds of the event loop, in seconds, once it is cancelled."""
     longest = 0.0
     with suppress(asyncio.CancelledError):
         while True:
@@ -70,7 +72,7 @@ async def _longest_wait():
     return longest
 
 
-async def test_nothing_that_we_are_asked_keeps_the_loop_from_others(jp_fetch, jp_ws_fetch, slowed):
+async def test_no_request_blocks_the_event_loop(jp_fetch, jp_ws_fetch, slowed):
     async def ask(path, verb):
         body = '{"model": "nobody"}' if verb in ("POST", "PUT") else None
         with suppress(HTTPClientError):
@@ -78,8 +80,8 @@ async def test_nothing_that_we_are_asked_keeps_the_loop_from_others(jp_fetch, jp
 
     socket = await jp_ws_fetch("gpumodels", "api", "feed")
     waiting = asyncio.ensure_future(_longest_wait())
-    await asyncio.gather(*(ask(path, verb) for path, verb in ASKED if path != "api/feed"))
+    await asyncio.gather(*(ask(path, verb) for path, verb in REQUESTS if path != "api/feed"))
     assert await socket.read_message()
     waiting.cancel()
     assert await waiting < 0.9 * TAKES
-    assert {*SLOW} - slowed == {(sleep, "wake_here")}, "all was asked, but for a model that sleeps here"
+    assert {*SLOW} - slowed == {(sleep, "wake_here")}, "all were called but this one, for which no model sleeps here"

@@ -1,4 +1,4 @@
-"""The server extension as Jupyter loads it by its name, with the real manager behind it."""
+"""The server extension as Jupyter loads it by its name, with real models."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def gpus(build):
 
 
 async def _usage(jp_fetch, right):
-    """What the dashboard is told, as soon as it is right: one reading serves all who ask within a second."""
+    """Return the usage once it is `right`. A reading is reused for a second, so the first answer may be old."""
     deadline = time.monotonic() + 30
     while not right(usage := json.loads((await jp_fetch("gpumodels", "api", "usage")).body)):
         assert time.monotonic() < deadline, usage
     return usage
 
 
-async def test_usage_tells_devices_models_and_kernels(jp_fetch, jp_web_app, jp_serverapp, gpus):
+async def test_usage_has_devices_models_and_kernels(jp_fetch, jp_web_app, jp_serverapp, gpus):
     kernel = await jp_serverapp.session_manager.create_session(
         path="signs.ipynb", type="notebook", kernel_name="python3"
     )
@@ -60,16 +60,16 @@ async def test_usage_tells_devices_models_and_kernels(jp_fetch, jp_web_app, jp_s
         gpus.hold(marked(model.record.id)[-1], 12 * GB)
         model("hello")
         usage = await _usage(jp_fetch, lambda usage: usage["devices"] and usage["devices"][0]["memory_used"] == 12 * GB)
-        (device,), (told,) = usage["devices"], usage["models"]
+        (device,), (described,) = usage["devices"], usage["models"]
         assert [(each["instance"], each["memory"]) for each in device["shares"]] == [(model.record.id, 12 * GB)]
-        assert (told["id"], told["memory"], told["activity"]["calls"]) == (model.record.id, 12 * GB, 1)
-        assert 0 <= told["idle"] < 60
+        assert (described["id"], described["memory"], described["activity"]["calls"]) == (model.record.id, 12 * GB, 1)
+        assert 0 <= described["idle"] < 60
         assert usage["kernels"][kernel_id]["pid"] == jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid
         assert usage["place"] == runtime_directory().identity
-    assert jp_web_app.settings.get("api_last_activity") == before, "watching is no activity"
+    assert jp_web_app.settings.get("api_last_activity") == before, "a request that only reads is no activity"
 
 
-async def test_what_a_model_printed_is_told(jp_fetch):
+async def test_the_log_of_a_model_can_be_read(jp_fetch):
     with gpumodels.load("echo", engine="fake", gpu="none") as model:
         answer = await jp_fetch("gpumodels", "api", "models", model.record.id, "logs")
         assert "echo is ready" in "\n".join(json.loads(answer.body)["lines"])
@@ -105,16 +105,16 @@ def unusable_runtime(runtime, tmp_path, monkeypatch):
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "file"))
 
 
-async def test_an_unusable_runtime_directory_keeps_no_jupyter_from_starting(unusable_runtime, jp_fetch):
+async def test_jupyter_starts_despite_an_unusable_runtime_directory(unusable_runtime, jp_fetch):
     with pytest.raises(HTTPClientError) as refused:
         await jp_fetch("gpumodels", "api", "models")
     assert refused.value.code == 500
     assert "GPUMODELS_RUNTIME_DIR" in json.loads(refused.value.response.body)["message"]
 
 
-async def test_wrong_settings_keep_nobody_from_seeing_what_runs(runtime, jp_fetch, tmp_path):
-    place = tmp_path / "config" / "gpumodels"
-    place.mkdir(parents=True)
-    (place / "settings.toml").write_text('engin = "docker"\nidle = ')
+async def test_models_are_listed_despite_wrong_settings(runtime, jp_fetch, tmp_path):
+    directory = tmp_path / "config" / "gpumodels"
+    directory.mkdir(parents=True)
+    (directory / "settings.toml").write_text('engin = "docker"\nidle = ')
     answer = await jp_fetch("gpumodels", "api", "models")
     assert json.loads(answer.body) == {"models": []}

@@ -1,4 +1,4 @@
-"""Calls by HTTP on models that a notebook loaded, as curl and clients of the Open Inference Protocol make them."""
+"""Calls of models by HTTP, as clients of the Open Inference Protocol make them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def load():
-    """`load("echo")`: models that this very process has, and that end with the test."""
+    """`load("echo")`: load a model in this process; it is stopped after the test."""
     loaded = []
 
     def begin(name="echo", **options):
@@ -43,7 +43,7 @@ def load():
 
 @pytest.fixture
 def ask(jp_fetch):
-    """`await ask("models/echo/infer", {...})`: the JSON that comes back."""
+    """`await ask("models/echo/infer", {...})`: send a request below `v2` and return the response."""
 
     async def fetch(path, body=None, **options):
         given = {"method": "GET"} if body is None else {"method": "POST", "body": body}
@@ -55,13 +55,13 @@ def ask(jp_fetch):
 
 
 async def refused(asking):
-    """Status, message and headers of a request that must fail."""
+    """Return the status, the message and the headers of a request that must fail."""
     with pytest.raises(HTTPClientError) as error:
         await asking
-    told = json.loads(error.value.response.body)
-    assert told["message"] == told["error"]
-    assert not complaint("Error", told)
-    return error.value.code, told["message"], error.value.response.headers
+    answer = json.loads(error.value.response.body)
+    assert answer["message"] == answer["error"]
+    assert not complaint("Error", answer)
+    return error.value.code, answer["message"], error.value.response.headers
 
 
 def request(data, *, sleep=0, **parameters):
@@ -71,8 +71,8 @@ def request(data, *, sleep=0, **parameters):
     return {"inputs": inputs, **parameters}
 
 
-async def begun(asking):
-    """A request as a task, when the one model that runs is at it."""
+async def start(asking):
+    """Start a request as a task, and wait until the only running model works on it."""
     (record,) = await asyncio.to_thread(running)
     task = asyncio.ensure_future(asking)
 
@@ -86,10 +86,13 @@ async def begun(asking):
 
 @pytest.fixture
 def raw(jp_http_port, jp_base_url, jp_auth_header):
-    """`await raw({...})`: the stream to send on, of a call whose answer nobody reads."""
+    """`await raw({...})`: send a call and return the open stream; nothing reads the answer.
 
-    async def post(asked, *, unsent=0):
-        body = json.dumps(asked)
+    With `unsent`, the body lacks that many bytes.
+    """
+
+    async def post(content, *, unsent=0):
+        body = json.dumps(content)
         _, writer = await asyncio.open_connection("localhost", jp_http_port)
         head = f"POST {jp_base_url}gpumodels/v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
         head += f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body) + unsent}\r\n\r\n"
@@ -112,12 +115,12 @@ async def test_the_protocol_from_health_to_inference(ask, load):
     assert not complaint("InferMetadata", metadata)
     assert metadata["inputs"][0]["name"] == "value"
     assert metadata["inputs"][1]["parameters"]["optional"] is True
-    told = json.loads((await ask("models/echo/infer", request([1, 0.1], id="7"))).body)
-    assert told == {
+    answer = json.loads((await ask("models/echo/infer", request([1, 0.1], id="7"))).body)
+    assert answer == {
         "model_name": "echo", "model_version": "1", "id": "7",
         "outputs": [{"name": "value", "datatype": "FP32", "shape": [2], "data": [1.0, 0.1]}],
     }  # fmt: skip
-    assert not complaint("InferAnswer", told)
+    assert not complaint("InferAnswer", answer)
     assert not complaint("InferRequest", request([1, 0.1], id="7"))
 
 
@@ -135,7 +138,7 @@ async def test_binary_data_both_ways(ask, load):
     np.testing.assert_array_equal(np.frombuffer(answer.body[length:], np.uint16), array)
 
 
-async def test_what_is_wrong_is_told_with_its_status(ask, load, monkeypatch):
+async def test_errors_have_a_status_and_a_message(ask, load, monkeypatch):
     load()
     code, message, _ = await refused(ask("models/nemo/infer", request([1])))
     assert (code, message) == (404, "no model that runs is called nemo; what runs is echo")
@@ -149,9 +152,9 @@ async def test_what_is_wrong_is_told_with_its_status(ask, load, monkeypatch):
     boom["inputs"].append({"name": "fail", "shape": [], "datatype": "BYTES", "data": ["boom 100%"]})
     with pytest.raises(HTTPClientError) as raised:
         await ask("models/echo/infer", boom)
-    told = json.loads(raised.value.response.body)
-    assert (raised.value.code, told["message"]) == (500, "echo: ValueError: boom 100%")
-    assert "predict" in told["traceback"]
+    answer = json.loads(raised.value.response.body)
+    assert (raised.value.code, answer["message"]) == (500, "echo: ValueError: boom 100%")
+    assert "predict" in answer["traceback"]
     late = request([1], sleep=60, parameters={"timeout": 200_000})
     assert (await refused(ask("models/echo/infer", late)))[0] == 504
     assert (await refused(ask("models/echo/infer", request([1]), headers={"Content-Encoding": "gzip"})))[0] == 415
@@ -160,7 +163,7 @@ async def test_what_is_wrong_is_told_with_its_status(ask, load, monkeypatch):
     assert (await refused(ask("models/echo/infer", b"x" * 9, params={"timeout": "-1"})))[0] == 400
 
 
-async def test_several_of_one_name_are_told_apart_by_their_ids(ask, load, puppet):
+async def test_models_of_the_same_name_are_called_by_id(ask, load, puppet):
     mine, other = load(), puppet()
     other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
     theirs = other.do("echo.record.id")
@@ -171,11 +174,11 @@ async def test_several_of_one_name_are_told_apart_by_their_ids(ask, load, puppet
     assert json.loads((await ask(f"models/{theirs}/infer", request([1]))).body)["model_name"] == "echo"
 
 
-async def test_a_call_keeps_no_model_alive_whose_notebook_ends(ask, puppet):
+async def test_a_call_does_not_keep_a_model_alive_after_its_notebook(ask, puppet):
     other = puppet()
     other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
     await ask("models/echo/infer", request([1]))
-    calling = await begun(refused(ask("models/echo/infer", request([1], sleep=600))))
+    calling = await start(refused(ask("models/echo/infer", request([1], sleep=600))))
     other.kill()
     code, message, _ = await calling
     assert code == 502
@@ -183,7 +186,7 @@ async def test_a_call_keeps_no_model_alive_whose_notebook_ends(ask, puppet):
     assert (await refused(ask("models/echo/infer", request([1]))))[0] == 404
 
 
-async def test_one_that_sleeps_says_how_to_wake_it_and_ours_wakes_by_the_call(ask, load, puppet):
+async def test_a_sleeping_model_is_503_and_wakes_on_the_call_if_this_server_loaded_it(ask, load, puppet):
     other = puppet()
     other.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none')")
     await ask("models/echo/infer", request([1]))
@@ -201,7 +204,7 @@ async def test_one_that_sleeps_says_how_to_wake_it_and_ours_wakes_by_the_call(as
     assert model.alive
 
 
-async def test_nobody_calls_without_the_token_or_without_leave(ask, load, jp_serverapp, monkeypatch, jp_fetch):
+async def test_calls_need_the_token_and_authorization(ask, load, jp_serverapp, monkeypatch, jp_fetch):
     load()
     wrong = {"Authorization": "token wrong"}
     for path, _ in ROUTES:
@@ -225,11 +228,11 @@ async def test_a_browsers_cookie_needs_the_xsrf_token(ask, load):
     assert (await ask("models/echo/infer", request([1]), headers={**cookies, "X-XSRFToken": "abc"})).code == 200
 
 
-async def test_beyond_the_queue_it_is_429_and_the_others_are_answered(ask, load, monkeypatch):
+async def test_a_full_queue_is_429_and_the_other_calls_are_answered(ask, load, monkeypatch):
     monkeypatch.setenv("GPUMODELS_GATEWAY_CALLS", "1")
     monkeypatch.setenv("GPUMODELS_GATEWAY_WAITING", "2")
     load()
-    first = await begun(ask("models/echo/infer", request([1], sleep=3)))
+    first = await start(ask("models/echo/infer", request([1], sleep=3)))
     answers = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)), return_exceptions=True)
     codes = sorted(answer.code for answer in answers)
     assert codes == [200] * 2 + [429] * 4
@@ -241,14 +244,16 @@ async def test_beyond_the_queue_it_is_429_and_the_others_are_answered(ask, load,
 
 async def test_a_client_that_goes_away_ends_its_call(ask, load, raw):
     model = load()
-    writer = await (await begun(raw(request([1], sleep=600))))
+    writer = await (await start(raw(request([1], sleep=600))))
     writer.close()
-    assert (await ask("models/echo/infer", request([1]))).code == 200  # which waits until the model is free
+    assert (await ask("models/echo/infer", request([1]))).code == 200  # it waits until the model is free
     assert "call cancelled by the client" in model.logs()
 
 
-async def test_who_sends_all_before_it_reads_is_told_all_the_same(ask, load, jp_http_port, jp_base_url, jp_auth_header):
-    """As most libraries do: were the connection ended under it, it would see no more than that."""
+async def test_a_client_that_sends_the_whole_body_before_it_reads_gets_the_error(
+    ask, load, jp_http_port, jp_base_url, jp_auth_header
+):
+    """Send as most HTTP libraries do. If the server closed the connection early, they would not see the response."""
     load()
 
     def post():
@@ -261,12 +266,12 @@ async def test_who_sends_all_before_it_reads_is_told_all_the_same(ask, load, jp_
                 yield answer.status, answer.read()
 
     await ask("")
-    (gone, told), (found, _) = await asyncio.to_thread(lambda: list(post()))
+    (gone, answer), (found, _) = await asyncio.to_thread(lambda: list(post()))
     assert (gone, found) == (404, 200)
-    assert b"no model that runs is called nemo" in told
+    assert b"no model that runs is called nemo" in answer
 
 
-async def test_while_it_loads_it_is_503_and_replicas_are_one_model(ask, load, puppet):
+async def test_a_loading_model_is_503_and_replicas_are_one_model(ask, load, puppet):
     other = puppet()
     begin = "import gpumodels, threading; threading.Thread(target=gpumodels.load, args=('echo',), kwargs={}).start()"
     options = "dict(engine='fake', gpu='none', env={'ECHO_LOAD': 'sleep:3'})"
@@ -278,12 +283,12 @@ async def test_while_it_loads_it_is_503_and_replicas_are_one_model(ask, load, pu
     other.kill()
     await asyncio.to_thread(until, lambda: not running(), 20)
     model = load(replicas=2)
-    told = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)))
-    assert [answer.code for answer in told] == [200] * 6
+    answers = await asyncio.gather(*(ask("models/echo/infer", request([1])) for _ in range(6)))
+    assert [answer.code for answer in answers] == [200] * 6
     assert len(model.replicas) == 2
 
 
-async def test_who_leaves_while_it_waits_makes_room(ask, load, raw, monkeypatch):
+async def test_a_client_that_leaves_the_queue_makes_room(ask, load, raw, monkeypatch):
     monkeypatch.setenv("GPUMODELS_GATEWAY_CALLS", "1")
     monkeypatch.setenv("GPUMODELS_GATEWAY_WAITING", "1")
     moved = []
@@ -293,7 +298,7 @@ async def test_who_leaves_while_it_waits_makes_room(ask, load, raw, monkeypatch)
             Queue, step, lambda self, *given, real=real, step=step: moved.append(step) or real(self, *given)
         )
     load()
-    first = await begun(ask("models/echo/infer", request([1], sleep=3)))
+    first = await start(ask("models/echo/infer", request([1], sleep=3)))
     waiting = await raw(request([1]))
     await asyncio.to_thread(until, lambda: moved == ["enter"] * 2, 30)
     assert (await refused(ask("models/echo/infer", request([1]))))[0] == 429

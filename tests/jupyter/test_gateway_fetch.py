@@ -1,4 +1,4 @@
-"""Pictures by their address: off unless the settings say on, and never from this machine or its network."""
+"""Fetching pictures from their addresses: only from the public internet, never from this machine or its network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PUBLIC = "93.184.216.34"
 
 
 class Picture(RequestHandler):
-    """What a web server may say."""
+    """The pages of a web server that is well-behaved or not, by their names."""
 
     async def get(self, what):
         match what:
@@ -46,8 +46,8 @@ class Picture(RequestHandler):
                 self.send_error(404)
 
 
-class Told(Resolver):
-    """Names as the test has them; what is public leads to the server of the test, which nothing public does."""
+class FakeResolver(Resolver):
+    """A resolver of made-up names; `asked` are the names that it was asked for."""
 
     def initialize(self, names, port):
         self.names, self.port, self.asked = names, port, []
@@ -59,7 +59,7 @@ class Told(Resolver):
 
 @pytest.fixture
 def web(jp_asyncio_loop):
-    """The port of a web server that runs where the test does."""
+    """The port of a web server on this machine, with the pages of `Picture`."""
     socket, port = bind_unused_port()
 
     async def begin():
@@ -75,13 +75,13 @@ def web(jp_asyncio_loop):
 
 @pytest.fixture
 def fetch(web, monkeypatch):
-    """`await fetch("/picture")`: from a server whose address counts as public for the test."""
+    """`await fetch("picture")`: fetch from the web server; its address counts as public during the test."""
     names = {"pictures.org": ["127.0.0.1"], "inside.lab": ["10.0.0.7"], "both.lab": ["127.0.0.1", "10.0.0.7"]}
     monkeypatch.setattr(fetching, "is_public", lambda text: text == "127.0.0.1" or is_public(text))
 
     async def get(*paths, host="pictures.org", limit=5000):
         urls = [f"http://{host}:{web}/{path}" for path in paths]
-        return await Fetch(limit, Told(names, web)).all(urls)
+        return await Fetch(limit, FakeResolver(names, web)).all(urls)
 
     return get
 
@@ -93,11 +93,11 @@ async def refused(asking):
     return error.value.status, str(error.value)
 
 
-async def test_pictures_are_fetched_also_from_where_they_moved_to(fetch):
+async def test_pictures_are_fetched_through_redirects(fetch):
     assert await fetch("picture", "moved", "picture") == [b"a picture"] * 3
 
 
-async def test_what_is_too_large_too_slow_or_not_there_is_told(fetch, monkeypatch):
+async def test_large_slow_and_missing_pictures_are_refused(fetch, monkeypatch):
     for path in ("large", "endless"):
         status, message = await refused(fetch(path))
         assert (status, "is too large: pictures may have 5000 bytes together" in message) == (413, True), message
@@ -109,25 +109,25 @@ async def test_what_is_too_large_too_slow_or_not_there_is_told(fetch, monkeypatc
     assert "could not be fetched" in (await refused(fetch("slow")))[1]
 
 
-async def test_inside_addresses_are_refused_by_name_and_behind_a_redirect(fetch):
+async def test_private_addresses_are_refused_by_name_and_behind_a_redirect(fetch):
     for path, host in (("picture", "inside.lab"), ("picture", "both.lab"), ("inwards", "pictures.org")):
         status, message = await refused(fetch(path, host=host))
         assert (status, "no address of the public internet" in message) == (400, True), message
     assert "only http and https" in (await refused(fetch("file")))[1]
 
 
-async def test_this_machine_is_refused_however_it_is_written(web):
+async def test_every_spelling_of_this_machine_is_refused(web):
     for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0"):
         status, _ = await refused(Fetch(5000).all([f"http://{host}:{web}/picture"]))
         assert status in {400, 502}, host
 
 
-async def test_the_connection_is_made_to_the_very_address_that_was_checked(web, monkeypatch):
-    """A name that resolves to something else the next time gains nothing: it is resolved once."""
-    names = Told({"pictures.org": ["127.0.0.1"]}, web)
+async def test_the_connection_is_made_to_the_checked_address(web, monkeypatch):
+    """Resolve a name once: if it resolves to something else the next time, that changes nothing."""
+    resolver = FakeResolver({"pictures.org": ["127.0.0.1"]}, web)
     monkeypatch.setattr(fetching, "is_public", lambda text: True)
-    assert await Fetch(5000, names).all([f"http://pictures.org:{web}/picture"]) == [b"a picture"]
-    assert names.asked == ["pictures.org"]
+    assert await Fetch(5000, resolver).all([f"http://pictures.org:{web}/picture"]) == [b"a picture"]
+    assert resolver.asked == ["pictures.org"]
 
 
 @pytest.mark.parametrize(

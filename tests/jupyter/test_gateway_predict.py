@@ -1,4 +1,4 @@
-"""`POST predict/NAME`: forms, pictures and JSON in, JSON out, and answers one after another as they are read."""
+"""`POST predict/NAME`: requests as forms, pictures and JSON, answers as JSON or as a stream."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def loaded(tmp_path):
-    """`loaded(toml, code)`: a model of that folder, which ends with the test."""
+    """`loaded(toml, code)`: load a model of these files; it is stopped after the test."""
     models = []
 
     def load(toml, code):
@@ -108,7 +108,7 @@ def loaded(tmp_path):
 
 @pytest.fixture
 def predict(jp_fetch):
-    """`await predict("finder", body, "image/png")`: the response."""
+    """`await predict("finder", body, "image/png")`: send a request and return the response."""
 
     async def post(name, body, content_type="application/json", accept="*/*", **query):
         given = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -133,7 +133,7 @@ def png(red=7, width=5, height=3):
 
 
 def form(*parts):
-    """A body of such parts, (name, content) or (name, content, filename), and its type."""
+    """Return the body of a form and its content type; parts are (name, content) or (name, content, filename)."""
     written = b""
     for name, content, *filename in parts:
         file = f'; filename="{filename[0]}"' if filename else ""
@@ -148,7 +148,7 @@ def npy(array):
     return buffer.getvalue()
 
 
-async def test_pictures_and_fields_come_in_every_way_and_answers_are_json(predict, loaded):
+async def test_pictures_and_fields_are_accepted_in_every_form_and_answers_are_json(predict, loaded):
     loaded(FINDER_TOML, FINDER)
     found = {"boxes": [[0, 0, 5, 3], [0.1, None, 1, 7]], "threshold": 0.5, "mark": {"base64": "AQ=="}}
     data = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
@@ -161,8 +161,8 @@ async def test_pictures_and_fields_come_in_every_way_and_answers_are_json(predic
         assert answer.headers["Content-Type"] == "application/json"
         assert json.loads(answer.body) == found
     both = form(("picture", png(), "a.png"), ("threshold", "0.25"), ("marks", npy(np.array([2, 3])), "m.npy"))
-    told = json.loads((await predict("finder", *both)).body)
-    assert (told["threshold"], told["mark"]) == (0.25, {"base64": "AgM="})
+    answer = json.loads((await predict("finder", *both)).body)
+    assert (answer["threshold"], answer["mark"]) == (0.25, {"base64": "AgM="})
     described = json.loads((await predict("finder", *form(("picture", png(), "a.png")), arrays="described")).body)
     assert described["boxes"] == {"dtype": "float32", "shape": [2, 4], "data": found["boxes"]}
 
@@ -170,15 +170,15 @@ async def test_pictures_and_fields_come_in_every_way_and_answers_are_json(predic
 async def test_a_list_of_pictures_is_a_list_of_answers(predict, loaded):
     loaded(FINDER_TOML, FINDER)
     both = form(("picture", png(1), "a.png"), ("threshold", "1"), ("picture", png(2), "b.png"))
-    told = json.loads((await predict("finder", *both)).body)
-    assert [(each["boxes"][1][3], each["threshold"]) for each in told] == [(1, 1), (2, 1)]
+    answer = json.loads((await predict("finder", *both)).body)
+    assert [(each["boxes"][1][3], each["threshold"]) for each in answer] == [(1, 1), (2, 1)]
     data = f"data:image/png;base64,{base64.b64encode(png(9)).decode()}"
     assert [each["boxes"][1][3] for each in json.loads((await predict("finder", [data])).body)] == [9]
     lines = (await predict("finder", [data, data], accept="application/x-ndjson")).body.decode().splitlines()
     assert [json.loads(line)["boxes"][1][3] for line in lines] == [9, 9]
 
 
-async def test_what_does_not_fit_is_told_in_one_sentence(predict, loaded, tmp_path):
+async def test_requests_that_do_not_fit_the_model_are_refused_in_one_sentence(predict, loaded, tmp_path):
     loaded(FINDER_TOML, FINDER)
     (tmp_path / "secret.png").write_bytes(png())
     huge = npy(np.zeros(2, np.int64)).replace(b"(2,)", b"(2000000000,)")[: len(npy(np.zeros(2, np.int64)))]
@@ -188,10 +188,10 @@ async def test_what_does_not_fit_is_told_in_one_sentence(predict, loaded, tmp_pa
         ({"picture": f"file://{tmp_path}/secret.png"}, "application/json", 400, "send the picture as a file"),
         ({"picture": "https://example.org/a.png"}, "application/json", 403, "gateway_fetch is off"),
         ({"picture": "data:image/png;base64,?"}, "application/json", 400, "is not base64"),
-        ({"image": 1}, "application/json", 400, "finder has no 'image'; it takes picture: uint8[H, W, 3], "),
+        ({"image": 1}, "application/json", 400, "finder has no input 'image'; it takes picture: uint8[H, W, 3], "),
         ({"threshold": 1}, "application/json", 400, "missing: picture"),
         (b"[1", "application/json", 400, "not JSON"),
-        (b"x", "image/png", 415, "image/png is not taken: send application/json, or a form"),
+        (b"x", "image/png", 415, "image/png is not accepted: send application/json, or a form"),
         (b"x", "multipart/form-data; boundary=b", 400, "the form cannot be read"),
         (b"x", "multipart/form-data", 400, "the form cannot be read"),
         (*form(("image", png(), "a.png")), 400, "the form has a part 'image'; the inputs are picture: uint8"),
@@ -199,17 +199,17 @@ async def test_what_does_not_fit_is_told_in_one_sentence(predict, loaded, tmp_pa
         (*form(picture, ("threshold", "1"), ("threshold", "2")), 400, "threshold: float32[]? was given 2 times"),
         (*form(picture, ("threshold", "high")), 400, "threshold: float32[]? cannot be 'high'"),
         (*form(picture, ("marks", b"\xff\xfe", "m.bin")), 400, "neither text nor a .npy file"),
-        (*form(picture, ("marks", huge, "m.npy")), 400, "bytes are no int64"),
-        (*form(picture, ("marks", npy(np.array([print], object)), "m.npy")), 400, "bytes are no object"),
+        (*form(picture, ("marks", huge, "m.npy")), 400, "bytes do not fit int64"),
+        (*form(picture, ("marks", npy(np.array([print], object)), "m.npy")), 400, "bytes do not fit object"),
     ]
     for body, content_type, status, message in cases:
-        code, told = await refused(predict("finder", body, content_type))
-        assert code == status, told
-        assert message in told
+        code, error = await refused(predict("finder", body, content_type))
+        assert code == status, error
+        assert message in error
     assert (await refused(predict("finder", 1, arrays="tables")))[0] == 400
 
 
-async def test_a_picture_by_its_address_is_fetched_where_the_settings_say_so(predict, loaded, monkeypatch):
+async def test_a_picture_is_fetched_from_its_address_if_the_settings_allow_it(predict, loaded, monkeypatch):
     class Picture(RequestHandler):
         def get(self):
             self.write(png(6))
@@ -233,11 +233,11 @@ async def test_a_picture_by_its_address_is_fetched_where_the_settings_say_so(pre
 
 async def test_any_json_value_is_an_input_by_itself_or_by_name(predict):
     with gpumodels.load("echo", engine="fake", gpu="none"):
-        for body, told in (
+        for body, answer in (
             ({"value": [1, 2]}, [1, 2]), ([1, {"a": None}], [1, {"a": None}]), ({"a": 1}, {"a": 1}), ("text", "text"),
             ({"value": {"base64": "AQ=="}}, {"base64": "AQ=="}), (None, None),
         ):  # fmt: skip
-            assert json.loads((await predict("echo", body)).body) == told
+            assert json.loads((await predict("echo", body)).body) == answer
         array = np.float64([[0.5, np.inf]])
         assert json.loads((await predict("echo", *form(("value", npy(array), "x.npy")))).body) == [[0.5, None]]
 
@@ -254,13 +254,13 @@ async def test_several_answers_come_as_lines_or_as_events(predict, loaded, jp_fe
     lines = (await predict("talker", {"count": 1, "fail": True})).body.splitlines()
     assert json.loads(lines[0]) == "0 "
     assert json.loads(lines[1])["error"] == "talker: ValueError: no more words"
-    code, told = await refused(predict("talker", {"count": 0, "fail": True}))
-    assert (code, told) == (500, "talker: ValueError: no more words")
+    code, error = await refused(predict("talker", {"count": 0, "fail": True}))
+    assert (code, error) == (500, "talker: ValueError: no more words")
     with pytest.raises(HTTPClientError, match="400"):
         await jp_fetch("gpumodels", "v2", "models", "talker", "infer", method="POST", body='{"inputs": []}')
 
 
-async def test_a_slow_reader_holds_the_model_back_and_one_that_leaves_ends_it(
+async def test_a_slow_reader_slows_the_model_and_one_that_leaves_ends_the_call(
     loaded, tmp_path, predict, jp_http_port, jp_base_url, jp_auth_header
 ):
     model = loaded(TALKER_TOML, TALKER)
@@ -274,7 +274,7 @@ async def test_a_slow_reader_holds_the_model_back_and_one_that_leaves_ends_it(
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
     async def reached():
-        """How far the model is, once it goes no further."""
+        """Return the number of the model's last answer, once it makes no more."""
         before = -1
         while (now := int(progress.read_text() or 0)) != before:
             before = now

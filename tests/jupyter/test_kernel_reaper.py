@@ -1,4 +1,4 @@
-"""The second net: what a kernel leaves whose guards are gone too. Real kernels of a real Jupyter server."""
+"""Cleanup after a kernel that was killed together with its guards, with real kernels of a real Jupyter server."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def kernels(jp_serverapp):
     return Kernels(jp_serverapp.kernel_manager, jp_serverapp.session_manager)
 
 
-async def _loaded(kernels):
-    """A new kernel that has loaded echo, without guards."""
+async def _start_kernel(kernels):
+    """Start a kernel, load echo in it and kill its guards. Return the kernel's id."""
     kernel_id = await kernels.kernel_manager.start_kernel()
     client = kernels.kernel_manager.get_kernel(kernel_id).client()
     client.start_channels()
     await client.wait_for_ready(timeout=60)
     client.stop_channels()
     assert await kernels.run(kernel_id, LOAD, within=120)
-    await asyncio.sleep(1)  # until the net knows it
+    await asyncio.sleep(1)  # until the kernel reaper watches it
     return kernel_id
 
 
@@ -52,7 +52,7 @@ async def _until(condition):
 
 
 async def test_what_a_killed_kernel_left_is_removed_and_logged(kernels, leftovers, caplog):
-    kernel_id = await _loaded(kernels)
+    kernel_id = await _start_kernel(kernels)
     (instance,) = [record.id for record in running()]
     with caplog.at_level(logging.WARNING):
         os.kill(kernels.pid(kernel_id), signal.SIGKILL)
@@ -61,13 +61,15 @@ async def test_what_a_killed_kernel_left_is_removed_and_logged(kernels, leftover
     assert instance in caplog.text
 
 
-async def test_what_another_kernel_uses_is_not_touched(kernels, leftovers, caplog):
-    first, second = await _loaded(kernels), await _loaded(kernels)
+async def test_a_model_that_another_kernel_uses_is_not_touched(kernels, leftovers, caplog):
+    first, second = await _start_kernel(kernels), await _start_kernel(kernels)
     (instance,) = [record.id for record in running()]
     reaped = []
-    catch = kernel_reaper.KernelReaper._catch
+    reap = kernel_reaper.KernelReaper._reap
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel_reaper.KernelReaper, "_catch", lambda net, pids: (catch(net, pids), reaped.append(pids)))
+        patch.setattr(
+            kernel_reaper.KernelReaper, "_reap", lambda reaper, pids: (reap(reaper, pids), reaped.append(pids))
+        )
         pid = kernels.pid(first)
         await kernels.kernel_manager.restart_kernel(first)
         await _until(lambda: reaped)

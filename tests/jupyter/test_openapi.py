@@ -1,4 +1,4 @@
-"""openapi.json says what the handlers do: every path and verb, and what real answers look like."""
+"""openapi.json agrees with the handlers: every path and method is described, and real answers match the schemas."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_every_route_and_verb_is_described_and_the_reverse():
 
 
 def _own(handler, verb):
-    """Whether it is written by us: tornado's own answers 405."""
+    """Return True if the method is written in gpumodels: tornado's own one answers 405."""
     return getattr(handler, verb).__module__.startswith("gpumodels.")
 
 
-def test_the_file_is_whole():
+def test_the_description_is_valid_and_its_references_exist():
     document = description.DOCUMENT
     assert all(f"{{{name}}}" in path for path, verbs in PATHS.items() for name in _in_path(verbs))
     operations = [operation for verbs in PATHS.values() for operation in verbs.values()]
@@ -64,7 +64,7 @@ def _references(value):
 
 
 def _check(response, path, verb="get"):
-    """What came is as the file says of that status."""
+    """Validate a response against the description of its status. Return its JSON."""
     described = PATHS[f"/gpumodels/api/{path}"][verb]["responses"][str(response.code)]
     if "$ref" in described:
         described = description.DOCUMENT["components"]["responses"][described["$ref"].split("/")[-1]]
@@ -72,9 +72,9 @@ def _check(response, path, verb="get"):
         assert response.body == b""
         return None
     schema = {**described["content"]["application/json"]["schema"], "components": description.DOCUMENT["components"]}
-    told = json.loads(response.body)
-    Draft202012Validator(schema).validate(told)
-    return told
+    answer = json.loads(response.body)
+    Draft202012Validator(schema).validate(answer)
+    return answer
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def gpus(build):
     return machine
 
 
-async def test_what_is_answered_is_as_described(jp_fetch, jp_ws_fetch, jp_serverapp, gpus, monkeypatch):
+async def test_answers_match_the_description(jp_fetch, jp_ws_fetch, jp_serverapp, gpus, monkeypatch):
     async def ask(path, *parts, verb="get", **given):
         response = await jp_fetch("gpumodels", "api", *parts, method=verb.upper(), **given)
         return _check(response, path, verb)

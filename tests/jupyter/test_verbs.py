@@ -1,4 +1,4 @@
-"""Loading, cancelling, dismissing and waking by REST, with the real manager and real kernels behind it."""
+"""Loading, cancelling, dismissing and waking by REST, with real models and real kernels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def slow(tmp_path):
-    """A model folder whose load waits until there is a file `go` beside it."""
+    """A model folder. Its load waits until there is a file `go` beside it."""
     folder = tmp_path / "slow"
     folder.mkdir()
     (folder / "model.toml").write_text('name = "slow"')
@@ -45,7 +45,7 @@ def slow(tmp_path):
 @pytest.fixture
 def api(jp_fetch):
     async def ask(verb, *parts, body=None):
-        """The status and what was answered, of refusals too."""
+        """Return the status and the JSON of a request, also if it is refused."""
         body = json.dumps(body) if isinstance(body, dict) else body
         body = body if body is not None or verb != "POST" else ""
         try:
@@ -57,19 +57,19 @@ def api(jp_fetch):
     return ask
 
 
-async def become(condition):
+async def wait_for(condition):
     return await asyncio.to_thread(until, condition, 60)
 
 
-async def test_a_model_is_loaded_by_the_server_and_is_its_own(api, slow, tmp_path):
+async def test_a_model_that_the_server_loads_belongs_to_the_server(api, slow, tmp_path):
     code, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
     assert code == 202
-    _, told = await api("GET", "loads")
-    assert [(each["id"], each["model"], each["failed"]) for each in told["loads"]] == [(begun["load"], "slow", "")]
+    _, answer = await api("GET", "loads")
+    assert [(each["id"], each["model"], each["failed"]) for each in answer["loads"]] == [(begun["load"], "slow", "")]
     (tmp_path / "go").touch()
-    await become(lambda: not list_loads())
-    _, told = await api("GET", "models")
-    (model,) = told["models"]
+    await wait_for(lambda: not list_loads())
+    _, answer = await api("GET", "models")
+    (model,) = answer["models"]
     assert (model["name"], model["pid"], model["notebook"], model["state"]) == ("slow", os.getpid(), "", "ready")
     assert await asyncio.to_thread(gpumodels.attach("slow"), 7) == 7
     assert (await api("DELETE", "models", model["id"]))[0] == 204
@@ -86,21 +86,21 @@ async def test_a_load_of_the_server_is_cancelled_and_nothing_is_left(api, slow, 
     assert (list_loads(), running(), leftovers.directories()) == ([], [], [])
 
 
-async def test_a_load_of_another_process_is_told_and_left_to_it(api, slow, puppet):
+async def test_a_load_of_another_process_cannot_be_cancelled_here(api, slow, puppet):
     other = puppet()
     other.tell(f"import gpumodels; gpumodels.load({str(slow)!r}, engine='fake', gpu='none')")
-    (load,) = await become(list_loads)
-    code, told = await api("DELETE", "loads", load.id)
-    assert (code, told["message"]) == (409, f"slow is loaded by process {other.pid}: interrupt it there")
+    (load,) = await wait_for(list_loads)
+    code, answer = await api("DELETE", "loads", load.id)
+    assert (code, answer["message"]) == (409, f"slow is loaded by process {other.pid}: interrupt it there")
     assert [each.id for each in list_loads()] == [load.id]
 
 
 async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
     (slow / "model.py").write_text("raise RuntimeError('no such luck')")
     _, begun = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none"})
-    await become(lambda: list_loads() and list_loads()[0].failed)
-    _, told = await api("GET", "loads")
-    assert "no such luck" in json.dumps(told["loads"][0])
+    await wait_for(lambda: list_loads() and list_loads()[0].failed)
+    _, answer = await api("GET", "loads")
+    assert "no such luck" in json.dumps(answer["loads"][0])
     assert (await api("DELETE", "loads", begun["load"]))[0] == 204
     assert (await api("GET", "loads"))[1] == {"loads": []}
     assert (await api("DELETE", "loads", begun["load"]))[0] == 404
@@ -114,17 +114,17 @@ async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
      '{"model": "echo", "share": "yes"}', '{"model": "echo", "replicas": 0}', '{"model": "echo", "env": {}}',
      '{"model": "echo", "idle": "soon"}', '{"model": "echo", "memory": "50%"}', '{"model": "echo", "engine": "%s"}'],
 )  # fmt: skip
-async def test_what_makes_no_sense_begins_nothing(body, api):
-    code, told = await api("POST", "models", body=body)
-    assert (code in (400, 413, 503), bool(told["message"])) == (True, True)
-    assert "Unhandled" not in told["message"]
+async def test_a_malformed_request_begins_no_load(body, api):
+    code, answer = await api("POST", "models", body=body)
+    assert (code in (400, 413, 503), bool(answer["message"])) == (True, True)
+    assert "Unhandled" not in answer["message"]
     assert list_loads() == []
 
 
-async def test_a_model_that_nobody_knows_is_404_and_no_load_that_failed(api):
-    code, told = await api("POST", "models", body={"model": "ehco"})
+async def test_an_unknown_model_is_404_and_leaves_no_failed_load(api):
+    code, answer = await api("POST", "models", body={"model": "ehco"})
     assert code == 404
-    assert "did you mean" in told["message"]
+    assert "did you mean" in answer["message"]
     assert list_loads() == []
 
 
@@ -143,16 +143,16 @@ async def test_a_model_that_sleeps_in_a_notebook_is_woken_and_stopped_there_also
     assert await kernels.run(kernel_id, LOAD_AND_SLEEP, within=60)
     (sleeper,) = sleeping()
     _, state = await api("GET", "state")
-    told = state["models"][sleeper.record.id]
-    assert (told["state"], told["notebook"], told["can_wake"]) == ("asleep", "signs.ipynb", True)
+    answer = state["models"][sleeper.record.id]
+    assert (answer["state"], answer["notebook"], answer["can_wake"]) == ("asleep", "signs.ipynb", True)
     assert (await api("POST", "models", sleeper.record.id, "wake")) == (202, {"waits": False})
-    (awake,) = await become(lambda: [each for each in running() if each.state == "ready"])
+    (awake,) = await wait_for(lambda: [each for each in running() if each.state == "ready"])
 
     assert await kernels.run(kernel_id, "model.sleep()", within=60)
     client.execute("import time; time.sleep(3)")
     await asyncio.sleep(0.2)
     assert (await api("POST", "models", awake.id, "wake")) == (202, {"waits": True})
-    await become(lambda: [each for each in running() if each.state == "ready"])
+    await wait_for(lambda: [each for each in running() if each.state == "ready"])
     assert (await api("POST", "models", awake.id, "wake"))[0] == 404
 
     assert await kernels.run(kernel_id, "model.sleep()", within=60)
@@ -166,28 +166,28 @@ async def test_a_model_of_another_program_is_not_woken_from_here(api, puppet):
     other = puppet()
     other.do(LOAD_AND_SLEEP)
     (sleeper,) = sleeping()
-    code, told = await api("POST", "models", sleeper.record.id, "wake")
-    assert (code, "did not start" in told["message"]) == (409, True)
+    code, answer = await api("POST", "models", sleeper.record.id, "wake")
+    assert (code, "did not start" in answer["message"]) == (409, True)
     assert (await api("DELETE", "models", sleeper.record.id))[0] == 409
     assert not (await api("GET", "state"))[1]["models"][sleeper.record.id]["can_wake"]
 
 
-async def test_a_shared_model_is_told_as_of_who_still_uses_it(api, puppet):
+async def test_the_owner_of_a_shared_model_is_a_process_that_still_uses_it(api, puppet):
     first, second = puppet(), puppet()
     for each in (first, second):
         each.do("import gpumodels; echo = gpumodels.load('echo', engine='fake', gpu='none', share=True)")
 
-    async def told():
-        await asyncio.sleep(1)  # a state is good for so long
+    async def owner_and_users():
+        await asyncio.sleep(1)  # a state is reused for a second
         (model,) = (await api("GET", "state"))[1]["models"].values()
         return model["pid"], {each["pid"] for each in model["holders"]}
 
-    assert await told() == (first.pid, {first.pid, second.pid})
+    assert await owner_and_users() == (first.pid, {first.pid, second.pid})
     first.kill()
-    assert await told() == (second.pid, {second.pid})
+    assert await owner_and_users() == (second.pid, {second.pid})
 
 
 @pytest.mark.parametrize("parts", [("models", "..", "wake"), ("models", "a%b", "wake"), ("loads", ".hidden")])
-async def test_what_cannot_be_an_id_never_reaches_the_manager(parts, api):
-    code, told = await api("POST" if parts[0] == "models" else "DELETE", *parts)
-    assert (code, "that is not the id" in told["message"]) == (400, True)
+async def test_a_malformed_id_is_refused(parts, api):
+    code, answer = await api("POST" if parts[0] == "models" else "DELETE", *parts)
+    assert (code, "that is not the id" in answer["message"]) == (400, True)

@@ -1,4 +1,4 @@
-"""What `pip install` gets: a wheel that is made from the source archive without Node, holds everything, and works."""
+"""The wheel: it is built from the source archive without Node, holds all files, and works when installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def _build(target: str, source: Path, into: Path, path: str) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # jlpm, should the sidebar be unbuilt
+    tools = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # with jlpm, in case the sidebar is not built
+    )
     archive = _build("sdist", ROOT, tmp_path_factory.mktemp("sdist"), tools)
     source = tmp_path_factory.mktemp("source")
     with tarfile.open(archive) as opened:
@@ -53,7 +55,7 @@ def test_the_wheel_holds(part, wheel):
     assert any(name.endswith(part) for name in zipfile.ZipFile(wheel).namelist())
 
 
-def test_the_wheel_is_small_and_holds_nothing_of_the_workshop(wheel):
+def test_the_wheel_is_small_and_holds_no_tests_or_build_files(wheel):
     assert wheel.stat().st_size < 5_000_000
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name or name.startswith("tests/")]
@@ -61,28 +63,28 @@ def test_the_wheel_is_small_and_holds_nothing_of_the_workshop(wheel):
 
 @pytest.fixture(scope="module")
 def jupyter(wheel, tmp_path_factory):
-    """`jupyter("lab", "--version")` of an environment into which the wheel was installed, where there is no Node."""
-    place = tmp_path_factory.mktemp("installed")
-    venv, home = place / "venv", place / "home"
+    """A function that runs `jupyter` with the installed wheel and without Node, and returns its output."""
+    directory = tmp_path_factory.mktemp("installed")
+    venv, home = directory / "venv", directory / "home"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     home.mkdir()
-    lock = ROOT / "requirements.lock"  # the versions that are tested, and found in uv's cache
+    lock = ROOT / "requirements.lock"  # the tested versions, which are in uv's cache
     uv = [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", "--python", venv / "bin" / "python"]
     subprocess.run([*uv, "--constraint", lock, wheel, "notebook"], check=True)
     env = {"PATH": str(venv / "bin"), "HOME": str(home), "LANG": "C.UTF-8"}
 
     def run(*words: str) -> str:
-        told = subprocess.run([venv / "bin" / "jupyter", *words], env=env, capture_output=True, text=True, check=True)
-        return told.stdout + told.stderr
+        result = subprocess.run([venv / "bin" / "jupyter", *words], env=env, capture_output=True, text=True, check=True)
+        return result.stdout + result.stderr
 
     return run
 
 
 def test_jupyter_finds_the_server_extension_of_the_installed_wheel(jupyter):
-    told = jupyter("server", "extension", "list")
-    assert re.search(r"gpumodels .*enabled.*\n.*Validating gpumodels.*\n +gpumodels [\d.]+ .*OK", told), told
+    output = jupyter("server", "extension", "list")
+    assert re.search(r"gpumodels .*enabled.*\n.*Validating gpumodels.*\n +gpumodels [\d.]+ .*OK", output), output
 
 
 def test_jupyterlab_finds_the_sidebar_of_the_installed_wheel(jupyter):
-    told = jupyter("labextension", "list")
-    assert re.search(r"gpumodels v[\d.]+ .*enabled.* .*OK", told), told
+    output = jupyter("labextension", "list")
+    assert re.search(r"gpumodels v[\d.]+ .*enabled.* .*OK", output), output

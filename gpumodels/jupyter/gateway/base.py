@@ -1,4 +1,4 @@
-"""What the routes of the gateway share: a call is let in before its body is read, and ends with its client."""
+"""The base classes of the gateway's routes. A call is admitted before its body is read, and ends with its client."""
 
 from __future__ import annotations
 
@@ -40,10 +40,13 @@ _STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
 
 
 class GatewayHandler(ModelsHandler):
-    """Errors as the protocol has them, `{"error": ...}`, and as all our routes do, `{"message": ...}`."""
+    """The base class of the gateway's routes.
+
+    Errors have two keys with the same text: `message`, as all routes, and `error`, as the Open Inference Protocol.
+    """
 
     async def gateway(self) -> Gateway:
-        """What all calls share, imported on a thread when the first comes."""
+        """Return the state that all calls share. Its module is imported at the first call, in a thread."""
         if _CALLS not in sys.modules:
             await in_thread(import_module, _CALLS)
         return self.context.gateway
@@ -53,21 +56,21 @@ class GatewayHandler(ModelsHandler):
         self.set_status(_status(error) if isinstance(error, GpumodelsError) else status_code)
         if isinstance(error, Refused) and error.retry_after is not None:
             self.set_header("Retry-After", str(error.retry_after))
-        self.finish(told(error))
+        self.finish(error_json(error))
 
 
-def told(error: object) -> dict[str, str]:
-    """An error as JSON; what the model's code raised comes with its traceback beside the sentence."""
+def error_json(error: object) -> dict[str, str]:
+    """Return an error as JSON; with `traceback` if the model's code raised it."""
     if isinstance(error, ModelCallError):
-        said = str(error.args[0])
-        return {"message": said, "error": said, "traceback": error.remote_traceback}
-    said = "Unhandled error"
+        message = str(error.args[0])
+        return {"message": message, "error": message, "traceback": error.remote_traceback}
+    message = "Unhandled error"
     if isinstance(error, GpumodelsError):
-        said = str(error)
+        message = str(error)
     elif isinstance(error, web.HTTPError):
         # Tornado doubles each % of a message that is not meant to be a format.
-        said = error.log_message % error.args if error.log_message else responses.get(error.status_code, "")
-    return {"message": said, "error": said}
+        message = error.log_message % error.args if error.log_message else responses.get(error.status_code, "")
+    return {"message": message, "error": message}
 
 
 def _status(error: GpumodelsError) -> int:
@@ -77,23 +80,27 @@ def _status(error: GpumodelsError) -> int:
 
 
 def check_version(name: str, version: str) -> None:
-    """Raise Refused for another than the one that each model has."""
+    """Raise Refused if `version` is not the only one that models have."""
     if version != VERSION:
         raise Refused(404, f"{name} has no version {version:.40}, only {VERSION}")
 
 
 @web.stream_request_body
 class CallHandler(GatewayHandler):
-    """A call: who asks, and whether there is room, is looked at when its headers have come; then the body is read."""
+    """The base class of routes that call a model.
+
+    The user and the room in the queue are checked when the headers have come, before the body is read.
+    """
 
     call: Call
 
     def initialize(self, context: ServerContext) -> None:
         super().initialize(context)
         self.received = bytearray()
-        self._inside = False
+        self._admitted = False  # True while it has a place in the queue
         self._refusal: GpumodelsError | None = None
-        self.gone = asyncio.get_running_loop().create_future()
+        #: Done when the client has closed the connection.
+        self.client_gone = asyncio.get_running_loop().create_future()
 
     async def prepare(self) -> None:  # type: ignore[override]
         await super().prepare()
@@ -103,27 +110,27 @@ class CallHandler(GatewayHandler):
         try:
             await self._enter()
         except GpumodelsError as error:
-            waits = self.request.headers.get("Expect") == "100-continue"
-            if waits or (isinstance(error, Refused) and error.status == _TOO_LARGE):
+            client_waits = self.request.headers.get("Expect") == "100-continue"
+            if client_waits or (isinstance(error, Refused) and error.status == _TOO_LARGE):
                 raise
-            # Many clients send all before they read: what they send is dropped, and then they are told.
+            # Many clients send the whole body before they read the response. They get it then; the body is dropped.
             self._refusal = error
 
     async def _enter(self) -> None:
-        """Let the call in; raises what stands against it."""
-        seconds = self._asked_timeout()
+        """Give the call a place in the queue. Raises GpumodelsError if it cannot be made."""
+        seconds = self._query_timeout()
         gateway = await self.gateway()
-        callee, allowed = await in_thread(gateway.admitted, self.path_kwargs["name"])
+        callee, allowed = await in_thread(gateway.find, self.path_kwargs["name"])
         length = self.request.headers.get("Content-Length", "")
         self._check_size(int(length) if length.isdecimal() else 0, allowed.gateway_body)
-        if not self.gone.done():
+        if not self.client_gone.done():
             self.call = gateway.enter(callee, allowed, seconds)
-            self._inside = True
-            self._bound_body(self.call.deadline - time.monotonic())
+            self._admitted = True
+            self._limit_body_time(self.call.deadline - time.monotonic())
 
     def data_received(self, chunk: bytes) -> None:
-        """What comes beyond the limit is not kept; it is told when all has come."""
-        if self._inside and len(self.received) <= self.call.limit:
+        """Keep a part of the body. Parts beyond the limit are dropped; `while_connected` refuses the call later."""
+        if self._admitted and len(self.received) <= self.call.limit:
             self.received += chunk
 
     @web.authenticated
@@ -131,42 +138,45 @@ class CallHandler(GatewayHandler):
     async def post(self, name: str, version: str = VERSION) -> None:
         if self._refusal is not None:
             raise self._refusal
-        if not self._inside:  # the client has gone
+        if not self._admitted:  # the client has gone
             raise web.Finish
         check_version(name, version)
         await self.answer()
 
     async def answer(self) -> None:
-        """Make the call, which is in, and answer it."""
+        """Make the call, which has been admitted, and send the response."""
         raise NotImplementedError
 
     async def in_turn(self, act: Callable[[], T]) -> T:
-        """Do it in a thread when it is this call's turn; see `while_here`."""
-        return await self.while_here(self.call.queue.in_turn(act))
+        """Call `act` in a thread when it is this call's turn; see `while_connected`."""
+        return await self.while_connected(self.call.queue.in_turn(act))
 
-    async def while_here(self, doing: Coroutine[Any, Any, T]) -> T:
-        """Its result; where its time is over, or its client has gone, the call is ended. Raises CallTimeout, Finish."""
+    async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of `work`. Cancel the call at its deadline, or when its client has gone.
+
+        Raises CallTimeout at the deadline, Finish without a client, and Refused for a body over the limit.
+        """
         self._check_size(len(self.received), self.call.limit)
-        task = asyncio.ensure_future(doing)
+        task = asyncio.ensure_future(work)
         left = None if self.call.deadline == math.inf else self.call.deadline - time.monotonic()
         try:
-            await asyncio.wait({task, self.gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and not self.gone.done():
+            await asyncio.wait({task, self.client_gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not self.client_gone.done():
                 return task.result()
         finally:
-            if not task.done() or self.gone.done():
+            if not task.done() or self.client_gone.done():
                 self.call.ticket.end()
                 task.cancel()
-        if self.gone.done():
+        if self.client_gone.done():
             raise web.Finish
         name = self.call.callee.name
-        raise CallTimeout(f"{name} gave no answer in the time that a call by HTTP has; it was cancelled")
+        raise CallTimeout(f"{name} did not answer within the time limit of this HTTP call; the call was cancelled")
 
     def on_connection_close(self) -> None:
-        """The client has gone: its call ends in the model server too, or never begins."""
+        """End the call of a client that has gone, in the model server too."""
         super().on_connection_close()
-        if not self.gone.done():
-            self.gone.set_result(None)
+        if not self.client_gone.done():
+            self.client_gone.set_result(None)
         self._leave()
 
     def on_finish(self) -> None:
@@ -174,34 +184,34 @@ class CallHandler(GatewayHandler):
         self._leave()
 
     def _leave(self) -> None:
-        if self._inside:
-            self._inside = False
+        if self._admitted:
+            self._admitted = False
             self.call.queue.leave()
 
-    def _bound_body(self, seconds: float) -> None:
-        """Who sends slowly must not keep its place for ever."""
+    def _limit_body_time(self, seconds: float) -> None:
+        """Limit the time for the body, so that a slow sender does not keep its place in the queue for ever."""
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection) and seconds < math.inf:
             connection.set_body_timeout(seconds)
 
     async def _check_user(self) -> None:
-        """As the decorators of the verb do, which would come after the body."""
+        """Raise HTTP 403 for a user who may not call. The decorators of `post` check that too, but after the body."""
         if self.current_user is None:
             raise web.HTTPError(403)
         if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "write", self.auth_resource)):
             raise web.HTTPError(403, f"User is not authorized to write on resource: {self.auth_resource}.")
 
     def _check_size(self, size: int, limit: int) -> None:
-        """Raise Refused where a body is larger than the settings allow, or would be once it is unpacked."""
+        """Raise Refused if a body is larger than the settings allow, or compressed: then its size is not known."""
         if size > limit:
             raise Refused(
                 _TOO_LARGE, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)"
             )
         if self.request.headers.get("Content-Encoding", "identity") != "identity":
-            raise Refused(415, "a compressed request is not taken: send it as it is")
+            raise Refused(415, "compressed requests are not accepted: send the body uncompressed")
 
-    def _asked_timeout(self) -> float:
-        """Seconds that the query says."""
+    def _query_timeout(self) -> float:
+        """Return the timeout of the query string, in seconds."""
         text = self.get_query_argument("timeout", "inf")
         try:
             seconds = float(text)

@@ -1,6 +1,6 @@
-"""Which running model a name stands for, and the connections to those that are called.
+"""The models that can be called by HTTP, found by name or id, and the connections to them.
 
-A connection is no hold: a model lives and ends with those who loaded it, whoever calls it by HTTP.
+A connection does not hold the lease of a model: it ends with the processes that loaded it, even during a call.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from gpumodels.model import Model
     from gpumodels.signature import Signature
 
-_READY_WITHIN = 5.0  # seconds for one that is ready to answer the first time
-_SOON, _LATER = 2, 10  # seconds after which to try again while it loads, and while it sleeps
+_READY_WITHIN = 5.0  # seconds for a ready model to answer a new connection
+_SOON, _LATER = 2, 10  # seconds; the Retry-After of a model that loads, and of one that sleeps
 
 
 @dataclass(frozen=True)
 class Callee:
-    """What a call goes to: one model, of which several instances may run that are the same."""
+    """The target of a call: one model, of which several equal instances may run."""
 
     name: str
-    #: Which queue its calls have.
+    #: The key of the queue of its calls.
     key: tuple[object, ...]
     records: tuple[InstanceRecord, ...]
-    #: The handle of this very process, where that loaded it, which may sleep.
+    #: The handle, if this process loaded the model. Only then the model may be asleep.
     own: Model | None = None
 
 
 class Callees:
-    """What can be called now. May be used from many threads."""
+    """The models that can be called now. Many threads may use it at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,12 +52,12 @@ class Callees:
         self._calls: Counter[str] = Counter()
 
     def find(self, name: str) -> Callee:
-        """What is called so, or has that id; raises Refused where that is none, several, or cannot be called now."""
+        """Return the model of a name or id. Raises Refused if it is unknown, ambiguous or cannot be called now."""
         mine = [model for model in handles() if model.alive or model.asleep]
         records = running()
         self._forget_ended({record.id for record in records})
         found = _groups([record for record in records if record.state in {"ready", "kept"}], mine)
-        wanted = _called(name, found)
+        wanted = _matching(name, found)
         if len(wanted) == 1:
             return wanted[0]
         if wanted:
@@ -66,30 +66,30 @@ class Callees:
         raise _uncallable(name)
 
     def ready(self) -> list[str]:
-        """The names of what can be called."""
+        """Return the names of the models that can be called."""
         awake = {record.model for record in running() if record.state in {"ready", "kept"}}
         return sorted(awake | {model.name for model in handles() if model.asleep})
 
     def signature(self, callee: Callee) -> Signature:
-        """What it takes and gives; nothing is woken for it. Raises Refused."""
-        return self._client(self._awake(callee)).signature() if callee.own is None else callee.own.signature
+        """Return the signature of a model. A sleeping one is not woken for it. Raises Refused."""
+        return self._client(self._instance(callee)).signature() if callee.own is None else callee.own.signature
 
     def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Generator[Result]:
-        """Each answer to one call; `deadline` is by time.monotonic(). Raises CallError and its kinds, and Refused.
+        """Yield each answer to one call; `deadline` is by time.monotonic(). Raises Refused and CallError.
 
-        A call that had not begun when its instance ended is made once more, if another has come in its place.
+        If the instance ends before the call has begun, the call is made once more, on the model that has the name then.
         """
-        for again in (True, False):
-            record, given = self._awake(callee), False
+        for may_retry in (True, False):
+            record, answered = self._instance(callee), False
             self._count(record.id, 1)
             try:
                 left = max(0.001, deadline - time.monotonic())
                 for answer in self._client(record).results((), inputs, left, ticket=ticket):
-                    given = True
+                    answered = True
                     yield answer
             except ModelGone as error:
                 self._forget(record.id)
-                if given or error.begun or not again:
+                if answered or error.begun or not may_retry:
                     raise _ended(record) from None
             else:
                 return
@@ -97,8 +97,8 @@ class Callees:
                 self._count(record.id, -1)
             callee = self.find(callee.name)
 
-    def _awake(self, callee: Callee) -> InstanceRecord:
-        """The instance to call: of several that are the same, the one with the fewest calls from here."""
+    def _instance(self, callee: Callee) -> InstanceRecord:
+        """Return the instance with the fewest calls from here; wake a model of this process that sleeps."""
         if callee.own is not None and not callee.records:
             if callee.own.asleep:
                 callee.own.wake(NullReport())
@@ -108,7 +108,7 @@ class Callees:
     def _count(self, instance_id: str, by: int) -> None:
         with self._lock:
             self._calls[instance_id] += by
-            self._calls = +self._calls  # those that have none are forgotten
+            self._calls = +self._calls  # drops the entries that are 0
 
     def _client(self, record: InstanceRecord) -> Client:
         with self._lock:
@@ -145,7 +145,7 @@ class Callees:
 
 
 def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Callee]:
-    """The models that can be called: replicas of one are one, and so is what one owner loaded twice alike."""
+    """Return the models that can be called. Replicas of a model are one callee, and so are equal loads of one owner."""
     found: list[Callee] = []
     others = {record.id: record for record in records}
     for model in mine:
@@ -159,8 +159,8 @@ def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Ca
     return found + [Callee(same[0].model, key, tuple(same)) for key, same in alike.items()]
 
 
-def _called(name: str, callees: Sequence[Callee]) -> list[Callee]:
-    """Those of that id, of which there is one, else of that name."""
+def _matching(name: str, callees: Sequence[Callee]) -> list[Callee]:
+    """Return the callee with an instance of that id, or else all of that name."""
     for callee in callees:
         for record in callee.records:
             if record.id == name:
@@ -200,5 +200,5 @@ def _ended(record: InstanceRecord) -> Refused:
         return Refused(503, f"{record.model} fell asleep before it answered: call again", _SOON)
     with suppress(KeyError):
         if (ended := runtime_directory().directory(record.id).ended) is not None:
-            return Refused(502, f"{record.model} was {ended}, before it answered this call")
+            return Refused(502, f"{record.model} was {ended} before it answered this call")
     return Refused(502, f"{record.model} ended before it answered this call: load it again with {record.load_line}")

@@ -1,9 +1,7 @@
-"""Pictures by their address, fetched by the Jupyter server: only where the settings allow it, and only from the public
-internet.
+"""Pictures that are given by their http address. The Jupyter server fetches them from the public internet only.
 
-An address is checked when its name has been resolved, and the connection is made to the very address that was
-checked, so a name that resolves otherwise the next time gains nothing. Each redirect is a new request that is checked
-likewise.
+The host name is resolved once. All its addresses are checked, and the connection is made to one of them, so a name that
+resolves to something else the next time is no way around the check. Each redirect is checked in the same way.
 """
 
 from __future__ import annotations
@@ -28,29 +26,29 @@ if TYPE_CHECKING:
     from tornado.httpclient import HTTPResponse
 
 _REDIRECTS = 3
-_AT_ONCE = 4
+_AT_ONCE = 4  # pictures
 _WITHIN = 20.0  # seconds for one picture, redirects included
-_SLACK = 1 << 20  # bytes that may come beyond the limit before the connection is cut; they are not kept
+_SLACK = 1 << 20  # bytes beyond the limit until the connection is closed; they are dropped
 _NAT64 = IPv6Network("64:ff9b::/96")
 _OK, _MOVED = 200, {301, 302, 303, 307, 308}
 
 
 class Fetch:
-    """Fetches the pictures of one call, `limit` bytes in all."""
+    """A client that fetches the pictures of one call, at most `limit` bytes in all."""
 
     def __init__(self, limit: int, resolver: Resolver | None = None) -> None:
         self._limit = self._left = limit
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._client = SimpleAsyncHTTPClient(
             force_instance=True,
-            resolver=Checked(resolver or DefaultLoopResolver()),
+            resolver=PublicResolver(resolver or DefaultLoopResolver()),
             max_clients=_AT_ONCE,
             max_buffer_size=max(limit, 1 << 16),
             max_body_size=limit + _SLACK,
         )
 
     async def all(self, urls: Sequence[str]) -> list[bytes]:
-        """What lies at these addresses; raises Refused."""
+        """Return the pictures at these addresses. Raises Refused."""
         tasks = [asyncio.ensure_future(self._one(url)) for url in urls]
         try:
             return list(await asyncio.gather(*tasks))
@@ -64,7 +62,7 @@ class Fetch:
             deadline = time.monotonic() + _WITHIN
             for _ in range(_REDIRECTS + 1):
                 check(url)
-                answer, body = await self._asked(url, deadline - time.monotonic())
+                answer, body = await self._request(url, deadline - time.monotonic())
                 if answer.code not in _MOVED:
                     break
                 url = urljoin(url, answer.headers.get("Location", ""))
@@ -74,19 +72,20 @@ class Fetch:
                 raise Refused(502, f"{url:.200} answered {answer.code} {answer.reason:.80}")
             return body
 
-    async def _asked(self, url: str, seconds: float) -> tuple[HTTPResponse, bytes]:
-        came: list[bytes] = []
-        declared = [0]
+    async def _request(self, url: str, seconds: float) -> tuple[HTTPResponse, bytes]:
+        received: list[bytes] = []
+        declared = [0]  # the sizes that the server announced
 
-        def hear(line: str) -> None:
+        def read_header(line: str) -> None:
             name, _, value = line.partition(":")
             if name.lower() == "content-length" and value.strip().isdecimal():
                 declared.append(int(value))
 
-        def take(chunk: bytes) -> None:
+        def receive(chunk: bytes) -> None:
             self._left -= len(chunk)
-            if self._left >= 0:  # more is dropped until the client gives up: the server may say any length, or none
-                came.append(chunk)
+            # Content-Length may be wrong or absent. Bytes over the limit are dropped until the connection is closed.
+            if self._left >= 0:
+                received.append(chunk)
 
         timeout = max(seconds, 0.01)
         request = HTTPRequest(
@@ -95,8 +94,8 @@ class Fetch:
             request_timeout=timeout,
             follow_redirects=False,
             decompress_response=False,
-            header_callback=hear,
-            streaming_callback=take,
+            header_callback=read_header,
+            streaming_callback=receive,
             user_agent="gpumodels",
         )
         try:
@@ -107,11 +106,11 @@ class Fetch:
                 raise Refused(502, message) from None
         if self._left < 0 or max(declared) > self._limit:
             raise Refused(413, f"{url:.200} is too large: pictures may have {self._limit} bytes together")
-        return answer, b"".join(came)
+        return answer, b"".join(received)
 
 
-class Checked(Resolver):
-    """Resolves names to public addresses; one that has any other is refused altogether."""
+class PublicResolver(Resolver):
+    """A resolver that refuses every name that has an address outside the public internet."""
 
     def initialize(self, resolver: Resolver) -> None:
         self._resolver = resolver
@@ -126,18 +125,18 @@ class Checked(Resolver):
 
 
 def check(url: str) -> None:
-    """Raise Refused for an address that is none of http or https, or that holds a password."""
+    """Raise Refused unless `url` is an http or https address without a password."""
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and parts.port != 0
+        allowed = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and parts.port != 0
     except ValueError:
-        fine = False
-    if not fine or not re.fullmatch("[!-~]+", url):
+        allowed = False
+    if not allowed or not re.fullmatch("[!-~]+", url):
         raise Refused(400, f"{url!r:.200} is not fetched: only http and https addresses without a password are")
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is one of the public internet, and so is any IPv4 address that an IPv6 one stands for."""
+    """Return True if an address is in the public internet. IPv4 addresses inside an IPv6 address must be public too."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -149,5 +148,5 @@ def is_public(text: str) -> bool:
         return False
     if isinstance(address, IPv4Address):
         return True
-    stands_for = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
-    return not address.is_site_local and all(is_public(str(each)) for each in stands_for if each is not None)
+    embedded = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+    return not address.is_site_local and all(is_public(str(each)) for each in embedded if each is not None)

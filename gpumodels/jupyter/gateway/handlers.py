@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HealthHandler(GatewayHandler):
-    """`GET v2/health/live` and `ready`: this Jupyter server answers."""
+    """`GET v2/health/live` and `GET v2/health/ready`: true, because this Jupyter server answers."""
 
     _track_activity = False
 
@@ -30,22 +30,23 @@ class HealthHandler(GatewayHandler):
 
 
 class ServerHandler(GatewayHandler):
-    """`GET v2`: what answers here, and `models`, the names of what can be called."""
+    """`GET v2`: name and version of this server, and `models`, the names of the models that can be called."""
 
     _track_activity = False
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        from gpumodels import __version__  # noqa: PLC0415  (looked up when it is asked for)
+        from gpumodels import __version__  # noqa: PLC0415  (looked up at the first access)
 
         models = await in_thread((await self.gateway()).ready)
-        told = {"name": "gpumodels", "version": __version__, "extensions": ["binary_tensor_data"], "models": models}
-        self.finish(told)
+        self.finish(
+            {"name": "gpumodels", "version": __version__, "extensions": ["binary_tensor_data"], "models": models}
+        )
 
 
 class MetadataHandler(GatewayHandler):
-    """`GET v2/models/NAME`: its inputs and outputs."""
+    """`GET v2/models/NAME`: the inputs and outputs of a model."""
 
     @web.authenticated
     @authorized
@@ -55,7 +56,7 @@ class MetadataHandler(GatewayHandler):
 
 
 class ReadyHandler(GatewayHandler):
-    """`GET v2/models/NAME/ready`: 200 where a call would be taken, else what stands against it."""
+    """`GET v2/models/NAME/ready`: 200 if the model can be called now, else the error that a call would get."""
 
     _track_activity = False
 
@@ -63,12 +64,12 @@ class ReadyHandler(GatewayHandler):
     @authorized
     async def get(self, name: str, version: str = VERSION) -> None:
         check_version(name, version)
-        callee, _ = await in_thread((await self.gateway()).admitted, name)
+        callee, _ = await in_thread((await self.gateway()).find, name)
         self.finish({"name": callee.name, "ready": True})
 
 
 class InferHandler(CallHandler):
-    """`POST v2/models/NAME/infer`: one call, tensors as JSON or as binary data."""
+    """`POST v2/models/NAME/infer`: one call, with tensors as JSON or as binary data."""
 
     async def answer(self) -> None:
         gateway, header_length = await self.gateway(), self.request.headers.get(HEADER_LENGTH)

@@ -1,6 +1,6 @@
 """Names of the Open Inference Protocol and of Triton's binary tensor data extension."""
 
-#: The version that each model has.
+#: The version of every model; there are no others.
 VERSION = "1"
-#: The header that says how long the JSON is, which binary data follows.
+#: The header with the length of the JSON, in bytes, if binary data follows it.
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -1,4 +1,4 @@
-"""`POST predict/NAME`: pictures, fields or JSON in, JSON out; several answers one after another as they come."""
+"""`POST predict/NAME`: calls with pictures, form fields or JSON. Answers are JSON; several are sent one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpumodels.errors import CallTimeout, GpumodelsError
-from gpumodels.jupyter.gateway.base import CallHandler, told
+from gpumodels.jupyter.gateway.base import CallHandler, error_json
 from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Way:
-    """How answers are told one after another."""
+class StreamFormat:
+    """A format of several answers, one after another: its content type, and templates of an answer and of an error."""
 
     type: str
     item: str
     failure: str
 
 
-LINES = Way("application/x-ndjson", "{}\n", "{}\n")
-EVENTS = Way("text/event-stream", "data: {}\n\n", "event: error\ndata: {}\n\n")
+LINES = StreamFormat("application/x-ndjson", "{}\n", "{}\n")
+EVENTS = StreamFormat("text/event-stream", "data: {}\n\n", "event: error\ndata: {}\n\n")
 
 
 class PredictHandler(CallHandler):
-    """The answer as JSON; see docs/rest.md."""
+    """`POST predict/NAME`; see docs/rest.md."""
 
     def initialize(self, context: ServerContext) -> None:
         super().initialize(context)
@@ -41,65 +41,70 @@ class PredictHandler(CallHandler):
         self._loop = asyncio.get_running_loop()
 
     async def answer(self) -> None:
-        described = self._described()
+        described = self._wants_described()
         gateway, content_type = await self.gateway(), self.request.headers.get("Content-Type", "")
-        asked, streams = await self.while_here(in_thread(gateway.asked, self.call, self.received, content_type))
-        await self.while_here(gateway.fetch(self.call, asked))
-        way = self._way(streams=streams)
+        read = in_thread(gateway.read_predict, self.call, self.received, content_type)
+        request, streams = await self.while_connected(read)
+        await self.while_connected(gateway.fetch(self.call, request))
+        stream = self._stream_format(streams=streams)
 
-        def tell() -> list[str]:
-            """All answers, or none where each is sent as it comes."""
+        def call() -> list[str]:
+            """Make the calls. Send each answer as it comes if the response is a stream, else return all of them."""
             kept = []
-            with closing(gateway.texts(self.call, asked, described=described)) as texts:
+            with closing(gateway.answers(self.call, request, described=described)) as texts:
                 for text in texts:
-                    kept.append(text) if way is None else self._send(way, text)
+                    kept.append(text) if stream is None else self._send(stream, text)
             return kept
 
         try:
-            texts = await self.in_turn(tell)
+            texts = await self.in_turn(call)
         except GpumodelsError as error:
-            if way is None or not self._began:
+            if stream is None or not self._began:
                 raise
-            self.write(way.failure.format(json.dumps(told(error))))
-        if way is not None:
-            self._begin(way)
-            self.finish(set_content_type=way.type)
+            self.write(stream.failure.format(json.dumps(error_json(error))))
+        if stream is not None:
+            self._begin(stream)
+            self.finish(set_content_type=stream.type)
         else:
-            self.finish(f"[{', '.join(texts)}]" if asked.several else texts[0])
+            self.finish(f"[{', '.join(texts)}]" if request.several else texts[0])
 
-    def _send(self, way: Way, text: str) -> None:
-        """In a thread: until the client has read what came before, so that a slow one holds the model back."""
-        sent = asyncio.run_coroutine_threadsafe(self._written(way, text), self._loop)
+    def _send(self, stream: StreamFormat, text: str) -> None:
+        """Send an answer and wait until the client has taken it, so that a slow client slows the model down.
+
+        Called in a thread.
+        """
+        sent = asyncio.run_coroutine_threadsafe(self._write_and_flush(stream, text), self._loop)
         left = self.call.deadline - time.monotonic()
         try:
             sent.result(None if left == math.inf else max(0.0, left))
         except TimeoutError:
             self.call.ticket.end()
-            raise CallTimeout(f"what {self.call.callee.name} answered was not read in time") from None
+            raise CallTimeout(f"the client did not read the answers of {self.call.callee.name} in time") from None
         self.call.ticket.check()
 
-    async def _written(self, way: Way, text: str) -> None:
-        self._begin(way)
-        self.write(way.item.format(text))
+    async def _write_and_flush(self, stream: StreamFormat, text: str) -> None:
+        self._begin(stream)
+        self.write(stream.item.format(text))
         flushed = asyncio.ensure_future(self.flush())
-        await asyncio.wait({flushed, self.gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not flushed.done():  # which it never is once the connection has ended
+        await asyncio.wait({flushed, self.client_gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not flushed.done():  # a flush never ends once the connection is closed
             flushed.cancel()
 
-    def _begin(self, way: Way) -> None:
+    def _begin(self, stream: StreamFormat) -> None:
         if not self._began:
             self._began = True
-            self.set_header("Content-Type", way.type)
+            self.set_header("Content-Type", stream.type)
             self.set_header("Cache-Control", "no-cache")
-            self.set_header("X-Accel-Buffering", "no")  # a proxy that collects would hold back what is there
+            self.set_header("X-Accel-Buffering", "no")  # nginx would collect answers and send them late
 
-    def _way(self, *, streams: bool) -> Way | None:
+    def _stream_format(self, *, streams: bool) -> StreamFormat | None:
+        """Return the format that the client accepts; None for one answer or one list."""
         accepted = self.request.headers.get("Accept", "")
         if EVENTS.type in accepted:
             return EVENTS
         return LINES if streams or LINES.type in accepted else None
 
-    def _described(self) -> bool:
+    def _wants_described(self) -> bool:
         arrays = self.get_query_argument("arrays", "lists")
         if arrays not in {"lists", "described"}:
             raise Refused(400, f"arrays must be lists or described, not {arrays!r:.40}")

@@ -1,4 +1,4 @@
-"""What people and scripts send with curl, a form or JSON, as the inputs of calls; and the answers as JSON."""
+"""Reading the requests of `predict`, forms or JSON, into the inputs of calls, and writing the answers as JSON."""
 
 from __future__ import annotations
 
@@ -24,112 +24,116 @@ if TYPE_CHECKING:
 
     from gpumodels.signature import Signature, TensorSpec
 
-#: What a file begins with that numpy.save wrote.
+#: The first bytes of a file that numpy.save wrote.
 _NPY = b"\x93NUMPY"
 #: numpy's readers of such a file's header, by the version of its format.
 _NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-#: The keys of an object that stands for bytes.
+#: The keys of a JSON object that stands for bytes.
 _RAW = {"base64"}
 _FORM, _JSON = "multipart/form-data", "application/json"
 
 
 @dataclass(frozen=True)
 class Address:
-    """A picture that is to be fetched."""
+    """The address of a picture that has to be fetched."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Several for an input that takes one: a call for each."""
+    """Several pictures for an input that takes one: each is a call."""
 
     each: list[Any]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The inputs of each call, by name; `several` where pictures came in a list, be it of one, to get a list back."""
+class PredictRequest:
+    """The content of a request: the inputs of each call, by name.
+
+    `several` is True if an input was a list of pictures, even of only one: then the response is a list too.
+    """
 
     calls: list[dict[str, Any]]
     several: bool
 
     def addresses(self) -> list[tuple[dict[str, Any], str]]:
-        """Where there are addresses: the inputs of a call, and the name among them."""
+        """Return each input that is an address, as the inputs of its call and its name."""
         return [(inputs, name) for inputs in self.calls for name, value in inputs.items() if isinstance(value, Address)]
 
 
-def read(body: bytes, content_type: str, signature: Signature, model: str) -> Asked:
-    """What a body asks for; raises Refused and InputError."""
+def read(body: bytes, content_type: str, signature: Signature, model: str) -> PredictRequest:
+    """Return the request in a body. Raises Refused and InputError."""
     kind, _, rest = content_type.partition(";")
     match kind.strip().lower():
         case "multipart/form-data":
             given = _form(body, rest, signature)
-        case "application/json" | "application/x-www-form-urlencoded" | "":  # the second is what `curl -d` says of JSON
+        case "application/json" | "application/x-www-form-urlencoded" | "":  # `curl -d` sends JSON as the second type
             given = _by_name(written.read(body), signature, model)
         case other:
-            raise Refused(415, f"{other:.80} is not taken: send {_JSON}, or a form ({_FORM}) with files and fields")
+            raise Refused(415, f"{other:.80} is not accepted: send {_JSON}, or a form ({_FORM}) with files and fields")
     return _calls(given, model)
 
 
 def answer(values: Mapping[str, Any], *, described: bool) -> str:
-    """One answer: the value itself where there is one output, else each under its name."""
+    """Return the JSON of one answer: the value if there is one output, else an object of all outputs by name."""
     texts = {name: written.value(value, described=described) for name, value in values.items()}
     if len(texts) == 1:
         return next(iter(texts.values()))
     return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}"
 
 
-def _by_name(told: Any, signature: Signature, model: str) -> dict[str, Any]:
-    """An object with the inputs' names, or the value of the one input that must be given."""
+def _by_name(given: Any, signature: Signature, model: str) -> dict[str, Any]:
+    """Return the inputs by name. `given` is an object of them, or the value of the only input that is required."""
     specs = {spec.name: spec for spec in signature.inputs}
-    if isinstance(told, dict) and told and told.keys() <= specs.keys():
-        return {name: _values(specs[name], value) for name, value in told.items()}
+    if isinstance(given, dict) and given and given.keys() <= specs.keys():
+        return {name: _values(specs[name], value) for name, value in given.items()}
     first = next(iter(specs.values()), None)
     if first is None or len([spec for spec in specs.values() if not spec.optional]) > 1:
         raise InputError(f"{model} takes an object with {', '.join(map(str, signature.inputs)) or 'nothing in it'}")
-    if isinstance(told, dict) and first.dtype not in {"any", "json"} and told.keys() != _RAW:
-        raise InputError(f"{model} has no {', '.join(map(repr, told))}; it takes {', '.join(map(str, specs.values()))}")
-    return {first.name: _values(first, told)}
+    if isinstance(given, dict) and first.dtype not in {"any", "json"} and given.keys() != _RAW:
+        unknown, known = ", ".join(map(repr, given)), ", ".join(map(str, specs.values()))
+        raise InputError(f"{model} has no input {unknown}; it takes {known}")
+    return {first.name: _values(first, given)}
 
 
-def _values(spec: TensorSpec, told: Any) -> Any:
-    """One value, or of a list of pictures each; a list of numbers is the pixels of one."""
-    if spec.kind == "image" and isinstance(told, list) and told and isinstance(told[0], (str, dict)):
-        return Pictures([_value(spec, each) for each in told])
-    return _value(spec, told)
+def _values(spec: TensorSpec, given: Any) -> Any:
+    """Return the value of an input, or Pictures for a list of pictures. Lists of numbers are the pixels of one."""
+    if spec.kind == "image" and isinstance(given, list) and given and isinstance(given[0], (str, dict)):
+        return Pictures([_value(spec, each) for each in given])
+    return _value(spec, given)
 
 
-def _value(spec: TensorSpec, told: Any) -> Any:
-    if isinstance(told, dict) and told.keys() == _RAW and spec.dtype != "json":
-        return written.unraw(told["base64"])
-    if spec.kind == "image" and isinstance(told, str):
-        return _named_picture(spec, told)
-    return told.encode() if spec.dtype == "bytes" and isinstance(told, str) else told
+def _value(spec: TensorSpec, given: Any) -> Any:
+    if isinstance(given, dict) and given.keys() == _RAW and spec.dtype != "json":
+        return written.from_base64(given["base64"])
+    if spec.kind == "image" and isinstance(given, str):
+        return _picture_at(spec, given)
+    return given.encode() if spec.dtype == "bytes" and isinstance(given, str) else given
 
 
-def _named_picture(spec: TensorSpec, told: str) -> bytes | Address:
-    """A picture by its address or in a data: URL. A path is refused: it would be one of this machine's files."""
-    scheme, _, rest = told.partition(":")
+def _picture_at(spec: TensorSpec, url: str) -> bytes | Address:
+    """Return the picture of a data: URL, or its http address. Paths are refused: they name files of this machine."""
+    scheme, _, rest = url.partition(":")
     if scheme == "data":
         head, comma, data = rest.partition(",")
         if comma and head.endswith(";base64"):
-            return written.unraw(data)
+            return written.from_base64(data)
     if scheme in {"http", "https"}:
-        return Address(told)
+        return Address(url)
     raise InputError(
-        f"{spec} cannot be {told!r:.80}: send the picture as a file of a form, as nested lists, as a data: URL in "
+        f"{spec} cannot be {url!r:.80}: send the picture as a file of a form, as nested lists, as a data: URL in "
         "base64, or by its http address"
     )
 
 
 def _form(body: bytes, parameters: str, signature: Signature) -> dict[str, Any]:
-    """The values of a form by input name."""
-    said = dict(each.strip().partition("=")[::2] for each in parameters.split(";"))
+    """Return the values of a form by input name; `parameters` are those of its content type."""
+    attributes = dict(each.strip().partition("=")[::2] for each in parameters.split(";"))
     fields: dict[str, list[bytes]] = {}
     files: dict[str, list[HTTPFile]] = {}
     try:
-        parse_multipart_form_data(said.get("boundary", "").encode(), body, fields, files)
+        parse_multipart_form_data(attributes.get("boundary", "").encode(), body, fields, files)
     except (HTTPInputError, ValueError) as error:
         raise Refused(400, f"the form cannot be read: {error}") from None
     specs = {spec.name: spec for spec in signature.inputs}
@@ -151,7 +155,7 @@ def _one(spec: TensorSpec, values: list[Any]) -> Any:
 
 
 def _file(spec: TensorSpec, content: bytes) -> Any:
-    """A picture or bytes as they are, an array that numpy.save wrote, or text."""
+    """Return the value of a file: a picture or bytes unchanged, an array that numpy.save wrote, or a value as text."""
     if spec.kind == "image" or spec.dtype == "bytes":
         return content
     if content.startswith(_NPY):
@@ -166,11 +170,14 @@ def _field(spec: TensorSpec, content: bytes) -> Any:
         text = content.decode()
     except UnicodeDecodeError:
         raise InputError(f"{spec} was given bytes that are neither text nor a .npy file") from None
-    return _named_picture(spec, text) if spec.kind == "image" else _value(spec, from_text(spec, text))
+    return _picture_at(spec, text) if spec.kind == "image" else _value(spec, from_text(spec, text))
 
 
 def _array(spec: TensorSpec, content: bytes) -> NDArray[Any]:
-    """numpy.load would take the memory that the header asks for before it looks whether so much came."""
+    """Return the array of a .npy file. Raises InputError.
+
+    numpy.load is not used: it allocates the memory that the header names before it checks the size of the file.
+    """
     file = io.BytesIO(content)
     try:
         shape, fortran, dtype = _NPY_HEADERS[np.lib.format.read_magic(file)](file)
@@ -178,17 +185,19 @@ def _array(spec: TensorSpec, content: bytes) -> NDArray[Any]:
         raise InputError(f"{spec} was given a .npy file that cannot be read: {error}") from None
     data = memoryview(content)[file.tell() :]
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) or not dtype.itemsize:
-        raise InputError(f"{spec} was given a .npy file that cannot be read: {len(data)} bytes are no {dtype}{shape}")
+        raise InputError(
+            f"{spec} was given a .npy file that cannot be read: {len(data)} bytes do not fit {dtype}{shape}"
+        )
     flat: NDArray[Any] = np.frombuffer(data, dtype)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _calls(given: dict[str, Any], model: str) -> Asked:
-    """One call, or one for each of several pictures."""
+def _calls(given: dict[str, Any], model: str) -> PredictRequest:
+    """Return a request of one call, or of one call for each of several pictures."""
     lists = {name: value.each for name, value in given.items() if isinstance(value, Pictures)}
     if not lists:
-        return Asked([given], several=False)
+        return PredictRequest([given], several=False)
     if len(lists) > 1:
         raise InputError(f"{model}: only one input can be given a list of pictures, not {' and '.join(lists)}")
     ((name, pictures),) = lists.items()
-    return Asked([{**given, name: picture} for picture in pictures], several=True)
+    return PredictRequest([{**given, name: picture} for picture in pictures], several=True)

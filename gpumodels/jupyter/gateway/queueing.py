@@ -1,4 +1,4 @@
-"""Who may call one model now: so many at once, so many waiting, and nobody beyond."""
+"""The queue of the calls of one model, with a limit on running and on waiting calls."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds after which one that was sent away may come again.
-_LATER = 1
+_LATER = 1  # seconds; the Retry-After of a call that is refused because the queue is full
 
 
 class Queue:
-    """Of one model. Used on the event loop alone."""
+    """The queue of one model. `at_once` calls run at once. Used on the event loop only."""
 
     def __init__(self, at_once: int) -> None:
         self._turns = asyncio.Semaphore(at_once)
-        self.inside = 0
+        self.inside = 0  # the calls that run or wait
 
     def enter(self, model: str, limit: int) -> None:
-        """Come in, before anything is read; raises Refused where `limit` are inside. Who is in must `leave`."""
+        """Add a call, which must `leave` later. Raises Refused if the queue holds `limit` calls already."""
         if self.inside >= limit:
-            raise Refused(429, f"{self.inside} calls of {model} are under way or wait: try again later", _LATER)
+            raise Refused(429, f"{self.inside} calls of {model} run or wait already: try again later", _LATER)
         self.inside += 1
 
     def leave(self) -> None:
-        """Go, answered or not."""
+        """Remove a call, answered or not."""
         self.inside -= 1
 
     async def in_turn(self, act: Callable[[], T]) -> T:
-        """Do it in a thread when it is one's turn, which lasts until the thread is done, also where nobody waits."""
+        """Call `act` in a thread when it is its turn. The turn ends when `act` returns, even if the caller has gone."""
         loop = asyncio.get_running_loop()
         await self._turns.acquire()
 

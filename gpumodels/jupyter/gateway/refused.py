@@ -1,4 +1,4 @@
-"""`Refused`: what a call by HTTP is answered instead of being made."""
+"""`Refused`: the error of a call by HTTP that is not made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from gpumodels.errors import GpumodelsError
 
 
 class Refused(GpumodelsError):
-    """`status` is HTTP's; `retry_after` the seconds after which it may be worth while to try again, None for never."""
+    """The refusal of a call, with its HTTP status.
+
+    `retry_after` are the seconds after which to try again; None if that would not help.
+    """
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,8 @@
-"""JSON of any size in pieces: the C code that reads and writes it lets no other thread run, nor the event loop."""
+"""Reading and writing JSON without blocking the event loop for long.
+
+The C code of `json` holds the GIL while it runs. So the size of requests is limited, and large arrays are written in
+pieces.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,14 @@ from gpumodels.jupyter.gateway.refused import Refused
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Bytes of JSON that are read at once, which takes a tenth of a second.
+#: The most bytes of JSON in a request; reading them takes a tenth of a second.
 LIMIT = 8 << 20
 #: Elements of an array that are written at once.
 _PIECE = 1 << 14
 
 
 def read(text: bytes) -> Any:
-    """The value of JSON; raises Refused."""
+    """Return the value of JSON. Raises Refused if it is too large or malformed."""
     if len(text) > LIMIT:
         raise Refused(
             413, f"{len(text)} bytes of JSON are too many ({LIMIT} at most): send large arrays as binary data"
@@ -33,9 +37,11 @@ def read(text: bytes) -> Any:
 
 
 def array(values: NDArray[Any]) -> str:
-    """The text of an array as nested lists, as `client.plain` has them; bytes in it as `value` writes them."""
+    """Return the JSON of an array as nested lists, as `client.to_lists` makes them; bytes as `to_base64` does."""
     if values.ndim == 0 or values.size <= _PIECE:
-        return json.dumps(to_json(to_lists(values), to_lists, raw) if values.dtype.kind == "O" else to_lists(values))
+        return json.dumps(
+            to_json(to_lists(values), to_lists, to_base64) if values.dtype.kind == "O" else to_lists(values)
+        )
     step = max(1, _PIECE * len(values) // values.size)
     if step == 1:
         return f"[{', '.join(map(array, values))}]"
@@ -43,22 +49,22 @@ def array(values: NDArray[Any]) -> str:
 
 
 def value(given: Any, *, described: bool = False) -> str:
-    """The text of what a model gave; `described`: of an array with its dtype and shape."""
+    """Return the JSON of an output. With `described`, an array is an object with dtype, shape and data."""
     if not isinstance(given, np.ndarray):
-        return json.dumps(to_json(given, to_lists, raw))
+        return json.dumps(to_json(given, to_lists, to_base64))
     if not described:
         return array(given)
     dtype = "str" if given.dtype.kind == "U" else given.dtype.name
     return f'{json.dumps({"dtype": dtype, "shape": given.shape})[:-1]}, "data": {array(given)}}}'
 
 
-def raw(given: bytes) -> dict[str, str]:
-    """Bytes, which JSON does not have."""
+def to_base64(given: bytes) -> dict[str, str]:
+    """Return the JSON object that stands for bytes."""
     return {"base64": base64.b64encode(given).decode()}
 
 
-def unraw(text: Any) -> bytes:
-    """The bytes that base64 stands for; raises Refused."""
+def from_base64(text: Any) -> bytes:
+    """Return the bytes of a base64 text. Raises Refused if it is malformed."""
     try:
         return base64.b64decode(text, validate=True)
     except (ValueError, TypeError) as error:
