@@ -50,7 +50,7 @@ def test_a_model_that_is_held_stays(cli, echo):
 
 def test_a_container_without_a_directory_is_removed_in_docker(cli, runtime):
     client = docker.from_env()
-    place = labels.of_place(runtime.path, runtime.identity)
+    place = labels.of_location(runtime.path, runtime.identity)
     image = base_image.present(client)
     made = client.containers.create(image, "true", labels={labels.INSTANCE: "gone-1", **place})
     try:

@@ -28,7 +28,7 @@ def container(client, runtime):
     runtime.note_engine("docker")
 
     def make(*command, started=True, **changed):
-        given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_place(runtime.path, runtime.identity)}
+        given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_location(runtime.path, runtime.identity)}
         found = client.containers.create(base_image.made(), [*command] or ["true"], labels={**given, **changed})
         made.append(found)
         if started:
