@@ -98,7 +98,7 @@ def _proposal_chains(proposals: Proposals) -> list[list[int]]:
 
 
 def _fit(top: float, bottom: float, tops: Array, bottoms: Array) -> Array:
-    """Return the likeness of the extent from `top` to `bottom` with each of the others; 0 if they cannot be one line."""
+    """Return the likeness of the extent from `top` to `bottom` with each of the others; 0 if they fit no one line."""
     height, heights = bottom - top, bottoms - tops
     low, high = np.minimum(height, heights), np.maximum(height, heights)
     shared = np.minimum(bottom, bottoms) - np.maximum(top, tops)

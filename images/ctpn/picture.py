@@ -39,7 +39,7 @@ def prepare(image: Any) -> Scaled:
     Its shape is [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; the fourth channel is transparency, drawn over white. Its
     dtype is uint8, bool, uint16 (0 to 65535) or float (0 to 1, or 0 to 255 if any value is above 1).
 
-    Raises ValueError, which says what it got and what it expects.
+    Raises ValueError with the dtype and shape that it got, and those that it expects.
     """
     array = _checked(image)
     height, width = array.shape[:2]
