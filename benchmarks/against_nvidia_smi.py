@@ -1,11 +1,11 @@
-"""Compares every reading with nvidia-smi's, on real GPUs, while a real model takes memory and gives it back.
+"""Compare every reading with nvidia-smi's, on real GPUs, while a model allocates memory and frees it.
 
     python benchmarks/against_nvidia_smi.py [--with torch|onnxruntime-gpu|cuda] [--engine process|fake] [--gpu 0]
 
-The model runs by the process engine. `cuda` asks the driver itself for memory and needs no package: with the fake
-engine it runs on a machine without a package index. It needs a machine with an NVIDIA GPU; where it was written there
-is none, so it has been tried on the tests' fake driver only. Prints a line for each reading and moment; the exit
-status is 1 if one differs by more than its tolerance.
+The model runs on the process engine. With `cuda` it allocates memory by the driver's own library and needs no package,
+so with the fake engine it runs on a machine without a package index. It needs an NVIDIA GPU. It was written on a
+machine without one, and has been tried only on the tests' fake driver. It prints a line for each reading and moment.
+The exit status is 1 if a reading differs by more than its tolerance.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gpumodels import DeviceUsage, Model
 
 MIB = 1 << 20
-STEPS = (0, 1000, 4000, 0)  # MiB that the model holds beyond what its framework takes
-#: What nvidia-smi calls it; what we say, in its unit; how far the two, read one after the other, may be apart.
+STEPS = (0, 1000, 4000, 0)  # MiB that the model holds in addition to what its framework takes
+#: nvidia-smi's name of a reading, our value in the same unit, and the tolerance, as the two are read one by one.
 READINGS = (
     ("memory.total", lambda seen: seen.snapshot.device.memory_total / MIB, 1),
     ("memory.used", lambda seen: seen.snapshot.memory_used / MIB, 64),
@@ -86,10 +86,10 @@ def main() -> int:
     parser.add_argument("--with", dest="framework", choices=MODELS, default="torch")
     parser.add_argument("--engine", choices=("process", "fake"), default="process")
     parser.add_argument("--gpu", default="auto")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="gpumodels-") as place:
-        folder = _folder(Path(place) / "holder", asked.framework)
-        with gpumodels.load(folder, gpu=asked.gpu, engine=asked.engine) as model:
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gpumodels-") as directory:
+        folder = _folder(Path(directory) / "holder", options.framework)
+        with gpumodels.load(folder, gpu=options.gpu, engine=options.engine) as model:
             wrong = sum(_differs(*line) for step in STEPS for line in _compared(model, step))
     print(f"{wrong} readings differ")
     return 1 if wrong else 0
@@ -97,24 +97,24 @@ def main() -> int:
 
 def _folder(path: Path, framework: str) -> Path:
     path.mkdir()
-    needs = [] if framework == "cuda" else [framework, "numpy"]
-    (path / "model.toml").write_text(f'name = "holder"\nrequirements = {needs!r}\n')
+    requirements = [] if framework == "cuda" else [framework, "numpy"]
+    (path / "model.toml").write_text(f'name = "holder"\nrequirements = {requirements!r}\n')
     (path / "model.py").write_text(MODELS[framework])
     return path
 
 
 def _compared(model: Model, mebibytes: int) -> Iterator[tuple[str, float | None, float | None, float]]:
-    """What was read, what we say, what nvidia-smi says, and how far they may be apart."""
+    """Yield for each reading its name, our value, nvidia-smi's value and the tolerance."""
     model(mebibytes=mebibytes)
     time.sleep(2)  # the driver averages over a second
     uuids = {device["uuid"] for device in model.record.devices}
     for seen in (each for each in gpumodels.usage().devices if each.snapshot.device.uuid in uuids):
         uuid = seen.snapshot.device.uuid
         moment = f"{mebibytes:>5} MiB  {seen.snapshot.device.label}"
-        said = _asked("gpu", ",".join(name for name, _, _ in READINGS), "-i", uuid)[0]
-        for (name, ours, tolerance), theirs in zip(READINGS, said, strict=True):
+        values = _query("gpu", ",".join(name for name, _, _ in READINGS), "-i", uuid)[0]
+        for (name, ours, tolerance), theirs in zip(READINGS, values, strict=True):
             yield f"{moment} {name}", _ours(ours, seen), _number(theirs), tolerance
-        holding = [(pid, _number(used)) for pid, used in _asked("compute-apps", "pid,used_memory", "-i", uuid)]
+        holding = [(pid, _number(used)) for pid, used in _query("compute-apps", "pid,used_memory", "-i", uuid)]
         shares = [share for share in seen.shares if share.instance == model.record.id]
         pids = {pid for share in shares for pid in share.pids}
         theirs = sum(used or 0 for pid, used in holding if int(pid) in pids)
@@ -124,11 +124,11 @@ def _compared(model: Model, mebibytes: int) -> Iterator[tuple[str, float | None,
 def _ours(reading: object, seen: DeviceUsage) -> float | None:
     try:
         return reading(seen)
-    except TypeError:  # not available
+    except TypeError:  # the reading is None: not available
         return None
 
 
-def _asked(what: str, names: str, *more: str) -> list[list[str]]:
+def _query(what: str, names: str, *more: str) -> list[list[str]]:
     command = ["nvidia-smi", f"--query-{what}={names}", "--format=csv,noheader,nounits", *more]
     lines = subprocess.run(command, check=True, text=True, capture_output=True).stdout.splitlines()
     return [[word.strip() for word in line.split(",")] for line in lines]

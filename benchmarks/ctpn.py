@@ -1,8 +1,8 @@
-"""Seconds that CTPN takes for a photo of 1280x720, through `gpumodels.load`, for each engine.
+"""Measure the time that CTPN takes for a photo of 1280x720, on each engine.
 
     python benchmarks/ctpn.py [--engine docker process] [--gpu none] [--photo FILE] [--calls 5]
 
-Prints a table with the time to load, the first call and the median of the following calls.
+It prints a table, in seconds, of the load, the first call and the median of the following calls.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def _photo(path: str | None) -> Image.Image:
-    """The given photo, or a drawn one: the time depends on the size alone."""
+    """Return the given photo, or a drawn one. The time of a call depends only on the size."""
     if path:
         return Image.open(path)
     picture = Image.new("RGB", SIZE, (20, 70, 140))
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", nargs="+", default=["docker", "process"], help="engines to measure")
     parser.add_argument("--gpu", default="none", help="as in gpumodels.load (default: none)")
-    parser.add_argument("--photo", help="picture to use in place of a drawn one")
+    parser.add_argument("--photo", help="picture to use instead of a drawn one")
     parser.add_argument("--calls", type=int, default=5, help="calls after the first one (default: 5)")
     return parser.parse_args()
 

@@ -1,11 +1,13 @@
-"""Random faults, from the matrix of tests/lifecycle, with several notebooks and models at once: does anything stay?
+"""Inject random faults into notebooks with models, and measure the time until nothing of the models is left.
 
     python benchmarks/faults.py [--rounds 100] [--engines docker,process] [--seed 1] [--at-once 2]
 
-Notebooks are plain Python processes here, each with a session and a guard of its own, as kernels are; tests/lifecycle
-has real kernels. In all rounds two bystanders, one on each engine, call their models in the same runtime directory,
-and must not notice. Prints a table, times in seconds from the fault until no container, process, directory or shared
-memory is left, less what a model was to be kept for. The exit status is 1 after a leak or a disturbed bystander.
+The faults are those of tests/lifecycle, with several notebooks and models at once. Notebooks are plain Python processes
+here, each with its own session and guard, like kernels; tests/lifecycle has real kernels. During all rounds two
+bystanders, one on each engine, call their models in the same runtime directory. The faults must not disturb them.
+
+It prints a table of seconds from the fault until no container, process, directory or shared memory is left, minus the
+time for which a model was to be kept. The exit status is 1 after a leak or a disturbed bystander.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ from gpumodels.lease.processes import marked  # noqa: E402
 from gpumodels.lease.runtime import SHARED_MEMORY, RuntimeDirectory  # noqa: E402
 from tests.leftovers import Leftovers, Puppet  # noqa: E402
 
-#: What is left after so many seconds is a leak.
+#: Seconds. Anything that is left after them is a leak.
 LEAK = 20.0
 KEPT = 1.0
-#: What lies in a runtime directory without instances.
+#: The files in a runtime directory without instances.
 AT_REST = {".gate", ".identity", ".placement", ".events"}
 
 _PREPARE = """
@@ -69,13 +71,13 @@ def call_on():
 
 
 class Notebook:
-    """A process that loads models, and the ids of all instances that it ever began to make."""
+    """A process that loads models. It records the ids of all instances that it begins to make."""
 
     def __init__(self, runtime: Path, notes: Path) -> None:
         self.runtime = runtime
         self._ids = Path(tempfile.mkstemp(dir=notes)[1])
-        place = {"GPUMODELS_RUNTIME_DIR": str(runtime)}
-        self.process = Puppet(start_new_session=True, env=place, stderr=subprocess.DEVNULL)
+        environment = {"GPUMODELS_RUNTIME_DIR": str(runtime)}
+        self.process = Puppet(start_new_session=True, env=environment, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
         self.do = self.process.do
         self.tell = self.process.tell
@@ -99,14 +101,14 @@ class Notebook:
 
 
 class Round:
-    """One fault: the notebooks that it is about, and what has to be gone afterwards."""
+    """One fault: the notebooks that it affects, and a check of what they leave."""
 
     def __init__(self, engine: str, chance: random.Random, runtime: Path, notes: Path, stack: ExitStack) -> None:
         self.engine = engine
         self.chance = chance
         self.runtime = runtime
         self.notebooks: list[Notebook] = []
-        self.promised = 0.0  # seconds for which something may stay
+        self.kept_for = 0.0  # seconds for which a model may outlive its notebook
         self.began = 0.0
         self._notes = notes
         self._stack = stack
@@ -116,7 +118,7 @@ class Round:
         return self.notebooks[-1]
 
     def loaded(self, **options: object) -> Notebook:
-        """A notebook with a model, or two, that idles, calls or sleeps."""
+        """Return a notebook with one or two models. It is idle, calls a model or has put it to sleep."""
         found = self.notebook()
         found.load(self.engine, **options)
         if self.chance.choice([True, False, False]):
@@ -131,7 +133,7 @@ class Round:
         return found
 
     def strike(self) -> None:
-        """The clock starts."""
+        """Start the clock, right before the fault."""
         self.began = time.monotonic()
 
     def left(self, client: docker.DockerClient) -> list[str]:
@@ -149,7 +151,7 @@ _ATTENDANTS = {"gpumodels.cleanup.guard", "gpumodels.cleanup.keeper"}
 
 
 def _attendants(names: set[str]) -> list[str]:
-    """Guards of these processes and keepers of these instances."""
+    """Return the guards of these processes and the keepers of these instances."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -163,63 +165,63 @@ Fault = Callable[[Round], None]
 
 
 def _killed_by(number: int) -> Fault:
-    def fault(it: Round) -> None:
-        victim = it.loaded()
-        it.strike()
+    def fault(current: Round) -> None:
+        victim = current.loaded()
+        current.strike()
         victim.signal(number)
 
     return fault
 
 
 def _ends(code: str) -> Fault:
-    def fault(it: Round) -> None:
-        victim = it.loaded()
-        it.strike()
+    def fault(current: Round) -> None:
+        victim = current.loaded()
+        current.strike()
         victim.tell(code)
 
     return fault
 
 
-def stopped_then_killed(it: Round) -> None:
-    victim = it.loaded()
+def stopped_then_killed(current: Round) -> None:
+    victim = current.loaded()
     victim.signal(signal.SIGSTOP)
-    time.sleep(it.chance.uniform(0, 0.3))
-    it.strike()
+    time.sleep(current.chance.uniform(0, 0.3))
+    current.strike()
     victim.signal()
 
 
-def process_group(it: Round) -> None:
-    victim = it.loaded()
-    it.strike()
+def process_group(current: Round) -> None:
+    victim = current.loaded()
+    current.strike()
     os.killpg(victim.pid, signal.SIGKILL)
 
 
-def while_loading(it: Round) -> None:
-    victim = it.notebook()
-    victim.tell(f"load(engine={it.engine!r}, env={{'ECHO_LOAD': 'sleep:0.5'}})")
-    time.sleep(it.chance.uniform(0, 1.5))
-    it.strike()
+def while_loading(current: Round) -> None:
+    victim = current.notebook()
+    victim.tell(f"load(engine={current.engine!r}, env={{'ECHO_LOAD': 'sleep:0.5'}})")
+    time.sleep(current.chance.uniform(0, 1.5))
+    current.strike()
     victim.signal()
 
 
-def guard_first(it: Round) -> None:
-    victim = it.loaded()
+def guard_first(current: Round) -> None:
+    victim = current.loaded()
     for guard in victim.guards():
         os.kill(guard, signal.SIGKILL)
-    it.strike()
+    current.strike()
     victim.signal()
 
 
-def guard_at_once(it: Round) -> None:
-    victim = it.loaded()
+def guard_at_once(current: Round) -> None:
+    victim = current.loaded()
     guards = victim.guards()
-    it.strike()
-    for pid in it.chance.sample([*guards, victim.pid], len(guards) + 1):
+    current.strike()
+    for pid in current.chance.sample([*guards, victim.pid], len(guards) + 1):
         os.kill(pid, signal.SIGKILL)
 
 
 def _kill_module(victim: Notebook, module: str) -> None:
-    """SIGKILL to what of the victim's first instance runs that module first."""
+    """Kill the processes of the victim's first instance that run this module of gpumodels."""
     wanted = f"-m\0gpumodels.{module}\0".encode()
     for pid in marked(victim.ids[0]):
         with suppress(OSError):
@@ -228,97 +230,97 @@ def _kill_module(victim: Notebook, module: str) -> None:
 
 
 def _dies_under_its_notebook(module: str) -> Fault:
-    """The notebook clears away, and is killed itself when its other models should go, too."""
+    """Return a fault that kills a leash or a model server. The notebook must clean up; then it is killed too."""
 
-    def fault(it: Round) -> None:
-        victim = it.notebook()
-        victim.load(it.engine)
-        if module == "server" and it.chance.choice([True, False]):
+    def fault(current: Round) -> None:
+        victim = current.notebook()
+        victim.load(current.engine)
+        if module == "server" and current.chance.choice([True, False]):
             victim.do("models[0](1, fork=600.0)")
-        it.strike()
+        current.strike()
         _kill_module(victim, module)
         until = time.monotonic() + LEAK
-        while _directories(it, victim) and time.monotonic() < until:
+        while _directories(current, victim) and time.monotonic() < until:
             time.sleep(0.01)
-        if not _directories(it, victim):
-            victim.signal()  # else it is a leak, which is for who waits now
+        if not _directories(current, victim):
+            victim.signal()  # if directories are left, `_wait` reports the leak
 
     return fault
 
 
-def _directories(it: Round, victim: Notebook) -> list[Path]:
-    return [path for path in it.runtime.glob("*") if path.name.removeprefix(".swept-") in victim.ids]
+def _directories(current: Round, victim: Notebook) -> list[Path]:
+    return [path for path in current.runtime.glob("*") if path.name.removeprefix(".swept-") in victim.ids]
 
 
-def container_removed(it: Round) -> None:
-    victim = it.notebook()
+def container_removed(current: Round) -> None:
+    victim = current.notebook()
     found = victim.load("docker")
-    it.strike()
+    current.strike()
     with closing(docker.from_env()) as client, suppress(docker.errors.APIError):
         client.containers.get(f"gpumodels-{found}").remove(force=True)
     victim.signal()
 
 
-def container_paused(it: Round) -> None:
-    victim = it.notebook()
+def container_paused(current: Round) -> None:
+    victim = current.notebook()
     found = victim.load("docker")
     with closing(docker.from_env()) as client:
         client.containers.get(f"gpumodels-{found}").pause()
-    it.strike()
+    current.strike()
     victim.signal()
 
 
-def falling_asleep(it: Round) -> None:
-    victim = it.notebook()
-    victim.load(it.engine)
+def falling_asleep(current: Round) -> None:
+    victim = current.notebook()
+    victim.load(current.engine)
     victim.tell("_ = models[0].sleep()")
-    time.sleep(it.chance.uniform(0, 0.1))
-    it.strike()
+    time.sleep(current.chance.uniform(0, 0.1))
+    current.strike()
     victim.signal()
 
 
-def kept(it: Round) -> None:
-    victim = it.loaded(keep=KEPT)
-    it.promised = KEPT
-    it.strike()
+def kept(current: Round) -> None:
+    victim = current.loaded(keep=KEPT)
+    current.kept_for = KEPT
+    current.strike()
     victim.signal()
 
 
-def kept_without_keeper(it: Round) -> None:
-    victim = it.notebook()
-    found = victim.load(it.engine, keep="forever")
+def kept_without_keeper(current: Round) -> None:
+    victim = current.notebook()
+    found = victim.load(current.engine, keep="forever")
     keepers = [int(each.split()[1][:-1]) for each in _attendants({found})]
-    for pid in it.chance.sample([min(keepers), victim.pid], 2):
-        time.sleep(it.chance.choice([0, 0.5]))
-        it.strike()
+    for pid in current.chance.sample([min(keepers), victim.pid], 2):
+        time.sleep(current.chance.choice([0, 0.5]))
+        current.strike()
         os.kill(pid, signal.SIGKILL)
 
 
-def shared(it: Round) -> None:
-    first, second = it.notebook(), it.notebook()
-    assert first.load(it.engine, share=True, idle="never", env=(mine := _own(it))) == second.load(
-        it.engine, share=True, idle="never", env=mine
+def shared(current: Round) -> None:
+    first, second = current.notebook(), current.notebook()
+    assert first.load(current.engine, share=True, idle="never", env=(mine := _own(current))) == second.load(
+        current.engine, share=True, idle="never", env=mine
     )
-    order = it.chance.sample([first, second], 2)
+    order = current.chance.sample([first, second], 2)
     order[0].signal()
-    pause = it.chance.choice([0, 1.0])
+    pause = current.chance.choice([0, 1.0])
     time.sleep(pause)
     if pause:
         assert order[1].do("models[0](1)") == 1
-    it.strike()
+    current.strike()
     order[1].signal()
 
 
-def _own(it: Round) -> dict[str, str]:
-    """So that no other round shares it as well."""
-    return {"ECHO_OWN": str(it.chance.random())}
+def _own(current: Round) -> dict[str, str]:
+    """Return an environment setting that no other round has, so that no other round shares the model."""
+    return {"ECHO_OWN": str(current.chance.random())}
 
 
-def runtime_removed(it: Round) -> None:
-    victim = it.notebook()
-    victim.load(it.engine)
-    shutil.rmtree(it.runtime)
-    it.strike()
+def runtime_removed(current: Round) -> None:
+    victim = current.notebook()
+    victim.load(current.engine)
+    shutil.rmtree(current.runtime)
+    current.strike()
     victim.signal()
 
 
@@ -347,40 +349,40 @@ FAULTS: dict[str, Fault] = {
 
 
 class Benchmark:
-    """All rounds, what they took, and what leaked."""
+    """All rounds with their times and leaks."""
 
-    def __init__(self, options: argparse.Namespace, place: Path) -> None:
+    def __init__(self, options: argparse.Namespace, directory: Path) -> None:
         self.engines = options.engines.split(",")
-        self.runtime = place / "run"
-        self.place = place
+        self.runtime = directory / "run"
+        self.directory = directory
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.leaks: dict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         RuntimeDirectory(self.runtime)
 
     def run(self, number: int, name: str, seed: float) -> None:
-        chance = random.Random(seed)  # noqa: S311  so that a round can be run again
+        chance = random.Random(seed)  # noqa: S311  (with its seed a round can be repeated)
         own = FAULTS[name] is runtime_removed
-        runtime = Path(tempfile.mkdtemp(dir=self.place)) if own else self.runtime
+        runtime = Path(tempfile.mkdtemp(dir=self.directory)) if own else self.runtime
         with ExitStack() as stack, closing(docker.from_env()) as client:
-            it = Round(chance.choice(self.engines), chance, runtime, self.place, stack)
+            current = Round(chance.choice(self.engines), chance, runtime, self.directory, stack)
             try:
-                FAULTS[name](it)
-                seconds, left = self._wait(it, client)
-            except Exception as error:  # noqa: BLE001  a round that cannot be run is told as a leak is
+                FAULTS[name](current)
+                seconds, left = self._wait(current, client)
+            except Exception as error:  # noqa: BLE001  (a round that cannot be run is reported like a leak)
                 seconds, left = 0.0, [repr(error)]
             with self._lock:
                 self.seconds[name].append(seconds)
                 if left:
-                    self.leaks[name].append(f"round {number}, {it.engine}, seed {seed}: {left}")
+                    self.leaks[name].append(f"round {number}, {current.engine}, seed {seed}: {left}")
                     print(f"LEAK {name}: {self.leaks[name][-1]}", file=sys.stderr, flush=True)
 
-    def _wait(self, it: Round, client: docker.DockerClient) -> tuple[float, list[str]]:
-        while left := it.left(client):
-            if time.monotonic() > it.began + it.promised + LEAK:
+    def _wait(self, current: Round, client: docker.DockerClient) -> tuple[float, list[str]]:
+        while left := current.left(client):
+            if time.monotonic() > current.began + current.kept_for + LEAK:
                 return LEAK, left
             time.sleep(0.03)
-        return max(0.0, time.monotonic() - it.began - it.promised), []
+        return max(0.0, time.monotonic() - current.began - current.kept_for), []
 
     def table(self) -> None:
         print("| fault | rounds | leaks | p50 | p99 |\n|---|---|---|---|---|")
@@ -404,8 +406,8 @@ def main() -> None:
     parser.add_argument("--faults", help="only those, separated by semicolons")
     options = parser.parse_args()
     chance = random.Random(options.seed)  # noqa: S311
-    with tempfile.TemporaryDirectory(prefix="gpumodels-faults-") as place:
-        sys.exit(0 if _all_rounds(Benchmark(options, Path(place)), options, chance) else 1)
+    with tempfile.TemporaryDirectory(prefix="gpumodels-faults-") as directory:
+        sys.exit(0 if _all_rounds(Benchmark(options, Path(directory)), options, chance) else 1)
 
 
 def _all_rounds(benchmark: Benchmark, options: argparse.Namespace, chance: random.Random) -> bool:
@@ -416,7 +418,7 @@ def _all_rounds(benchmark: Benchmark, options: argparse.Namespace, chance: rando
     chance.shuffle(chosen)
     began = time.monotonic()
     with ExitStack() as stack:
-        bystanders = [stack.enter_context(closing(Notebook(benchmark.runtime, benchmark.place))) for _ in range(2)]
+        bystanders = [stack.enter_context(closing(Notebook(benchmark.runtime, benchmark.directory))) for _ in range(2)]
         for number, each in enumerate(bystanders):
             each.load(benchmark.engines[number % len(benchmark.engines)])
             each.do("threading.Thread(target=call_on, daemon=True).start()")

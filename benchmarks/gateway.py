@@ -1,12 +1,12 @@
-"""What the HTTP gateway adds to a call: the same model, called by its notebook and through a Jupyter server.
+"""Measure the time that the HTTP gateway adds to a call, by calling the same model directly and by HTTP.
 
     python benchmarks/gateway.py [--calls 300] [--engine process]
 
-A Jupyter server of its own is started, and one client calls it over one connection, one call after another:
-- direct: the plain call that a notebook makes;
-- health: an empty question, which is what Jupyter and tornado take for themselves;
+It starts a Jupyter server. One client calls it over one connection, one call after another:
+- direct: a call as in a notebook;
+- health: an empty request, which takes the time of Jupyter and tornado alone;
 - binary: POST v2/models/NAME/infer with the array as binary data;
-- JSON: the same with the array as JSON (not for the largest, which is beyond the limit of JSON);
+- JSON: the same with the array as JSON (except for the largest array, which is above the limit for JSON);
 - predict, .npy: POST predict/NAME with a form that holds a .npy file.
 """
 
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 _MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
 _LONGEST_JSON = 1 << 18  # elements
 _WAYS = ("direct", "health", "binary", "JSON", "predict, .npy")
-_AT_A_TIME = 20  # calls of one before the next has its turn
+_AT_A_TIME = 20  # calls of one kind before those of the next
 _OK = 200
-_STARTS_WITHIN = 60.0  # seconds
+_START_TIMEOUT = 60.0  # seconds
 
 
 class Gateway:
-    """One connection to the Jupyter server at `url`."""
+    """A connection to the Jupyter server at `url`."""
 
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
@@ -56,37 +56,37 @@ class Gateway:
         self._root, self._headers = parts.path, {"Authorization": f"token {token}"}
 
     def ask(self, path: str, body: bytes | None = None, **headers: str) -> bytes:
-        """The body of the answer."""
+        """Send a request (POST if there is a body) and return the body of the answer."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         verb = "GET" if body is None else "POST"
         self._connection.request(verb, f"{self._root}gpumodels/{path}", body, {**self._headers, **named})
         answer = self._connection.getresponse()
-        told = answer.read()
+        content = answer.read()
         if answer.status != _OK:
-            raise SystemExit(f"{path}: {answer.status} {told.decode()}")
-        return told
+            raise SystemExit(f"{path}: {answer.status} {content.decode()}")
+        return content
 
 
 @contextlib.contextmanager
 def jupyter() -> Iterator[Gateway]:
-    """A Jupyter server with the extension, which ends with the block."""
+    """Start a Jupyter server with the extension, and yield a connection to it. It ends with the block."""
     token = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory() as place:
-        settings = {name: f"{place}/{name}" for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    with tempfile.TemporaryDirectory() as directory:
+        settings = {name: f"{directory}/{name}" for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
         command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.port=0"]
-        command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={place}"]
+        command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={directory}"]
         command += ["--ServerApp.ip=127.0.0.1", "--ServerApp.jpserver_extensions={'gpumodels': True}"]
         environment = {**os.environ, **settings, "JUPYTER_NO_CONFIG": "1"}
-        server = subprocess.Popen(command, env=environment, cwd=place, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(command, env=environment, cwd=directory, stderr=subprocess.DEVNULL)
         try:
-            yield _reached(Path(settings["JUPYTER_RUNTIME_DIR"]), token)
+            yield _connect(Path(settings["JUPYTER_RUNTIME_DIR"]), token)
         finally:
             server.terminate()
             server.wait()
 
 
-def _reached(runtime: Path, token: str) -> Gateway:
-    deadline = time.monotonic() + _STARTS_WITHIN
+def _connect(runtime: Path, token: str) -> Gateway:
+    deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline:
         with contextlib.suppress(StopIteration, OSError, ValueError):
             found = Gateway(json.loads(next(runtime.glob("jpserver-*.json")).read_text())["url"], token)
@@ -97,7 +97,7 @@ def _reached(runtime: Path, token: str) -> Gateway:
 
 
 def binary(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
-    """A call with binary data both ways."""
+    """Return a call with binary data in both directions."""
     value = {
         "name": "image",
         "shape": array.shape,
@@ -110,14 +110,14 @@ def binary(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
 
 
 def as_json(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
-    """A call with JSON both ways, written once."""
+    """Return a call with JSON in both directions. The request is serialised only once."""
     value = {"name": "image", "shape": array.shape, "datatype": "UINT8", "data": array.ravel().tolist()}
     body = json.dumps({"inputs": [value]}).encode()
     return lambda: gateway.ask("v2/models/pixel/infer", body)
 
 
 def predict(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
-    """A form with a file."""
+    """Return a call with a form that holds a file."""
     file = io.BytesIO()
     np.save(file, array)
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.npy"\r\n\r\n'
@@ -126,7 +126,10 @@ def predict(gateway: Gateway, array: NDArray[np.uint8]) -> Callable[[], object]:
 
 
 def measure(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, list[str]]:
-    """Median and 99th percentile in milliseconds; all take turns, so that what else runs falls on all of them."""
+    """Return the median and the 99th percentile of each way, in milliseconds.
+
+    The ways take turns, so that other load on the machine affects all of them.
+    """
     taken: dict[str, list[float]] = {way: [] for way in ways}
     while len(taken["direct"]) < calls:
         for way, call in ways.items():
@@ -140,13 +143,13 @@ def measure(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, list
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--calls", type=int, default=300)
-    options.add_argument("--engine", default="process")
-    asked = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--engine", default="process")
+    options = parser.parse_args()
     arrays = {name: payload(shape) for name, shape in SHAPES.items()}
     rows: dict[str, list[str]] = {}
-    with jupyter() as gateway, gpumodels.load(_MODEL, gpu="none", engine=asked.engine) as model:
+    with jupyter() as gateway, gpumodels.load(_MODEL, gpu="none", engine=options.engine) as model:
         for name, array in arrays.items():
             ways: dict[str, Callable[[], object]] = {
                 "direct": lambda array=array: model(array),  # type: ignore[misc]
@@ -157,13 +160,13 @@ def main() -> None:
             }
             if array.size > _LONGEST_JSON:
                 del ways["JSON"]
-            told = measure(ways, asked.calls)
+            measured = measure(ways, options.calls)
             for way in _WAYS:
-                rows.setdefault(way, []).extend(told.get(way, ["", ""]))
+                rows.setdefault(way, []).extend(measured.get(way, ["", ""]))
             print(f"{name} measured", file=sys.stderr)
-    print(f"{asked.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     head = ["ms", *(f"{name}: {part}" for name in arrays for part in ("p50", "p99"))]
-    for cells in (head, ["---", *["---:"] * (len(head) - 1)], *([way, *told] for way, told in rows.items())):
+    for cells in (head, ["---", *["---:"] * (len(head) - 1)], *([way, *figures] for way, figures in rows.items())):
         print(f"| {' | '.join(cells)} |")
 
 

@@ -1,8 +1,9 @@
-"""What `import gpumodels` costs: fresh interpreters, medians, without what a bare interpreter costs.
+"""Measure the time of `import gpumodels`.
 
     python benchmarks/import_time.py [RUNS]
 
-Target: under 50 ms, and without importing docker, grpc, numpy or anything of Jupyter.
+The time is the median over fresh interpreters, minus that of an interpreter that does nothing. Target: under 50 ms, and
+without importing docker, grpc, numpy or anything of Jupyter.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ UNWANTED = ("docker", "grpc", "numpy", "IPython", "ipywidgets", "jupyter_server"
 
 
 def seconds(code: str) -> float:
-    """How long a fresh interpreter takes for `code`, from its start to its end."""
+    """Return the seconds that a fresh interpreter takes for `code`, from its start to its end."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - began
 
 
 def imported(code: str) -> list[str]:
-    """Which of the unwanted packages `code` imports."""
-    asking = f"{code}; import sys; print(*[name for name in {UNWANTED!r} if name in sys.modules])"
-    return subprocess.run([sys.executable, "-c", asking], check=True, text=True, capture_output=True).stdout.split()
+    """Return the unwanted packages that `code` imports."""
+    program = f"{code}; import sys; print(*[name for name in {UNWANTED!r} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", program], check=True, text=True, capture_output=True).stdout.split()
 
 
 def main() -> int:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
     bare, ours = [], []
-    for _ in range(runs):  # in turns, so that whatever else the machine does falls on both
+    for _ in range(runs):  # in turns, so that other load on the machine affects both
         bare.append(seconds("pass"))
         ours.append(seconds("import gpumodels"))
     cost = statistics.median(ours) - statistics.median(bare)

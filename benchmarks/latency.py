@@ -1,17 +1,19 @@
-"""What a call costs: uint8 arrays of three sizes go to a model that gives one float back, beside what others take.
+"""Measure the time of a call, and compare it with Triton and with the limits of the machine.
 
     python benchmarks/latency.py [--calls 1000] [--engines docker process] [--no-peers]
 
-All take turns in one run, so that whatever else the machine does falls on all of them:
-- memcpy: the same bytes copied within this process;
-- raw ping: the bytes copied into shared memory and one byte to and fro on a Unix socket, which is the machine's limit;
-- bare grpcio: an empty message over a Unix socket, in Python as ours;
-- ours, by each engine: a plain call; one with an array that `model.empty` gave, which both sides see (in place); and
-  one by gRPC as other clients make it, to show what the lane gains;
-- Triton, the real server, called by its own client with the tensor in the message and in system shared memory. Its
-  environment (240 MB) is made at the first run, below the user's cache directory; `--no-peers` leaves it out.
+A call sends a uint8 array, of three sizes, to a model that returns one float. All contestants take turns in one run, so
+that other load on the machine affects all of them:
+- memcpy: the same bytes are copied within this process;
+- raw ping: the bytes are copied into shared memory, and one byte is sent and one float received on a Unix socket. This
+  is the machine's limit;
+- bare grpcio: an empty message over a Unix socket, in Python like ours;
+- ours, on each engine: a plain call; a call with an array of `model.empty`, which the server sees without a copy (in
+  place); and a call by gRPC, as other clients make it, which shows the gain of the lane;
+- Triton: the real server, called by its own client, with the tensor in the message and in system shared memory. The
+  first run makes its environment (240 MB) below the user's cache directory. `--no-peers` leaves Triton out.
 
-Target: the median at most 0.5 x that of Triton with shared memory, for both pictures.
+Target: for both pictures, the median is at most 0.5 x that of Triton with shared memory.
 """
 
 from __future__ import annotations
@@ -41,14 +43,14 @@ if TYPE_CHECKING:
     from gpumodels.model import Model
 
     Array = NDArray[np.uint8]
-    #: Seconds of so many calls with the array of that name.
+    #: A function of an array's name and a number of calls. It returns the seconds of each call.
     Contestant = Callable[[str, int], list[float]]
 
-TARGET = 0.5  # times Triton with shared memory
+TARGET = 0.5  # as a multiple of Triton's median with shared memory
 _PEER = "Triton, shared memory"
 _JUDGED = ("[224,224,3]", "[1080,1920,3]")
 _READY_WITHIN = 10.0  # seconds
-_AT_A_TIME = 50  # calls of one before the next has its turn
+_AT_A_TIME = 50  # calls of one contestant before those of the next
 _MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
 
 ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}
@@ -56,12 +58,12 @@ _LARGEST = max(array.nbytes for array in ARRAYS.values())
 
 
 def here(call: Callable[[Array], float]) -> Contestant:
-    """Timed in this process."""
+    """Return a contestant that is measured in this process."""
     return lambda name, calls: times(call, ARRAYS[name], calls)
 
 
 def memcpy() -> Callable[[Array], float]:
-    """Copies into memory that is there already."""
+    """Return a function that copies an array into allocated memory."""
     room = np.ones(_LARGEST, np.uint8)
 
     def call(array: Array) -> float:
@@ -72,14 +74,14 @@ def memcpy() -> Callable[[Array], float]:
 
 
 def in_place(model: Model) -> Contestant:
-    """Timed with arrays that lie where the model server sees them."""
+    """Return a contestant with arrays in memory that the model server sees."""
     arrays = {name: model.empty("image", shape) for name, shape in SHAPES.items()}
     return lambda name, calls: times(model, arrays[name], calls)
 
 
 @contextlib.contextmanager
 def by_grpc(model: Model) -> Iterator[Callable[[Array], float]]:
-    """The same model, called without the lane."""
+    """Yield a function that calls the model by gRPC, without the lane."""
     client = Client(model.attachment.instance.connector(), model.name, lane=False)
     with contextlib.closing(client):
         client.wait_ready(time.monotonic() + _READY_WITHIN, lambda: None)
@@ -88,7 +90,7 @@ def by_grpc(model: Model) -> Iterator[Callable[[Array], float]]:
 
 @contextlib.contextmanager
 def contestants(engines: list[str], *, peers: bool) -> Iterator[dict[str, Contestant]]:
-    """All that take part, by name; what they run ends with the block."""
+    """Yield all contestants by name. Their models and servers end with the block."""
     with contextlib.ExitStack() as running:
         found = {"memcpy": here(memcpy()), "raw ping": here(running.enter_context(raw.ping(_LARGEST)))}
         empty = running.enter_context(bare_grpc.empty_call())
@@ -99,56 +101,58 @@ def contestants(engines: list[str], *, peers: bool) -> Iterator[dict[str, Contes
             found[f"ours, {engine}, in place"] = in_place(model)
             found[f"ours, {engine}, by gRPC"] = here(running.enter_context(by_grpc(model)))
         if peers:
-            asked = running.enter_context(Child("-m", "peers.triton", python=triton.environment()))
-            found["Triton, in the message"] = lambda name, calls: asked.ask("plain", name, calls)
-            found[_PEER] = lambda name, calls: asked.ask("shared", name, calls)
+            peer = running.enter_context(Child("-m", "peers.triton", python=triton.environment()))
+            found["Triton, in the message"] = lambda name, calls: peer.ask("plain", name, calls)
+            found[_PEER] = lambda name, calls: peer.ask("shared", name, calls)
         yield found
 
 
-def measure(taking_part: dict[str, Contestant], calls: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds by contestant and array."""
-    taken: dict[str, dict[str, list[float]]] = {who: {name: [] for name in SHAPES} for who in taking_part}
+def measure(contestants: dict[str, Contestant], calls: int) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of each call, by contestant and array."""
+    taken: dict[str, dict[str, list[float]]] = {label: {name: [] for name in SHAPES} for label in contestants}
     while (left := calls - len(taken["memcpy"]["[16]"])) > 0:
         for name in SHAPES:
-            for who, contestant in taking_part.items():
-                taken[who][name] += contestant(name, min(left, _AT_A_TIME))
+            for label, contestant in contestants.items():
+                taken[label][name] += contestant(name, min(left, _AT_A_TIME))
     return taken
 
 
 def table(taken: dict[str, dict[str, list[float]]]) -> str:
-    """Milliseconds in Markdown: the median and the 99th percentile."""
+    """Return a table in Markdown with medians and 99th percentiles, in milliseconds."""
     head = [f"uint8 {name}: {part}" for name in SHAPES for part in ("p50", "p99")]
     rows = [["ms", *head], ["---", *["---:"] * len(head)]]
-    for who, by_name in taken.items():
+    for label, by_name in taken.items():
         parts = [statistics.quantiles(by_name[name], n=100) for name in SHAPES]
-        rows.append([who, *(f"{1e3 * part:.3f}" for cuts in parts for part in (cuts[49], cuts[98]))])
+        rows.append([label, *(f"{1e3 * part:.3f}" for cuts in parts for part in (cuts[49], cuts[98]))])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def verdict(taken: dict[str, dict[str, list[float]]], judged: list[str]) -> bool:
-    """Prints the ratios to the peer's medians, and whether plain calls met the target, which is returned."""
+    """Print the ratios to Triton's medians. Return True if the contestants in `judged` met the target."""
     met = True
-    for who in (who for who in taken if who.startswith("ours")):
-        ratios = {name: statistics.median(taken[who][name]) / statistics.median(taken[_PEER][name]) for name in SHAPES}
-        said = ", ".join(f"{ratio:.2f} x for {name}" for name, ratio in ratios.items())
+    for label in (each for each in taken if each.startswith("ours")):
+        ratios = {
+            name: statistics.median(taken[label][name]) / statistics.median(taken[_PEER][name]) for name in SHAPES
+        }
+        text = ", ".join(f"{ratio:.2f} x for {name}" for name, ratio in ratios.items())
         kept = all(ratios[name] <= TARGET for name in _JUDGED)
-        met = met and (kept or who not in judged)
-        target = f"; target, at most {TARGET} x: {'met' if kept else 'missed'}" if who in judged else ""
-        print(f"{who}: {said} of {_PEER}{target}")
+        met = met and (kept or label not in judged)
+        target = f"; target, at most {TARGET} x: {'met' if kept else 'missed'}" if label in judged else ""
+        print(f"{label}: {text} of {_PEER}{target}")
     return met
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--calls", type=int, default=1000, help="counted calls of each, for each array")
-    options.add_argument("--engines", nargs="+", default=["docker", "process"])
-    options.add_argument("--no-peers", action="store_true", help="leave out Triton, and with it the target")
-    asked = options.parse_args()
-    with contestants(asked.engines, peers=not asked.no_peers) as taking_part:
-        taken = measure(taking_part, asked.calls)
-    print(f"{asked.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=1000, help="counted calls of each contestant, for each array")
+    parser.add_argument("--engines", nargs="+", default=["docker", "process"])
+    parser.add_argument("--no-peers", action="store_true", help="leave out Triton, and with it the target")
+    options = parser.parse_args()
+    with contestants(options.engines, peers=not options.no_peers) as found:
+        taken = measure(found, options.calls)
+    print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print(f"{table(taken)}\n")
-    return 0 if asked.no_peers or verdict(taken, [f"ours, {engine}" for engine in asked.engines]) else 1
+    return 0 if options.no_peers or verdict(taken, [f"ours, {engine}" for engine in options.engines]) else 1
 
 
 if __name__ == "__main__":

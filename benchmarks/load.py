@@ -1,15 +1,16 @@
-"""How long `%load_model echo` takes when its image exists, beside `docker run` of the same image until it is ready.
+"""Compare the time of `%load_model echo` with that of `docker run` of the same image.
 
     python benchmarks/load.py [--rounds 11]
 
-Four figures, medians, taken in turns so that whatever else the machine does falls on all of them:
+The image exists already. It prints four medians. They are measured in turns, so that other load on the machine affects
+all of them:
 - docker run: the Docker CLI runs the model server of that image (no leash, no hardening), until the same readiness
-  probe over the same kind of socket answers;
-- at once: `%load_model` in a fresh kernel in the very moment after `%load_ext gpumodels`, whose imports count;
-- first: the same a second later, when what `%load_ext` imports ahead, on a thread, is there;
-- again: `%load_model` in a kernel that has loaded before.
+  probe over the same kind of socket succeeds;
+- at once: `%load_model` in a fresh kernel immediately after `%load_ext gpumodels`, so the imports count;
+- first: the same a second later, when the thread that `%load_ext` starts has done the imports;
+- again: `%load_model` in a kernel that has loaded the model before.
 
-Target: %load_model at most 1.3 x docker run.
+Target: %load_model takes at most 1.3 x docker run.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ MAGIC = "echo --gpu none --engine docker"
 
 
 def docker_run(image: str) -> float:
-    """Seconds from starting the CLI to a model server that says it is ready."""
-    from gpumodels.client import Client  # noqa: PLC0415  imported before the clock starts
+    """Return the seconds from the start of the CLI until the model server is ready."""
+    from gpumodels.client import Client  # noqa: PLC0415  (imported before the clock starts)
     from gpumodels.engines.artifacts import INSIDE  # noqa: PLC0415
     from gpumodels.engines.docker.image import PYTHON  # noqa: PLC0415
     from gpumodels.engines.local import LocalConnector  # noqa: PLC0415
@@ -65,7 +66,7 @@ def docker_run(image: str) -> float:
 
 
 class Kernel:
-    """A fresh IPython that loads when told to and says how long that took."""
+    """A fresh process with an IPython shell that loads the model on request and reports the time."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -74,11 +75,11 @@ class Kernel:
         self._ask("")
 
     def load(self) -> float:
-        """Seconds that `%load_model` took; the model is stopped again."""
+        """Run `%load_model`, stop the model, and return the seconds of the load."""
         return float(self._ask("load"))
 
     def load_later(self) -> float:
-        """The same, as who types the next cell meets it."""
+        """Wait a second, as if the user typed the next cell, and load."""
         time.sleep(_TYPING)
         return self.load()
 
@@ -93,28 +94,28 @@ class Kernel:
             stdin.write(f"{what}\n")
             stdin.flush()
         while line := stdout.readline():
-            if line.startswith("said "):
-                return line.removeprefix("said ").strip()
+            if line.startswith("answer "):
+                return line.removeprefix("answer ").strip()
         raise SystemExit("the kernel died")
 
 
 def be_kernel() -> None:
-    """The other end of `Kernel`."""
-    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415  not for the benchmark's own process
+    """Run the process of `Kernel`: load once for each line on stdin."""
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415  (the main process does not need it)
 
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "gpumodels")
-    print("said ready", flush=True)
+    print("answer ready", flush=True)
     for _ in sys.stdin:
         began = time.perf_counter()
         model = shell.run_line_magic("load_model", MAGIC)
         took = time.perf_counter() - began
         model.stop()
-        print(f"said {took}", flush=True)
+        print(f"answer {took}", flush=True)
 
 
 def image_of_echo() -> str:
-    """The image, made if need be."""
+    """Return the name of echo's image. Build it if it is missing."""
     from gpumodels import catalog  # noqa: PLC0415
     from gpumodels.engines import engine  # noqa: PLC0415
 
@@ -122,17 +123,17 @@ def image_of_echo() -> str:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rounds", type=int, default=11)
-    options.add_argument("--kernel", action="store_true", help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.kernel:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--kernel", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.kernel:
         be_kernel()
         return 0
     image = image_of_echo()
-    docker_run(image)  # warms the image's files, which favours nobody
+    docker_run(image)  # brings the image's files into the page cache, for all measurements
     plain, at_once, first, again = [], [], [], []
-    for _ in range(asked.rounds):
+    for _ in range(options.rounds):
         plain.append(docker_run(image))
         kernel = Kernel()
         at_once.append(kernel.load())
@@ -142,14 +143,14 @@ def main() -> int:
         again.append(kernel.load())
         kernel.close()
     base = statistics.median(plain)
-    print(f"rounds {asked.rounds}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"rounds {options.rounds}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     rows = {"docker run": plain, "%load_model, at once": at_once, "first": first, "again": again}
     for name, taken in rows.items():
         middle = statistics.median(taken)
         print(f"{name:20} {middle:6.3f} s   {middle / base:4.2f} x   ({min(taken):.3f} to {max(taken):.3f})")
     met = {name: statistics.median(taken) <= TARGET * base for name, taken in rows.items() if taken is not plain}
-    said = ", ".join(f"{name} {'met' if kept else 'missed'}" for name, kept in met.items())
-    print(f"target, at most {TARGET} x docker run: {said}")
+    results = ", ".join(f"{name} {'met' if kept else 'missed'}" for name, kept in met.items())
+    print(f"target, at most {TARGET} x docker run: {results}")
     return 0 if met["first"] and met["again"] else 1
 
 

@@ -1,10 +1,10 @@
-"""What it costs to watch who holds the GPUs: 8 GPUs, 40 processes, a look a second, and nobody looking.
+"""Measure the CPU time of reading the holders of GPU memory once a second, with 8 GPUs and 40 processes.
 
     python benchmarks/sampling.py [SECONDS]
 
-The machine is the tests' fake driver under the real nvidia-ml-py; the processes, among them four models, are real. What
-counts is the CPU time, of user and system, of the one process that looks. Target: under 1 % of one core, and nothing
-while nobody looks. Of the readings' cost a part is the fake driver's own, which follows 40 processes in /proc.
+The machine is the tests' fake driver with the real nvidia-ml-py. The processes, four of them models, are real. The
+result is the CPU time, user and system, of the one process that reads. Target: under 1 % of one core, and nothing while
+nobody watches. A part of the time is the fake driver's own, which looks up 40 processes in /proc.
 """
 
 from __future__ import annotations
@@ -32,28 +32,30 @@ from tests.fakes.nvml import GB, gpu, machine
 
 GPUS, PROCESSES, MODELS = 8, 40, 4
 TARGET = 0.01  # of one core
-IDLE_TARGET = 0.0005  # what measuring once a second takes itself
+IDLE_TARGET = 0.0005  # of one core: measuring once a second takes about that
 
 
 def main() -> int:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    with tempfile.TemporaryDirectory(prefix="gpumodels-") as place, ExitStack() as held:
-        os.environ["GPUMODELS_RUNTIME_DIR"] = f"{place}/run"
-        os.environ["XDG_STATE_HOME"] = f"{place}/state"
-        environment = _machine(Path(place), held)
-        said = subprocess.run(
+    with tempfile.TemporaryDirectory(prefix="gpumodels-") as directory, ExitStack() as held:
+        os.environ["GPUMODELS_RUNTIME_DIR"] = f"{directory}/run"
+        os.environ["XDG_STATE_HOME"] = f"{directory}/state"
+        environment = _machine(Path(directory), held)
+        table = subprocess.run(
             [sys.executable, __file__, "--look", str(seconds)],
             env=os.environ | environment, check=True, text=True, stdout=subprocess.PIPE,
         ).stdout  # fmt: skip
-    print(said, end="")
-    return 0 if said.rstrip().endswith("met") else 1
+    print(table, end="")
+    return 0 if table.rstrip().endswith("met") else 1
 
 
-def _machine(place: Path, held: ExitStack) -> dict[str, str]:
-    """8 GPUs, five processes on each; four of the 40 are models."""
+def _machine(directory: Path, held: ExitStack) -> dict[str, str]:
+    """Make 8 GPUs with five processes each, four of them models. Return the environment that shows this machine."""
     sensors = {"utilisation": 35, "temperature": 54, "power": 210_000, "power_limit": 700_000}
-    made = machine(place / "machine.json", *(gpu(used=GB, **sensors) for _ in range(GPUS)))
-    each = ({"NUMBER": str(number)} for number in range(MODELS))  # models of the same would be pointed out
+    made = machine(directory / "machine.json", *(gpu(used=GB, **sensors) for _ in range(GPUS)))
+    each = (
+        {"NUMBER": str(number)} for number in range(MODELS)
+    )  # with equal options each load would print the advice to share
     models = [held.enter_context(gpumodels.load("echo", engine="fake", gpu="none", env=env)) for env in each]
     pids = [max(marked(model.record.id)) for model in models]
     for _ in range(PROCESSES - MODELS):
@@ -67,7 +69,7 @@ def _machine(place: Path, held: ExitStack) -> dict[str, str]:
 
 
 def look(seconds: int) -> None:
-    """In a process of its own, so that nothing else is counted."""
+    """Measure, and print the table. This runs in a process of its own, so that nothing else is counted."""
     seen = usage()
     shares = [share for device in seen.devices for share in device.shares]
     assert len(seen.devices) == GPUS
@@ -88,7 +90,7 @@ def look(seconds: int) -> None:
 
 
 def _row(what: str, action: Callable[[], object], seconds: int) -> float:
-    """Do it once a second; print and return the share of one core that this takes."""
+    """Run the action once a second. Print and return its CPU time as a share of one core."""
     action()
     began, wall = time.process_time(), time.monotonic()
     for number in range(1, seconds + 1):

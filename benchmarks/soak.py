@@ -1,10 +1,14 @@
-"""Whether calls leave anything behind: many calls of mixed sizes, with what this process and the model server hold.
+"""Make many calls of mixed sizes, and check that memory and descriptors do not grow.
 
     python benchmarks/soak.py [--calls 1000000] [--engine process]
 
-At every tenth: resident memory, open descriptors, and the shared memory in them and mapped, of this process (kernel)
-and of the model server; files and bytes of the instance in its shared memory directory; all shared memory of the
-machine, which others use as well and which is not judged. In the end what grew from the first tenth to the last.
+It prints a row after each tenth of the calls:
+- of this process (kernel) and of the model server: resident memory, open descriptors, and the shared memory behind
+  these descriptors and mapped;
+- of the instance: files and bytes in its shared memory directory;
+- of the machine: all shared memory. Others use it too, so it is not judged.
+
+At the end it prints what grew from the first tenth to the last. The exit status is 1 if anything did.
 """
 
 from __future__ import annotations
@@ -29,9 +33,10 @@ if TYPE_CHECKING:
 _MODEL = Path(__file__).parent / "models" / "mixed"
 _PARTS = 10
 _MIB = 1 << 20
-_BLOCK = 512  # bytes; the unit of st_blocks, whatever the filesystem
+_BLOCK = 512  # bytes; the unit of st_blocks on every filesystem (inode(7))
 
-#: Bytes that go and come, and how many of a thousand calls do so: inline, in shared memory, or either way.
+#: The shape of the input, the bytes of the result, and the number of such calls in a thousand. Small ones are sent
+#: inline, large ones in shared memory.
 MIX = (
     ((16,), 8, 840),
     ((224, 224, 3), 8, 70),
@@ -46,7 +51,7 @@ MIX = (
 
 @dataclass(frozen=True)
 class Process:
-    """What one process holds at one moment: resident bytes, descriptors, bytes of memory files open and mapped."""
+    """The resources of a process: resident bytes, descriptors, and bytes of open and of mapped memory files."""
 
     rss: int
     fds: int
@@ -60,13 +65,13 @@ class Process:
         return cls(_kib(status, "VmRSS"), len(links), _memory_files(links), _kib(status, "RssShmem"))
 
 
-#: How much each may grow: allocators take some, but not with the number of calls.
+#: The allowed growth. Allocators take some memory, but it must not grow with the number of calls.
 ALLOWED = Process(rss=4 * _MIB, fds=2, shared=_MIB, mapped=_MIB)
 
 
 @dataclass(frozen=True)
 class Holding:
-    """What is held by both ends of the calls, and in the instance's shared memory directory."""
+    """The resources of this process, of the model server, and of the instance's shared memory directory."""
 
     kernel: Process
     server: Process
@@ -75,22 +80,22 @@ class Holding:
 
     @classmethod
     def of(cls, server: int, directory: Path) -> Holding:
-        """Now; `server` is a process id, `directory` that of the shared memory."""
+        """Return the resources at this moment. `server` is a process id, `directory` that of the shared memory."""
         files = [entry.stat() for entry in directory.iterdir()] if directory.is_dir() else []
         size = sum(_BLOCK * file.st_blocks for file in files)
         return cls(Process.of(os.getpid()), Process.of(server), len(files), size)
 
 
 def _kib(file: str, name: str) -> int:
-    """Bytes of a line like `Rss:  123 kB`."""
+    """Return the bytes of a line like `Rss:  123 kB`."""
     for line in Path(file).read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) << 10
-    raise SystemExit(f"{file} does not tell {name}")
+    raise SystemExit(f"{file} has no {name}")
 
 
 def _memory_files(links: list[Path]) -> int:
-    """Bytes of the memory files among open descriptors, each file once."""
+    """Return the bytes of the memory files among open descriptors. Each file counts once."""
     found = {}
     for link in links:
         with suppress(OSError):
@@ -101,18 +106,19 @@ def _memory_files(links: list[Path]) -> int:
 
 
 def _server_of(instance_id: str) -> int:
-    """The process id of the model server, in a container too."""
+    """Return the process id of the model server, also of one in a container."""
     for pid in processes.marked(instance_id):
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         if "-m" in words and words[words.index("-m") + 1] == "gpumodels.server":
             return pid
-    raise SystemExit(f"no model server of {instance_id} is to be seen")
+    raise SystemExit(f"the model server of {instance_id} was not found")
 
 
 def _calls(model: Callable[..., Any]) -> Callable[[int], None]:
-    """Makes so many calls of the mix in random order, then one of each kind; wrong answers end it.
+    """Return a function that makes so many calls of the mix in random order, and then one of each kind.
 
-    So whatever is pooled by what was called last is the same whenever it is looked at.
+    As the last calls are always the same, so are the pools of buffers whenever the resources are measured. A wrong
+    answer raises AssertionError.
     """
     random = np.random.default_rng(7)
     share = np.array([often for _, _, often in MIX]) / sum(often for _, _, often in MIX)
@@ -131,7 +137,7 @@ def _calls(model: Callable[..., Any]) -> Callable[[int], None]:
 
 
 def _cells(held: Holding) -> list[str]:
-    """As in the head of the table."""
+    """Return the cells of a row, in the order of the table's head."""
     ends = [
         cell
         for end in (held.kernel, held.server)
@@ -149,7 +155,7 @@ def _row(cells: list[str]) -> str:
 
 
 def soak(model: Any, calls: int) -> list[Holding]:
-    """Prints a row for each tenth; gives what was held at each."""
+    """Make the calls and print a row for each tenth. Return the resources after each tenth."""
     server, directory = _server_of(model.record.id), Path(model.record.shared_memory)
     make, held = _calls(model), []
     ends = [f"{end} {what}" for end in ("kernel", "server") for what in ("RSS", "fds", "shared", "mapped")]
@@ -165,7 +171,7 @@ def soak(model: Any, calls: int) -> list[Holding]:
 
 
 def growth(first: Holding, last: Holding) -> list[str]:
-    """What grew more than it may."""
+    """Return texts about the resources that grew more than allowed."""
     found = []
     for end in ("kernel", "server"):
         before, after = getattr(first, end), getattr(last, end)
@@ -179,13 +185,13 @@ def growth(first: Holding, last: Holding) -> list[str]:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--calls", type=int, default=1_000_000)
-    options.add_argument("--engine", default="process")
-    asked = options.parse_args()
-    with gpumodels.load(_MODEL, gpu="none", engine=asked.engine) as model:
-        print(f"{asked.calls} calls, engine {asked.engine}; memory in MiB\n")
-        held = soak(model, asked.calls)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--engine", default="process")
+    options = parser.parse_args()
+    with gpumodels.load(_MODEL, gpu="none", engine=options.engine) as model:
+        print(f"{options.calls} calls, engine {options.engine}; memory in MiB\n")
+        held = soak(model, options.calls)
     grown = growth(held[0], held[-1])
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"no growth from the first tenth to the last: {'missed, ' + '; '.join(grown) if grown else 'met'}")

@@ -1,18 +1,18 @@
-"""Print the sizes, the imports and the words of the code, one column a checkout.
+"""Print the sizes, the imports and the words of the code, with one column for each checkout.
 
     python benchmarks/structure.py [CHECKOUT...]
 
-Two tables: the Python package (`gpumodels/`), then the sidebar (`labextension/src/`). How they count:
+There are two tables: the Python package (`gpumodels/`), then the sidebar (`labextension/src/`). How they count:
 
-- A function's length is its lines from `def` to its last, docstring included, decorators not; nested functions count
-  as well. In TypeScript a function is one with a body in braces; its end is found by the indent that Prettier gives.
+- A function's length is the number of its lines from `def` to its end, with the docstring and without decorators.
+  Nested functions count too. In TypeScript a function has a body in braces; Prettier's indent shows its end.
 - Module B imports module A by any `import` in B, also in a function or under TYPE_CHECKING. Names that a package looks
-  up lazily count where its `if TYPE_CHECKING` lists them.
-- A one-importer module is imported by exactly one other module. Not counted: `__init__`, `__main__`, and the modules
-  that are run (`if __name__ == "__main__"`, or the scripts of pyproject.toml); of the sidebar, `index`.
-- An import goes past the face of package A where a module outside `gpumodels.A` imports a module below it
+  up lazily count because its `if TYPE_CHECKING` lists them.
+- A one-importer module is imported by exactly one other module. Not counted are `__init__`, `__main__`, modules that
+  are run (`if __name__ == "__main__"`, or the scripts of pyproject.toml), and the sidebar's `index`.
+- An import goes past the face of package A if a module outside `gpumodels.A` imports a module below it
   (`gpumodels.A.b`). Each pair of modules counts once.
-- Clause words are `who`, `whose`, `which` and `what`; in TypeScript each `/** ... */` counts as a docstring.
+- Clause words are `who`, `whose`, `which` and `what`. In TypeScript each `/** ... */` counts as a docstring.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TS_FUNCTION = re.compile(
 
 @dataclass
 class Module:
-    """One source file and its counts; `imports` are the names of other modules."""
+    """A source file and its counts. `imports` are the names of other modules."""
 
     name: str
     lines: int
@@ -93,7 +93,7 @@ def _python_module(name: str, path: Path, known: Collection[str], script: bool) 
 
 
 def _imported(node: ast.AST, known: Collection[str]) -> Iterator[str]:
-    """Yield the modules that a statement imports; no import of this package is relative."""
+    """Yield the modules that a statement imports. This package has no relative imports."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names if alias.name in known)
     elif isinstance(node, ast.ImportFrom) and node.module in known:
@@ -125,7 +125,7 @@ def _typescript_module(name: str, text: str) -> Module:
 
 
 def _typescript_functions(lines: list[str]) -> Iterator[int]:
-    """Yield the lengths of functions: Prettier closes each with a brace at the indent of its first line."""
+    """Yield the lengths of functions. Prettier closes each with a brace at the indent of its first line."""
     for start, line in enumerate(lines):
         if not (opening := _TS_FUNCTION.fullmatch(line)):
             continue
@@ -204,7 +204,7 @@ def typescript_table(checkout: Path) -> dict[str, str]:
 
 
 def show(title: str, columns: dict[str, dict[str, str]]) -> None:
-    """Print a table: a line a row, a column a checkout; a row that a checkout lacks is 0 there."""
+    """Print a table with a column for each checkout. A row that a checkout does not have is 0 there."""
     print(f"{title:34}" + "".join(f"{name:>14}" for name in columns))
     for label in _labels(list(columns.values())):
         print(f"{label:34}" + "".join(f"{rows.get(label, '0'):>14}" for rows in columns.values()))

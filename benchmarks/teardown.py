@@ -1,9 +1,9 @@
-"""How long it takes until nothing is left of a model whose kernel was killed with `kill -9`, and until its leash wakes.
+"""Kill a kernel with `kill -9`, and measure the time until its leash reacts and until nothing of its model is left.
 
     python benchmarks/teardown.py [--rounds 10] [--engines docker process]
 
-Nothing left: no container, no process, no directory, no shared memory. Wake-up: from the kill to the leash holding the
-lease, told by the leash itself on the machine's monotonic clock, which containers share.
+Nothing left: no container, no process, no directory, no shared memory. Leash awake: the leash has got the lock of the
+lease. It logs the moment on the machine's monotonic clock, which containers share.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WOKE = re.compile(r"the lease is free \(monotonic ([0-9.]+)\)")
 
 
 class Log:
-    """Follows the log of an instance, opened before the kill because it vanishes with the instance."""
+    """A reader of an instance's log. It opens the log before the kill, because the log is removed with the instance."""
 
     def __init__(self, engine: str, runtime: Path, instance_id: str) -> None:
         follow = ["docker", "logs", "-f", f"gpumodels-{instance_id}"]
@@ -56,9 +56,9 @@ class Log:
 
 
 def one_round(engine: str) -> tuple[float, float]:
-    """Seconds until nothing is left, and until the leash woke."""
-    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place:
-        runtime = Path(place) / "run"
+    """Load a model, kill its kernel, and return the seconds until nothing is left, and until the leash woke."""
+    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as directory:
+        runtime = Path(directory) / "run"
         os.environ["GPUMODELS_RUNTIME_DIR"] = str(runtime)
         with closing(Puppet(start_new_session=True)) as kernel:
             kernel.do(f"import gpumodels; model = gpumodels.load('echo', gpu='none', engine={engine!r})")
@@ -73,7 +73,7 @@ def one_round(engine: str) -> tuple[float, float]:
                 gone = time.monotonic() - killed
         while not sweep():
             time.sleep(0.05)
-    assert log.woke is not None, "the leash never told that it woke"
+    assert log.woke is not None, "the leash did not log that it woke"
     return gone, log.woke - killed
 
 

@@ -1,7 +1,7 @@
-"""`make demo`: execute the quick start without a browser, and say what came of it.
+"""The program of `make demo`: execute the quick start without a browser, and print its figures.
 
-The executed notebook, with the drawn boxes, is saved in build-demo/, or in the directory given. The engine is chosen by
-the environment variable ENGINE: docker, process or auto.
+The executed notebook, with the drawn boxes, is saved in build-demo/ or in the directory that is the first argument.
+The environment variable ENGINE chooses the engine: docker, process or auto.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOK = HERE / "01-quickstart.ipynb"
-QUIET = ["--log-level=ERROR"]  # for the kernel, which else warns that loopback is not encrypted
+QUIET = ["--log-level=ERROR"]  # without it the kernel warns that loopback is not encrypted
 
 
 class Demo(NotebookClient):
-    """Executes a notebook; the terminal follows its headings and what is shown while a model loads."""
+    """A notebook that is executed while the terminal shows its headings and the progress of loads."""
 
     def process_message(self, message: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int) -> Any:
         text = message["content"].get("data", {}).get("text/plain", "")
@@ -55,26 +55,26 @@ def main() -> int:
 
 
 def announce(above: nbformat.NotebookNode) -> None:
-    """Print the heading that a cell begins, if the cell above it is one."""
+    """Print the heading of the cell `above`, if it has one."""
     if above.cell_type == "markdown" and above.source.startswith("#"):
         follow("")
         print(f"  {above.source.splitlines()[0].lstrip('# ')} ...", flush=True)
 
 
 def follow(line: str) -> None:
-    """Show what goes on in one line that is rewritten; only on a terminal, since a log wants no such lines."""
+    """Show the progress in one line that is rewritten, if the output is a terminal."""
     if sys.stdout.isatty():
         print(f"\r\x1b[K{line[:100]}", end="", flush=True)
 
 
 def figures(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """The dict that the cell tagged "figures" shows."""
+    """Return the dict that the cell with the tag "figures" shows."""
     cell = next(cell for cell in notebook.cells if "figures" in cell.metadata.get("tags", ()))
     return ast.literal_eval(next(output.data["text/plain"] for output in cell.outputs if "data" in output))
 
 
 def shown(path: Path) -> str:
-    """The path as it is shortest from here."""
+    """Return the path, relative to the working directory if it is below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -1,1 +1,1 @@
-"""What the calls of gpumodels are measured beside."""
+"""Other servers and transports, with which the calls of gpumodels are compared."""

@@ -1,4 +1,4 @@
-"""grpcio and nothing else: an empty message over a Unix socket and an empty one back, Python on both sides."""
+"""A call by grpcio alone: an empty message over a Unix socket and an empty one back, with Python on both sides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _METHOD = ("benchmark.Bare", "Call")
 
 @contextlib.contextmanager
 def empty_call() -> Iterator[Callable[[], bytes]]:
-    """A call that brings an empty message there and one back."""
+    """Start a server, and yield a function that sends it an empty message and receives one."""
     with Child("-m", "peers.bare_grpc") as server, grpc.insecure_channel(server.ready) as channel:
         method: Any = channel.unary_unary("/" + "/".join(_METHOD))
         yield lambda: method(b"")
@@ -30,8 +30,8 @@ def _serve() -> None:
     handler = grpc.unary_unary_rpc_method_handler(lambda request, _context: request)
     server = grpc.server(ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
-    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place:
-        address = f"unix:{place}/socket"
+    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as directory:
+        address = f"unix:{directory}/socket"
         server.add_insecure_port(address)
         server.start()
         obey(ready=address)

@@ -1,4 +1,4 @@
-"""A child process that does what single lines tell it, and ends when its input does: also when its parent is killed."""
+"""A child process that answers requests, one a line. It ends when its stdin ends, also if its parent is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """Runs a Python program that calls `obey`; ready when this is made, gone when the block ends."""
+    """A child process that runs a Python program with `obey`. It is ready after `__init__` and ends with the block."""
 
     def __init__(self, *program: str, python: str = sys.executable) -> None:
         self._process = subprocess.Popen(
@@ -24,13 +24,13 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, whose end is its own
+            start_new_session=True,  # Ctrl-C is for the parent; the child ends with it
         )
-        #: What it said when it was ready.
+        #: The `ready` value of its `obey`.
         self.ready: str = self.ask()
 
     def ask(self, *words: object) -> Any:
-        """Its answer to one line of words; raises SystemExit if it died."""
+        """Send a line of words to the child and return its answer. Raises SystemExit if the child has died."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -39,7 +39,7 @@ class Child:
             stdin.flush()
         line = stdout.readline()
         if not line:
-            raise SystemExit(f"{self._process.args!r} died; what it said is above")
+            raise SystemExit(f"{self._process.args!r} died; its output is above")
         return json.loads(line)
 
     def __enter__(self) -> Self:
@@ -50,13 +50,13 @@ class Child:
 
 
 def obey(answer: Callable[..., Any] | None = None, ready: str = "") -> None:
-    """Be the child: say that it is `ready`, then answer each line's words until the input ends."""
-    with contextlib.suppress(BrokenPipeError):  # who asked was killed
-        _say(ready)
+    """Run the child's side: send `ready`, then the answer to the words of each line, until stdin ends."""
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed
+        _send(ready)
         for line in sys.stdin:
             assert answer is not None, line
-            _say(answer(*line.split()))
+            _send(answer(*line.split()))
 
 
-def _say(value: object) -> None:
+def _send(value: object) -> None:
     os.write(1, f"{json.dumps(value)}\n".encode())

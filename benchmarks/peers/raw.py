@@ -1,6 +1,7 @@
-"""The machine's limit: the bytes are copied into shared memory, a byte over a Unix socket says so, a float comes back.
+"""The fastest possible call on this machine, with Python on both sides and without a protocol.
 
-Python on both sides, with nothing of a protocol: who answers reads the one element that the models read as well.
+The bytes are copied into shared memory, a byte on a Unix socket notifies the server, and the server sends a float back.
+Like the models, the server reads only the first element.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FLOAT = struct.Struct("f")
 
 @contextlib.contextmanager
 def ping(size: int) -> Iterator[Callable[[NDArray[np.uint8]], float]]:
-    """A call for arrays of up to `size` bytes."""
+    """Start a server, and yield a function that calls it with an array of up to `size` bytes."""
     fd = os.memfd_create("benchmark")
     os.posix_fallocate(fd, 0, size)
     ours, theirs = socket.socketpair()
@@ -44,7 +45,7 @@ def ping(size: int) -> Iterator[Callable[[NDArray[np.uint8]], float]]:
     try:
         yield call
     finally:
-        ours.close()  # which ends the server
+        ours.close()  # this ends the server
         server.wait()
 
 

@@ -1,4 +1,4 @@
-"""The loop that every contestant's calls are timed in, here and in the environment of the peers."""
+"""The loop that measures the calls of every contestant, in this environment and in that of the peers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Inputs by the name they have in the table; uint8.
+#: The shapes of the inputs, which are uint8, by their names in the table.
 SHAPES = {"[16]": (16,), "[224,224,3]": (224, 224, 3), "[1080,1920,3]": (1080, 1920, 3)}
 
-#: Calls before those that count, as another contestant's bytes are in the caches.
-_WARMING = 3
+#: Calls before those that count: at first another contestant's bytes are in the CPU's caches.
+_WARM_UP = 3
 
 
 def payload(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Random bytes, the same in every process."""
+    """Return an array of random bytes, the same in every process."""
     return np.random.default_rng(7).integers(0, 256, shape, np.uint8)
 
 
 def times(call: Callable[[NDArray[np.uint8]], Any], array: NDArray[np.uint8], calls: int) -> list[float]:
-    """Seconds that each of so many calls took; each gets another first element, and has to give it back."""
+    """Call so many times, and return the seconds of each call.
+
+    The first element of the array is different for each call. The call must return it.
+    """
     taken = []
-    for number in range(-_WARMING, calls):
+    for number in range(-_WARM_UP, calls):
         first = array.flat[0] = (number * 37) % 256
         began = time.perf_counter()
         found = call(array)

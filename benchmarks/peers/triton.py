@@ -1,8 +1,8 @@
 """The real Triton server and its own client, in an environment of their own.
 
-`environment` makes it, once for each change of `requirements.txt`. There this module is run as a program: it starts
-tritonserver (whose binary and python backend come in nvidia-pytriton) on a free port of the loopback, with
-the model of `triton_models`, and calls it as it is told, until its input ends.
+`environment` makes it, once for each version of `requirements.txt`. In it this module runs as a program. It starts
+tritonserver on a free port of the loopback, with the model of `triton_models`, and calls it on request until its stdin
+ends. The server's binary and its python backend come from nvidia-pytriton.
 """
 
 from __future__ import annotations
@@ -33,54 +33,54 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _PR_SET_PDEATHSIG = 1
-_STARTS_WITHIN = 60.0  # seconds
-_MEMORY = f"gpumodels-benchmark-{os.getpid()}-"  # how the names of all shared memory begin
+_START_TIMEOUT = 60.0  # seconds
+_MEMORY = f"gpumodels-benchmark-{os.getpid()}-"  # the prefix of the names of all shared memory
 
 
 def environment() -> str:
-    """The Python of the peers' environment, made below the user's cache directory if need be."""
-    from uv import find_uv_bin  # noqa: PLC0415  not there in that environment itself
+    """Return the Python of the peers' environment. Make it below the user's cache directory if it is missing."""
+    from uv import find_uv_bin  # noqa: PLC0415  (not installed in that environment itself)
 
     from gpumodels.settings import cache_dir  # noqa: PLC0415
 
     wanted = _HERE / "requirements.txt"
     key = hashlib.sha256(sys.version.encode() + wanted.read_bytes()).hexdigest()[:16]
-    place = cache_dir() / "benchmarks" / f"triton-{key}"
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        print(f"making the environment of Triton in {place}", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix="making-") as new:
+    directory = cache_dir() / "benchmarks" / f"triton-{key}"
+    if not directory.exists():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        print(f"making the environment of Triton in {directory}", file=sys.stderr)
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix="making-") as new:
             uv, python = find_uv_bin(), f"{new}/venv/bin/python"
             subprocess.run(
                 [uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, f"{new}/venv"], check=True
             )
             subprocess.run([uv, "pip", "install", "--no-deps", "--python", python, "-r", wanted], check=True)
-            Path(new, "venv").rename(place)
-    return str(place / "bin" / "python")
+            Path(new, "venv").rename(directory)
+    return str(directory / "bin" / "python")
 
 
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
-    """Triton, ready, at the address that is given."""
+    """Start Triton, wait until it is ready, and yield its address."""
     site = Path(sysconfig.get_path("purelib"))
     triton = site / "pytriton" / "tritonserver"
     stub = triton / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}"
     libraries = [str(sysconfig.get_config_var("LIBDIR")), str(site / "nvidia_pytriton.libs")]
-    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as place, socket.socket() as free:
-        shutil.copytree(triton / "backends", f"{place}/backends")
-        shutil.copy(stub / "triton_python_backend_stub", f"{place}/backends/python")
+    with tempfile.TemporaryDirectory(prefix="gpumodels-benchmark-") as work, socket.socket() as free:
+        shutil.copytree(triton / "backends", f"{work}/backends")
+        shutil.copy(stub / "triton_python_backend_stub", f"{work}/backends/python")
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
         free.close()
-        log = Path(place, "log")
+        log = Path(work, "log")
         with log.open("wb") as out:
             server = subprocess.Popen(
                 [triton / "bin" / "tritonserver", "--model-repository", _HERE / "triton_models",
-                 "--backend-directory", f"{place}/backends", "--allow-http", "false", "--allow-metrics", "false",
+                 "--backend-directory", f"{work}/backends", "--allow-http", "false", "--allow-metrics", "false",
                  "--backend-config", f"python,shm-region-prefix-name={_MEMORY}",
                  "--grpc-address", "127.0.0.1", "--grpc-port", address.partition(":")[2]],
                 env={**os.environ, "LD_LIBRARY_PATH": ":".join(libraries),
-                     "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"},  # where the backend looks for its packages
+                     "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"},  # the backend looks for its packages there
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509
             )  # fmt: skip
@@ -90,7 +90,7 @@ def _server() -> Iterator[str]:
         finally:
             server.terminate()
             server.wait()
-            with contextlib.suppress(ProcessLookupError):  # the backend's own process, if it was starting just now
+            with contextlib.suppress(ProcessLookupError):  # the backend's process, if it had just been started
                 os.killpg(server.pid, signal.SIGKILL)
             for left in Path("/dev/shm").glob(f"{_MEMORY}*"):  # noqa: S108
                 left.unlink()
@@ -104,11 +104,11 @@ def _wait_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> Non
     import tritonclient.grpc as client  # noqa: PLC0415
     from tritonclient.utils import InferenceServerException  # noqa: PLC0415
 
-    deadline = time.monotonic() + _STARTS_WITHIN
-    with client.InferenceServerClient(address) as asking:
+    deadline = time.monotonic() + _START_TIMEOUT
+    with client.InferenceServerClient(address) as connection:
         while time.monotonic() < deadline and server.poll() is None:
             with contextlib.suppress(InferenceServerException):
-                if asking.is_model_ready("first"):
+                if connection.is_model_ready("first"):
                     return
             time.sleep(0.1)
     raise SystemExit(f"Triton did not start:\n{log.read_text(errors='replace')[-4000:]}")
@@ -116,7 +116,7 @@ def _wait_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> Non
 
 @contextlib.contextmanager
 def _calls(address: str) -> Iterator[dict[str, Callable[[NDArray[np.uint8]], float]]]:
-    """The two ways of tritonclient to bring a tensor there: in the message, and in registered system shared memory."""
+    """Yield two functions that call the server: with the tensor in the message, and in system shared memory."""
     import tritonclient.grpc as client  # noqa: PLC0415
     from tritonclient.utils import shared_memory  # noqa: PLC0415
 
@@ -124,19 +124,19 @@ def _calls(address: str) -> Iterator[dict[str, Callable[[NDArray[np.uint8]], flo
     region = shared_memory.create_shared_memory_region("x", f"/{_MEMORY}input", largest)
     triton = client.InferenceServerClient(address)
 
-    def ask(given: Any) -> float:
-        return float(triton.infer("first", [given]).as_numpy("y")[0])
+    def infer(tensor: Any) -> float:
+        return float(triton.infer("first", [tensor]).as_numpy("y")[0])
 
     def plain(array: NDArray[np.uint8]) -> float:
-        given = client.InferInput("x", [array.size], "UINT8")
-        given.set_data_from_numpy(array.reshape(-1))
-        return ask(given)
+        tensor = client.InferInput("x", [array.size], "UINT8")
+        tensor.set_data_from_numpy(array.reshape(-1))
+        return infer(tensor)
 
     def shared(array: NDArray[np.uint8]) -> float:
         shared_memory.set_shared_memory_region(region, [array])
-        given = client.InferInput("x", [array.size], "UINT8")
-        given.set_shared_memory("x", array.nbytes)
-        return ask(given)
+        tensor = client.InferInput("x", [array.size], "UINT8")
+        tensor.set_shared_memory("x", array.nbytes)
+        return infer(tensor)
 
     try:
         triton.register_system_shared_memory("x", f"/{_MEMORY}input", largest)

@@ -1,4 +1,4 @@
-"""The command line, `gpumodels`: in a terminal what the magics are in a notebook."""
+"""The command line, `gpumodels`. It does in a terminal what the magics do in a notebook."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command and return its exit status.
 
-    A user's mistake is one line on stderr and status 1, a command line that makes no sense status 2, Ctrl-C 130.
+    The status is 1 after an error, 2 for a command line that makes no sense and 130 after Ctrl-C. An error is one
+    line on stderr.
     """
     try:
-        import typer  # noqa: PLC0415  (who imports this package may not want a command line)
+        import typer  # noqa: PLC0415  (slow to import, and only commands need it)
 
         from gpumodels.cli.app import command  # noqa: PLC0415
     except KeyboardInterrupt:
@@ -32,14 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.TyperException as mistake:
         sys.stderr.write(f"gpumodels: {_one_line(mistake)}\n")
         return mistake.exit_code
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader of the pipe, `head` for example, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     return status or 0
 
 
 def _one_line(mistake: typer.TyperException) -> str:
-    """What is wrong, and which command's help tells more."""
+    """Return the mistake in a command line, and the command that shows the help for it."""
     context = getattr(mistake, "ctx", None)
     path = context.command_path if context else "gpumodels"
     text = " ".join(mistake.format_message().split()).rstrip(".")

@@ -1,6 +1,6 @@
-"""Which commands there are, in the order of their help, and what becomes of errors in them.
+"""The list of commands, in the order of the help, and the exit status after an error.
 
-Commands import what they need when they run: `gpumodels --help` and completion must be quick.
+Each command imports its modules when it runs, because `gpumodels --help` and completion must be quick.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typer.core import TyperGroup
 from gpumodels.cli import catalog, gpus, holding, instances, upkeep
 from gpumodels.errors import GpumodelsError
 
-_INTERRUPTED = 130  # as shells count: 128 + SIGINT
+_INTERRUPTED = 130  # the status that shells use: 128 + SIGINT
 
 
 class Commands(TyperGroup):
-    """All commands: a user's mistake in one is one line on stderr."""
+    """All commands. An error in one is one line on stderr, without a traceback."""
 
     def invoke(self, ctx: Any) -> object:
-        """Run the command; errors of ours become an exit status."""
+        """Run the command. An error of this package becomes an exit status."""
         try:
             return super().invoke(ctx)
         except GpumodelsError as error:
@@ -51,7 +51,7 @@ def _version(*, wanted: bool) -> None:
 def _begin(
     context: typer.Context,
     *,
-    version: Annotated[  # noqa: ARG001  (its callback answers)
+    version: Annotated[  # noqa: ARG001  (its callback prints the version)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
@@ -78,5 +78,5 @@ for _command in (
 
 
 def command() -> Any:
-    """The whole command line as one command object."""
+    """Return the whole command line as one command object."""
     return typer.main.get_command(app)

@@ -1,4 +1,4 @@
-"""One call from the command line: words in, JSON and pictures out."""
+"""One call from the command line: its words become inputs, its outputs become JSON and pictures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from gpumodels.model import Model
 
-_MOST = 1000  # numbers of an array that are printed; of a longer one it is said what it is
-#: What is printed whole however long it is, since it is what was asked for.
-_WHOLE = ("boxes", "scores")
+_MOST_NUMBERS = 1000  # a longer array is printed as a summary
+#: Kinds of outputs that are printed in full at any length, because they are the result that users look for.
+_ALWAYS_IN_FULL = ("boxes", "scores")
 _ANY = TensorSpec("", "any")
 
 
 def check_target(file: Path | None) -> None:
-    """Raise where a picture could not be saved as that file: before anything is loaded."""
+    """Raise GpumodelsError if a picture cannot be saved as that file. Checked before the model is loaded."""
     if file is None:
         return
     from PIL import Image  # noqa: PLC0415
@@ -41,39 +41,39 @@ def check_target(file: Path | None) -> None:
 
 
 def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path | None) -> None:
-    """Call the model with what the words stand for; print and save what comes out."""
-    by_place, by_name = inputs(model, words)
+    """Call the model with inputs read from the words. Print the outputs, and save pictures of them."""
+    by_position, by_name = inputs(model, words)
     kinds = {spec.name: spec.kind for spec in model.signature.outputs}
     streams = model.signature.stream
-    for given in model.stream(*by_place, **by_name):
-        values = outputs_by_name(model.signature, given)
-        sys.stdout.write(tell(values, kinds, indented=not streams) + "\n")
+    for outputs in model.stream(*by_position, **by_name):
+        values = outputs_by_name(model.signature, outputs)
+        sys.stdout.write(as_json(values, kinds, indented=not streams) + "\n")
         sys.stdout.flush()
         if output is not None:
             save(picture(values), output)
         if draw is not None:
-            save(drawn(values, kinds, pixels(model, by_place, by_name)), draw)
+            save(drawn(values, kinds, pixels(model, by_position, by_name)), draw)
 
 
 def inputs(model: Model, words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """What the words stand for, by position and by name, as the model declares its inputs."""
+    """Return the inputs that the words stand for, by position and by name. The model's declaration says their types."""
     declared = {spec.name: spec for spec in model.signature.inputs}
-    by_place: list[Any] = []
+    by_position: list[Any] = []
     by_name: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if equals and name in declared:
             by_name[name] = read(declared[name], text)
         else:
-            spec = next((each for each in list(declared.values())[len(by_place) :]), _ANY)
-            by_place.append(read(spec, word))
-    return by_place, by_name
+            spec = next((each for each in list(declared.values())[len(by_position) :]), _ANY)
+            by_position.append(read(spec, word))
+    return by_position, by_name
 
 
 def read(spec: TensorSpec, word: str) -> Any:
-    """The value that a word of the command line stands for, where `spec` is asked for. Raises InputError."""
+    """Return the value that a word of the command line stands for, as an input of type `spec`. Raises InputError."""
     if spec.kind == "image" or spec.dtype == "str":
-        return word  # a picture is read from its path by who encodes it
+        return word  # the client reads a picture from its path
     file = Path(word).expanduser()
     if spec.dtype == "bytes" and _is_file(file):
         return file.read_bytes()
@@ -93,12 +93,12 @@ def _holds_an_array(path: Path) -> bool:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no path at all: JSON, say
+    except (OSError, ValueError):  # the word is not a path; it may be JSON
         return False
 
 
 def _array(spec: TensorSpec, file: Path) -> NDArray[Any]:
-    """A .npy file, or a picture's pixels."""
+    """Return the array in a .npy file, or the pixels of a picture. Raises InputError if the file holds neither."""
     from gpumodels.client import ImageError, to_pixels  # noqa: PLC0415
 
     try:
@@ -110,20 +110,25 @@ def _array(spec: TensorSpec, file: Path) -> NDArray[Any]:
         raise InputError(f"{spec} cannot be {file}: {error}") from None
 
 
-def tell(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bool) -> str:
-    """The outputs as JSON: the value itself where there is one, else each under its name, on a line of its own."""
-    told = {name: json.dumps(_plain(value, kinds.get(name, ""))) for name, value in values.items()}
-    if len(told) == 1:
-        return next(iter(told.values()))
+def as_json(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bool) -> str:
+    """Return the outputs as JSON text.
+
+    A single output is the value itself. Several are an object with their names as keys. With `indented` each is on a
+    line of its own.
+    """
+    texts = {name: json.dumps(_plain(value, kinds.get(name, ""))) for name, value in values.items()}
+    if len(texts) == 1:
+        return next(iter(texts.values()))
     comma, begin, end = (",\n ", "{\n ", "\n}") if indented else (", ", "{", "}")
-    return begin + comma.join(f"{json.dumps(name)}: {text}" for name, text in told.items()) + end
+    return begin + comma.join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + end
 
 
 def _plain(value: Any, kind: str = "") -> Any:
-    """What JSON can hold; of long arrays and of bytes what they are."""
+    """Return the value with types that JSON has. Long arrays and bytes become a summary."""
 
     def array(given: NDArray[Any]) -> Any:
-        return _listed(given) if given.size <= _MOST or kind in _WHOLE else _summary(given)
+        in_full = given.size <= _MOST_NUMBERS or kind in _ALWAYS_IN_FULL
+        return _listed(given) if in_full else _summary(given)
 
     return to_json(value, array, lambda raw: {"dtype": "bytes", "size": len(raw)})
 
@@ -133,15 +138,15 @@ def _listed(array: NDArray[Any]) -> Any:
 
 
 def _summary(array: NDArray[Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"dtype": str(array.dtype), "shape": list(array.shape)}
+    summary: dict[str, Any] = {"dtype": str(array.dtype), "shape": list(array.shape)}
     if array.dtype.kind in "iufb":
         for name in ("min", "max", "mean"):
-            told[name] = _plain(float(getattr(array, name)()))
-    return told
+            summary[name] = _plain(float(getattr(array, name)()))
+    return summary
 
 
 def picture(values: Mapping[str, Any]) -> Image.Image:
-    """The first output that is one; raises GpumodelsError where none is."""
+    """Return the first output that is a picture. Raises GpumodelsError if there is none."""
     from PIL import Image  # noqa: PLC0415
 
     from gpumodels.client import ImageError, to_pixels  # noqa: PLC0415
@@ -154,7 +159,7 @@ def picture(values: Mapping[str, Any]) -> Image.Image:
 
 
 def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np.uint8] | None) -> Image.Image:
-    """What was found, on the picture that went in; raises GpumodelsError where it cannot be drawn."""
+    """Return the input picture with the outputs drawn on it. Raises GpumodelsError if they cannot be drawn."""
     from gpumodels.client import draw_result  # noqa: PLC0415
 
     made = draw_result(values, kinds, image)
@@ -163,17 +168,17 @@ def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np
     return made
 
 
-def pixels(model: Model, by_place: Sequence[Any], by_name: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-    """The picture that went in, if one did."""
+def pixels(model: Model, by_position: Sequence[Any], by_name: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """Return the first input picture; None if no input is a picture."""
     from gpumodels.client import to_pixels  # noqa: PLC0415
 
-    given = {**dict(zip((spec.name for spec in model.signature.inputs), by_place, strict=False)), **by_name}
+    given = {**dict(zip((spec.name for spec in model.signature.inputs), by_position, strict=False)), **by_name}
     names = [spec.name for spec in model.signature.inputs if spec.kind == "image" and spec.name in given]
     return to_pixels(given[names[0]]) if names else None
 
 
 def save(picture: Any, file: Path) -> None:
-    """Write a PIL image; raises GpumodelsError."""
+    """Write a PIL image. Raises GpumodelsError if the file cannot be written."""
     try:
         picture.save(file)
     except (OSError, ValueError) as error:

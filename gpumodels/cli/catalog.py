@@ -1,4 +1,4 @@
-"""`new`, `models` and `base-image`: what there is before anything runs."""
+"""The commands `new`, `models` and `base-image`, for models that need not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which instance somebody means who types an id, the beginning of one, or a model's name."""
+"""Finding the instance that a user names by its id, the beginning of its id, or its model's name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
-    """The one of `known` that is meant; raises ModelNotFound where that is none, or not clear."""
+    """Return the instance of `known` that `wanted` names. Raises ModelNotFound if it names none or several."""
     found = match(wanted, known)
     if len(found) == 1:
         return found[0]
@@ -25,7 +25,7 @@ def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
 
 
 def whose(owner: Owner) -> str:
-    """The owner's notebook, or the process where there is none."""
+    """Return the owner as text: its notebook, or its process id if it is not a notebook."""
     return owner.notebook or f"process {owner.pid}"
 
 

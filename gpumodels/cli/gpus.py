@@ -1,4 +1,4 @@
-"""`gpus`: who holds which GPU's memory, once or again and again."""
+"""The command `gpus`, which shows the GPUs and the holders of their memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def gpus(
 
 def _print(usage: Usage, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_told(usage), indent=1))
+        typer.echo(json.dumps(_plain(usage), indent=1))
     elif sys.stdout.isatty():
         from rich.console import Console  # noqa: PLC0415
 
@@ -48,11 +48,11 @@ def _print(usage: Usage, *, as_json: bool) -> None:
     else:
         from gpumodels.attribution import as_text  # noqa: PLC0415
 
-        typer.echo(as_text(_told(usage)))
+        typer.echo(as_text(_plain(usage)))
 
 
 def _watch(*, as_json: bool) -> None:
-    """In a terminal one picture that is drawn anew; elsewhere one after the other, each with its time."""
+    """Show the GPUs every second. A terminal redraws one picture; in a pipe each second is printed with its time."""
     from gpumodels.attribution import as_text  # noqa: PLC0415
     from gpumodels.instances import usage  # noqa: PLC0415
 
@@ -64,14 +64,14 @@ def _watch(*, as_json: bool) -> None:
                 time.sleep(_EVERY)
                 live.update(_coloured(usage()), refresh=True)
     while True:
-        told = _told(usage())
-        moment = clock(told["moment"], seconds=True)
-        typer.echo(json.dumps(told) if as_json else f"{moment}\n{as_text(told)}\n")
+        values = _plain(usage())
+        moment = clock(values["moment"], seconds=True)
+        typer.echo(json.dumps(values) if as_json else f"{moment}\n{as_text(values)}\n")
         sys.stdout.flush()
         time.sleep(_EVERY)
 
 
-def _told(usage: Usage) -> dict[str, Any]:
+def _plain(usage: Usage) -> dict[str, Any]:
     from gpumodels.attribution import as_json  # noqa: PLC0415
 
     return as_json(usage)
@@ -82,5 +82,5 @@ def _coloured(usage: Usage) -> Text:
 
     from gpumodels.attribution import as_lines  # noqa: PLC0415
 
-    each = (Text.assemble(*line, no_wrap=True, overflow="ellipsis") for line in as_lines(_told(usage)))
+    each = (Text.assemble(*line, no_wrap=True, overflow="ellipsis") for line in as_lines(_plain(usage)))
     return Text("\n", no_wrap=True, overflow="ellipsis").join(each)

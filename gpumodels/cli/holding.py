@@ -1,4 +1,4 @@
-"""`run` and `call`: a model that this very command holds."""
+"""The commands `run` and `call`, which hold a model while they run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from gpumodels.loading import Option
     from gpumodels.model import Model
 
-_LOOKED_EVERY = 0.2  # seconds
+_POLL = 0.2  # seconds between two looks at the model
 
 
 def _names(incomplete: str) -> list[str]:
-    """What a shell may complete a model's name to."""
+    """Return the names of the catalog that begin with `incomplete`, for completion in a shell."""
     from gpumodels import catalog  # noqa: PLC0415
 
     return [name for name, _ in catalog.names() if name.startswith(incomplete)]
@@ -38,20 +38,20 @@ def run(model: Annotated[str, _MODEL], **options: Any) -> None:
     with interruptible():
         loaded = _load(model, _given(options))
         try:
-            typer.echo(_how_to_use(loaded))
+            typer.echo(_instructions(loaded))
             sys.stdout.flush()
             while loaded.alive:
-                time.sleep(_LOOKED_EVERY)
+                time.sleep(_POLL)
         except KeyboardInterrupt:
-            _let_go(loaded)
-            typer.echo(_what_is_left(loaded))
+            _stop_unless_kept(loaded)
+            typer.echo(_stop_message(loaded))
         else:
-            _tell_the_end(loaded)
+            _report_end(loaded)
 
 
 def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
-    """Return the parameter from which typer makes an option of a load; None stands for not given."""
-    clause = option.help if default is None else option.help.partition(" (default: ")[0]  # typer shows it
+    """Return the parameter from which typer makes an option of a load. None means that it is not given."""
+    clause = option.help if default is None else option.help.partition(" (default: ")[0]  # typer adds the default
     text = f"{clause[:1].upper()}{clause[1:]}."
     kinds: dict[str, Any] = {"switch": bool, "count": int | None, "settings": list[str] | None}
     named = (option.flag,) if option.kind in {"switch", "settings"} else ()
@@ -62,7 +62,7 @@ def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
 
 
 def _with_options(command: Any, options: Iterable[Option], **defaults: Any) -> None:
-    """Give a command that takes `**options` these options of a load, in the place of `**options`."""
+    """Replace the `**options` of a command by these options of a load, with defaults for some of them."""
     found = inspect.signature(command, eval_str=True)
     kept = [each for each in found.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     added = [_parameter(each, defaults.get(each.name)) for each in options]
@@ -105,7 +105,7 @@ def _settings(given: list[str]) -> dict[str, str]:
     return settings
 
 
-def _how_to_use(loaded: Model) -> str:
+def _instructions(loaded: Model) -> str:
     needed = " ".join(f"<{spec.name}>" for spec in loaded.signature.inputs if not spec.optional)
     ids = [replica.record.id for replica in loaded.replicas]
     lines = [
@@ -118,13 +118,13 @@ def _how_to_use(loaded: Model) -> str:
     return "\n".join([*lines, "Ctrl-C ends it."])
 
 
-def _let_go(loaded: Model) -> None:
-    """Stop it, unless it is to outlive this command; what others use goes on anyway."""
+def _stop_unless_kept(loaded: Model) -> None:
+    """Stop the model, unless `--keep` lets it outlive this command. If other processes use it, it goes on for them."""
     if loaded.record.keep is None:
         loaded.stop(by="the command line")
 
 
-def _what_is_left(loaded: Model) -> str:
+def _stop_message(loaded: Model) -> str:
     from gpumodels.instances import running  # noqa: PLC0415
 
     if any(record.id == loaded.record.id for record in running()):
@@ -132,8 +132,8 @@ def _what_is_left(loaded: Model) -> str:
     return f"stopped {loaded.name} ({loaded.record.id})"
 
 
-def _tell_the_end(loaded: Model) -> None:
-    """Asleep or stopped by somebody, which is well, or dead, which is an error."""
+def _report_end(loaded: Model) -> None:
+    """Print why the model ended: it fell asleep or was stopped. Raises ModelGone if it died."""
     from gpumodels.errors import ModelStopped  # noqa: PLC0415
 
     loaded.clean_up()
@@ -141,7 +141,7 @@ def _tell_the_end(loaded: Model) -> None:
         typer.echo(f"{loaded.name} ended: nobody called it ({loaded.freed})")
         return
     try:
-        loaded()  # a model that is gone says why
+        loaded()  # a call of a model that has ended raises an error with the reason
     except ModelStopped as why:
         typer.echo(str(why).partition(". Load it again")[0] + ".")
 
@@ -160,9 +160,9 @@ def call(
     ] = None,
     **options: Any,
 ) -> None:
-    """Call a model once and print what comes out, as JSON.
+    """Call a model once and print its outputs as JSON.
 
-    A model of that name that runs is called; where none does, one is loaded for this call.
+    If a model of that name runs, it is called. If not, one is loaded for this call and stopped afterwards.
     """
     from gpumodels.cli import calling  # noqa: PLC0415
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
@@ -175,14 +175,14 @@ def call(
         try:
             calling.answer(held, words or [], output, draw)
         finally:
-            _let_go(held)
+            _stop_unless_kept(held)
 
 
 _with_options(call, [each for each in OPTIONS if each.name in {"gpu", "engine", "timeout", "env"}])
 
 
 def _running(wanted: str, timeout: str | None) -> Model | None:
-    """The model that runs and is meant, held by this process too; None where there is none."""
+    """Attach to the running model that `wanted` names and return it. Return None if no such model runs."""
     from gpumodels.cli.finding import one  # noqa: PLC0415
     from gpumodels.instances import match, running  # noqa: PLC0415
     from gpumodels.loading import attach  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`ps`, `stop` and `logs`: what runs."""
+"""The commands `ps`, `stop` and `logs`, for models that run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY = "the command line"
 
 
 def _ids(incomplete: str) -> list[str]:
-    """What a shell may complete an instance's id or name to."""
+    """Return the ids and names of running instances that begin with `incomplete`, for completion in a shell."""
     from gpumodels.instances import running  # noqa: PLC0415
 
     words = {word for record in running() for word in (record.model, record.id)}
@@ -32,15 +32,15 @@ def ps(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for pro
     """List models that run, load or sleep, of all notebooks."""
     from gpumodels.cli.listing import HEADINGS, described, row  # noqa: PLC0415
 
-    told = described()
+    models = described()
     if as_json:
-        typer.echo(json.dumps(told, indent=1))
-    elif not told:
+        typer.echo(json.dumps(models, indent=1))
+    elif not models:
         typer.echo("No model is running.")
     else:
         from gpumodels.cli.tables import show  # noqa: PLC0415
 
-        show(HEADINGS, map(row, told))
+        show(HEADINGS, map(row, models))
 
 
 def stop(
@@ -50,7 +50,7 @@ def stop(
 ) -> None:
     """Stop models and free their memory.
 
-    It does not matter which notebook or program loaded them; its next call says who stopped them.
+    Any notebook or program of yours may have loaded them. Its next call raises an error that says who stopped them.
     """
     if everything == bool(which):
         raise typer.BadParameter("name what is to be stopped, or give --all", param_hint="ID|NAME")
@@ -66,7 +66,7 @@ def stop(
 
 
 def _stopped(record: InstanceRecord) -> bool:
-    """Stop one; what cannot be stopped is told, and does not keep the others from it."""
+    """Stop an instance and print the memory that it freed. Return False, and print why, if it cannot be stopped."""
     from gpumodels.errors import EngineError  # noqa: PLC0415
     from gpumodels.instances import stop_instance  # noqa: PLC0415
     from gpumodels.model import measure, memory_held  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What `ps` tells of a model that runs, loads or sleeps, for people and as JSON."""
+"""The rows and the JSON of `ps`: models that run, load or sleep."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 HEADINGS = ("id", "model", "notebook", "engine", "device", "memory", "state", "idle for", "held by", "kept")
-_WIDEST = 60  # characters of what a load tells of itself
+_WIDEST = 60  # characters of a load's progress text
 
 
 def described() -> list[dict[str, Any]]:
-    """Return every model of this user as plain values; docs/command-line.md describes the keys."""
+    """Return every model of this user as a dictionary. docs/command-line.md describes the keys."""
     return [_json(view) for view in read_overview().models]
 
 
@@ -51,10 +51,10 @@ def _json(view: ModelView) -> dict[str, Any]:
     }
 
 
-def _activity(seen: Activity) -> dict[str, Any]:
-    told = asdict(seen)
-    del told["last_call"]  # told as "idle"
-    return told
+def _activity(activity: Activity) -> dict[str, Any]:
+    values = asdict(activity)
+    del values["last_call"]  # "idle" is computed from it
+    return values
 
 
 def _kept(record: InstanceRecord) -> dict[str, Any] | None:
@@ -66,31 +66,31 @@ def _kept(record: InstanceRecord) -> dict[str, Any] | None:
     }
 
 
-def row(told: dict[str, Any]) -> tuple[str, ...]:
-    """One line of the table."""
-    runs, on_gpu = told["state"] not in ("loading", "asleep"), bool(told["gpus"])
+def row(model: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a model's row in the table. `model` is one of `described`."""
+    runs, on_gpu = model["state"] not in ("loading", "asleep"), bool(model["gpus"])
     return (
-        told["id"],
-        told["model"],
-        whose(Owner(**told["owner"])),
-        told["engine"],
-        told["device"],
-        size(told["memory"]) if on_gpu and not told["asleep"] else "",
-        _state(told),
-        _idle(told["idle"]) if runs else "",
-        ", ".join(whose(Owner(**holder)) for holder in told["holders"]),
-        _kept_for(told["kept"]),
+        model["id"],
+        model["model"],
+        whose(Owner(**model["owner"])),
+        model["engine"],
+        model["device"],
+        size(model["memory"]) if on_gpu and not model["asleep"] else "",
+        _state(model),
+        _idle(model["idle"]) if runs else "",
+        ", ".join(whose(Owner(**holder)) for holder in model["holders"]),
+        _kept_for(model["kept"]),
     )
 
 
-def _state(told: dict[str, Any]) -> str:
-    if (nap := told["asleep"]) is not None:
-        freed = f", {size(nap['freed'])} freed" if nap["freed"] else ""
-        return f"asleep since {_clock(nap['since'])}{freed}"
-    if (progress := told["progress"]) is not None and progress["text"]:
+def _state(model: dict[str, Any]) -> str:
+    if (sleep := model["asleep"]) is not None:
+        freed = f", {size(sleep['freed'])} freed" if sleep["freed"] else ""
+        return f"asleep since {_clock(sleep['since'])}{freed}"
+    if (progress := model["progress"]) is not None and progress["text"]:
         done = "" if progress["fraction"] is None else f" ({progress['fraction']:.0%})"
         return f"{shorten(progress['text'], _WIDEST, placeholder='...')}{done}"
-    return f"{told['state']}{', over its limit' if told['over_since'] else ''}"
+    return f"{model['state']}{', over its limit' if model['over_since'] else ''}"
 
 
 def _idle(seconds: float | None) -> str:

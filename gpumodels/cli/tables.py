@@ -1,4 +1,4 @@
-"""Tables: drawn in a terminal, plain columns of text where the output is read by something else."""
+"""Tables of text: with lines in a terminal, in plain columns in a pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
-    """Print rows of text under headings. `styles` colours the columns, in a terminal that wants colours."""
+    """Print rows of text under headings. `styles` colours the columns in a terminal that shows colours."""
     printed = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.write(_plain([list(headings), *printed]))

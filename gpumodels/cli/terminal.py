@@ -1,4 +1,4 @@
-"""How a load is told in a terminal: on stderr, in a line that is rewritten; in a pipe only what stays."""
+"""The progress of a load in a terminal, on stderr, and the handling of signals that end a command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class TerminalReport:
-    """Shows the load that runs in its block."""
+    """A context manager that shows the load in its block.
+
+    In a terminal one line shows the progress and is rewritten. In a pipe only notices and the last line are printed.
+    """
 
     def __init__(self) -> None:
         self._console: Console | None = None
@@ -34,35 +37,38 @@ class TerminalReport:
             self._status = None
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """What goes on now; nothing where nobody looks."""
+        """Show what the load does now, if stderr is a terminal."""
         if self._console is None:
             return
         from rich.text import Text  # noqa: PLC0415
 
-        said = Text(text if fraction is None else f"{fraction:4.0%} {text}", overflow="ellipsis", no_wrap=True)
+        line = Text(text if fraction is None else f"{fraction:4.0%} {text}", overflow="ellipsis", no_wrap=True)
         if self._status is None:
-            self._status = self._console.status(said, spinner="line")
+            self._status = self._console.status(line, spinner="line")
             self._status.start()
         else:
-            self._status.update(said)
+            self._status.update(line)
 
     def notice(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         if self._console is None:
             sys.stderr.write(f"gpumodels: {text}\n")
         else:
             self._console.print(f"gpumodels: {text}")
 
     def end(self, text: str) -> None:
-        """The last line."""
+        """Print the last line of the load."""
         self.notice(text)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, the end that others ask for (SIGTERM, or a terminal that is closed) is an interrupt as Ctrl-C is."""
-    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
+    """Turn SIGTERM and SIGHUP (a closed terminal) into KeyboardInterrupt within the block, like Ctrl-C.
+
+    Signals that are ignored, SIGHUP under `nohup` for example, stay ignored.
+    """
+    caught = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in caught}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`reap`, `prune` and `doctor`: the machine."""
+"""The commands `reap`, `prune` and `doctor`, which clean up and check the machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from gpumodels.cleanup import Prunable
 
-_REAPED_WITHIN = 15.0  # seconds
+_REAP_WITHIN = 15.0  # seconds to wait for model servers that are just ending
 
 
 def reap() -> None:
     """Remove what nobody holds any more.
 
-    That is what a crash left: containers, processes, directories, shared memory. Loads do the same by themselves.
+    A crash may leave containers, processes, directories and shared memory. Every load removes them as well.
     """
     from gpumodels.cleanup import reap as reap_now  # noqa: PLC0415
 
-    found = reap_now(_REAPED_WITHIN)
+    found = reap_now(_REAP_WITHIN)
     for text in found.removed:
         typer.echo(f"removed {text}")
     for text in found.left:
@@ -39,7 +39,7 @@ def reap() -> None:
 
 
 class Kind(Enum):
-    """What prune can be restricted to."""
+    """A kind of thing that `prune` removes."""
 
     IMAGES = "images"
     ENVIRONMENTS = "environments"
@@ -54,7 +54,7 @@ def prune(
 ) -> None:
     """Remove images, environments and weights.
 
-    What a running model uses stays. All of it is made, or fetched, again when it is needed.
+    Whatever a running model uses stays. Anything removed is built or downloaded again when a load needs it.
     """
     from gpumodels import cleanup  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def _remove(wanted: Sequence[Prunable]) -> None:
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
     """Check this machine, and say how to mend it.
 
-    The status is 1 if something fails; a warning means that models run, with less.
+    The exit status is 1 if a check fails. A warning means that models run, with restrictions.
     """
     from dataclasses import asdict  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are shown."""
+"""All checks, in the order in which `gpumodels doctor` shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run_checks() -> Iterator[Finding]:
-    """Yield the finding of every check as it is made. None raises."""
+    """Yield the finding of each check as soon as it is made. A check that raises becomes a finding too."""
     for check, look in machine.CHECKS:
         yield from guarded(check, look)
     yield from docker.checks()

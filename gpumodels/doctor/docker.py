@@ -69,7 +69,7 @@ def _base_image(found: Report) -> tuple[Status, str, str]:
 def _disk(found: Report) -> tuple[Status, str, str]:
     try:
         free = shutil.disk_usage(found.root).free
-    except OSError:  # not for this user to see
+    except OSError:  # this user may not read it
         return "ok", f"{found.root} cannot be seen from here", ""
     if free < _ROOM_FOR_IMAGES:
         return "warn", f"{found.root}: only {size(free)} free", "`gpumodels prune images` removes unused ones."

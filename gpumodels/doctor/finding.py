@@ -10,13 +10,13 @@ from gpumodels.errors import GpumodelsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: "fail": models cannot run, or not as was asked for; "warn": they run, with less.
+#: "fail": models cannot run, or cannot use the Docker or the GPU of this machine; "warn": they run, with restrictions.
 Status = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check; `mend` says how to fix it if there is something to fix."""
+    """The result of one check. `mend` says how to fix what the check found; it is empty if there is nothing to fix."""
 
     check: str
     status: Status
@@ -25,7 +25,7 @@ class Finding:
 
 
 def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:
-    """Yield the finding of a check. Its errors become findings, so that they hide no other check."""
+    """Yield the finding of a check. An error becomes a finding, so that the other checks are still made."""
     try:
         status, text, mend = look()
     except GpumodelsError as error:
@@ -36,6 +36,6 @@ def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator
 
 
 def in_two(message: str) -> tuple[str, str]:
-    """Split a message into what is wrong and what to do: our messages are written in this order."""
+    """Split a message at the first full stop. Messages of this package say first what is wrong, then what to do."""
     text, _, mend = message.partition(". ")
     return text.rstrip("."), mend

@@ -1,4 +1,4 @@
-"""Check of Jupyter: does the Jupyter of this Python show the sidebar?"""
+"""Check that the Jupyter of this Python shows the sidebar."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def check() -> tuple[Status, str, str]:
-    """Check that the Jupyter of this Python has both extensions."""
+    """Check that the Jupyter of this Python has both extensions: of the server and of JupyterLab."""
     from jupyter_core.paths import jupyter_config_path, jupyter_path  # noqa: PLC0415
     from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415
 
     configured = ExtensionConfigManager(read_config_path=jupyter_config_path())
     enabled = configured.get_jpserver_extensions()  # type: ignore[no-untyped-call]
-    lab = [place for place in jupyter_path("labextensions") if Path(place, "gpumodels", "package.json").is_file()]
+    lab = [path for path in jupyter_path("labextensions") if Path(path, "gpumodels", "package.json").is_file()]
     where = f"the Jupyter of {sys.prefix}"
     if not enabled.get("gpumodels"):
         mend = "`jupyter server extension enable gpumodels`, in the environment that Jupyter runs in."

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from gpumodels.doctor.finding import Status
 
 _MB, _GB = 10**6, 10**9
-#: Bytes that should be free: a log and a few files, an environment or two, a picture or two on their way.
+#: Bytes that should be free: for logs and small files, for one or two environments, for one or two pictures in transit.
 _ROOM_FOR_LOGS, _ROOM_FOR_ENVIRONMENTS, _ROOM_FOR_TENSORS = 50 * _MB, 2 * _GB, 64 * _MB
-_ENDS_WITHIN = 10  # seconds, for a Python that only enters a namespace
-_NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI's number of the vendor, and the first byte of the class
+_NAMESPACE_TIMEOUT = 10  # seconds, for a Python that only enters a namespace
+_NVIDIA, _DISPLAY = "0x10de", "0x03"  # the PCI vendor id, and the first byte of the PCI class of display controllers
 
 _ENTER = "import os; from gpumodels.lease import namespace; namespace.enter(); print(os.getpid())"
 _NAMESPACES = (
@@ -111,11 +111,11 @@ def _namespaces() -> tuple[Status, str, str]:
     package_root = str(Path(__file__).parents[2])
     ran = subprocess.run(
         [sys.executable, "-c", _ENTER], env={**os.environ, "PYTHONPATH": package_root}, capture_output=True, text=True,
-        timeout=_ENDS_WITHIN, check=False,
+        timeout=_NAMESPACE_TIMEOUT, check=False,
     )  # fmt: skip
     if ran.stdout.strip() == "1":
         return "ok", "a local model runs in a PID namespace of its own", ""
-    return "warn", "this user may make no PID namespace: a local model's processes are ended one by one", _NAMESPACES
+    return "warn", "this user may not make a PID namespace: a local model's processes are ended one by one", _NAMESPACES
 
 
 def _gpu_driver() -> tuple[Status, str, str]:
@@ -130,19 +130,19 @@ def _gpu_driver() -> tuple[Status, str, str]:
     known = devices.devices()
     text = f"driver {devices.driver_version()}, {', '.join(f'{device.label} {device.name}' for device in known)}"
     if not admitted(known):
-        return "warn", f"{text}: none is allowed, {devices.why_none()}", "Ask whoever set CUDA_VISIBLE_DEVICES."
+        return "warn", f"{text}: none is allowed, {devices.why_none()}", "Ask for another CUDA_VISIBLE_DEVICES."
     return "ok", text, ""
 
 
 def _nvidia_hardware() -> bool:
-    def says(device: Path, file: str, begins: str) -> bool:
+    def begins_with(file: Path, prefix: str) -> bool:
         try:
-            return (device / file).read_text().startswith(begins)
+            return file.read_text().startswith(prefix)
         except OSError:
             return False
 
     found = Path("/sys/bus/pci/devices").glob("*")
-    return any(says(device, "vendor", _NVIDIA) and says(device, "class", _DISPLAY) for device in found)
+    return any(begins_with(each / "vendor", _NVIDIA) and begins_with(each / "class", _DISPLAY) for each in found)
 
 
 #: Name and function of each check, in the order in which they are shown.

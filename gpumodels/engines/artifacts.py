@@ -1,7 +1,7 @@
-"""Artifacts: the files of this machine that one instance sees, and where they lie inside it.
+"""Artifacts: files of this machine that an instance sees, and their paths inside the instance.
 
 An engine mounts an artifact, bakes it into an image, sends it, or (the process engine) uses the path on this machine.
-Paths inside an instance are decided here and nowhere else.
+All paths inside an instance are defined here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INSIDE: dict[ArtifactName, str] = {
     "weights": "/weights",
     "lease": "/run/gpumodels/lease",
     "sockets": "/run/gpumodels/socket",
-    "shared memory": "/dev/shm",  # noqa: S108  what a container calls so is this instance's own
+    "shared memory": "/dev/shm",  # noqa: S108  (a container's own, not this machine's)
     "peers": "/run/gpumodels-shm",
 }
 

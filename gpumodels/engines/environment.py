@@ -22,52 +22,53 @@ if TYPE_CHECKING:
 
 _SHOWN_LINES = 20
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
-#: What a notebook's kernel sets, so that its cells are coloured; texts of ours are read where colours are mere noise.
+#: Variables by which a notebook's kernel asks programs for colours. Logs and progress are shown without colours.
 COLOURING = ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR")
 
 
 def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *, fresh: bool = False) -> Path:
-    """The interpreter of an environment that holds `requirements` (PEP 508) and what the model server needs.
+    """Return the interpreter of an environment with `requirements` (PEP 508) and those of the model server.
 
-    Two loads at once make it once. It appears whole, by a rename, so one that failed is not left behind, and one that
-    is made `fresh` takes the place of the old one only when it is good.
-    Raises BuildFailed with uv's last lines, EngineError where the cache cannot take it.
+    The environment is made if it is missing or `fresh` is set; of several loads at once, one makes it. It is made
+    under another name and renamed when it is complete, so a failure leaves nothing and keeps the old environment.
+
+    Raises BuildFailed with uv's last lines, and EngineError if the cache cannot hold the environment.
     """
     wanted = sorted({*requirements, *payload.REQUIREMENTS})
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
-    place = cache_dir() / "environments" / key
+    directory = cache_dir() / "environments" / key
     with making(f"The environment of {model!r}"):
-        if fresh or not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with flocked(place.with_suffix(".lock"), exclusive=True):
-                if fresh or not place.exists():  # else another load made it while we waited
-                    _make(place, wanted, model, progress)
-    return place / "bin" / "python"
+        if fresh or not directory.exists():
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with flocked(directory.with_suffix(".lock"), exclusive=True):
+                if fresh or not directory.exists():  # another load may have made it while this one waited
+                    _make(directory, wanted, model, progress)
+    return directory / "bin" / "python"
 
 
-def _make(place: Path, wanted: list[str], model: str, progress: Progress) -> None:
+def _make(directory: Path, wanted: list[str], model: str, progress: Progress) -> None:
     uv = _uv()
     progress(f"making an environment for {model}", None)
-    _remove_unfinished(place)
-    try:  # around the making as well: an interrupt comes also in the moment after it, before the name is known
-        # A name of its own, because the uv of a notebook that was killed may still be writing under another one.
-        new = Path(tempfile.mkdtemp(prefix=_unfinished(place), dir=place.parent))
+    _remove_unfinished(directory)
+    try:  # around `mkdtemp` too: an interrupt may come after it has made the directory and before `new` is assigned
+        # A new name each time, because the uv of a notebook that was killed may still write under an earlier one.
+        new = Path(tempfile.mkdtemp(prefix=_unfinished(directory), dir=directory.parent))
         _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(new)], model, progress)
         python = str(new / "bin" / "python")
         _run([uv, "pip", "install", "--no-progress", "--python", python, *wanted], model, progress)
-        if place.exists():
-            place.rename(place.with_name(f"{_unfinished(place)}old"))
-        new.rename(place)
+        if directory.exists():
+            directory.rename(directory.with_name(f"{_unfinished(directory)}old"))
+        new.rename(directory)
     finally:
-        _remove_unfinished(place)
+        _remove_unfinished(directory)
 
 
-def _unfinished(place: Path) -> str:
-    return f"{place.name}.making-"
+def _unfinished(directory: Path) -> str:
+    return f"{directory.name}.making-"
 
 
-def _remove_unfinished(place: Path) -> None:
-    for left in place.parent.glob(f"{_unfinished(place)}*"):
+def _remove_unfinished(directory: Path) -> None:
+    for left in directory.parent.glob(f"{_unfinished(directory)}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -83,7 +84,10 @@ def _uv() -> str:
 
 
 def _run(command: list[str], model: str, progress: Progress) -> None:
-    """Run uv, showing its lines as they come; it and what it started are gone when this ends, also by an interrupt."""
+    """Run uv and show its lines as they come. On an interrupt uv and its subprocesses are killed.
+
+    Raises BuildFailed with uv's last lines.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in COLOURING}
     environment = {**inherited, **Mirrors.of_user().for_uv(), "NO_COLOR": "1"}
     code, lines = program.run(

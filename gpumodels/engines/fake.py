@@ -1,9 +1,9 @@
 """The fake engine, for users' own tests: no Docker, no environment to build, no GPU.
 
 It runs the model folder in a local process with the interpreter of the test, so a notebook or program that loads
-models can be tested in a second. A folder may hold a `fake.py` beside its `model.py`, with a class `Model` of the
-same contract and
-canned answers; the fake engine serves that in place of the real one, which then need not be installed.
+models can be tested in a second. A folder may have a `fake.py` beside its `model.py`, with a class `Model` of the
+same contract and canned answers. The fake engine serves that class instead of the real one. The packages that the
+real one needs then need not be installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FakeEngine(ProcessEngine):
-    """`gpumodels.load("ctpn", engine="fake")`."""
+    """The engine of `gpumodels.load("ctpn", engine="fake")`."""
 
     name = "fake"
 

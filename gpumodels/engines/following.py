@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-_LOOKED_EVERY = 0.1  # seconds
+_POLL = 0.1  # seconds between two looks at the log
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines that the chunks make together, each as soon as it is whole; the last one at the end."""
+    """Yield the lines of the text that the chunks form together, each as soon as it is complete."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
@@ -25,24 +25,24 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def chunks(log: Path, skip: int, over: Callable[[], bool]) -> Iterator[bytes]:
-    """What stands behind the first `skip` bytes of a log file and what is added to it, until `over()`.
+    """Yield the content of a log file after its first `skip` bytes, and what is added to it until `over()` is True.
 
-    A log that was full is renamed and begun anew: the old one is then read to its end first.
+    A full log is renamed and a new one is begun. The old one is then read to its end first.
     """
     with suppress(FileNotFoundError), log.open("rb") as file:
         file.seek(skip)
         while True:
-            ended = over()  # asked before reading: what was written until then is read
+            ended = over()  # called before reading, so that everything written before the end is read
             yield from iter(lambda: file.read(1 << 16), b"")
             if _replaced(log, file):
                 yield from chunks(log, 0, over)
                 return
             if ended:
                 return
-            time.sleep(_LOOKED_EVERY)
+            time.sleep(_POLL)
 
 
 def _replaced(log: Path, file: BinaryIO) -> bool:
     with suppress(OSError):
         return log.stat().st_ino != os.fstat(file.fileno()).st_ino
-    return False  # removed: nothing will follow
+    return False  # the log was removed, so there is no new one

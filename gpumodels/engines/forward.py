@@ -1,9 +1,10 @@
-"""The forwarder: `python -m gpumodels.engines.forward LISTENER DIRECTORY`, so that others' clients reach an instance by
-TCP, which the instance itself has none of.
+"""The forwarder, a process that forwards TCP connections of other clients to an instance, which has no network.
 
-It takes the connections of the listening socket that it inherits and copies bytes between each and the peers' socket in
-the directory. It says so when it is ready, and lives as long as the model server: it holds a connection on which nobody
-speaks, whose end it hears of from the system, however the server ended.
+    python -m gpumodels.engines.forward LISTENER DIRECTORY
+
+It inherits the listening socket LISTENER, a file descriptor. It copies bytes between each accepted connection and the
+peers' socket in DIRECTORY. It prints "ready" when it serves, and ends with the model server: it holds an idle
+connection to the server, and the kernel closes that connection when the server ends for any reason.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ if TYPE_CHECKING:
 _READY = "ready"
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
 
-_AGAIN_AFTER = 0.02  # seconds until a server that is too busy to be connected to is tried again
+_RETRY_AFTER = 0.02  # seconds, if the server's queue of waiting connections is full
 
 
 class NotStarted(Exception):
-    """What the forwarder said instead of being ready."""
+    """The forwarder did not become ready. The message is the last line that it printed."""
 
 
 def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
-    """Start the forwarder of an instance, wait until it serves, and give its process id; raises NotStarted."""
+    """Start the forwarder of an instance, wait until it serves, and return its process id. Raises NotStarted."""
     path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]))
     reading, writing = os.pipe()
-    with open(reading) as heard:  # noqa: PTH123
+    with open(reading) as output:  # noqa: PTH123
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gpumodels.engines.forward", str(listener.fileno()), str(directory)],
@@ -49,24 +50,27 @@ def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
                 stdout=writing,
                 stderr=writing,
                 pass_fds=[listener.fileno()],
-                start_new_session=True,  # so that interrupting the notebook's process group misses it
+                start_new_session=True,  # an interrupt of the notebook's process group must not reach it
             )
         finally:
             os.close(writing)
-        # Nobody else waits for it when it ends, and it would stay as a zombie.
+        # Without this wait it would stay as a zombie after its end.
         threading.Thread(target=process.wait, name="gpumodels-forwarder", daemon=True).start()
         try:
-            said = heard.read().strip()  # until it is ready, or has ended
+            printed = output.read().strip()  # returns when the forwarder is ready and closes it, or has ended
         except BaseException:
             process.kill()
             raise
-    if said != _READY:
-        raise NotStarted((said or "it said nothing").splitlines()[-1])
+    if printed != _READY:
+        raise NotStarted((printed or "it printed nothing").splitlines()[-1])
     return process.pid
 
 
 class _Side(asyncio.Protocol):
-    """One side of a connection. What comes here goes to the other; who cannot be written to is not read for."""
+    """One side of a forwarded connection. It writes what it receives to the other side.
+
+    While the other side cannot be written to, this side does not read.
+    """
 
     def __init__(self) -> None:
         self.other: _Side = self
@@ -74,14 +78,14 @@ class _Side(asyncio.Protocol):
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # those of sockets are both read and written
+        self.transport = transport  # type: ignore[assignment]  # a socket's transport reads and writes
 
     def data_received(self, data: bytes) -> None:
         if self.other.transport is not None:
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        """Pass it on; the connection stays open for what still comes the other way."""
+        """End the other side's output. The connection stays open until both directions have ended."""
         self.ended = True
         if self.other.transport is not None and not self.other.transport.is_closing():
             self.other.transport.write_eof()
@@ -102,7 +106,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Client(_Side):
-    """The side of whoever connected; nothing is read of it until the server's side is there."""
+    """The side of the client. It reads nothing until the server's side is connected."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -126,21 +130,21 @@ class _Client(_Side):
             return
         if self.transport is not None:
             self.transport.resume_reading()
-        elif server.transport is not None:  # the client left meanwhile
+        elif server.transport is not None:  # the client has disconnected meanwhile
             server.transport.abort()
 
 
 async def _forward(listener: socket.socket, path: str) -> None:
-    """Until the server ends."""
+    """Forward connections of the listener to the socket at `path`, until the server ends."""
     async with await asyncio.get_running_loop().create_server(lambda: _Client(path), sock=listener):
         while await _listens(path):
             pass
 
 
 async def _listens(path: str) -> bool:
-    """False if nobody listens on the socket; True, after the connection ended, if somebody did when it was made.
+    """Connect to the server and wait until it closes the connection. Return False if the server does not listen.
 
-    A server may end one that says nothing (gRPC's does so after two minutes).
+    A server may close an idle connection while it runs: gRPC's does so after two minutes.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(sock=await _connect(path))
@@ -153,14 +157,18 @@ async def _listens(path: str) -> bool:
 
 
 async def _connect(path: str) -> socket.socket:
-    """Connect to the socket; a Unix one refuses with EAGAIN, which asyncio takes for a beginning, while many wait."""
+    """Connect to a Unix socket and return the connection.
+
+    While the queue of the socket is full, `connect` fails with EAGAIN (unix(7)), which asyncio mistakes for a
+    connection in progress. So it is retried here.
+    """
     connected = socket.socket(socket.AF_UNIX)
     connected.setblocking(False)
     while True:
         try:
             connected.connect(path)
         except BlockingIOError:
-            await asyncio.sleep(_AGAIN_AFTER)
+            await asyncio.sleep(_RETRY_AFTER)
         except BaseException:
             connected.close()
             raise
@@ -173,9 +181,9 @@ def main() -> NoReturn:
     server = files.open_socket(files.open_directory(Path(sys.argv[2])), files.PEERS_SOCKET_NAME)
     path = files.descriptor_path(server)
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(path)  # whose error is the starter's to tell
+        probe.connect(path)  # an error here ends the process, and `start` raises NotStarted with it
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for each connection
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs two descriptors
     print(_READY, flush=True)  # noqa: T201
     with open(os.devnull, "r+b", buffering=0) as nothing:  # noqa: PTH123
         for standard in range(3):

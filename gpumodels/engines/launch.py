@@ -1,4 +1,4 @@
-"""The command line and the environment of a model server, the same for every engine of this machine."""
+"""The command line and the environment of a model server. All engines of this machine use them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def command(plan: LaunchPlan, paths: Paths, python: str, entry: str, leash: Sequ
 
 
 def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str, str]:
-    """Return the environment settings of the model server; `container` says how GPUs are named."""
+    """Return the environment settings of the model server. `container` decides by which variables GPUs are named."""
     return {
         **dict(plan.spec.env),
         **plan.env,
-        # After the user's settings: `--gpu` alone says which GPUs an instance gets.
+        # After the user's settings, because only `--gpu` chooses the GPUs of an instance.
         **devices.environment(plan.devices, container=container),
         "PYTHONPATH": paths["payload"],
         "GPUMODELS_SHM": paths.get("shared memory", ""),
@@ -48,6 +48,6 @@ def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str,
         **({} if plan.record.idle is None else {"GPUMODELS_IDLE": str(plan.record.idle)}),
         **limits.settings(plan),
         **({"GPUMODELS_TOKEN": plan.token} if plan.token else {}),
-        # Names the instance of each process id that NVML reports.
+        # Identifies the instance of each process that NVML reports.
         processes.MARK: plan.record.id,
     }

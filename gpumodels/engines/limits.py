@@ -1,6 +1,6 @@
-"""What a model server is told of the GPU memory that its model may use (`--memory`), in the form each framework knows.
+"""The limit of GPU memory (`--memory`) as environment settings of a model server.
 
-PyTorch and TensorFlow are told inside the server, see `server.limits`; JAX reads its environment.
+The server applies the limit to PyTorch and TensorFlow; see `server.limits`. JAX reads it from its own variable.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpumodels.engines.base import LaunchPlan
 
-#: Bytes of a GPU that CUDA and its libraries take beside what a framework allocates, and that count as well; where so
-#: much would be more than half of what the model may use, half is left to the framework.
+#: Bytes of a GPU that CUDA and its libraries take in addition to what a framework allocates. They count for the limit
+#: too. If they are more than half of it, the framework still gets half.
 _CUDA = 512 << 20
 
 _JAX, _JAX_NEW = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"
 
 
 def allowance(plan: LaunchPlan) -> int | None:
-    """Bytes that the framework may allocate on each of the GPUs, which have equal parts; None for no limit."""
+    """Return the bytes that the framework may allocate on each GPU; None for no limit. All GPUs have equal parts."""
     if plan.record.limit is None or not plan.devices:
         return None
     part = plan.record.limit // len(plan.devices)
@@ -26,16 +26,23 @@ def allowance(plan: LaunchPlan) -> int | None:
 
 
 def fraction(plan: LaunchPlan) -> float | None:
-    """The same as a share of a GPU's memory, of the smallest where they differ; None where its size is not known."""
+    """Return the allowance as a fraction of a GPU's memory; None for no limit, or if a GPU's size is not known.
+
+    If the sizes differ, the largest GPU decides, so that the fraction is not more than the allowance on any of them.
+    """
     allowed, sizes = allowance(plan), [device.memory_total for device in plan.devices]
     known = [size for size in sizes if size is not None]
     return None if allowed is None or len(known) < len(sizes) else min(1.0, allowed / max(known))
 
 
 def settings(plan: LaunchPlan) -> dict[str, str]:
-    """Environment settings of the model server; what the user or the model's author says to JAX himself stands."""
+    """Return the environment settings of the model server for the limit.
+
+    A setting for JAX by the user or the model's author is not overwritten.
+    """
     allowed, share = allowance(plan), fraction(plan)
-    told = {} if allowed is None else {"GPUMODELS_MEMORY_LIMIT": str(allowed)}
+    found = {} if allowed is None else {"GPUMODELS_MEMORY_LIMIT": str(allowed)}
     if share is not None and not {_JAX, _JAX_NEW} & {*plan.env, *dict(plan.spec.env)}:
-        told |= {_JAX: f"{share:.6f}", _JAX_NEW: ""}  # the old name, which all know; new ones refuse both
-    return told
+        # All versions of JAX know the old name. New versions refuse both names together, so the new one is emptied.
+        found |= {_JAX: f"{share:.6f}", _JAX_NEW: ""}
+    return found

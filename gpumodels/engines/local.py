@@ -1,4 +1,4 @@
-"""Instances on this machine, whose sockets lie in a directory that this user can reach."""
+"""Instances on this machine. Their sockets are in a directory that this user can reach."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LocalConnector:
 
 
 class LocalInstance(Instance):
-    """An instance whose files this process shares."""
+    """An instance that shares files with this process: its sockets and its shared memory."""
 
     def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
         self.id = record.id
@@ -80,6 +80,6 @@ class LocalInstance(Instance):
         return LocalConnector(self._directory.socket, self._shared_memory)
 
     def forward(self, listener: socket.socket) -> int:
-        from gpumodels.engines import forward  # noqa: PLC0415  asyncio is only for instances that are served
+        from gpumodels.engines import forward  # noqa: PLC0415  (asyncio is only needed for served instances)
 
         return forward.start(listener, self._directory.socket, self.id)

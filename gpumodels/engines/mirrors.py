@@ -1,4 +1,4 @@
-"""Package index, CA bundle and proxies that builds use, for people behind mirrors and proxies."""
+"""The package index, CA bundle and proxies of builds, for machines behind mirrors and proxies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Where packages come from: "" stands for the default of the tool that installs."""
+    """The sources of packages. "" means the default of the tool that installs them."""
 
     index: str = ""
     ca_bundle: str = ""
@@ -22,7 +22,10 @@ class Mirrors:
 
     @classmethod
     def of_user(cls) -> Mirrors:
-        """What the settings say, else what pip, uv and requests are told. Raises SettingsError, BuildFailed."""
+        """Return the sources of the settings, or else those that pip, uv and requests use.
+
+        Raises SettingsError, and BuildFailed if the CA bundle is not a file.
+        """
         name, bundle = catalog.ca_bundle()
         if bundle and not Path(bundle).is_file():
             raise BuildFailed(f"{name} names {bundle}, which is not a file. Point it to a CA bundle or unset it.")
@@ -31,7 +34,7 @@ class Mirrors:
         )
 
     def for_uv(self) -> dict[str, str]:
-        """Environment settings for uv; proxies are in the environment already."""
+        """Return environment settings for uv. The proxies are in its environment already."""
         settings = {}
         if self.index:
             settings["UV_DEFAULT_INDEX"] = self.index

@@ -1,7 +1,7 @@
-"""The part of this package that runs inside an instance, as a directory of its own.
+"""The payload: a copy of the part of this package that runs inside an instance, in a directory of its own.
 
-Only the rooms that the model server needs, so that neither a container nor a model's environment sees the notebook's
-packages, and so that the copy stays the same while this checkout is edited.
+It has only the modules that the model server needs. With a copy, a container and a model's environment do not see the
+notebook's packages, and edits of this checkout do not change a model server that runs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _PARTS = (
     "lease", "protocol", "server",
 )  # fmt: skip
 
-#: What the model server itself needs; ranges, so that a model's own pins win.
+#: Requirements of the model server itself. They are ranges, so that a model can pin versions.
 REQUIREMENTS = ("grpcio>=1.60", "numpy>=1.23", "protobuf>=5")
 
 
 def files() -> list[tuple[str, Path]]:
-    """The payload's files as (path inside `gpumodels/`, where it lies), sorted."""
+    """Return the files of the payload, sorted, as pairs: the path inside `gpumodels/`, and the path on this machine."""
     found = []
     for part in _PARTS:
         top = _PACKAGE / part
@@ -39,7 +39,7 @@ def files() -> list[tuple[str, Path]]:
 
 @cache
 def fingerprint() -> str:
-    """A hash of the payload's content, hexadecimal."""
+    """Return a hexadecimal hash of the payload's content."""
     digest = hashlib.sha256()
     for name, path in files():
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -47,32 +47,32 @@ def fingerprint() -> str:
 
 
 def directory() -> Path:
-    """A directory to put on PYTHONPATH that holds the payload and nothing else; made unless it is there.
+    """Return a directory for PYTHONPATH with the payload and nothing else. Make it if it is missing.
 
-    Raises EngineError where the cache cannot take it.
+    Raises EngineError if the cache cannot hold it.
     """
-    place = cache_dir() / "server" / fingerprint()
+    path = cache_dir() / "server" / fingerprint()
     with making("The directory of the model server"):
-        if not place.exists():
-            _make(place)
-    return place
+        if not path.exists():
+            _make(path)
+    return path
 
 
-def _make(place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=place.parent))
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent))
     try:
         write_to(temporary / "gpumodels")
         temporary.chmod(0o755)
-        os.rename(temporary, place)  # noqa: PTH104  Path.rename would do; the error is what matters
+        os.rename(temporary, path)  # noqa: PTH104
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        if not place.exists():  # else another process was first, with the same content
+        if not path.exists():  # if it exists, another process has made it with the same content
             raise
 
 
 def write_to(package: Path) -> None:
-    """Copy the payload so that `package` becomes the directory `gpumodels`."""
+    """Copy the payload to the directory `package`, which becomes the package `gpumodels`."""
     for name, source in files():
         target = package / name
         target.parent.mkdir(parents=True, exist_ok=True)

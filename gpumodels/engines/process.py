@@ -1,4 +1,4 @@
-"""The process engine: the same model server in a local process, for machines without Docker."""
+"""The process engine. It runs the model server in a local process, for machines without Docker."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
-#: Settings of the notebook's own interpreter and display, which would mislead the model's.
-_PRIVATE_TO_THE_KERNEL = (
+#: Prefixes of environment settings for the notebook's interpreter and display. The model server must not inherit them.
+_NOT_INHERITED = (
     "PYTHON",
     "VIRTUAL_ENV",
     "CONDA_",
@@ -38,18 +38,18 @@ _PRIVATE_TO_THE_KERNEL = (
     "GPUMODELS_",
     *environment.COLOURING,
 )
-#: Settings of every model server in a local process.
-_OWN = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-#: What the leash may need beyond the grace, on a loaded machine.
+#: Environment settings of every model server in a local process.
+_ALWAYS_SET = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+#: Seconds that a leash may need in addition to the grace, on a busy machine.
 _MARGIN = 2.0
 
-#: Leashes that this process started, by instance id, so that they are reaped.
+#: Leashes that this process started, by instance id. As child processes they must be waited for.
 _children: dict[str, subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_leashes", {})
 
 
 @atexit.register
 def _disown() -> None:
-    """Leashes outlive this process, by milliseconds, on purpose; Popen would warn of that."""
+    """Keep Popen from warning that leashes outlive this process. They do so on purpose, by milliseconds."""
     for child in _children.values():
         child.returncode = 0
 
@@ -79,8 +79,8 @@ class ProcessInstance(LocalInstance):
         return following.lines(itertools.chain([self._last(lines, end)], added))
 
     def _last(self, lines: int, end: int) -> bytes:
-        """The last lines before byte `end` of the log; the lines before those of the log are in an older one."""
-        wanted = 400 * lines
+        """Return the last lines before byte `end` of the log. If the log is short, the older log has more."""
+        wanted = 400 * lines  # bytes, a generous length of a line
         found = _tail(self._log, wanted, end)
         if len(found) < wanted:
             before = older(self._log)
@@ -107,7 +107,7 @@ class ProcessInstance(LocalInstance):
 
 
 class ProcessEngine(Engine):
-    """Runs the model server in an environment made for its requirements."""
+    """An engine that runs the model server in a local process, with an environment made for its requirements."""
 
     name = "process"
     place = "a local process"
@@ -120,14 +120,15 @@ class ProcessEngine(Engine):
         return str(environment.python_with(spec.requirements(flavour), spec.name, progress, fresh=fresh))
 
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
-        work = plan.directory.path / "work"  # not beside instance.json, where a model's careless file would be ours
+        # Not beside instance.json, where a file that the model writes could overwrite one of ours.
+        work = plan.directory.path / "work"
         work.mkdir(mode=0o700)
         entry, inherited = self.entry(plan.spec), _inherited()
         paths, leash = plan.paths_here, ["--namespace", "--log", str(plan.directory.log)]
         with plan.directory.log.open("ab") as log:
             child = subprocess.Popen(
                 launch.command(plan, paths, plan.prepared, entry, leash),
-                env={**inherited, **launch.environment(plan, paths, container=False), **_OWN},
+                env={**inherited, **launch.environment(plan, paths, container=False), **_ALWAYS_SET},
                 cwd=work,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -140,16 +141,14 @@ class ProcessEngine(Engine):
         return ProcessInstance(replace(plan.record, engine_ref=reference), plan.directory)
 
     def entry(self, spec: ModelSpec) -> str:
-        """`module:Class` of what is served."""
+        """Return the `module:Class` that the model server serves."""
         return spec.entry
 
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
         return ProcessInstance(record, directory)
 
     def sweep(self, runtime: Path, identity: str) -> list[str]:  # noqa: ARG002
-        """Nothing is left to find: a process without a directory still has its leash, or was its directory's to
-        sweep.
-        """
+        """Return nothing. The leash ends a process without a directory, and others are swept with their directory."""
         return []
 
 
@@ -169,4 +168,4 @@ def _tail(file: Path, size: int, end: int) -> bytes:
 
 
 def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_TO_THE_KERNEL)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}

@@ -1,4 +1,4 @@
-"""Running another program to its end, line by line."""
+"""Running another program and showing its output line by line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gpumodels.lease import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: How often, in seconds, a silent program is looked up from: a signal that came in the instant before a blocking read
-#: would else be heard only at the program's next line.
+#: Seconds after which the wait for a silent program's output is interrupted. Python handles a signal that arrives just
+#: before a blocking read only after that read, which may be at the program's next line.
 _TICK = 0.2
 
 
@@ -26,13 +26,14 @@ def run(
     environment: Mapping[str, str] | None = None,
     end_with: signal.Signals = signal.SIGKILL,
 ) -> tuple[int, list[str]]:
-    """The exit code and the lines that the program printed, on either stream; `show` is given each as it comes.
+    """Run a program, and return its exit code and the lines that it printed on both streams.
 
-    An interrupt, or an exception of `show`, ends the program and what it started with the signal `end_with`.
+    `show` is called with each line as it comes. After an interrupt or an exception of `show`, the program and its
+    subprocesses get the signal `end_with`.
     """
     lines = []
     with ExitStack() as ended:
-        with uninterrupted():  # else one that is just starting would run on, known to nobody
+        with uninterrupted():  # an interrupt between the start and `push` would leave the program running
             process = ended.enter_context(
                 subprocess.Popen(
                     command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -47,7 +48,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
-    # An interrupt of our whole process group may have ended it in the instant before it had one of its own.
+    # An interrupt of our process group may have ended the program before it had a group of its own.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, by)
     process.wait()

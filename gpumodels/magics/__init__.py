@@ -1,4 +1,4 @@
-"""The notebook's commands, which `%load_ext gpumodels` brings, and how a notebook shows a model."""
+"""The magics that `%load_ext gpumodels` adds to a notebook, and the display of models there."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ from gpumodels.widgets import show_models, show_models_no_more
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-#: Where a shell keeps what the extension put into it; reloading the package must not lose sight of it.
-_PLACE = "_gpumodels"
+#: The attribute of a shell that keeps the extension's hint. A reloaded package still finds it there.
+_ATTRIBUTE = "_gpumodels"
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Bring magics with completion, short tracebacks and the hint about CUDA_VISIBLE_DEVICES; twice does no harm."""
+    """Add the magics with their completion, short tracebacks and the hint about CUDA_VISIBLE_DEVICES.
+
+    IPython calls this for `%load_ext gpumodels`. Loading the extension again is harmless.
+    """
     unload_ipython_extension(shell)
     hint = Hint(shell)
     shell.register_magics(ModelMagics(shell))
     shell.Completer.custom_matchers.append(complete)
     shell.events.register("pre_run_cell", hint.before_cell)
-    # A kernel that shuts down lets its models go at once, not when the interpreter has taken itself apart.
+    # A kernel that shuts down releases its models at once, not at the end of the interpreter's own shutdown.
     atexit.register(release_all)
     tracebacks.install(shell)
     set_default_report(lambda: view(shell, silent=False))
     show_models(shell)
-    setattr(shell, _PLACE, hint)
+    setattr(shell, _ATTRIBUTE, hint)
     preload()
-    hint.look_back()
+    hint.check_earlier_cells()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the magics away; running models stay."""
-    hint = getattr(shell, _PLACE, None)
+    """Remove everything that the extension added. Models go on running."""
+    hint = getattr(shell, _ATTRIBUTE, None)
     if hint is None:
         return
     atexit.unregister(release_all)
@@ -53,4 +56,4 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     tracebacks.uninstall()
     set_default_report(SilentReport)
     show_models_no_more(shell)
-    delattr(shell, _PLACE)
+    delattr(shell, _ATTRIBUTE)

@@ -1,6 +1,6 @@
-"""The line behind a magic: its words and options, and what is wrong with them in one line.
+"""The arguments of each magic, and one-line errors for mistakes in them.
 
-IPython has expanded `{name}` and `$name` before a magic sees its line, also in `m = %load_model {name}`.
+IPython expands `{name}` and `$name` before a magic gets its line, also in `m = %load_model {name}`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,29 @@ if TYPE_CHECKING:
 
     from gpumodels.loading import Option
 
-#: All of a line up to a comment: a `#` outside quotes that begins a word.
+#: The part of a line before a comment. A comment is a `#` outside quotes that begins a word.
 _BEFORE_COMMENT = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|(?<=\S)\#|[^"'\\\#])*""", re.DOTALL)
 
 
 class HelpShown(Exception):
-    """The line asked for help and got it."""
+    """The line had `-h` or `--help`, and the help was printed."""
 
 
 class Arguments(argparse.ArgumentParser):
-    """The options of one magic; raises UsageError, exactly that, since IPython shows it without a traceback."""
+    """The arguments of one magic.
+
+    Mistakes raise UsageError itself and no subclass, because IPython shows exactly this class without a traceback.
+    """
 
     def __init__(self, magic: str, summary: str) -> None:
         super().__init__(prog=f"%{magic}", description=summary, add_help=False, allow_abbrev=False)
         self.add_argument("-h", "--help", action="help", help="show this")
 
     def read(self, line: str) -> argparse.Namespace:
-        """The values on `line`, and `silent`, which a trailing `;` sets. Raises HelpShown after printing the help."""
+        """Return the values on `line`, and `silent`, which is True if the line ends with `;`.
+
+        Raises HelpShown after printing the help, and UsageError for a mistake.
+        """
         code = _without_comment(line).rstrip()
         try:
             words = shlex.split(code.rstrip("; \t"))
@@ -51,13 +57,22 @@ class Arguments(argparse.ArgumentParser):
         return values
 
     def options(self) -> dict[str, str]:
-        """Every option and what it is for."""
+        """Return the help of every option, by flag."""
         return {option: action.help or "" for action in self._actions for option in action.option_strings}
+
+    def parameters_section(self) -> str:
+        """Return the arguments as lines of a numpydoc section, indented for the docstring of a method."""
+        lines = []
+        for action in self._actions:
+            if action.dest != "help":
+                lines.append(f"{''.join(action.option_strings)} {action.metavar or ''}".strip())
+                lines.append(f"    {action.help}")
+        return "".join(f"{' ' * 8}{line}\n" for line in lines)
 
     def _refuse(self, unknown: list[str]) -> NoReturn:
         option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
         if option is None:
-            self.error(f"what is {unknown[0]!r}?")
+            self.error(f"{unknown[0]!r} is one word too many")
         longer = [known for known in self.options() if known.startswith(option)]
         near = longer or difflib.get_close_matches(option, self.options(), 1)
         self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
@@ -73,7 +88,7 @@ class Arguments(argparse.ArgumentParser):
 def _without_comment(line: str) -> str:
     found = _BEFORE_COMMENT.match(line)
     end = found.end() if found else 0
-    # It also ends at a quote that is never closed, which is for shlex to complain of.
+    # The match also ends at a quote that is never closed. shlex reports that mistake.
     return line[:end] if line[end : end + 1] == "#" else line
 
 
@@ -84,8 +99,8 @@ def _variable(text: str) -> str:
 
 
 def _duration(text: str) -> str:
-    """Check a duration and leave it as it was written, so that the load shows it so."""
-    from gpumodels.settings import duration  # noqa: PLC0415  its library is only for loads
+    """Check a duration and return it as it was written, so that the load shows it in the same form."""
+    from gpumodels.settings import duration  # noqa: PLC0415  (the settings are only needed by loads)
 
     try:
         duration(text)
@@ -103,7 +118,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _load() -> Arguments:
     parser = Arguments(
-        "load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may say other defaults."
+        "load_model", "Load a model and bind it to its name and to `model`. Your settings.toml may set other defaults."
     )
     parser.add_argument("model", metavar="NAME|PATH", help="a model of the catalog, or the path of a model folder")
     for option in OPTIONS:
@@ -114,7 +129,7 @@ def _load() -> Arguments:
 
 
 def _add(parser: Arguments, option: Option) -> None:
-    """Add an option of a load. One that is not given is left out of the namespace."""
+    """Add an option of a load. If the line does not have it, it is missing in the namespace."""
     add: Callable[..., object] = functools.partial(
         parser.add_argument, option.flag, dest=option.name, help=option.help, default=argparse.SUPPRESS
     )
@@ -140,21 +155,23 @@ def options_of(values: argparse.Namespace) -> dict[str, Any]:
 def _of_models(magic: str, summary: str) -> Arguments:
     parser = Arguments(magic, summary)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("model", metavar="NAME", nargs="?", help="a model's name or the variable that holds it")
+    named = "a model's name or the variable that holds it (default: the only model of this notebook)"
+    which.add_argument("model", metavar="NAME", nargs="?", help=named)
     which.add_argument("--all", dest="everything", action="store_true", help="every model of this notebook")
     return parser
 
 
 def _logs() -> Arguments:
-    parser = Arguments("model_logs", "Show the last lines that a model of this notebook printed; alone, the only one.")
-    parser.add_argument("model", metavar="NAME", nargs="?", help="a model's name or the variable that holds it")
+    parser = Arguments("model_logs", "Show the last lines that a model of this notebook printed.")
+    which = "a model's name or the variable that holds it (default: all models that run)"
+    parser.add_argument("model", metavar="NAME", nargs="?", help=which)
     return parser
 
 
 LOAD = _load()
 MODELS = Arguments("models", "List your models that run, load or sleep, those of this notebook first.")
-STOP = _of_models("stop_model", "Stop a model of this notebook and free its memory; alone, the only one.")
-SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again; alone, the only one.")
+STOP = _of_models("stop_model", "Stop a model of this notebook and free its memory.")
+SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again.")
 LOGS = _logs()
-DASHBOARD = Arguments("gpu_dashboard", "Show GPUs and models, live, with buttons; it asks only while it is on screen.")
+DASHBOARD = Arguments("gpu_dashboard", "Show GPUs and models, live, with buttons. It refreshes while it is on screen.")
 GPUS = Arguments("gpus", "Show the GPUs of this machine, and who holds their memory.")

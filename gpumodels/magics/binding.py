@@ -1,4 +1,4 @@
-"""Which variables a loaded model gets: nothing of the user's is overwritten, except where the user says so."""
+"""The variables of a loaded model. A variable of the user is overwritten only if `--as` names it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from gpumodels.model import Model
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-#: The variable that is always the model loaded last.
+#: The variable for the model that was loaded last.
 LATEST = "model"
 
 
 def identifier(name: str) -> str:
-    """The variable for a model of that name: `my-model 2` is `my_model_2`."""
+    """Return the variable name for a model's name: `my_model_2` for `my-model 2`."""
     variable = re.sub(r"\W", "_", name)
     return f"_{variable}" if not variable.isidentifier() or keyword.iskeyword(variable) else variable
 
 
 def handle(shell: InteractiveShell, variable: str) -> Model | None:
-    """The handle, alive or stopped, that a variable holds."""
+    """Return the model that a variable holds, even if it is stopped; None if the variable holds none."""
     value = shell.user_ns.get(variable)
     return value if isinstance(value, Model) else None
 
 
 def bind(shell: InteractiveShell, model: Model, variable: str | None) -> tuple[list[str], list[str]]:
-    """Bind `variable`, or else the model's name and `model` as far as they are free or handles already.
+    """Bind a model to `variable`, or to its own name and `model` if that is None.
 
-    Returns the names bound and the names left alone.
+    Those two are bound only if the name is free or already holds a model. Return the names that were bound, and the
+    names that were not.
     """
     wanted = [variable] if variable else list(dict.fromkeys([identifier(model.name), LATEST]))
     bound = [name for name in wanted if name == variable or _is_free(shell, name)]

@@ -1,4 +1,4 @@
-"""The magics themselves: each reads its line, asks the manager, and shows what came of it."""
+"""The magics. Each reads its line, acts, and displays the result."""
 
 from __future__ import annotations
 
@@ -19,62 +19,181 @@ if TYPE_CHECKING:
     from gpumodels.model import Model
     from gpumodels.widgets.live import Dashboard
 
-#: What is said of a model that this notebook only let go of.
-_OTHERS = "others go on using it"
+#: Shown for a model that this notebook stopped or put to sleep while others use it.
+_OTHERS = "other notebooks or programs still use it"
 
 COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus", "gpu_dashboard")
 
 
 @magics_class
 class ModelMagics(Magics):
-    """Models in a notebook."""
+    """The magics of one shell."""
 
     shell: InteractiveShell
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        #: What was loaded last for a variable, so that running the cell after `%reset` finds it again.
+        #: The model that was loaded last for each variable. Running a cell again after `%reset` finds its model here.
         self._loaded_for: dict[str, Model] = {}
 
     @line_magic
     def load_model(self, line: str) -> Model | None:
-        """`%load_model ctpn --gpu 0`: load a model; `%load_model -h` shows all options."""
+        """Load a model and bind it to its name and to `model`.
+
+        The cell shows the progress of the load. A variable that holds something other than a model is not
+        overwritten. Running the same line again keeps the model. Running it with other options replaces the model.
+
+        `{name}` and `$name` expand to Python values. With a `;` at the end of the line nothing is shown.
+
+        Parameters
+        ----------
+        {arguments}
+
+        Returns
+        -------
+        Model
+            The handle: `m = %load_model ctpn` binds it to `m` as well.
+
+        Raises
+        ------
+        UsageError
+            The line has a mistake.
+        LoadRefused, SettingsError, ModelNotFound, ModelFolderError
+            An option makes no sense, or there is no such model.
+        DeviceError
+            There is no such GPU, or none has room.
+        EngineError, WeightsError
+            The engine cannot run the model, or its weights cannot be fetched.
+        LoadFailed, LoadTimeout, LoadCancelled
+            The model did not become ready.
+
+        Examples
+        --------
+        >>> %load_model ctpn --gpu 0
+        >>> boxes, scores = model("page.png")
+
+        >>> %load_model ./my_model --as mine --idle 10m
+
+        """
         loaded: Model | None = _run(LOAD, line, self._load)
         return loaded
 
+    load_model.__doc__ = (load_model.__doc__ or "").replace("        {arguments}\n", LOAD.parameters_section())
+
     @line_magic
     def models(self, line: str) -> None:
-        """`%models`: your models that run, load or sleep, those of this notebook first."""
+        """List your models that run, load or sleep, those of this notebook first.
+
+        Examples
+        --------
+        >>> %models
+
+        """
         _run(MODELS, line, self._list)
 
     @line_magic
     def stop_model(self, line: str) -> None:
-        """`%stop_model ctpn`: stop a model of this notebook; alone, the only one; `--all` stops all."""
+        """Stop a model of this notebook and free its memory.
+
+        If other notebooks or programs use the model too, it goes on running for them.
+
+        Parameters
+        ----------
+        NAME
+            A model's name, or the variable that holds it. The default is the only model of this notebook.
+        --all
+            Stop every model of this notebook.
+
+        Raises
+        ------
+        ModelNotFound
+            No model of this notebook has that name, or several run and none is named.
+
+        Examples
+        --------
+        >>> %stop_model ctpn
+        >>> %stop_model --all
+
+        """
         _run(STOP, line, self._stop)
 
     @line_magic
     def sleep_model(self, line: str) -> None:
-        """`%sleep_model ctpn`: free a model's memory until it is called again; `--all` for all of this notebook."""
+        """Free a model's memory until it is called again. The next call wakes it.
+
+        If other notebooks or programs use the model too, it goes on running for them.
+
+        Parameters
+        ----------
+        NAME
+            A model's name, or the variable that holds it. The default is the only model of this notebook.
+        --all
+            Put every model of this notebook to sleep.
+
+        Raises
+        ------
+        ModelNotFound
+            No model of this notebook has that name, or several run and none is named.
+
+        Examples
+        --------
+        >>> %sleep_model ctpn
+
+        """
         _run(SLEEP, line, self._sleep)
 
     @line_magic
     def model_logs(self, line: str) -> None:
-        """`%model_logs ctpn`: the last lines that a model of this notebook printed."""
+        """Print the last 40 lines that a model of this notebook printed, also of a model that has ended.
+
+        Parameters
+        ----------
+        NAME
+            A model's name, or the variable that holds it. The default is every model that runs, or the model that was
+            loaded last if none runs.
+
+        Raises
+        ------
+        ModelNotFound
+            This notebook has loaded no such model.
+
+        Examples
+        --------
+        >>> %model_logs ctpn
+
+        """
         _run(LOGS, line, self._logs)
 
     @line_magic
     def gpus(self, line: str) -> None:
-        """`%gpus`: the GPUs of this machine, and who holds their memory."""
+        """Show the GPUs of this machine, and the holders of their memory.
+
+        Examples
+        --------
+        >>> %gpus
+
+        """
         _run(GPUS, line, self._gpus)
 
     @line_magic
     def gpu_dashboard(self, line: str) -> Dashboard | None:
-        """`%gpu_dashboard`: GPUs by holder and models with their work, live."""
+        """Show GPUs and models, live, with buttons to wake, put to sleep and stop models.
+
+        Returns
+        -------
+        Dashboard
+            The widget. It refreshes only while it is on screen.
+
+        Examples
+        --------
+        >>> %gpu_dashboard
+
+        """
         shown: Dashboard | None = _run(DASHBOARD, line, self._dashboard)
         return shown
 
     def _load(self, asked: Namespace) -> Model:
-        from gpumodels.magics.loading import load  # noqa: PLC0415  the manager is imported when something is loaded
+        from gpumodels.magics.loading import load  # noqa: PLC0415  (imported by the first load)
 
         return load(self.shell, asked, self._loaded_for)
 
@@ -87,9 +206,9 @@ class ModelMagics(Magics):
 
     def _stop(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)
-        said = [_stopped(model) for model in chosen]
+        stopped = [_stop(model) for model in chosen]
         if not asked.silent:
-            print(f"stopped {', '.join(said)}" if said else "nothing was running")  # noqa: T201
+            print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")  # noqa: T201
 
     def _sleep(self, asked: Namespace) -> None:
         chosen = self._chosen(asked)
@@ -109,7 +228,7 @@ class ModelMagics(Magics):
         chosen = self._instance(asked.model, alive=False)
         known = handles()
         found = [model for model in known if (model.alive if chosen is None else model.is_called(chosen))]
-        found = found or (known[-1:] if chosen is None else [])  # none runs: the last one may tell why
+        found = found or (known[-1:] if chosen is None else [])  # none runs: the log of the last one may show why
         if not found:
             which = f"No model {asked.model!r}" if asked.model else "No model"
             raise ModelNotFound(f"{which} was loaded by this notebook.")
@@ -131,15 +250,18 @@ class ModelMagics(Magics):
         return None if asked.silent else gpu_dashboard()
 
     def _instance(self, name: str | None, *, alive: bool) -> str | None:
-        """The instance in the variable of that name; else the name itself, which then is a model's."""
+        """Return the id of the instance that the variable `name` holds, or `name` itself if it holds none.
+
+        With `alive`, a model that has ended does not count.
+        """
         from gpumodels.magics.binding import handle  # noqa: PLC0415
 
         held = handle(self.shell, name) if name else None
         return name if held is None or (alive and not held.alive and not held.asleep) else held.record.id
 
 
-def _stopped(model: Model) -> str:
-    """Stop it; what is said of it."""
+def _stop(model: Model) -> str:
+    """Stop a model. Return its name and what that freed."""
     slept = model.asleep
     model.stop("this notebook")
     gain = _OTHERS if model.was_shared and not slept else model.freed.summary if model.freed else ""
@@ -151,13 +273,13 @@ def _slept(model: Model) -> str:
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:
-    """Run a magic: a user's mistake fails the cell with one line."""
+    """Run a magic. An error of this package fails the cell with one line and no traceback."""
     try:
         return action(arguments.read(line))
     except HelpShown:
         return None
     except GpumodelsError as error:
         text = f"{type(error).__name__}: {error}"
-        # IPython asks an exception how it wants to be shown. The cell fails all the same, and so does a run of cells.
+        # IPython calls this method of an exception to show it. The cell still fails, and so does "Run All".
         error.__dict__["_render_traceback_"] = lambda: [text]
         raise

@@ -1,4 +1,4 @@
-"""Completion behind our magics: names of models and folders, options, engines, GPUs."""
+"""Completion after our magics: names of models and folders, options, engines, GPUs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ _LINE = re.compile(rf"(?:^\s*%?|=\s*%)(?P<magic>{'|'.join(_PARSERS)})\s+(?:(?P<b
 
 @context_matcher()  # type: ignore[untyped-decorator]
 def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """IPython asks this for every completion; it answers, alone, behind one of our magics."""
+    """Return the completions after one of our magics, and suppress all others there.
+
+    IPython calls this for every completion.
+    """
     line = _LINE.search(context.text_until_cursor)
     if line is None:
         return {"completions": []}
     words: Iterable[str] = ()
-    with suppress(GpumodelsError):  # such as wrong settings, which the magic itself will tell
+    with suppress(GpumodelsError):  # such as wrong settings, which the magic itself will report
         words = _candidates(line["magic"], (line["before"] or "").split(), line["word"])
     return {
         "completions": [SimpleCompletion(text) for text in words if text.startswith(line["word"])],
@@ -86,13 +89,13 @@ def _loaded() -> list[str]:
 
 
 def _folders(word: str) -> list[str]:
-    """Model folders, and directories that may hold some, with a slash to go on from."""
+    """Return paths of model folders, and of other directories with a slash at the end, that complete `word`."""
     typed, _, start = word.rpartition("/")
-    place = Path(os.path.expanduser(f"{typed}/" if typed or word.startswith("/") else "."))  # noqa: PTH111
+    parent = Path(os.path.expanduser(f"{typed}/" if typed or word.startswith("/") else "."))  # noqa: PTH111
     if "/" not in word:
         return [f"{word}/"] if word in (".", "..", "~") else []
     try:
-        found = sorted(entry for entry in place.iterdir() if entry.is_dir())
+        found = sorted(entry for entry in parent.iterdir() if entry.is_dir())
     except OSError:
         return []
     shown = [entry for entry in found if start.startswith(".") or not entry.name.startswith((".", "__"))]

@@ -1,4 +1,4 @@
-"""The GPUs for `%gpus`: a picture in a notebook, text in a terminal."""
+"""The display of `%gpus`: a picture in a notebook, text in a terminal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Gpus:
-    """What a usage looks like."""
+    """A display of the GPUs and the holders of their memory."""
 
     def __init__(self, usage: Usage) -> None:
-        self._told = as_json(usage)
+        self._usage = as_json(usage)
 
     def __repr__(self) -> str:
-        return as_text(self._told)
+        return as_text(self._usage)
 
     def _repr_html_(self) -> str:
-        return as_html(self._told)
+        return as_html(self._usage)

@@ -1,4 +1,4 @@
-"""The hint that CUDA_VISIBLE_DEVICES, set in a notebook, does not move models: given once."""
+"""The hint that CUDA_VISIBLE_DEVICES, set in a notebook, does not choose a model's GPU. It is printed once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = "CUDA_VISIBLE_DEVICES"
 #: `%env X=1`, `%set_env X 1`, `os.environ["X"] = ...`, `os.environ.setdefault("X", ...)`, `os.putenv("X", ...)`,
-#: `os.environ.update(X=...)`; not where it is only read.
+#: `os.environ.update(X=...)`. Code that only reads the variable does not match.
 _SETS = re.compile(
     rf"""^\s*%(?:set_)?env\s+{_VARIABLE}[\s=]
     |environ\[\s*["']{_VARIABLE}["']\s*\]\s*=(?!=)
@@ -19,30 +19,33 @@ _SETS = re.compile(
     |environ\.update\([^)]*{_VARIABLE}""",
     re.MULTILINE | re.VERBOSE,
 )
-TEXT = f"{_VARIABLE} in the notebook does not move models: use %load_model NAME --gpu 0"
+TEXT = f"{_VARIABLE} in the notebook does not choose a model's GPU: use %load_model NAME --gpu 0"
 
 
-#: Shells that were told; once is enough, also for one that loads the extension again.
-_told: WeakSet[InteractiveShell] = WeakSet()
+#: Shells that have shown the hint. They do not show it again, even if the extension is loaded again.
+_shown: WeakSet[InteractiveShell] = WeakSet()
 
 
 class Hint:
-    """Looks at the text of cells, because a setting is seen nowhere else before it misleads."""
+    """A search for assignments of the variable in the text of cells.
+
+    The text is the only place where an assignment is seen before it misleads the user.
+    """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
-    def look_back(self) -> None:
-        """Look at the cells up to now: many set it before they load the extension."""
+    def check_earlier_cells(self) -> None:
+        """Check the cells that have run already: many notebooks set the variable before they load the extension."""
         if self._shell.history_manager is not None:
             for cell in self._shell.history_manager.input_hist_raw:
-                self._look_at(cell)
+                self._check(cell)
 
     def before_cell(self, info: ExecutionInfo) -> None:
-        """IPython calls this with each cell that is going to run."""
-        self._look_at(info.raw_cell or "")
+        """Check a cell that is going to run. IPython calls this for each."""
+        self._check(info.raw_cell or "")
 
-    def _look_at(self, cell: str) -> None:
-        if self._shell not in _told and _SETS.search(cell):
-            _told.add(self._shell)
-            print(TEXT)  # noqa: T201  it belongs to the cell's output
+    def _check(self, cell: str) -> None:
+        if self._shell not in _shown and _SETS.search(cell):
+            _shown.add(self._shell)
+            print(TEXT)  # noqa: T201  (part of the cell's output)

@@ -1,4 +1,4 @@
-"""Models that run, load or sleep as a table, for `%models`."""
+"""The table of `%models`: models that run, load or sleep."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NOTHING = "No model is running."
 
 
 class Listing:
-    """A table that a notebook shows as HTML and a terminal as text."""
+    """A table of models, as HTML in a notebook and as text in a terminal."""
 
     def __init__(self, overview: Overview, here: Owner) -> None:
-        """`here` is the process that asks: its models come first."""
+        """Make the table of `overview`. The models that the process `here` owns come first."""
         ordered = sorted(overview.models, key=lambda view: not _is_same(view.record.owner, here))
         self._rows = [_row(view, here) for view in ordered]
 

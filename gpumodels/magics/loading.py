@@ -1,4 +1,4 @@
-"""`%load_model`: a load whose progress is shown, whose handle is bound, and which tells in one line what it did."""
+"""The work of `%load_model`: load a model, show the progress, bind variables, and print one line at the end."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]) -> Model:
-    """Load what `asked` says, in place of what was loaded for its variable, which `loaded_for` remembers.
+    """Load the model of the arguments `asked`, in place of the model that was loaded before for the same variable.
 
-    `model` is an alias of what another variable holds: what it happens to hold is not replaced.
+    `loaded_for` holds the model loaded last for each variable; the new one is added. The variable `model` is an alias
+    of another one, so a model that it holds is not replaced.
     """
     variable = asked.variable or identifier(catalog.find(asked.model).name)
     before = loaded_for.get(variable) or (handle(shell, variable) if variable != LATEST else None)
@@ -38,27 +39,27 @@ def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]
         shown.end(f"{asked.model} was not loaded")
         raise
     loaded_for[variable] = model
-    bound, left = bind(shell, model, asked.variable)
-    shown.end(_last_line(model, bound, left, again=model is before))
-    _say_no_more(shell, model)
+    bound, taken = bind(shell, model, asked.variable)
+    shown.end(_last_line(model, bound, taken, again=model is before))
+    _hide_result(shell, model)
     return model
 
 
-def _last_line(model: Model, bound: list[str], left: list[str], *, again: bool) -> str:
+def _last_line(model: Model, bound: list[str], taken: list[str], *, again: bool) -> str:
     bindings = f", as {' and '.join(bound)}" if bound else ""
     if again:
-        line = f"{model.name} was ready {_place(model).rstrip(',')}{bindings}"
+        line = f"{model.name} was ready {_where(model).rstrip(',')}{bindings}"
     else:
-        line = f"{model.name} ready {_place(model)} in {model.load_seconds:.1f} s{bindings}"
+        line = f"{model.name} ready {_where(model)} in {model.load_seconds:.1f} s{bindings}"
     if model.endpoint is not None:
         name = bound[-1] if bound else "its handle"
         line += f"\n{model.name} answers tritonclient at {model.endpoint.address}; {name}.endpoint has the token"
-    if left:
-        line += f"\n{' and '.join(left)} left alone: not a model's variable (`--as NAME` binds another name)"
+    if taken:
+        line += f"\nnot bound to {' or '.join(taken)}: in use for something else (`--as NAME` binds another name)"
     return line
 
 
-def _place(model: Model) -> str:
+def _where(model: Model) -> str:
     several = f"as {len(model.replicas)} replicas " if len(model.replicas) > 1 else ""
     if not model.record.devices:
         return f"{several}on CPU, {model.record.engine} engine,"
@@ -66,10 +67,10 @@ def _place(model: Model) -> str:
     return f"{several}on {model.device}" + (f" ({presentation.size(held)})" if held else "")
 
 
-def _say_no_more(shell: InteractiveShell, model: Model) -> None:
-    """Let the cell that loaded a model not print the handle below the line that has just said the same.
+def _hide_result(shell: InteractiveShell, model: Model) -> None:
+    """Prevent the cell from showing the handle as its result: the last line of the load has the same facts.
 
-    IPython sets `sys.displayhook` for each cell and puts it back when the cell ends, so this ends with it.
+    IPython sets `sys.displayhook` for each cell and restores it after the cell, so this ends with the cell.
     """
     if not shell.display_trap.is_active:
         return

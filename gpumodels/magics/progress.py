@@ -1,4 +1,4 @@
-"""What is shown while a model loads, and the line that stays: one display in a notebook, one line in a terminal."""
+"""The progress of a load in a shell, and the line that stays: one display in a notebook, one line in a terminal."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from gpumodels.model import Report
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_UPDATES = 10  # a second, in the long run; so many may also come at once
+_UPDATES = 10  # a second on average, and at most so many in a burst
 _BAR = 20  # characters
 
 
 class View(Report, Protocol):
-    """Shows a load from its beginning to its end."""
+    """A report that shows a load and its last line."""
 
     def end(self, text: str) -> None:
-        """The last line: what became of the load."""
+        """Show the last line: the result of the load."""
 
 
 def view(shell: InteractiveShell, *, silent: bool) -> View:
-    """The view for a shell: none, a display with an id where there is a Jupyter kernel, or lines of text."""
+    """Return the view for a shell: a display in a Jupyter kernel, lines of text elsewhere, none if `silent`."""
     if silent:
         return NoView()
     return NotebookView() if hasattr(shell, "kernel") else TerminalView()
 
 
 class NoView:
-    """For a magic that ends in `;`."""
+    """A view that shows nothing, for a magic that ends in `;`."""
 
     def progress(self, text: str, fraction: float | None) -> None:
         """Show nothing."""
@@ -46,12 +46,13 @@ class NoView:
 
 
 class NotebookView:
-    """One display, replaced as the load goes on; notices and the last line stay in the saved notebook."""
+    """One display that is updated during the load. Notices and the last line stay in the saved notebook."""
 
     def __init__(self) -> None:
         self._display, self._begun = DisplayHandle(), False  # type: ignore[no-untyped-call]
         self._notices: list[str] = []
-        self._allowed, self._asked = float(_UPDATES), time.monotonic()
+        #: Updates that may be shown now, and the moment of that count. It grows by `_UPDATES` a second.
+        self._allowed, self._counted = float(_UPDATES), time.monotonic()
 
     def progress(self, text: str, fraction: float | None) -> None:
         if self._may_update():
@@ -66,10 +67,10 @@ class NotebookView:
         self._show(text, escape(text))
 
     def _may_update(self) -> bool:
-        """A build may print hundreds of lines a second, which would choke a browser."""
+        """Limit the rate of updates: a build may print hundreds of lines a second, too many for a browser."""
         now = time.monotonic()
-        self._allowed = min(_UPDATES, self._allowed + (now - self._asked) * _UPDATES)
-        self._asked = now
+        self._allowed = min(_UPDATES, self._allowed + (now - self._counted) * _UPDATES)
+        self._counted = now
         if self._allowed < 1:
             return False
         self._allowed -= 1
@@ -83,12 +84,12 @@ class NotebookView:
             "text/html": f'<div style="white-space: pre-wrap">{rows}</div>',
         }
         show = self._display.update if self._begun else self._display.display
-        self._begun = True  # first, so that an interrupt in the middle of it does not begin a second display
+        self._begun = True  # set first, so that after an interrupt in `show` there is no second display
         show(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 class TerminalView:
-    """One line, rewritten in place; where the output is no terminal, only what stays."""
+    """One line that is rewritten in place. If the output is no terminal, only notices and the last line."""
 
     def progress(self, text: str, fraction: float | None) -> None:
         if sys.stdout.isatty():

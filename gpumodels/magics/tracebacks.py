@@ -1,4 +1,4 @@
-"""Tracebacks of calls that went wrong end with the user's own line: what lies below it is ours and helps nobody."""
+"""Short tracebacks of failed calls. They end with the user's line, without the frames of this package below it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _OURS = str(Path(gpumodels.__file__).parent)
-_HOOK = "_render_traceback_"  # IPython asks the exception for it
+_HOOK = "_render_traceback_"  # IPython calls this method of an exception to show it
 
 
 def install(shell: InteractiveShell) -> None:
-    """From here on the shell shows a CallError so."""
+    """Give CallError a method by which the shell shows a short traceback."""
 
     def render(error: CallError) -> list[str]:
-        trace = users_part(error.__traceback__)
+        trace = without_our_frames(error.__traceback__)
         shown: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, trace)
         return shown
 
@@ -28,19 +28,19 @@ def install(shell: InteractiveShell) -> None:
 
 
 def uninstall() -> None:
-    """As Python does it."""
+    """Remove that method, so that a CallError is shown as Python does it."""
     if hasattr(CallError, _HOOK):
         delattr(CallError, _HOOK)
 
 
-def users_part(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without the frames of this package at its end; all of it where there are no others."""
+def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without the frames of this package at its end; all of it if there are no others."""
     frames = []
     step = trace
     while step is not None:
         frames.append(step)
         step = step.tb_next
-    last = max((place for place, step in enumerate(frames) if not _is_ours(step)), default=-1)
+    last = max((index for index, step in enumerate(frames) if not _is_ours(step)), default=-1)
     if last == -1:
         return trace
     shorter: TracebackType | None = None

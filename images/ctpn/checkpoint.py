@@ -1,9 +1,9 @@
-"""Reads a checkpoint in torch's old file format (before 1.6) into numpy arrays, without torch and without running it.
+"""Reading a checkpoint in torch's old file format (before 1.6) into numpy arrays, without torch.
 
-The format, as it lies in the file: three pickles (magic number, protocol, description of the machine), a pickle of
-the objects in which every tensor names its storage, a pickle of the storages' keys, then for each key a
-little-endian 64-bit count and the raw elements. A pickle is a program; ours may call only what `_ALLOWED` lists,
-none of which is torch's or does more than remember its arguments.
+The file holds, in this order: three pickles (magic number, protocol, description of the machine), a pickle of the
+objects, where every tensor names its storage, a pickle of the storages' keys, and for each key a little-endian 64-bit
+count and the raw elements. A pickle is a program and can run any code. This reader allows it to call only the
+functions in `_ALLOWED`. None of them is torch's, and none does more than keep its arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PROTOCOL = 1001
 
 
 class CheckpointError(ValueError):
-    """The file is no checkpoint of this format, is damaged, or wants to run code."""
+    """The file is not a checkpoint of this format, is damaged, or tries to run code."""
 
 
 class _Storage(NamedTuple):
@@ -39,7 +39,7 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuild_tensor(  # the name and order of arguments that the format prescribes
+def _rebuild_tensor(  # the format prescribes these arguments and their order
     storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_grad_and_hooks: object
 ) -> _Tensor:
     return _Tensor(storage, offset, shape, strides)
@@ -71,9 +71,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What was saved into `path`, tensors as read-only numpy arrays of their own dtype and shape.
+    """Return the objects saved in `path`, with tensors as read-only numpy arrays of the same dtype and shape.
 
-    Raises CheckpointError naming the file when it is of another format, truncated, or asks to run anything.
+    Raises CheckpointError, which names the file, if it has another format, is truncated, or tries to run code.
     """
     data = path.read_bytes()
     try:
@@ -132,7 +132,7 @@ def _resolve(content: Any, storages: dict[str, np.ndarray[Any, Any]]) -> Any:
 
 
 def _array(tensor: _Tensor, storage: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The tensor as a view of its storage, once it is certain that it lies inside."""
+    """Return the tensor as a view of its storage. Raises CheckpointError if it reaches outside of the storage."""
     sizes = (tensor.offset, *tensor.shape, *tensor.strides)
     if any(not isinstance(size, int) or size < 0 for size in sizes) or len(tensor.shape) != len(tensor.strides):
         raise CheckpointError(f"a tensor has the shape {tensor.shape} with strides {tensor.strides}")

@@ -1,8 +1,9 @@
-"""Joins text proposals into text lines: four corner points each, so that a slanted line keeps its slant.
+"""Joining text proposals to text lines. A line has four corner points, so a slanted line keeps its slant.
 
-Tian et al. 2016, section 3.2, join a proposal with its nearest fitting neighbour where the choice is mutual. That is
-done here twice, because across the gap between two words a slanted line leaves the height at which it would be
-looked for: first proposals of (nearly) touching columns become fragments, then fragments along their slant lines.
+Tian et al. 2016, section 3.2, join a proposal with its nearest fitting neighbour if each is the other's choice. Here
+this is done in two steps: first proposals of (nearly) touching columns are joined to fragments, then fragments to
+lines along their slant. With one step the words of a slanted line would not be joined: behind the gap between two
+words the line is at another height.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-#: How many columns apart the proposals of one fragment may be.
+#: The largest distance of neighbouring proposals of one fragment, in columns.
 _COLUMNS = 2
-#: How far apart fragments of one line may be: in pixels of the network's input (the paper's), or in heights of
-#: the text where that is more, because the space between words grows with the letters.
+#: The largest gap between fragments of one line: so many pixels of the network's input (as in the paper) or so many
+#: text heights, whichever is more, because the space between words grows with the letters.
 _GAP = 50
 _GAP_HEIGHTS = 1.0
-#: Two neighbours share this much of the lower one's height, and are this much alike in height.
+#: Two neighbours overlap vertically by at least this fraction of the smaller height, and the ratio of their heights is
+#: at least this.
 _SHARED = 0.6
 _ALIKE = 0.6
-#: A line of fewer proposals, or of a lower mean score, is taken for noise.
+#: A line of fewer proposals, or with a lower mean score, counts as noise.
 _FEWEST = 2
 _SURE = 0.65
 
 
 class _Fragment(NamedTuple):
-    """Part of a line, in pixels: `middle` is its y at its centre, `slope` 0 where it is too short to show one."""
+    """A part of a line, in pixels. `middle` is the y of its centre. `slope` is 0 if it is too short to have one."""
 
     members: list[int]
     left: float
@@ -48,10 +50,10 @@ class _Fragment(NamedTuple):
 
 
 def join(proposals: Proposals) -> tuple[Array, Array]:
-    """The lines: corners float32 [N, 4, 2] (x, y; clockwise from the top left) and scores float32 [N].
+    """Return the lines: corners float32 [N, 4, 2] (x, y; clockwise from the top left) and scores float32 [N].
 
-    In reading order: from the top down, and from left to right where lines stand beside each other. Pixels are
-    those of the network's input; a line's score is the mean of its proposals'.
+    They are in reading order: from top to bottom, and lines beside each other from left to right. Corners are in
+    pixels of the network's input. The score of a line is the mean score of its proposals.
     """
     fragments = [_fragment(proposals, chain) for chain in _proposal_chains(proposals)]
     members = [[i for part in chain for i in fragments[part].members] for chain in _fragment_chains(fragments)]
@@ -64,7 +66,10 @@ def join(proposals: Proposals) -> tuple[Array, Array]:
 
 
 def _chains(count: int, neighbour: Callable[[int, int], int | None]) -> list[list[int]]:
-    """Runs of items, left to right, that chose each other; `neighbour(item, way)` looks right (way 1) or left (-1)."""
+    """Return chains of items, each from left to right. Items follow each other if each is the other's neighbour.
+
+    `neighbour(item, way)` returns the neighbour to the right (way 1) or to the left (way -1).
+    """
     left = [neighbour(item, -1) for item in range(count)]
     right = [neighbour(item, 1) for item in range(count)]
     follower = {one: other for one, other in enumerate(right) if other is not None and left[other] == one}
@@ -81,7 +86,7 @@ def _proposal_chains(proposals: Proposals) -> list[list[int]]:
     columns = {int(column): np.flatnonzero(proposals.column == column) for column in np.unique(proposals.column)}
 
     def neighbour(one: int, way: int) -> int | None:
-        """The best fitting proposal of the nearest column that has one."""
+        """Return the best fitting proposal of the nearest column that has a fitting one."""
         for distance in range(1, _COLUMNS + 1):
             others = columns.get(int(proposals.column[one]) + way * distance, np.array([], np.int64))
             fit = _fit(proposals.top[one], proposals.bottom[one], proposals.top[others], proposals.bottom[others])
@@ -93,7 +98,7 @@ def _proposal_chains(proposals: Proposals) -> list[list[int]]:
 
 
 def _fit(top: float, bottom: float, tops: Array, bottoms: Array) -> Array:
-    """How alike the vertical extent from `top` to `bottom` and each of the others are; 0 where not of one line."""
+    """Return the likeness of the extent from `top` to `bottom` with each of the others; 0 if they fit no one line."""
     height, heights = bottom - top, bottoms - tops
     low, high = np.minimum(height, heights), np.maximum(height, heights)
     shared = np.minimum(bottom, bottoms) - np.maximum(top, tops)
@@ -115,7 +120,7 @@ def _fragment_chains(fragments: list[_Fragment]) -> list[list[int]]:
     left, right = (np.array([getattr(fragment, side) for fragment in fragments]) for side in ("left", "right"))
 
     def neighbour(one: int, way: int) -> int | None:
-        """The nearest fragment that continues this one."""
+        """Return the nearest fragment that continues this one."""
         this = fragments[one]
         gap = left - this.right if way > 0 else this.left - right
         near = np.flatnonzero((gap >= 0) & (gap <= max(_GAP, _GAP_HEIGHTS * this.height)))
@@ -128,7 +133,7 @@ def _fragment_chains(fragments: list[_Fragment]) -> list[list[int]]:
 
 
 def _continues(this: _Fragment, that: _Fragment, gap: float) -> bool:
-    """Whether two fragments meet when both are prolonged to the middle of the gap along the longer one's slant."""
+    """Return True if two fragments fit together in the middle of the gap, both extended by the slope of the longer."""
     slope = max(this, that, key=lambda fragment: fragment.right - fragment.left).slope
     x = (max(this.left, that.left) + min(this.right, that.right)) / 2
     top, other = (each.middle_at(x, slope) - each.height / 2 for each in (this, that))
@@ -143,7 +148,7 @@ def _corners(line: _Fragment) -> list[tuple[float, float]]:
 
 
 def reading_order(corners: Array) -> Array:
-    """Order of lines [N, 4, 2] for a reader: rows from the top down, within a row from left to right."""
+    """Sort lines [N, 4, 2] as they are read, and return their indices: rows from top to bottom, each left to right."""
     middle = corners[:, :, 1].mean(axis=1)
     height = (corners[:, 3, 1] - corners[:, 0, 1] + corners[:, 2, 1] - corners[:, 1, 1]) / 2
     rows: list[list[int]] = []

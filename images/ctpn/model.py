@@ -1,4 +1,4 @@
-"""CTPN finds lines of text in photos: the network marks narrow slices of text, and slices are joined to lines.
+"""CTPN, a model that finds lines of text in photos. A network finds narrow slices of text, which are joined to lines.
 
 Tian et al. 2016: "Detecting Text in Natural Image with Connectionist Text Proposal Network", ECCV 2016.
 """
@@ -18,28 +18,30 @@ from proposals import decode, suppress
 
 from gpumodels.server import memory_limit, weights_path
 
-#: A slice counts as text from this score on. The paper's 0.7 leaves gaps in small text; unsure lines fall later. ...
+#: The least score of a slice of text. The paper's 0.7 leaves gaps in small text. Unsure lines are dropped later.
 _SCORE = 0.3
-#: ... unless it overlaps a better one of its column by more than this.
+#: A slice that overlaps a better one of its column by more than this (intersection over union) is dropped.
 _OVERLAP = 0.3
 
 
 class Model:
-    """Finds lines of text; `load` once, then `predict` as often as needed."""
+    """The network. `load` is called once, `predict` for each picture."""
 
     def load(self, device: str) -> None:
         """Read the weights and build the network on `device`, "cpu" or "cuda".
 
-        Raises CheckpointError when the weights cannot be read, RuntimeError when CUDA is asked for and cannot be had.
+        Raises CheckpointError if the weights cannot be read, and RuntimeError if CUDA does not work.
         """
         weights = read_checkpoint(weights_path("CTPN.pth"))["model_state_dict"]
         self._network = _start(build_network(weights, integers=device == "cpu").SerializeToString(), device)
 
     def predict(self, image: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Lines of text in `image` (uint8 [H, W, 3] RGB; `picture.prepare` says what else is taken).
+        """Find the lines of text in `image`: uint8 [H, W, 3] RGB, or another format that `picture.prepare` takes.
 
-        `boxes` float32 [N, 8]: corners x1 y1 ... x4 y4 in pixels of the image, clockwise from the line's top left,
-        lines in reading order. `scores` float32 [N]: from 0 to 1. Raises ValueError when `image` is no picture.
+        Return `boxes` float32 [N, 8] and `scores` float32 [N], from 0 to 1. Boxes are corners x1 y1 ... x4 y4 in pixels
+        of the image, clockwise from the line's top left. The lines are in reading order.
+
+        Raises ValueError if `image` is not a picture.
         """
         picture = prepare(image)
         scores, offsets = self._network.run(["scores", "offsets"], {"image": picture.pixels[None]})
@@ -52,11 +54,11 @@ def _start(network: bytes, device: str) -> onnxruntime.InferenceSession:
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
     settings: dict[str, int | str] = {}
     options = onnxruntime.SessionOptions()
-    # Said outright, because onnxruntime would count the machine's cores where a container may use only some of them.
+    # By default onnxruntime counts all cores of the machine, but a container may be allowed fewer.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     if device == "cuda":
-        onnxruntime.preload_dlls()  # CUDA and cuDNN come as Python packages, where the loader does not look
-        # An exhaustive search, the default, would start anew with every new size of picture.
+        onnxruntime.preload_dlls()  # CUDA and cuDNN are in Python packages, where the system's loader does not look
+        # The default, an exhaustive search, would be repeated for every new size of picture.
         settings = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         if (limit := memory_limit()) is not None:
             settings["gpu_mem_limit"] = limit

@@ -1,9 +1,10 @@
 """The network of CTPN as an ONNX graph, built from the arrays of a checkpoint.
 
 Tian, Huang, He, He, Qiao: "Detecting Text in Natural Image with Connectionist Text Proposal Network", ECCV 2016,
-section 3 and figure 1: the thirteen convolutions of VGG16, one more, a recurrent layer that reads each row of the
-feature map in both directions, a fully connected layer of 512, and the two outputs. The paper's recurrent layer is an
-LSTM; these weights were trained with a GRU of 128 units each way. They know no side refinement.
+section 3 and figure 1. The layers are: the thirteen convolutions of VGG16, one more convolution, a recurrent layer that
+reads each row of the feature map in both directions, a fully connected layer of 512, and the two outputs. The paper's
+recurrent layer is an LSTM. These weights were trained with a GRU of 128 units in each direction, and without the
+paper's side refinement.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Arithmetic = Float32 | Int8
 
-#: Subtracted from red, green and blue. These are ImageNet's means in the order blue, green, red, as the weights were
-#: most likely trained; with the other order the same lines are found.
+#: Subtracted from red, green and blue. These are ImageNet's means in the order blue, green, red, with which the weights
+#: were most likely trained. With the other order the same lines are found.
 _MEAN = (103.939, 116.779, 123.68)
-#: The VGG16 part: the checkpoint's numbers of its convolutions; between blocks the picture is halved. To each the
-#: largest value that it gave over five photos and four rendered pages, and a twentieth more, for integers.
+#: The convolutions of the VGG16 part, by their numbers in the checkpoint. Between blocks the picture is halved. The
+#: value is the largest output of the convolution for five photos and four rendered pages, plus 5 %; see `Int8`.
 _BLOCKS = (
     {0: 326, 2: 517},
     {5: 440, 7: 482},
@@ -36,15 +37,17 @@ _BLOCKS = (
 )
 _LAST_LARGEST = 141
 _UNITS = 128
-_FLOAT = 1  # ONNX's number of the type
+_FLOAT = 1  # the number of the type in ONNX
 
 
 def build_network(weights: Mapping[str, Array], *, integers: bool) -> ModelProto:
-    """The graph from `image` uint8 [1, H, W, 3] RGB (H, W multiples of 16) to two outputs over H/16 x W/16 cells.
+    """Return the graph from `image` uint8 [1, H, W, 3] RGB (H, W multiples of 16) to two outputs for its cells.
 
-    `scores` float32 [10, H/16, W/16]: how sure the network is of text, for each of ten anchor heights.
-    `offsets` float32 [10, 2, H/16, W/16]: the proposal's centre and height relative to its anchor's (equation 2).
-    With `integers` the convolutions are computed in 8 bits. Raises KeyError when an array is missing.
+    `scores` float32 [10, H/16, W/16] is the confidence that there is text, for each of ten anchor heights.
+    `offsets` float32 [10, 2, H/16, W/16] is the proposal's centre and height relative to its anchor's (equation 2).
+    With `integers` the convolutions are computed in 8 bits.
+
+    Raises KeyError if an array is missing in `weights`.
     """
     graph = Graph()
     largest = {f"base_layers.{layer}": value for block in _BLOCKS for layer, value in block.items()}
@@ -61,7 +64,7 @@ def _layer(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
 
 
 def _features(graph: Graph, arithmetic: Arithmetic, weights: Mapping[str, Array]) -> str:
-    """The convolutions: [1, 512, h, w]."""
+    """Add the convolutions, from `image` to [1, 512, h, w]."""
     pixels = graph.add("Cast", ["image"], "pixels", to=_FLOAT)
     centred = graph.add("Sub", [pixels, graph.constant("mean", np.array(_MEAN, np.float32))], "centred")
     source = arithmetic.begin(graph, graph.add("Transpose", [centred], "planes", perm=[0, 3, 1, 2]))
@@ -71,13 +74,13 @@ def _features(graph: Graph, arithmetic: Arithmetic, weights: Mapping[str, Array]
         for index in block:
             weight, bias = _layer(weights, f"base_layers.{index}")
             if index == 0:
-                weight = weight[:, ::-1]  # trained on blue, green, red; given red, green, blue
+                weight = weight[:, ::-1]  # trained on blue, green, red; the input is red, green, blue
             source = arithmetic.convolve(graph, source, weight, bias, f"base_layers.{index}")
     return arithmetic.end(graph, arithmetic.convolve(graph, source, *_layer(weights, "rpn.conv"), "rpn.conv"))
 
 
 def _read_rows(graph: Graph, source: str, weights: Mapping[str, Array]) -> str:
-    """The bidirectional GRU over each row: [1, 512, h, w] to [1, 256, h, w]."""
+    """Add the bidirectional GRU over each row, from [1, 512, h, w] to [1, 256, h, w]."""
     plane = graph.add("Squeeze", [source, graph.constant("first", np.array([0]))], "plane")
     steps = graph.add("Transpose", [plane], "steps", perm=[2, 1, 0])  # [w, h, 512]: rows are the batch
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -94,13 +97,14 @@ def _read_rows(graph: Graph, source: str, weights: Mapping[str, Array]) -> str:
 
 
 def _gates(value: Array) -> Array:
-    """Reorder a GRU's gates: torch stacks them as reset, update, new, ONNX as update, reset, new."""
+    """Reorder the gates of a GRU. torch stacks them as reset, update, new; ONNX as update, reset, new."""
     reset, update, new = np.split(value, 3)
     return np.concatenate([update, reset, new])
 
 
 def _outputs(graph: Graph, source: str, weights: Mapping[str, Array]) -> None:
-    # Two classes, of which a softmax wants the second: that is the sigmoid of their difference, at half the channels.
+    # The score is the softmax of the second of two classes. That is the sigmoid of their difference, with half the
+    # channels.
     weight, bias = _layer(weights, "rpn_class.conv")
     margin = _pointwise(graph, source, weight[1::2] - weight[::2], bias[1::2] - bias[::2], "margin")
     graph.add("Sigmoid", [graph.add("Squeeze", [margin, "first"], "margins")], "scores")
@@ -109,6 +113,6 @@ def _outputs(graph: Graph, source: str, weights: Mapping[str, Array]) -> None:
 
 
 def _pointwise(graph: Graph, source: str, weight: Array, bias: Array, name: str) -> str:
-    """A 1x1 convolution: the same fully connected layer at every cell."""
+    """Add a 1x1 convolution: the same fully connected layer at every cell."""
     constants = [graph.constant(f"{name}.weight", weight), graph.constant(f"{name}.bias", bias)]
     return graph.add("Conv", [source, *constants], name, kernel_shape=[1, 1])

@@ -1,8 +1,8 @@
-"""echo: returns its input, and misbehaves on request.
+"""echo, a model that returns its input, and fails, crashes or waits on request.
 
-The setting ECHO_LOAD says how `load` behaves: "fail" raises, "crash" ends the process, "sleep:SECONDS" waits,
-"hold_gil:SECONDS" waits in C code that holds the GIL, "ignore-sigterm" makes the server deaf to SIGTERM. The optional
-inputs of a call say how `predict` behaves; `model.toml` describes them.
+The environment setting ECHO_LOAD decides the behaviour of `load`: "fail" raises an error, "crash" ends the process,
+"sleep:SECONDS" waits, "hold_gil:SECONDS" waits in C code that holds the GIL, and "ignore-sigterm" makes the server
+ignore SIGTERM. The optional inputs of a call decide the behaviour of `predict`; `model.toml` describes them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 
 from gpumodels.server import cancelled
 
-_POLL = 0.02  # seconds between two looks at whether the call was cancelled
+_POLL = 0.02  # seconds between two checks for a cancelled call
 
 
 class Model:
-    """The author's contract: `load` once, `predict` for every call."""
+    """The model. The server calls `load` once, and `predict` for every call."""
 
     def load(self, device: str) -> None:
-        """Behave as ECHO_LOAD says."""
+        """Behave as ECHO_LOAD requests."""
         self.kept: Any = None
         what, _, argument = os.environ.get("ECHO_LOAD", "").partition(":")
-        print(f"echo: load on {device} {what}".rstrip())  # noqa: T201 (an author prints into the log)
+        print(f"echo: load on {device} {what}".rstrip())  # noqa: T201 (the log has what a model prints)
         if what == "fail":
             raise RuntimeError("echo was told to fail in load")
         if what == "crash":
@@ -49,7 +49,7 @@ class Model:
         crash: str = "",
         fork: float = 0.0,
     ) -> Any:
-        """Do what was asked, in this order, and return `value`."""
+        """Do what the optional inputs request, and return `value`."""
         self.kept = np.ones(allocate, np.uint8) if allocate else None
         if fork:
             _fork(fork)
@@ -73,7 +73,7 @@ def _sleep(seconds: float) -> None:
 
 
 def _hold_gil(seconds: float) -> None:
-    """PyDLL keeps the GIL during the call, as careless C code does."""
+    """Wait and hold the GIL. PyDLL, unlike CDLL, does not release it during a call."""
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 

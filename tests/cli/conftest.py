@@ -1,4 +1,4 @@
-"""The command line as a shell runs it: another process, in a runtime directory of the test."""
+"""Fixtures that run the command line in another process, with a runtime directory of the test."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import gpumodels
 from tests.leftovers import ROOT, Leftovers
 
 COMMAND = [sys.executable, "-m", "gpumodels.cli"]
-#: No Docker and no environment to make: the real model server with the interpreter at hand.
+#: The fake engine runs the real model server with this Python. It needs no Docker and no environment of its own.
 FAKE = ("--engine", "fake", "--gpu", "none")
 
 
 @dataclass
 class Ran:
-    """One command that has ended."""
+    """A command that has ended."""
 
     status: int
     out: str
@@ -31,7 +31,7 @@ class Ran:
         return self.out
 
     def refused(self, status=1):
-        """The one line of what was wrong."""
+        """Return the error message, and check that it is the only line that was printed."""
         assert (self.status, self.out, self.err.count("\n")) == (status, "", 1), self
         assert self.err.startswith("gpumodels: ")
         return self.err.removeprefix("gpumodels: ").strip()
@@ -44,7 +44,7 @@ def environment(**settings):
 
 @pytest.fixture
 def cli(tmp_path):
-    """`cli("ps", "--json")` runs a command to its end."""
+    """A function that runs a command to its end: `cli("ps", "--json")`."""
 
     def run(*words, env=None, stdin=subprocess.DEVNULL, **options):
         ran = subprocess.run(
@@ -57,7 +57,7 @@ def cli(tmp_path):
 
 
 class Running:
-    """A command that goes on until it is told to end."""
+    """A command that runs until it gets a signal."""
 
     def __init__(self, words, cwd, env=None):
         self.lines = []
@@ -67,7 +67,7 @@ class Running:
         )  # fmt: skip
 
     def read_until(self, text):
-        """Read lines until one holds `text`; that line."""
+        """Read lines until one contains `text`, and return that line."""
         for line in self.process.stdout:
             self.lines.append(line)
             if text in line:
@@ -75,7 +75,7 @@ class Running:
         raise AssertionError(f"{text!r} did not come: {''.join(self.lines)}")
 
     def end(self, with_signal=None):
-        """Send the signal, wait; the exit status and all that was printed."""
+        """Send the signal, wait, and return the exit status and all that was printed."""
         if with_signal is not None:
             self.process.send_signal(with_signal)
         rest = self.process.stdout.read()
@@ -90,7 +90,7 @@ class Running:
 
 @pytest.fixture
 def begin(tmp_path):
-    """`begin("run", "echo")` starts a command that stays."""
+    """A function that starts a command and does not wait for its end: `begin("run", "echo")`."""
     begun = []
 
     def run(*words, env=None):
@@ -104,7 +104,7 @@ def begin(tmp_path):
 
 @pytest.fixture
 def held(begin):
-    """`held("echo")` is the id of a model that another `gpumodels run` holds."""
+    """A function that starts `gpumodels run` and returns the id of its model: `held("echo")`."""
 
     def run(name="echo", *options):
         line = begin("run", name, *FAKE, *options).read_until(" is ready on ")
@@ -115,13 +115,13 @@ def held(begin):
 
 @pytest.fixture
 def echo():
-    """A model that this very test loaded."""
+    """A model that the process of the test loaded."""
     with gpumodels.load("echo", gpu="none", engine="fake") as model:
         yield model
 
 
 @pytest.fixture
 def nothing_left(runtime_path):
-    """Fails unless everything of the test is gone soon."""
+    """A function that fails unless all processes, containers and files of the test are gone within 20 s."""
     leftovers = Leftovers(runtime_path, containers=True)
     return lambda: leftovers.wait(20)

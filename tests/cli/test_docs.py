@@ -1,4 +1,4 @@
-"""docs/command-line.md: its examples run as they are written, and it knows every command and key."""
+"""The page docs/command-line.md: its examples run as they are, and it names every command and every JSON key."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_every_command_has_an_example():
 
 
 def test_every_key_of_the_json_is_described(cli, echo):
-    (told,) = json.loads(cli("ps", "--json").ok())
+    (listed,) = json.loads(cli("ps", "--json").ok())
     table = PAGE.partition("these keys stay:")[2].partition("## logs")[0]
     described = {
         key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
     }
-    assert described - {"key"} == set(told)
+    assert described - {"key"} == set(listed)

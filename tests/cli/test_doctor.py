@@ -1,4 +1,4 @@
-"""`doctor`: each check says what it found and how to mend it, and the status tells whether all is well."""
+"""The command `doctor`: its findings, its advice and its exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere.sock"}
 
 @pytest.fixture
 def findings(cli):
-    """`findings(status, NAME=value, ...)` by check, of a doctor that ends with that status."""
+    """A function that runs `doctor`, checks its exit status and returns its findings by name of the check.
+
+    It is called as `findings(status, NAME=value, ...)` with environment variables.
+    """
 
     def run(status, **env):
         ran = cli("doctor", "--json", env=env)
@@ -46,7 +49,7 @@ def test_a_docker_that_does_not_answer_fails_and_says_what_to_do(findings):
     assert docker["mend"].startswith("Start it, or use `--engine process`")
 
 
-def test_a_socket_that_listens_to_nobody_fails(findings, tmp_path):
+def test_a_docker_socket_without_a_listener_fails(findings, tmp_path):
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
@@ -54,16 +57,16 @@ def test_a_socket_that_listens_to_nobody_fails(findings, tmp_path):
 
 
 def test_a_broken_settings_file_fails_with_its_line(findings, tmp_path):
-    place = tmp_path / "config" / "gpumodels"
-    place.mkdir(parents=True)
-    (place / "settings.toml").write_text("\nidle = 'soon'\n")
+    directory = tmp_path / "config" / "gpumodels"
+    directory.mkdir(parents=True)
+    (directory / "settings.toml").write_text("\nidle = 'soon'\n")
     found = findings(1, **NO_DOCKER)
     assert found["settings"]["status"] == "fail"
     assert "settings.toml, line 2: idle" in found["settings"]["text"]
     assert found["runtime directory"]["status"] == "ok"
 
 
-def test_settings_that_are_made_are_named(findings):
+def test_changed_settings_are_named(findings):
     assert "runtime_dir by GPUMODELS_RUNTIME_DIR" in findings(1, **NO_DOCKER)["settings"]["text"]
 
 
@@ -86,7 +89,7 @@ def test_a_gpu_is_named_with_its_driver(findings, tmp_path):
     assert (found["status"], found["text"]) == ("ok", "driver 550.54.15, GPU 0 NVIDIA H100")
 
 
-def test_a_gpu_that_the_administrator_allows_nobody_is_a_warning(findings, tmp_path):
+def test_a_gpu_that_the_administrator_does_not_allow_is_a_warning(findings, tmp_path):
     there = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB))
     found = findings(1, **NO_DOCKER, **there.environment(), CUDA_VISIBLE_DEVICES="")["GPU driver"]
     assert found["status"] == "warn"

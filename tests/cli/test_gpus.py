@@ -1,4 +1,4 @@
-"""`gpus` as a shell runs it, on a machine with GPUs that do not exist."""
+"""The command `gpus`, on a machine with fake GPUs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.fakes.nvml import GB, gpu, machine
 
 @pytest.fixture
 def there(tmp_path):
-    """A machine whose first GPU this very process uses."""
+    """A fake machine with two GPUs. This process uses the first; the second is lost."""
     made = machine(tmp_path / "machine.json", gpu(utilisation=35), gpu("NVIDIA A100", 40 * GB, lost=True))
     made.hold(os.getpid(), 3 * GB)
     return made
 
 
-def test_who_holds_what(cli, there):
+def test_gpus_are_printed_with_the_holders_of_their_memory(cli, there):
     said = cli("gpus", env=there.environment()).ok()
     assert "  3.0 GB / 80.0 GB · 35 % busy\n" in said
     assert f"(pid {os.getpid()})\n" in said
@@ -38,7 +38,7 @@ def test_a_terminal_gets_colours(there):
     assert "3.0 GB / 80.0 GB" in said
 
 
-def test_watched_it_goes_on_and_shows_what_changes_until_it_is_told_to_end(begin, there):
+def test_watch_shows_changes_until_it_gets_a_signal(begin, there):
     watching = begin("gpus", "--watch", env=there.environment())
     watching.read_until("3.0 GB / 80.0 GB")
     there.change(0, used=4 * GB)
@@ -49,7 +49,7 @@ def test_watched_it_goes_on_and_shows_what_changes_until_it_is_told_to_end(begin
     assert "Traceback" not in printed
 
 
-def test_as_json_watched_there_is_a_line_for_each_moment(begin, there):
+def test_watch_as_json_prints_a_line_for_each_look(begin, there):
     watching = begin("gpus", "--watch", "--json", env=there.environment())
     first, second = (json.loads(watching.read_until('"moment"')) for _ in range(2))
     assert second["moment"] > first["moment"]
@@ -57,7 +57,7 @@ def test_as_json_watched_there_is_a_line_for_each_moment(begin, there):
     assert first["devices"][1]["trouble"]
 
 
-def test_watched_in_a_terminal_it_is_drawn_anew(there):
+def test_watch_redraws_the_picture_in_a_terminal(there):
     ours, theirs = pty.openpty()
     settings = environment(TERM="xterm-256color", COLUMNS="120", **there.environment())
     watching = subprocess.Popen([*COMMAND, "gpus", "-w"], env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
@@ -65,7 +65,7 @@ def test_watched_in_a_terminal_it_is_drawn_anew(there):
     try:
         _read_until(ours, "3.0 GB / 80.0 GB")
         there.change(0, used=4 * GB)
-        assert "\x1b[1A" in _read_until(ours, "7.0 GB / 80.0 GB")  # a line up, again and again
+        assert "\x1b[1A" in _read_until(ours, "7.0 GB / 80.0 GB")  # the cursor goes up, to draw over the old picture
     finally:
         watching.send_signal(signal.SIGINT)
         assert watching.wait(60) == 0

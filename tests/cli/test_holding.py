@@ -1,4 +1,4 @@
-"""`run` and `call`: models that a command holds itself, and what is left of them."""
+"""The commands `run` and `call`, which hold models, and the removal of these models afterwards."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TOML = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """`folder("shade")` is a model folder of that kind."""
+    """A function that makes one of the model folders of `FOLDERS` and returns its path: `folder("shade")`."""
 
     def make(name):
         path = tmp_path / name
@@ -69,10 +69,10 @@ def picture(tmp_path):
 
 @pytest.mark.parametrize("engine", ["docker", "process"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_model_is_held_until_the_command_is_told_to_end(begin, cli, engine, how, nothing_left):
+def test_run_holds_a_model_until_it_gets_a_signal(begin, cli, engine, how, nothing_left):
     run = begin("run", "echo", "--engine", engine, "--gpu", "none")
     run.read_until("Ctrl-C ends it.")
-    assert cli("call", "echo", "5").ok() == "5\n"  # which lets go of it again, and leaves it running
+    assert cli("call", "echo", "5").ok() == "5\n"  # afterwards the model runs on for `gpumodels run`
     status, said = run.end(how)
     assert (status, said.splitlines()[-1][:14]) == (0, "stopped echo (")
     nothing_left()
@@ -105,7 +105,7 @@ def test_a_load_that_is_broken_off_leaves_nothing(begin, cli, how, nothing_left)
     nothing_left()
 
 
-def test_a_command_that_is_killed_leaves_nothing(begin, nothing_left):
+def test_run_that_is_killed_leaves_nothing(begin, nothing_left):
     run = begin("run", "echo", *FAKE)
     run.read_until("Ctrl-C ends it.")
     run.end(signal.SIGKILL)
@@ -133,7 +133,7 @@ def test_a_model_that_dies_ends_the_command_with_its_last_lines(begin, cli, noth
     nothing_left()
 
 
-def test_a_model_that_nobody_calls_ends_when_that_was_asked_for(begin, nothing_left):
+def test_an_idle_model_ends_after_the_time_that_was_given(begin, nothing_left):
     run = begin("run", "echo", *FAKE, "--idle", "1s")
     run.read_until("Ctrl-C ends it.")
     status, said = run.end()
@@ -178,8 +178,8 @@ def test_ctrl_c_ends_a_call_and_the_model_that_was_loaded_for_it(begin, cli, not
 
 
 def test_a_picture_goes_in_and_out(cli, folder, picture, tmp_path):
-    told = json.loads(cli("call", folder("shade"), picture, "-o", "out.png", *FAKE).ok())
-    assert told == {"dtype": "uint8", "shape": [24, 32, 3], "min": 55.0, "max": 55.0, "mean": 55.0}
+    summary = json.loads(cli("call", folder("shade"), picture, "-o", "out.png", *FAKE).ok())
+    assert summary == {"dtype": "uint8", "shape": [24, 32, 3], "min": 55.0, "max": 55.0, "mean": 55.0}
     assert (np.asarray(Image.open(tmp_path / "out.png")) == 55).all()
 
 
@@ -201,7 +201,7 @@ def test_each_answer_of_a_stream_is_a_line(cli, folder):
         (["photo.png", "2"], "but 2 inputs were given"),
     ],
 )
-def test_inputs_that_do_not_fit_are_told(cli, folder, picture, words, said, nothing_left):
+def test_inputs_that_do_not_fit_are_reported(cli, folder, picture, words, said, nothing_left):
     assert said in cli("call", folder("shade"), *words, *FAKE).refused()
     nothing_left()
 
@@ -210,12 +210,12 @@ def test_inputs_that_do_not_fit_are_told(cli, folder, picture, words, said, noth
     ("--output", "out.txt", "out.txt: the name must end as a kind of picture does, such as .png or .jpg."),
     ("--draw", "no/out.png", "no/out.png: there is no directory no."),
 ])  # fmt: skip
-def test_a_picture_that_cannot_be_saved_is_told_before_anything_is_loaded(cli, runtime_path, option, file, said):
+def test_a_picture_that_cannot_be_saved_is_reported_before_the_load(cli, runtime_path, option, file, said):
     assert cli("call", "echo", "1", option, file, *FAKE).refused() == said
     assert not runtime_path.exists()
 
 
-def test_what_is_no_picture_is_not_saved_as_one(cli, tmp_path):
+def test_an_output_that_is_no_picture_is_not_saved(cli, tmp_path):
     ran = cli("call", "echo", "text", "-o", "out.png", *FAKE)
     assert (ran.status, ran.out) == (1, '"text"\n')
     assert ran.err == "gpumodels: None of the outputs (value) is a picture, so there is nothing to save.\n"

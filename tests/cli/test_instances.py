@@ -1,4 +1,4 @@
-"""`ps`, `stop` and `logs`, of models that other processes hold."""
+"""The commands `ps`, `stop` and `logs`, for models that other processes hold."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def test_models_are_listed_with_owner_engine_and_state(cli, model):
     assert "  ready " in line
 
 
-def test_as_json_everything_is_there_for_programs(cli, model):
-    (told,) = json.loads(cli("ps", "--json").ok())
-    assert (told["id"], told["model"], told["state"]) == (model.record.id, "echo", "ready")
-    assert (told["engine"], told["device"], told["gpus"]) == (model.record.engine, "CPU", [])
-    assert told["memory"] is None
-    assert told["owner"]["pid"] == os.getpid()
-    assert [holder["pid"] for holder in told["holders"]] == [os.getpid()]
-    assert told["kept"] is None
+def test_ps_prints_json(cli, model):
+    (listed,) = json.loads(cli("ps", "--json").ok())
+    assert (listed["id"], listed["model"], listed["state"]) == (model.record.id, "echo", "ready")
+    assert (listed["engine"], listed["device"], listed["gpus"]) == (model.record.engine, "CPU", [])
+    assert listed["memory"] is None
+    assert listed["owner"]["pid"] == os.getpid()
+    assert [holder["pid"] for holder in listed["holders"]] == [os.getpid()]
+    assert listed["kept"] is None
 
 
-def test_idle_counts_from_the_last_call_whoever_made_it(cli, model):
+def test_idle_time_counts_from_the_last_call_of_any_process(cli, model):
     model(1)
     called = time.time()
-    (told,) = json.loads(cli("ps", "--json").ok())
-    assert 0 <= told["idle"] <= time.time() - called + 0.1
+    (listed,) = json.loads(cli("ps", "--json").ok())
+    assert 0 <= listed["idle"] <= time.time() - called + 0.1
 
 
 def test_a_model_server_that_does_not_answer_is_listed_all_the_same(cli, echo):
@@ -65,7 +65,7 @@ def test_a_model_server_that_does_not_answer_is_listed_all_the_same(cli, echo):
 
 
 def _server(instance_id):
-    """The process id of an instance's model server."""
+    """Return the process id of an instance's model server."""
 
     def command(pid):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -75,8 +75,8 @@ def _server(instance_id):
 
 def test_a_model_that_loads_is_listed_as_loading(cli, begin):
     begin("run", "echo", "--engine", "fake", "--gpu", "none", "--env", "ECHO_LOAD=sleep:30")
-    told = until(lambda: json.loads(cli("ps", "--json").ok()), within=30)
-    assert (told[0]["state"], told[0]["idle"]) == ("loading", None)
+    listed = until(lambda: json.loads(cli("ps", "--json").ok()), within=30)
+    assert (listed[0]["state"], listed[0]["idle"]) == ("loading", None)
     until(lambda: json.loads(cli("ps", "--json").ok())[0]["progress"]["text"].startswith("loading echo"))
 
 
@@ -89,28 +89,33 @@ def test_a_load_that_has_no_instance_yet_is_listed_with_its_progress(cli):
         until(lambda: list_loads()[0].text)
         return json.loads(cli("ps", "--json").ok()), cli("ps").ok()
 
-    (told,), table = journal.run(load)
-    assert (told["id"], told["model"], told["state"], told["owner"]["pid"]) == ("", "ctpn", "loading", os.getpid())
-    assert told["progress"] == {"text": "building ctpn: step 3 of 9", "fraction": 0.3}
+    (listed,), table = journal.run(load)
+    assert (listed["id"], listed["model"], listed["state"], listed["owner"]["pid"]) == (
+        "",
+        "ctpn",
+        "loading",
+        os.getpid(),
+    )
+    assert listed["progress"] == {"text": "building ctpn: step 3 of 9", "fraction": 0.3}
     assert "  building ctpn: step 3 of 9 (30%)  " in table
     assert json.loads(cli("ps", "--json").ok()) == []
 
 
-def test_a_model_that_sleeps_is_listed_with_since_when_and_whose(cli, echo):
+def test_a_sleeping_model_is_listed_with_its_time_and_owner(cli, echo):
     echo.sleep()
-    (told,) = json.loads(cli("ps", "--json").ok())
-    assert (told["id"], told["state"], told["owner"]["pid"]) == (echo.record.id, "asleep", os.getpid())
-    assert (told["asleep"]["freed"], told["idle"], told["memory"], told["progress"]) == (None, None, None, None)
-    assert time.time() - 60 < datetime.fromisoformat(told["asleep"]["since"]).timestamp() <= time.time()
+    (listed,) = json.loads(cli("ps", "--json").ok())
+    assert (listed["id"], listed["state"], listed["owner"]["pid"]) == (echo.record.id, "asleep", os.getpid())
+    assert (listed["asleep"]["freed"], listed["idle"], listed["memory"], listed["progress"]) == (None, None, None, None)
+    assert time.time() - 60 < datetime.fromisoformat(listed["asleep"]["since"]).timestamp() <= time.time()
     assert re.search(r"  asleep since \d\d:\d\d  ", cli("ps").ok())
     assert "No model 'echo' runs" in cli("stop", "echo").err
 
 
-def test_a_kept_model_says_so_and_its_keeper_is_no_user_of_it(cli, held):
+def test_a_kept_model_is_listed_as_kept_without_its_keeper(cli, held):
     held("echo", "--keep", "2h")
-    (told,) = json.loads(cli("ps", "--json").ok())
-    assert told["kept"] == {"seconds": 7200, "since": None}
-    assert [holder["pid"] for holder in told["holders"]] == [told["owner"]["pid"]]
+    (listed,) = json.loads(cli("ps", "--json").ok())
+    assert listed["kept"] == {"seconds": 7200, "since": None}
+    assert [holder["pid"] for holder in listed["holders"]] == [listed["owner"]["pid"]]
     assert "for 2 h" in cli("ps").ok()
     cli("stop", "--all").ok()
 
@@ -120,14 +125,14 @@ def test_gpu_memory_is_listed_and_what_a_stop_freed_is_measured(cli, begin, tmp_
     run = begin("run", "echo", "--engine", "fake", "--gpu", "0", env=there.environment())
     found = run.read_until("is ready on GPU 0").partition("(")[2].partition(")")[0]
     there.hold(_server(found), 3 * GB)
-    (told,) = json.loads(cli("ps", "--json", env=there.environment()).ok())
-    assert told["memory"] == 3 * GB
-    assert told["gpus"] == [{"uuid": there.description["gpus"][0]["uuid"], "index": 0, "name": "NVIDIA H100"}]
+    (listed,) = json.loads(cli("ps", "--json", env=there.environment()).ok())
+    assert listed["memory"] == 3 * GB
+    assert listed["gpus"] == [{"uuid": there.description["gpus"][0]["uuid"], "index": 0, "name": "NVIDIA H100"}]
     assert "  3.0 GB  " in cli("ps", env=there.environment()).ok()
     assert cli("stop", "echo", env=there.environment()).ok() == f"stopped echo ({found}), 3.0 GB on GPU 0 freed\n"
 
 
-def test_nothing_that_runs_is_said(cli):
+def test_ps_says_that_no_model_runs(cli):
     assert cli("ps").ok() == "No model is running.\n"
     assert json.loads(cli("ps", "--json").ok()) == []
 
@@ -139,11 +144,11 @@ def test_a_stopped_model_says_who_stopped_it(cli, model):
 
 
 @pytest.mark.parametrize("wanted", [lambda i: i, lambda i: i[:8], lambda _: "echo"], ids=["id", "prefix", "name"])
-def test_a_model_is_meant_by_id_by_its_beginning_and_by_name(cli, echo, wanted):
+def test_a_model_is_named_by_its_id_the_start_of_it_or_its_name(cli, echo, wanted):
     assert echo.record.id in cli("stop", wanted(echo.record.id)).ok()
 
 
-def test_a_name_that_several_have_names_their_ids_and_stops_none(cli, echo, held):
+def test_an_ambiguous_name_stops_nothing_and_lists_the_ids(cli, echo, held):
     other = held()
     said = cli("stop", "echo").refused()
     assert said.startswith("'echo' may be ")
@@ -160,7 +165,7 @@ def test_all_stops_all(cli, echo, held):
     assert not echo.alive
 
 
-def test_what_does_not_run_is_told_with_what_does(cli, echo):
+def test_an_unknown_name_is_refused_with_a_list_of_what_runs(cli, echo):
     assert cli("stop", "ctpn").refused() == f"No model 'ctpn' runs. Running: {echo.record.id} ({_whose(echo)})."
     assert cli("stop", "").refused().startswith("No model '' runs.")
 
@@ -170,7 +175,7 @@ def _whose(model):
 
 
 @pytest.mark.parametrize("words", [["stop"], ["stop", "echo", "--all"]])
-def test_stop_needs_one_of_both(cli, words):
+def test_stop_needs_either_names_or_all(cli, words):
     assert "name what is to be stopped, or give --all" in cli(*words).refused(2)
 
 
@@ -209,5 +214,5 @@ def test_the_log_of_a_model_that_died_is_there_while_its_holder_cannot_notice(cl
         run.process.send_signal(signal.SIGCONT)
 
 
-def test_no_log_of_what_never_ran(cli):
+def test_logs_of_a_model_that_never_ran_are_refused(cli):
     assert cli("logs", "echo").refused() == "No model 'echo' runs. Nothing runs."

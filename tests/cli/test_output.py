@@ -1,4 +1,4 @@
-"""What commands print, into a pipe and into a terminal, and what a line that makes no sense comes to."""
+"""The output of commands, in a pipe and in a terminal, and the errors of invalid command lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = ["ps", "stop", "logs", "run", "call", "models", "gpus", "new", "base-
 
 
 def in_terminal(*words, answer="", **settings):
-    """What a command prints into a terminal, and its exit status."""
+    """Run a command in a terminal. Return its output and its exit status."""
     ours, theirs = pty.openpty()
     settings = {"TERM": "xterm-256color", "COLUMNS": "200", **settings}
     process = subprocess.Popen(
@@ -29,7 +29,7 @@ def in_terminal(*words, answer="", **settings):
     while True:
         try:
             chunk = os.read(ours, 1 << 16)
-        except OSError:  # as Linux says that the other side has left
+        except OSError:  # Linux raises EIO when the other side is closed
             break
         if not chunk:
             break
@@ -78,7 +78,7 @@ def test_the_version(cli):
         (["prune", "models"], "'models' is not one of 'images', 'environments', 'weights'"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_told_in_one(cli, words, said):
+def test_an_invalid_command_line_is_reported_in_one_line(cli, words, said):
     assert said in cli(*words).refused(2)
 
 
@@ -119,9 +119,9 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
 
 
 def test_a_broken_settings_file_is_one_line_and_does_not_hide_what_runs(cli, tmp_path, echo):
-    place = tmp_path / "config" / "gpumodels"
-    place.mkdir(parents=True)
-    (place / "settings.toml").write_text('engin = "docker"\n')
+    directory = tmp_path / "config" / "gpumodels"
+    directory.mkdir(parents=True)
+    (directory / "settings.toml").write_text('engin = "docker"\n')
     assert "did you mean `engine`?" in cli("run", "echo").refused()
     assert echo.record.id in cli("ps").ok()
     assert cli("stop", "echo").ok()

@@ -1,4 +1,4 @@
-"""`prune`: what was made for models goes unless a running one uses it, or something is being loaded."""
+"""The command `prune`: it removes unused files of models, unless a model is being loaded."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KINDS = ("environments", "weights")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own."""
+    """The cache directory of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "gpumodels"
 
 
 @pytest.fixture
 def environment(cache):
-    """An environment of 1 MB, as the process engine would make it."""
+    """An environment of 1 MB, with the files that the process engine makes."""
     path = cache / "environments" / "0123456789abcdef"
     (path / "lib/python3.11/site-packages/onnx-1.2.dist-info").mkdir(parents=True)
     (path / "bin").mkdir()
@@ -38,7 +38,7 @@ def environment(cache):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model with 2 MB of weights."""
+    """A model folder with 2 MB of weights."""
     path = tmp_path / "heavy"
     path.mkdir()
     weights = os.urandom(2_000_000)
@@ -53,7 +53,7 @@ def folder(tmp_path):
     return path
 
 
-def test_what_nobody_uses_is_shown_with_its_size_and_removed(cli, cache, environment):
+def test_unused_files_are_shown_with_their_size_and_removed(cli, cache, environment):
     said = cli("prune", *KINDS, "--dry-run").ok()
     assert said.splitlines()[1].split("  ")[:2] == ["environment", "0123456789abcdef (onnx)"]
     assert said.splitlines()[1].endswith("1 MB")
@@ -72,8 +72,8 @@ def test_weights_and_the_model_server_stay_while_a_model_uses_them(cli, cache, f
         assert model(3) == 3
     assert cli("prune", *KINDS, "--yes").ok().splitlines()[-1].startswith("removed 2, ")
     left = {path.relative_to(cache).parts[0] for path in cache.rglob("*") if path.is_file() and path.name != ".use"}
-    assert left == {"guards"}  # this process's guard lives on
-    with gpumodels.load(folder, gpu="none", engine="fake") as model:  # all is fetched again
+    assert left == {"guards"}  # the guard of this process still runs
+    with gpumodels.load(folder, gpu="none", engine="fake") as model:  # the weights are fetched again
         assert model(4) == 4
 
 
@@ -86,7 +86,7 @@ def test_an_environment_stays_while_anything_runs_in_it(cli, environment):
     assert not environment.exists()
 
 
-def test_what_was_left_half_made_goes(cli, cache, environment):
+def test_half_made_files_are_removed(cli, cache, environment):
     (cache / "environments" / f"{environment.name}.making-x1").mkdir()
     (cache / "server" / "tmpabc").mkdir(parents=True)
     (cache / "weights" / "files" / ("a" * 64)).mkdir(parents=True)
@@ -104,21 +104,21 @@ def test_a_kind_is_left_alone_unless_it_was_named(cli, environment):
     assert environment.is_dir()
 
 
-def test_what_is_not_ours_in_the_cache_stays(cli, cache):
+def test_other_files_in_the_cache_stay(cli, cache):
     (cache / "benchmarks").mkdir(parents=True)
     (cache / "benchmarks" / "x").touch()
     assert cli("prune", *KINDS, "--yes").ok() == "nothing to remove\n"
     assert (cache / "benchmarks" / "x").exists()
 
 
-def test_without_a_terminal_nobody_can_agree(cli, environment):
+def test_without_a_terminal_prune_needs_yes(cli, environment):
     ran = cli("prune", *KINDS)
     assert ran.status == 2
     assert "there is no terminal to ask on; give --yes" in ran.err
     assert environment.is_dir()
 
 
-def test_it_asks_first(environment):
+def test_prune_asks_first(environment):
     printed, status = in_terminal("prune", *KINDS, answer="n\n")
     assert (status, "Remove 1 of these? [y/N]" in printed) == (0, True)
     assert environment.is_dir()
@@ -142,7 +142,7 @@ def test_an_empty_cache_has_nothing_to_remove(cli, cache):
     until(cache.is_dir)
 
 
-def test_a_cache_that_cannot_be_made_is_told(cli, tmp_path):
+def test_a_cache_that_cannot_be_made_is_reported(cli, tmp_path):
     (tmp_path / "file").touch()
     assert "cannot be used: Not a directory" in cli("prune", env={"XDG_CACHE_HOME": str(tmp_path / "file")}).refused()
 

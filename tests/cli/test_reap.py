@@ -1,4 +1,4 @@
-"""`reap`: what nobody holds goes, and is named; what somebody holds stays."""
+"""The command `reap`: it removes and names instances that nobody holds, and leaves all others."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from tests.leftovers import Leftovers, until
 
 @pytest.fixture(params=["docker", "process"])
 def orphan(request, puppet, runtime_path):
-    """The id of a model whose program was killed while its guards were stopped: its leash ends it, nobody tidies up."""
+    """The id of a model after its program was killed while the guards were stopped.
+
+    The leash ends the model server, but nothing removes what is left of it.
+    """
     program = puppet()
     program.do(f"import gpumodels; model = gpumodels.load('echo', gpu='none', engine={request.param!r})")
     found = program.do("model.record.id")
-    _tell_the_guards(runtime_path, signal.SIGSTOP)
+    _signal_guards(runtime_path, signal.SIGSTOP)
     program.kill()
     yield found
-    _tell_the_guards(runtime_path, signal.SIGCONT)
+    _signal_guards(runtime_path, signal.SIGCONT)
 
 
-def _tell_the_guards(path, number):
+def _signal_guards(path, number):
     for line in Leftovers(path).processes():
         if "gpumodels.cleanup.guard" in line:
             os.kill(int(line.split()[0]), number)
@@ -40,14 +43,14 @@ def test_what_a_crash_left_is_removed_and_named(cli, orphan, runtime_path):
     assert cli("reap").ok() == "nothing was left over\n"
 
 
-def test_what_somebody_holds_stays(cli, echo):
+def test_a_model_that_is_held_stays(cli, echo):
     assert cli("reap").ok() == "nothing was left over\n"
     assert echo(1) == 1
 
 
 def test_a_container_without_a_directory_is_removed_in_docker(cli, runtime):
     client = docker.from_env()
-    place = labels.of_place(runtime.path, runtime.identity)
+    place = labels.of_location(runtime.path, runtime.identity)
     image = base_image.present(client)
     made = client.containers.create(image, "true", labels={labels.INSTANCE: "gone-1", **place})
     try:
@@ -64,7 +67,7 @@ def test_shared_memory_without_a_directory_is_removed(cli, runtime):
     assert not Leftovers(runtime.path).shared_memory(), path
 
 
-def test_without_docker_the_rest_is_reaped_and_that_is_said(cli):
+def test_without_docker_the_rest_is_reaped_and_a_notice_is_printed(cli):
     ran = cli("reap", env={"DOCKER_HOST": "unix:///nowhere.sock"})
     assert (ran.status, ran.out) == (0, "nothing was left over\n")
     assert ran.err.startswith(

@@ -1,4 +1,4 @@
-"""Words of a command line as inputs, and outputs as JSON."""
+"""Words of the command line as inputs of a model, and its outputs as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from gpumodels.cli.calling import read, tell
+from gpumodels.cli.calling import as_json, read
 from gpumodels.errors import InputError
 from gpumodels.signature import TensorSpec
 
@@ -17,7 +17,7 @@ def spec(dtype, kind="", shape=None):
 
 
 @pytest.mark.parametrize(
-    ("asked", "word", "value"),
+    ("wanted", "word", "value"),
     [
         (spec("str"), "12", "12"),
         (spec("float32"), "1e3", 1000.0),
@@ -31,8 +31,8 @@ def spec(dtype, kind="", shape=None):
         (spec("uint8", "image"), "photo.png", "photo.png"),
     ],
 )
-def test_a_word_is_what_the_model_asks_for(asked, word, value):
-    assert read(asked, word) == value
+def test_a_word_is_read_as_the_type_of_the_input(wanted, word, value):
+    assert read(wanted, word) == value
 
 
 def test_files_are_read_where_arrays_or_bytes_are_asked_for(tmp_path):
@@ -45,7 +45,7 @@ def test_files_are_read_where_arrays_or_bytes_are_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["one", "", "[1, 2", "\0"])
-def test_what_is_no_number_is_told(word):
+def test_a_word_that_is_no_number_is_refused(word):
     with pytest.raises(InputError, match=r"^x: float32 cannot be .*: give a number, a JSON list of them, or a file"):
         read(spec("float32"), word)
 
@@ -70,17 +70,17 @@ def test_a_file_of_pickled_objects_is_not_run(tmp_path):
     ],
 )
 def test_values_are_json_that_every_program_reads(value, text):
-    assert tell({"y": value}, {}, indented=False) == text
+    assert as_json({"y": value}, {}, indented=False) == text
 
 
 def test_a_long_array_is_summed_up_and_boxes_never_are():
     long = np.arange(4000, dtype=np.float32).reshape(1000, 4)
-    told = json.loads(tell({"y": long}, {}, indented=False))
-    assert told == {"dtype": "float32", "shape": [1000, 4], "min": 0.0, "max": 3999.0, "mean": 1999.5}
-    assert len(json.loads(tell({"y": long}, {"y": "boxes"}, indented=False))) == 1000
+    summary = json.loads(as_json({"y": long}, {}, indented=False))
+    assert summary == {"dtype": "float32", "shape": [1000, 4], "min": 0.0, "max": 3999.0, "mean": 1999.5}
+    assert len(json.loads(as_json({"y": long}, {"y": "boxes"}, indented=False))) == 1000
 
 
 def test_several_outputs_are_on_lines_of_their_own_and_on_one_in_a_stream():
     values = {"boxes": np.zeros((1, 4)), "scores": np.ones(1)}
-    assert tell(values, {}, indented=True) == '{\n "boxes": [[0.0, 0.0, 0.0, 0.0]],\n "scores": [1.0]\n}'
-    assert tell(values, {}, indented=False).count("\n") == 0
+    assert as_json(values, {}, indented=True) == '{\n "boxes": [[0.0, 0.0, 0.0, 0.0]],\n "scores": [1.0]\n}'
+    assert as_json(values, {}, indented=False).count("\n") == 0

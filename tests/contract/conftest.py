@@ -1,4 +1,4 @@
-"""Instances of echo on every engine there is: one contract, whichever runs it."""
+"""Fixtures that start instances of echo on every engine, so that one contract is tested on all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def quiet(_text, _fraction):
-    """No progress."""
+    """Ignore the progress of a load."""
 
 
 @pytest.fixture(params=["docker", "process", "fake", "two slots"])
@@ -59,7 +59,7 @@ def spec():
 
 @dataclass
 class Started:
-    """An instance and all that belongs to it."""
+    """An instance with its directory, its lease, and the references that its engine noted."""
 
     instance: Instance
     directory: InstanceDirectory
@@ -81,7 +81,7 @@ class Started:
 
 @pytest.fixture
 def start(engine, spec, runtime):
-    """Starts instances of echo as the manager does, with `load` behaving as told."""
+    """A function that starts an instance of echo as a load does. `load` is the behaviour of echo's `load` method."""
 
     def run(load="", *, grace=1.0, env=None, note=None, **plan):
         instance_id = f"echo-{secrets.token_hex(5)}"
@@ -98,11 +98,11 @@ def start(engine, spec, runtime):
             noted.append((reference, Path(directory.path).exists()))
             directory.write(replace(record, engine_ref=reference))
 
-        seen = artifacts.of_model(spec, catalog.content_hash(spec), None)
-        seen |= artifacts.of_instance(record, directory, served=False)
+        files = artifacts.of_model(spec, catalog.content_hash(spec), None)
+        files |= artifacts.of_instance(record, directory, served=False)
         given = {
             "spec": spec, "record": record, "directory": directory, "runtime_identity": runtime.identity,
-            "artifacts": seen, "prepared": engine.prepare(spec, "cpu", quiet),
+            "artifacts": files, "prepared": engine.prepare(spec, "cpu", quiet),
             "env": {"ECHO_LOAD": load, **(env or {})}, **plan,
         }  # fmt: skip
         return Started(engine.start(LaunchPlan(**given), note or remember), directory, lease, noted)

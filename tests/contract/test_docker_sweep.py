@@ -1,4 +1,4 @@
-"""Which containers a sweep takes: those that do not run, are ours to the letter, and have no directory any more."""
+"""Sweeping containers: those that do not run, have exactly our labels, and have no instance directory any more."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def client():
 
 @pytest.fixture
 def container(client, runtime):
-    """Makes containers that bear our labels, some of them changed."""
+    """A function that makes a container with our labels, except for those that are given."""
     made = []
     runtime.note_engine("docker")
 
     def make(*command, started=True, **changed):
-        given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_place(runtime.path, runtime.identity)}
+        given = {labels.INSTANCE: f"echo-{secrets.token_hex(5)}", **labels.of_location(runtime.path, runtime.identity)}
         found = client.containers.create(base_image.made(), [*command] or ["true"], labels={**given, **changed})
         made.append(found)
         if started:
@@ -49,19 +49,19 @@ def _exists(client, container):
     return any(each.id == container.id for each in client.containers.list(all=True, sparse=True))
 
 
-def test_one_that_was_never_started_is_removed(container, client, runtime):
+def test_a_container_that_was_never_started_is_removed(container, client, runtime):
     made = container(started=False)
     sweep(runtime)
     assert not _exists(client, made)
 
 
-def test_one_that_ended_is_removed(container, client, runtime):
+def test_a_container_that_has_ended_is_removed(container, client, runtime):
     made = container()
     sweep(runtime)
     assert not _exists(client, made)
 
 
-def test_one_that_runs_is_left(container, client, runtime):
+def test_a_running_container_is_left(container, client, runtime):
     made = container("sleep", "60")
     sweep(runtime)
     assert _exists(client, made)
@@ -73,17 +73,17 @@ def test_one_that_runs_is_left(container, client, runtime):
         {labels.UID: "12345"},
         {labels.MACHINE: "another"},
         {labels.IDENTITY: "00000000"},
-        {labels.RUNTIME: "/another/place"},
+        {labels.RUNTIME: "/another/directory"},
     ],
-    ids=["user", "machine", "identity", "place"],
+    ids=["user", "machine", "identity", "directory"],
 )
-def test_one_of_another_is_left(container, client, runtime, changed):
+def test_a_container_of_another_user_machine_or_directory_is_left(container, client, runtime, changed):
     made = container(**changed)
     sweep(runtime)
     assert _exists(client, made)
 
 
-def test_one_without_our_labels_is_left(client, runtime):
+def test_a_container_without_our_labels_is_left(client, runtime):
     made = client.containers.create(base_image.made(), ["true"])
     try:
         sweep(runtime)
@@ -92,14 +92,14 @@ def test_one_without_our_labels_is_left(client, runtime):
         made.remove(force=True)
 
 
-def test_one_that_says_another_boot_but_was_made_since_is_left(container, client, runtime):
-    """A daemon elsewhere with the same machine id, say: it may be about to start."""
+def test_a_container_of_another_boot_that_was_made_since_is_left(container, client, runtime):
+    """Leave it, because it may be about to start: a machine with a copied machine id may use the same daemon."""
     made = container(**{labels.BOOT: "another"})
     sweep(runtime)
     assert _exists(client, made)
 
 
-def test_one_whose_instance_is_still_being_made_is_left(container, client, runtime, create_instance):
+def test_a_container_of_an_instance_that_is_being_made_is_left(container, client, runtime, create_instance):
     directory, lease = create_instance()
     made = container(started=False, **{labels.INSTANCE: directory.id})
     sweep(runtime)
@@ -121,8 +121,8 @@ def create_instance(runtime):
 
 
 @pytest.mark.parametrize("engine_name", ["docker"])
-def test_a_paused_one_is_removed_by_force(start, engine_name, runtime, client, leftovers, monkeypatch):
-    """Its leash sleeps with it, so it cannot end itself."""
+def test_a_paused_container_is_removed_by_force(start, engine_name, runtime, client, leftovers, monkeypatch):
+    """Pause the leash together with the model server, so that it cannot end the instance."""
     monkeypatch.setattr("gpumodels.cleanup.sweeping._LEASH_PATIENCE", 0.05)
     started = start(grace=0.0)
     started.call(1)
@@ -144,14 +144,14 @@ def test_a_daemon_that_is_down_keeps_the_directory_for_later(create_instance, ru
     assert runtime.claimed() == []
 
 
-def test_a_daemon_that_is_down_is_no_concern_where_docker_was_not_used(runtime, monkeypatch):
+def test_a_daemon_that_is_down_is_ignored_if_docker_was_not_used(runtime, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/socket")
     assert sweep(runtime) is True
     assert engines.engine("docker").name == "docker"
 
 
-def test_one_whose_maker_was_killed_before_it_started_is_swept_by_the_guard(puppet, leftovers):
-    """The lease cannot help here: no leash ever ran."""
+def test_the_guard_removes_a_container_whose_kernel_was_killed_before_the_start(puppet, leftovers):
+    """Kill the kernel before any leash has run. The lease alone does not remove the container then."""
     kernel = puppet()
     kernel.do(
         "import os, signal, gpumodels; from docker.api.container import ContainerApiMixin\n"
@@ -163,7 +163,7 @@ def test_one_whose_maker_was_killed_before_it_started_is_swept_by_the_guard(pupp
 
 
 def test_the_guard_waits_for_a_daemon_that_is_down(puppet, leftovers, tmp_path):
-    """Reached by a link that is taken away, and put back after the kernel's death."""
+    """Reach the daemon by a link. Remove the link, kill the kernel, and put the link back."""
     socket = tmp_path / "docker.sock"
     real = "/var/run/docker.sock"
     socket.symlink_to(real)

@@ -1,4 +1,4 @@
-"""What the manager may count on, of every engine."""
+"""The contract of engines, which loads rely on. Every test runs on every engine."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from tests.contract.conftest import quiet
 from tests.leftovers import until
 
 
-def test_what_is_prepared_is_prepared_at_once_the_next_time(engine, spec):
+def test_preparing_again_builds_nothing(engine, spec):
     prepared = engine.prepare(spec, "cpu", quiet)
-    told = []
-    assert engine.prepare(spec, "cpu", lambda text, _: told.append(text)) == prepared
-    assert told == []  # nothing was built
+    progress = []
+    assert engine.prepare(spec, "cpu", lambda text, _: progress.append(text)) == prepared
+    assert progress == []  # nothing was built
 
 
-def test_it_serves(start):
+def test_a_started_instance_answers_calls(start):
     started = start()
     assert started.call([1, 2]) == [1, 2]
     assert started.instance.ending() is None
     assert started.directory.leash_lives
 
 
-def test_how_to_find_it_again_is_noted_once_before_start_returns(start):
+def test_start_notes_the_engine_reference_once_before_it_returns(start):
     started = start()
     assert len(started.noted) == 1
     assert started.record.engine_ref == started.noted[0][0] != {}
@@ -47,15 +47,15 @@ def test_what_the_server_prints_is_in_its_log(start):
     started.call(1)
     assert "echo: load on cpu" in started.instance.logs()
     assert started.instance.logs(1).count("\n") == 0
-    assert started.instance.logs(1) in started.instance.logs().splitlines()  # docker may swap the two streams' lines
+    assert started.instance.logs(1) in started.instance.logs().splitlines()  # docker may swap lines of the two streams
 
 
-def test_a_stop_is_an_ending(start):
+def test_a_stopped_instance_has_an_ending(start):
     started = start()
     started.call(1)
     began = time.monotonic()
     started.instance.stop(5.0)
-    assert time.monotonic() - began < 4  # echo ends at once when it is asked to
+    assert time.monotonic() - began < 4  # echo ends at once on SIGTERM
     assert started.instance.ending() is not None
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_holds_the_gil_is_stopped_too(start, leftovers):
     assert leftovers.processes() == leftovers.containers() == []
 
 
-def test_stopping_and_removing_what_is_gone_is_silent(start, leftovers):
+def test_stopping_and_removing_an_instance_twice_is_silent(start, leftovers):
     started = start()
     for _ in range(2):
         started.instance.stop(1.0)
@@ -85,7 +85,7 @@ def test_stopping_and_removing_what_is_gone_is_silent(start, leftovers):
     assert leftovers.processes() == leftovers.containers() == []
 
 
-def test_removing_what_lives_ends_it(start, leftovers):
+def test_removing_a_running_instance_ends_it(start, leftovers):
     started = start()
     started.call(1)
     started.instance.remove()
@@ -111,14 +111,14 @@ def test_the_exit_code_of_a_server_that_ended_is_known(start, load, code):
     assert not started.directory.leash_lives
 
 
-def test_letting_go_of_the_lease_ends_it(start):
+def test_releasing_the_lease_ends_the_instance(start):
     started = start()
     started.call(1)
     started.lease.release()
     assert started.wait() == Ending(LET_GO)
 
 
-def test_a_lease_that_was_let_go_before_it_started_is_unseen(start, runtime, monkeypatch):
+def test_a_lease_that_was_released_before_the_start_is_unseen(start, runtime, monkeypatch):
     create = runtime.create
 
     def let_go(*arguments):
@@ -132,19 +132,19 @@ def test_a_lease_that_was_let_go_before_it_started_is_unseen(start, runtime, mon
     assert "nobody holds the lease" in started.instance.logs()
 
 
-def test_its_shared_memory_is_empty_when_it_ended_by_itself(start):
+def test_the_shared_memory_is_empty_after_the_instance_ended_by_itself(start):
     started = start()
     started.call(1)
-    place = Path(started.record.shared_memory)
-    (place / "region").write_bytes(b"x" * 1000)
-    os.chown(place / "region", place.stat().st_uid, place.stat().st_gid)
+    directory = Path(started.record.shared_memory)
+    (directory / "region").write_bytes(b"x" * 1000)
+    os.chown(directory / "region", directory.stat().st_uid, directory.stat().st_gid)
     started.lease.release()
     started.wait()
-    assert list(place.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
-def test_a_host_that_shuts_down_does_not_wait_for_a_deaf_server(start, engine_name):
-    """SIGTERM is what a daemon, or systemd, sends to the first process."""
+def test_a_shutdown_does_not_wait_for_a_server_that_ignores_sigterm(start, engine_name):
+    """Send SIGTERM to the leash, as the Docker daemon or systemd does at a shutdown."""
     started = start("ignore-sigterm", grace=60.0)
     started.call(1)
     if engine_name == "docker":
@@ -154,7 +154,7 @@ def test_a_host_that_shuts_down_does_not_wait_for_a_deaf_server(start, engine_na
     assert started.wait() == Ending(ENDED)
 
 
-def test_another_process_can_stop_it(start, puppet, leftovers):
+def test_another_process_can_stop_an_instance(start, puppet, leftovers):
     started = start()
     started.call(1)
     other = puppet()
@@ -177,7 +177,7 @@ def test_settings_reach_the_server(start):
     assert "GREETING=hello world" in _environment(started)
 
 
-def test_the_kernel_s_own_settings_stay_away(start, monkeypatch):
+def test_settings_of_the_kernel_do_not_reach_the_server(start, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     monkeypatch.setenv("PYTHONSTARTUP", "/no/such/file")
     started = start()
@@ -192,7 +192,7 @@ def test_a_gpu_is_named_by_uuid(start, engine, engine_name, monkeypatch):
         devices.Device(index=index, uuid=f"GPU-{index}0000000-0000-0000-0000-000000000000", name="A")
         for index in (0, 3)
     )
-    if engine_name == "docker":  # this machine's daemon has no way to give one: only the settings are looked at
+    if engine_name == "docker":  # this machine's daemon cannot give a GPU, so only the settings are tested
         monkeypatch.setattr(containers, "_gpus", lambda *_: {})
     started = start(devices=gpus)
     environment = _environment(started)
@@ -201,7 +201,7 @@ def test_a_gpu_is_named_by_uuid(start, engine, engine_name, monkeypatch):
 
 
 def _environment(started):
-    """The server's real environment, from the machine's own view of it."""
+    """Return the environment of the server process, from /proc of this machine."""
 
     def read():
         for entry in Path("/proc").iterdir():
@@ -231,8 +231,8 @@ def test_two_instances_know_nothing_of_each_other(start):
     assert second.call("b") == "b"
 
 
-def test_a_failure_while_it_is_noted_leaves_nothing_that_runs(start, engine, runtime, leftovers):
-    """As when the disk is full, or the user interrupts: whoever asked removes by what it knows, which is the id."""
+def test_a_failure_to_note_the_reference_leaves_nothing_that_runs(start, engine, runtime, leftovers):
+    """Let `note` fail, for example because the disk is full. The instance can still be removed by its id."""
 
     def fail(_):
         raise OSError("No space left on device")
@@ -244,8 +244,8 @@ def test_a_failure_while_it_is_noted_leaves_nothing_that_runs(start, engine, run
     assert leftovers.processes() == leftovers.containers() == []
 
 
-def test_a_record_without_a_reference_is_found_all_the_same(start, engine, leftovers):
-    """The kernel died between the start and the note."""
+def test_an_instance_without_a_noted_reference_can_be_removed(start, engine, leftovers):
+    """Remove an instance by its id alone, as if the kernel had died between the start and the note."""
     started = start()
     started.call(1)
     record = replace(started.record, engine_ref={})
@@ -253,7 +253,7 @@ def test_a_record_without_a_reference_is_found_all_the_same(start, engine, lefto
     assert leftovers.processes() == leftovers.containers() == []
 
 
-def test_sweeping_leaves_what_lives_and_takes_what_nobody_holds(start, runtime, leftovers):
+def test_a_sweep_removes_released_instances_and_leaves_held_ones(start, runtime, leftovers):
     kept, left = start(), start()
     kept.call(1), left.call(1)
     left.lease.release()
@@ -265,7 +265,7 @@ def test_sweeping_leaves_what_lives_and_takes_what_nobody_holds(start, runtime, 
 
 
 def test_a_running_instance_whose_directory_is_missing_is_not_ended_by_a_sweep(start, runtime):
-    """Its own leash decides."""
+    """Leave it to its own leash to end it."""
     started = start()
     started.call(1)
     hidden = runtime.path.with_name("hidden")

@@ -1,4 +1,4 @@
-"""Following what an instance prints, from before it is asked until it has ended."""
+"""Following the log of an instance: lines that it has printed, and new ones until it ends."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ def engine_name(request):
 
 
 def follow(instance, lines=40):
-    """The lines on a queue, then None."""
-    heard = queue.Queue()
+    """Follow the log in a thread. Return a queue with its lines, and None at the end."""
+    followed = queue.Queue()
 
     def run():
         for line in instance.follow(lines):
-            heard.put(line)
-        heard.put(None)
+            followed.put(line)
+        followed.put(None)
 
     threading.Thread(target=run, daemon=True).start()
-    return heard
+    return followed
 
 
-def test_what_was_printed_and_what_is_printed_until_the_end(start):
+def test_old_and_new_lines_are_followed_until_the_end(start):
     started = start()
     started.call(1)
-    heard = follow(started.instance)
-    assert heard.get(timeout=10) == "echo: load on cpu"
+    followed = follow(started.instance)
+    assert followed.get(timeout=10) == "echo: load on cpu"
     started.lease.release()
-    rest = list(iter(lambda: heard.get(timeout=20), None))
+    rest = list(iter(lambda: followed.get(timeout=20), None))
     assert rest == started.instance.logs().splitlines()[1:]
 
 
-def test_no_line_before_the_last_so_many(start):
+def test_following_begins_with_as_many_lines_as_were_asked_for(start):
     started = start()
     started.call(1)
-    heard = follow(started.instance, lines=0)
+    followed = follow(started.instance, lines=0)
     started.lease.release()
-    assert "echo: load on cpu" not in list(iter(lambda: heard.get(timeout=20), None))
+    assert "echo: load on cpu" not in list(iter(lambda: followed.get(timeout=20), None))
 
 
 def test_an_instance_that_is_gone_prints_nothing(start):
@@ -59,15 +59,15 @@ def test_an_instance_that_is_gone_prints_nothing(start):
 
 
 def test_a_log_that_was_full_is_read_to_its_end_and_then_the_new_one(tmp_path):
-    log, heard, ended = tmp_path / "log", [], threading.Event()
+    log, read, ended = tmp_path / "log", [], threading.Event()
     log.write_text("skipped\nfirst\nhalf")
 
     def run():
-        heard.extend(following.lines(following.chunks(log, 8, ended.is_set)))
+        read.extend(following.lines(following.chunks(log, 8, ended.is_set)))
 
     reader = threading.Thread(target=run)
     reader.start()
-    until(lambda: heard)
+    until(lambda: read)
     with log.open("a") as writing:
         writing.write(" whole\nlast of the old\n")
         log.rename(tmp_path / "log.1")
@@ -75,8 +75,8 @@ def test_a_log_that_was_full_is_read_to_its_end_and_then_the_new_one(tmp_path):
         (tmp_path / "new").rename(log)
     ended.set()
     reader.join(10)
-    assert heard == ["first", "half whole", "last of the old", "first of the new", "no newline"]
+    assert read == ["first", "half whole", "last of the old", "first of the new", "no newline"]
 
 
-def test_lines_come_whole_however_they_are_cut():
+def test_lines_are_complete_wherever_chunks_are_cut():
     assert list(following.lines([b"a", b"b\nc\n\nd", b"\xc3", b"\xa9"])) == ["ab", "c", "", "dé"]

@@ -1,4 +1,4 @@
-"""What a user of a loaded model meets when something ends, on every engine."""
+"""The end of models and loads on every engine: what it leaves, and the errors that users get."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def load(engine_name, leftovers):
-    """Loads echo. The guard and its second, which have work only after us, are not counted as left."""
+    """A function that loads echo. After the test nothing may be left except the guards, which outlive this process."""
 
     def run(behaviour="", **options):
         return gpumodels.load("echo", gpu="none", engine=engine_name, env={"ECHO_LOAD": behaviour}, **options)
@@ -41,13 +41,13 @@ def _left(leftovers):
 
 
 def _session_of(word):
-    with suppress(OSError, ValueError):  # gone, or no process
+    with suppress(OSError, ValueError):  # the process is gone, or the word is not a process id
         return os.getsid(int(word))
     return None
 
 
 def _pid_of(model, engine_name):
-    """The model server's process id."""
+    """Return the process id of the model server."""
     if engine_name == "docker":
         top = model.attachment.instance._container().top(ps_args="-eo pid,args")["Processes"]
         return next(
@@ -69,7 +69,7 @@ def test_a_stop_leaves_nothing(load, leftovers):
         model(1)
 
 
-def test_a_block_s_end_leaves_nothing(load, leftovers):
+def test_the_end_of_a_with_block_leaves_nothing(load, leftovers):
     with load() as model:
         assert model(1) == 1
     assert _left(leftovers) == []
@@ -89,7 +89,7 @@ def test_a_load_that_takes_too_long_leaves_nothing(load, leftovers):
 
 
 def test_a_start_that_fails_leaves_nothing(load, leftovers, monkeypatch, engine_name):
-    """The engine fails after it told where the instance is to be found: the worst moment."""
+    """Let the engine fail after it has started the instance and noted its reference, which is the worst moment."""
     from gpumodels import engines
 
     kind: type[Engine] = type(engines.engine(engine_name))
@@ -106,7 +106,7 @@ def test_a_start_that_fails_leaves_nothing(load, leftovers, monkeypatch, engine_
 
 
 @pytest.mark.parametrize(("how", "words"), [("exit", "exit code 9"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL")])
-def test_a_crash_in_a_call_is_gone_with_the_log_s_tail(load, leftovers, how, words):
+def test_a_crash_in_a_call_raises_model_gone_with_the_last_log_lines(load, leftovers, how, words):
     model = load()
     with pytest.raises(ModelGone, match=words) as caught:
         model(1, crash=how)
@@ -117,7 +117,7 @@ def test_a_crash_in_a_call_is_gone_with_the_log_s_tail(load, leftovers, how, wor
         model(1)
 
 
-def test_a_server_killed_between_calls_is_gone(load, engine_name, leftovers):
+def test_a_server_killed_between_calls_raises_model_gone(load, engine_name, leftovers):
     model = load()
     os.kill(_pid_of(model, engine_name), signal.SIGKILL)
     until(lambda: not model.alive)
@@ -138,7 +138,7 @@ def test_a_model_stopped_elsewhere_says_by_whom_and_when(load, puppet):
         model(1)
 
 
-def test_a_model_stopped_elsewhere_leaves_nothing_though_it_is_never_called_again(load, puppet, leftovers):
+def test_a_model_stopped_elsewhere_leaves_nothing_even_if_it_is_not_called_again(load, puppet, leftovers):
     model = load()
     other = puppet()
     other.do(f"from gpumodels import instances; instances.stop_instance({model.record.id!r}, 'the sidebar')")
@@ -148,7 +148,7 @@ def test_a_model_stopped_elsewhere_leaves_nothing_though_it_is_never_called_agai
     assert "echo: load on cpu" in model.logs()
 
 
-def test_a_dead_model_is_let_go_by_the_load_that_replaces_it(load, engine_name, leftovers):
+def test_a_load_that_replaces_a_dead_model_removes_it(load, engine_name, leftovers):
     dead = load()
     os.kill(_pid_of(dead, engine_name), signal.SIGKILL)
     until(lambda: not dead.alive)
@@ -181,7 +181,7 @@ class Model:
 """
 
 
-def test_a_model_whose_directory_vanished_is_called_and_stopped_all_the_same(load):
+def test_a_model_without_its_directory_can_be_called_and_stopped(load):
     model = load()
     shutil.rmtree(model.attachment.directory.path)
     assert model.alive
@@ -203,7 +203,7 @@ def test_two_models_of_one_name_are_two(load):
         assert second(2) == 2
 
 
-def test_what_runs_is_seen_by_other_processes(load, puppet):
+def test_running_models_are_seen_by_other_processes(load, puppet):
     with load() as model:
         other = puppet()
         other.do("import gpumodels")
@@ -222,8 +222,8 @@ def test_a_forked_child_calls_and_cannot_stop(load):
         assert model(1) == 1
 
 
-def test_a_load_after_a_killed_holder_finds_nothing_of_it(load, puppet, leftovers, engine_name):
-    """Guard and all were killed: the next load sweeps."""
+def test_a_load_removes_what_a_killed_process_left(load, puppet, leftovers, engine_name):
+    """Kill the other process and its guards. The next load sweeps."""
     other = puppet(start_new_session=True)
     other.do(f"import gpumodels; m = gpumodels.load('echo', gpu='none', engine={engine_name!r})")
     identity = other.do("m.record.id")
@@ -237,16 +237,16 @@ def test_a_load_after_a_killed_holder_finds_nothing_of_it(load, puppet, leftover
     assert time.monotonic() - began < 20
 
 
-def test_a_runtime_directory_with_a_long_name_is_no_matter(load, tmp_path, monkeypatch):
-    """The path of a Unix socket ends at 107 bytes."""
-    place = tmp_path / ("long-" * 30)
-    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(place))
+def test_a_runtime_directory_may_have_a_long_path(load, tmp_path, monkeypatch):
+    """Use a path longer than 107 bytes, the limit of a Unix socket's address."""
+    directory = tmp_path / ("long-" * 30)
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(directory))
     with load() as model:
         assert model(1) == 1
-        assert str(model.attachment.directory.path).startswith(str(place))
-    with guard._guards.pop((os.getpid(), place)) as process:
+        assert str(model.attachment.directory.path).startswith(str(directory))
+    with guard._guards.pop((os.getpid(), directory)) as process:
         os.killpg(process.pid, signal.SIGKILL)
-    assert not [path for path in place.iterdir() if path.is_dir()]
+    assert not [path for path in directory.iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
@@ -273,7 +273,7 @@ def test_a_docker_that_hangs_does_not_hold_up_other_engines(load, tmp_path, monk
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
         began = time.monotonic()
         load().stop()
-        assert time.monotonic() - began < 20  # it would be 60
+        assert time.monotonic() - began < 20  # docker-py's own timeout is 60 s
 
 
 @pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
@@ -285,7 +285,7 @@ def test_a_stop_is_not_held_up_by_a_docker_that_hangs(load, tmp_path, monkeypatc
         patch.setattr(model.attachment.instance, "_engine", _engine_at(tmp_path / "docker.sock", patch))
         began = time.monotonic()
         model.stop()
-        assert time.monotonic() - began < 20  # it would be 60, and the GPU not free
+        assert time.monotonic() - began < 20  # with docker-py's own timeout of 60 s the GPU would not be free
     assert not model.attachment.directory.leash_lives
     cleanup.sweep()
     assert _left(leftovers) == []
@@ -297,10 +297,10 @@ def _engine_at(path, patch):
 
 
 @pytest.mark.parametrize("engine_name", ["fake"], indirect=True)
-def test_what_loads_it_again_is_what_the_user_wrote(engine_name, tmp_path):
-    place = tmp_path / "my model"
-    shutil.copytree(catalog.find("echo").folder, place)
-    with gpumodels.load(place, gpu="none", engine=engine_name) as model:
+def test_the_error_of_a_stopped_model_has_the_line_that_loads_it_again(engine_name, tmp_path):
+    folder = tmp_path / "my model"
+    shutil.copytree(catalog.find("echo").folder, folder)
+    with gpumodels.load(folder, gpu="none", engine=engine_name) as model:
         pass
-    with pytest.raises(ModelStopped, match=f"again with `%load_model '{place}'`"):
+    with pytest.raises(ModelStopped, match=f"again with `%load_model '{folder}'`"):
         model(1)

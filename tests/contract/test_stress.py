@@ -1,4 +1,4 @@
-"""Many threads at once, some of which give up or are interrupted: nobody ever sees somebody else's data."""
+"""Many threads that call one model at once. Some give up or are interrupted; none gets the data of another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPES = [(), (1,), (7, 3), (224, 224, 3), (1000,), (0, 5), (300, 400), (2, 3, 5
 
 @pytest.fixture
 def collected():
-    """What a test leaves to the garbage collector goes with it, and not in the middle of another one."""
+    """Collect the garbage of a test at its end, and not in the middle of the next test."""
     yield
     gc.collect()
 
@@ -37,7 +37,7 @@ def echo(engine_name):
 
 
 class Caller:
-    """Calls with arrays that nobody else has, and looks at what comes back."""
+    """A caller with random arrays of its own. It checks that each call returns the array that was sent."""
 
     def __init__(self, model, number):
         self.model, self.number = model, number
@@ -53,16 +53,16 @@ class Caller:
     def until(self, end):
         while time.monotonic() < end:
             value = self.value()
-            told = self.told(value)
+            sent = self.digest(value)
             result = self.ask(value)
             if result is None:
                 self.given_up += 1
-            elif self.told(result) != told:
-                self.wrong.append((told, self.told(result)))
+            elif self.digest(result) != sent:
+                self.wrong.append((sent, self.digest(result)))
             self.calls += 1
 
     @staticmethod
-    def told(array):
+    def digest(array):
         return array.dtype.name, array.shape, zlib.crc32(array.tobytes())
 
     def ask(self, value):
@@ -70,6 +70,8 @@ class Caller:
 
 
 class Impatient(Caller):
+    """A caller with very short timeouts."""
+
     def ask(self, value):
         try:
             return self.model(value, timeout=self.random.choice([0.0002, 0.001, 0.003, 30]))
@@ -77,8 +79,8 @@ class Impatient(Caller):
             return None
 
 
-class Fickle(Caller):
-    """Ends calls from another thread, before or while they run."""
+class Cancelling(Caller):
+    """A caller that cancels calls, before or while they run."""
 
     def ask(self, value):
         future = self.model.submit(value, timeout=30)
@@ -92,7 +94,7 @@ class Fickle(Caller):
 
 
 class Interrupted(Caller):
-    """On the main thread, as a cell is: the stop button may come anywhere in a call."""
+    """A caller on the main thread, where a notebook runs its cells. A signal interrupts it anywhere in a call."""
 
     def ask(self, value):
         try:
@@ -136,16 +138,16 @@ def run(callers):
     assert all(caller.calls > caller.given_up for caller in callers)
 
 
-def test_eight_threads_of_different_shapes_get_what_they_sent(echo):
+def test_eight_threads_get_back_the_arrays_they_sent(echo):
     run([Caller(echo, number) for number in range(THREADS)])
 
 
-# Pressed so often, the button also meets `socket.socket()` itself, whose half the garbage collector closes, and
-# finalizers, which Python lets swallow it.
+# So many interrupts also come inside `socket.socket()`, so that the garbage collector closes the half-made socket, and
+# inside finalizers, where Python ignores them. Both give warnings.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("collected")
-def test_calls_that_end_early_spoil_none_of_the_others(echo):
-    kinds = [Interrupted, Impatient, Fickle, Impatient, Fickle, Caller, Caller, Caller]
+def test_calls_that_end_early_do_not_disturb_others(echo):
+    kinds = [Interrupted, Impatient, Cancelling, Impatient, Cancelling, Caller, Caller, Caller]
     callers = [kind(echo, number) for number, kind in enumerate(kinds)]
     before = descriptors()
     run(callers)
@@ -156,8 +158,8 @@ def test_calls_that_end_early_spoil_none_of_the_others(echo):
     assert echo(1) == 1
 
 
-def test_processes_that_call_one_model_see_their_own(echo):
-    """A forked child shares memory with its parent, and connections and regions with nobody."""
+def test_forked_processes_get_back_the_arrays_they_sent(echo):
+    """Fork children that call the model. A child must use no connection and no memory region of its parent."""
     children = []
     for number in range(3):
         if (child := os.fork()) == 0:

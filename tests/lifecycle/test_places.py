@@ -133,7 +133,7 @@ class _Bystanders:
         self._client = client
         self._other = other
         other.do(f"import gpumodels; m = gpumodels.load('echo', gpu='none', engine={engine!r})")
-        ours = labels.of_place(runtime.path, runtime.identity)
+        ours = labels.of_location(runtime.path, runtime.identity)
         self._paths = [self._of_version(runtime, VERSION + 1), self._of_version(runtime, VERSION - 1)]
         self._paths += [self._shared_memory("00000000"), self._not_ours(runtime)]
         self._containers = [

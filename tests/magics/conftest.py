@@ -1,4 +1,4 @@
-"""Shells and kernels as users have them: an IPython shell in this process, and real kernels through jupyter_client."""
+"""Fixtures for an IPython shell in this process, and for real kernels that are started by jupyter_client."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult
     from jupyter_client import BlockingKernelClient
 
-#: The fake engine runs the real model server with the interpreter at hand: nothing has to be built.
+#: The fake engine runs the real model server with this Python, so nothing has to be built.
 ECHO = "%load_model echo --engine fake --gpu none"
 
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime directory of the test's own; whatever the test did, nothing is left in the end."""
-    place = tmp_path / "runtime"
-    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(place))
-    yield place
-    wait_until(lambda: not left(place), lambda: f"nothing is left, but there is {left(place)}")
+    """The runtime directory of the test. After the test it must be empty, and its instances must have ended."""
+    path = tmp_path / "runtime"
+    monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
+    yield path
+    wait_until(lambda: not left(path), lambda: f"nothing is left, but there is {left(path)}")
 
 
 def left(runtime: Path) -> list[str]:
-    """What is left of instances of a runtime directory: directories, notes of loads, shared memory, processes."""
+    """Return what instances have left in a runtime directory: directories, notes, shared memory, processes."""
     if not runtime.exists():
         return []
     identity = (runtime / ".identity").read_text() if (runtime / ".identity").exists() else "none"
     directories = [path.name for path in runtime.iterdir() if path.is_dir()]
-    notes = [path.name for path in runtime.glob(".*load-*") if _under_way(path)]
+    notes = [path.name for path in runtime.glob(".*load-*") if _is_of_load_in_flight(path)]
     memory = [str(path) for path in Path(f"/dev/shm/gpumodels-{os.getuid()}").glob(f"{identity}-*")]
     return directories + notes + memory + [f"process {pid}" for pid in _processes(identity)]
 
 
-def _under_way(note: Path) -> bool:
-    """Whether it tells of a load that goes on; of one that failed it stays."""
+def _is_of_load_in_flight(note: Path) -> bool:
+    """Return False for the note of a load that has failed, which stays."""
     try:
         return '"failed": ""' in note.read_text()
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # the load has just ended
         return False
 
 
 def _processes(identity: str) -> list[int]:
-    """Processes of instances whose shared memory bears this runtime directory's identity."""
+    """Return the processes of instances that use shared memory of the runtime directory with that identity."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -80,7 +80,7 @@ def wait_until(true: Callable[[], Any], what: Callable[[], str], within: float =
 
 
 class Terminal(InteractiveShell):
-    """A shell whose cells go into the history, as typed ones do."""
+    """A shell that stores its cells in the history, as if they were typed."""
 
     def run_cell(self, code: str) -> ExecutionResult:
         return super().run_cell(code, store_history=True)
@@ -88,7 +88,7 @@ class Terminal(InteractiveShell):
 
 @pytest.fixture
 def shell(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """A terminal's IPython shell, with the extension loaded; what is left running is stopped."""
+    """An IPython shell of a terminal with the extension loaded. Models that still run at the end are stopped."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     Terminal.clear_instance()
     made = Terminal.instance(config=Config(HistoryManager={"enabled": False}))
@@ -102,15 +102,16 @@ def shell(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @dataclass
 class Ran:
-    """One cell that a kernel ran, as a front end shows it: displays are the last of their updates."""
+    """A cell that a kernel has run, as a front end shows it. Of each display the last update counts."""
 
     status: str = ""
     error: str = ""
     traceback: list[str] = field(default_factory=list)
     stream: str = ""
     result: str = ""
-    #: text/plain of each display in order, and of every state that one of them went through.
+    #: The text/plain of each display, in order.
     displays: dict[str, str] = field(default_factory=dict)
+    #: The text/plain of all displays and all their updates, in order.
     states: list[str] = field(default_factory=list)
 
     @property
@@ -119,16 +120,16 @@ class Ran:
 
 
 class Kernel:
-    """A real kernel and one front end of it."""
+    """A real kernel with one front end."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
 
     def run(self, code: str, watch: Callable[[str], Any] = lambda _: None) -> Ran:
-        """Run a cell; `watch` is told each text that a display shows."""
+        """Run a cell. `watch` is called with each text that a display shows."""
         ran = Ran()
 
-        def hear(message: dict[str, Any]) -> None:
+        def record(message: dict[str, Any]) -> None:
             kind, content = message["msg_type"], message["content"]
             if kind in ("display_data", "update_display_data"):
                 text = content["data"]["text/plain"]
@@ -142,7 +143,7 @@ class Kernel:
             elif kind == "error":
                 ran.traceback = content["traceback"]
 
-        reply = self.client.execute_interactive(code, timeout=120, output_hook=hear)["content"]
+        reply = self.client.execute_interactive(code, timeout=120, output_hook=record)["content"]
         ran.status, ran.error = reply["status"], reply.get("ename", "")
         return ran
 
@@ -152,32 +153,32 @@ class Kernel:
         return ran
 
     def complete(self, code: str) -> list[str]:
-        """What Tab offers at the end of `code`, as the whole text would then be."""
+        """Return the completions that Tab offers at the end of `code`, each as the whole text."""
         content = self.client.complete(code, reply=True, timeout=30)["content"]
         return [code[: content["cursor_start"]] + match for match in content["matches"]]
 
     def inspect(self, code: str) -> str:
-        """What Shift-Tab shows at the end of `code`."""
+        """Return the text that Shift-Tab shows at the end of `code`."""
         content = self.client.inspect(code, len(code), reply=True, timeout=30)["content"]
         return content["data"].get("text/plain", "")
 
     def interrupt(self) -> None:
-        """As jupyter_client does it, but from any thread."""
+        """Send SIGINT to the kernel's process group, as jupyter_client does, but from any thread."""
         os.killpg(self.manager.provisioner.pgid, signal.SIGINT)
 
 
 @pytest.fixture
 def kernel(runtime: Path, tmp_path: Path) -> Iterator[Kernel]:
-    """A kernel in which the extension is loaded."""
+    """A kernel with the extension loaded."""
     with started(tmp_path) as made:
         yield made
 
 
 @contextmanager
 def started(tmp_path: Path, **environment: str) -> Iterator[Kernel]:
-    # Jupyter servers name the file so, and the kernel reads its id from there.
+    # Jupyter servers give the file such a name, and the kernel reads its id from the name.
     file = tmp_path / f"kernel-{uuid4()}.json"
-    # Not TCP: between choosing a port and using it, another test's kernel may take it. Socket paths must be short.
+    # Sockets, not TCP: another test's kernel may take a port between its choice and its use. Paths must be short.
     sockets = tempfile.mkdtemp(prefix="k-")
     manager = KernelManager(
         kernel_name="python3", connection_file=str(file), transport="ipc", ip=str(Path(sockets) / "k")

@@ -1,4 +1,4 @@
-"""Which variables a loaded model gets."""
+"""The variables that a loaded model is bound to."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def test_name_and_model_are_bound_when_free(shell, capsys):
     assert isinstance(shell.user_ns["m"], Model)
 
 
-def test_one_line_says_all_and_no_repr_repeats_it(shell, capsys):
+def test_a_load_ends_with_one_line_and_shows_no_handle(shell, capsys):
     shell.run_cell(ECHO)
     out = capsys.readouterr().out
     assert out.startswith("echo ready on CPU, fake engine, in ")
     assert out.endswith(" s, as echo and model\n")
     assert out.count("echo") == 2
     shell.run_cell("model")
-    assert "<Model echo on CPU, fake, ready>" in capsys.readouterr().out, "asked for, it is shown"
+    assert "<Model echo on CPU, fake, ready>" in capsys.readouterr().out, "the cell's own result is shown"
 
 
-def test_a_variable_of_the_users_is_left_alone_and_told(shell, capsys):
+def test_a_variable_of_the_user_is_not_overwritten(shell, capsys):
     shell.run_cell("model = 'mine'")
     shell.run_cell(ECHO)
     assert shell.user_ns["model"] == "mine"
     assert isinstance(shell.user_ns["echo"], Model)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(", as echo")
-    assert lines[1] == "model left alone: not a model's variable (`--as NAME` binds another name)"
+    assert lines[1] == "not bound to model: in use for something else (`--as NAME` binds another name)"
 
 
 def test_a_handle_is_replaced_also_a_stopped_one(shell):
@@ -45,7 +45,7 @@ def test_a_handle_is_replaced_also_a_stopped_one(shell):
     assert shell.user_ns["echo"].alive
 
 
-def test_as_binds_that_variable_only_whatever_it_was(shell):
+def test_as_binds_only_that_variable_and_overwrites_it(shell):
     shell.run_cell("x = 1")
     shell.run_cell(f"{ECHO} --as x").raise_error()
     assert isinstance(shell.user_ns["x"], Model)
@@ -53,8 +53,8 @@ def test_as_binds_that_variable_only_whatever_it_was(shell):
     assert "model" not in shell.user_ns
 
 
-def test_as_model_leaves_what_another_variable_holds(shell):
-    """`model` is an alias of the model loaded last: taking it for another one stops nothing."""
+def test_as_model_does_not_stop_the_model_of_another_variable(shell):
+    """Bind a model to `model`, the alias of the model loaded last. That model is not stopped."""
     shell.run_cell(ECHO)
     first = shell.user_ns["echo"]
     shell.run_cell(f"{ECHO} --as model").raise_error()
@@ -74,7 +74,7 @@ def test_a_builtin_is_not_shadowed(shell, tmp_path, capsys):
     gpumodels.catalog.new("filter", tmp_path)
     shell.run_cell(f"%load_model {folder} --engine fake --gpu none").raise_error()
     assert "filter" not in shell.user_ns
-    assert "filter left alone" in capsys.readouterr().out
+    assert "not bound to filter" in capsys.readouterr().out
 
 
 def test_loading_in_python_binds_nothing(shell):
@@ -98,13 +98,13 @@ def test_a_second_model_gets_model_and_the_first_keeps_its_name(shell):
 
 
 @pytest.mark.parametrize("code", ["del echo, model", "%reset -f"])
-def test_variables_do_not_own_the_lifetime(shell, code):
+def test_deleting_the_variables_does_not_stop_the_model(shell, code):
     shell.run_cell(ECHO)
     handle = shell.user_ns["echo"]
     shell.run_cell(code).raise_error()
     assert handle.alive
     shell.run_cell(ECHO).raise_error()
-    assert shell.user_ns["echo"] is handle, "running the cell again finds it"
+    assert shell.user_ns["echo"] is handle, "running the cell again finds the model"
 
 
 def test_running_the_cell_again_keeps_the_model(shell, capsys):
@@ -115,7 +115,7 @@ def test_running_the_cell_again_keeps_the_model(shell, capsys):
     assert "echo was ready on CPU, fake engine, as echo and model" in capsys.readouterr().out
 
 
-def test_asking_for_something_else_replaces_the_model(shell):
+def test_loading_with_other_options_replaces_the_model(shell):
     shell.run_cell(ECHO)
     first = shell.user_ns["echo"]
     shell.run_cell(f"{ECHO} --env ECHO_LOAD=sleep:0")

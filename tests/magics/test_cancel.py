@@ -1,4 +1,4 @@
-"""The stop button during a load, in a real kernel: `cancelled, nothing left`, and truly nothing."""
+"""The stop button during a load, in a real kernel: the load ends and leaves nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def check(kernel, runtime, ran) -> None:
     assert (ran.status, ran.error) == ("error", "LoadCancelled"), ran
     assert ran.traceback == ["LoadCancelled: echo: cancelled, nothing left"]
     assert ran.shown == ["cancelled, nothing left"]
-    assert left(runtime) == [], "at once, not when somebody sweeps"
+    assert left(runtime) == [], "gone at once, without a sweep"
     assert kernel.ok("'echo' in globals() or 'model' in globals()").result == "False"
 
 
 @pytest.mark.parametrize(("text", "times"), [("starting", 1), ("loading", 1), ("loading", 4)])
-def test_stopping_at_a_moment_that_is_shown(kernel, runtime, text, times):
+def test_stopping_at_a_step_of_the_load(kernel, runtime, text, times):
     seen: list[str] = []
 
     def press(shown: str) -> None:
@@ -33,7 +33,9 @@ def test_stopping_at_a_moment_that_is_shown(kernel, runtime, text, times):
 
 
 def test_stopping_at_any_moment_of_the_start(kernel, runtime):
-    kernel.ok(f"{ECHO} --as warm;\nwarm.stop()")  # so that all is imported, and the moments lie in the load itself
+    kernel.ok(
+        f"{ECHO} --as warm;\nwarm.stop()"
+    )  # all modules are imported now, so the delays below fall into the load itself
     for delay in (0.0, 0.01, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25):
         timers: list[threading.Timer] = []
 
@@ -46,7 +48,7 @@ def test_stopping_at_any_moment_of_the_start(kernel, runtime):
 
 
 def test_stopping_while_an_environment_is_made(tmp_path, runtime):
-    # An empty cache of our own: what others share is not to be made anew.
+    # An empty cache of the test's own, so that the environment has to be made.
     with started(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")) as kernel:
 
         def press(text: str) -> None:

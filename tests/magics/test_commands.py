@@ -1,4 +1,4 @@
-"""%models, %stop_model, %model_logs and %gpus."""
+"""The magics %models, %stop_model, %model_logs and %gpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.leftovers import until
 from tests.magics.conftest import ECHO
 
 
-def test_models_lists_what_runs(shell, capsys):
+def test_models_lists_running_models(shell, capsys):
     shell.run_cell(f"{ECHO};")
     shell.run_cell("%models")
     heading, row = capsys.readouterr().out.splitlines()
@@ -26,7 +26,7 @@ def test_models_lists_what_runs(shell, capsys):
     assert row.split()[:6] == ["echo", "CPU", "fake", "ready", "this", "notebook"]
 
 
-def test_models_of_nobody(shell, capsys):
+def test_models_says_that_no_model_runs(shell, capsys):
     shell.run_cell("%models")
     assert capsys.readouterr().out == "No model is running.\n"
 
@@ -41,7 +41,7 @@ def test_this_notebooks_models_come_first_and_names_are_escaped():
     assert "<b>" not in listing._repr_html_()
 
 
-def test_models_lists_what_loads_and_what_sleeps_elsewhere(shell, capsys, puppet):
+def test_models_lists_loads_and_sleeping_models_of_other_processes(shell, capsys, puppet):
     other = puppet()
     other.do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none'); _ = m.sleep()")
     journal = LoadJournal(NullReport(), "ctpn", "%load_model ctpn")
@@ -59,7 +59,7 @@ def test_models_lists_what_loads_and_what_sleeps_elsewhere(shell, capsys, puppet
     assert heading.index("state") == mine.index("fetching") == slept.index("asleep")
 
 
-def test_stop_model_alone_stops_the_only_one(shell, capsys):
+def test_stop_model_without_a_name_stops_the_only_model(shell, capsys):
     shell.run_cell(f"{ECHO};")
     shell.run_cell("%stop_model").raise_error()
     assert capsys.readouterr().out == "stopped echo\n"
@@ -86,7 +86,7 @@ def test_stop_model_all(shell, capsys):
 
 
 @pytest.mark.parametrize("code", ["%stop_model ctpn", "%model_logs ctpn", "%stop_model", "%model_logs"])
-def test_what_does_not_run_is_told(shell, code, capsys):
+def test_a_model_that_does_not_run_is_refused(shell, code, capsys):
     result = shell.run_cell(code)
     assert isinstance(result.error_in_exec, gpumodels.ModelNotFound)
 
@@ -94,11 +94,11 @@ def test_what_does_not_run_is_told(shell, code, capsys):
 def test_model_logs_shows_what_the_model_printed(shell, capsys):
     shell.run_cell(f"{ECHO};")
 
-    def told():
+    def printed():
         shell.run_cell("%model_logs echo").raise_error()
         return "echo: load on cpu" in capsys.readouterr().out
 
-    until(told)  # what a model server prints may take a while to its log
+    until(printed)  # it takes a while until what a model server prints is in its log
 
 
 def test_model_logs_shows_the_last_lines_of_a_model_that_died(shell, capsys):

@@ -1,4 +1,4 @@
-"""Completion as JupyterLab asks for it: a real kernel, with jedi on."""
+"""Completion in a real kernel, with jedi on, by the messages that JupyterLab sends."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.magics.conftest import ECHO
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
-    """Completion changes nothing, so one kernel does for all."""
+    """One kernel for all tests, because completion changes nothing."""
     from tests.magics.conftest import started
 
-    place = tmp_path_factory.mktemp("completion")
+    path = tmp_path_factory.mktemp("completion")
     for folder in ("photos", "my_model"):
-        (place / folder).mkdir()
-    (place / "my_model" / "model.toml").write_text('name = "my_model"\n')
-    with started(place, GPUMODELS_RUNTIME_DIR=str(place / "runtime")) as kernel:
+        (path / folder).mkdir()
+    (path / "my_model" / "model.toml").write_text('name = "my_model"\n')
+    with started(path, GPUMODELS_RUNTIME_DIR=str(path / "runtime")) as kernel:
         yield kernel
 
 
@@ -66,11 +66,11 @@ def test_model_folders_by_path(tab):
     assert tab.complete("m = %load_model ./ph") == ["m = %load_model ./photos/"]
 
 
-def test_nothing_where_anything_goes(tab):
+def test_no_completion_for_a_new_variable(tab):
     assert tab.complete("%load_model ctpn --as ec") == []
 
 
-def test_nothing_while_settings_are_wrong(tab):
+def test_no_completion_while_settings_are_wrong(tab):
     tab.ok("import os; os.environ['GPUMODELS_IDLE'] = 'soon'")
     assert tab.complete("%load_model ec") == []
     tab.ok("del os.environ['GPUMODELS_IDLE']")

@@ -1,4 +1,4 @@
-"""`model?` and Shift-Tab, and results that draw themselves."""
+"""The help that `model?`, `%load_model?` and Shift-Tab show, and the display of results."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Model:
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    place = tmp_path_factory.mktemp("inspection")
-    (place / "boxes").mkdir()
-    (place / "boxes" / "model.toml").write_text(TOML)
-    (place / "boxes" / "model.py").write_text(MODEL)
-    with started(place, GPUMODELS_RUNTIME_DIR=str(place / "runtime")) as made:
+    path = tmp_path_factory.mktemp("inspection")
+    (path / "boxes").mkdir()
+    (path / "boxes" / "model.toml").write_text(TOML)
+    (path / "boxes" / "model.py").write_text(MODEL)
+    with started(path, GPUMODELS_RUNTIME_DIR=str(path / "runtime")) as made:
         made.ok("%load_model ./boxes --engine fake --gpu none;")
         made.ok("import numpy as np\nimg = np.zeros((30, 40, 3), np.uint8)")
         yield made
@@ -65,6 +65,14 @@ def test_a_question_mark_shows_inputs_dtypes_shapes_and_an_example(kernel):
 
 def test_shift_tab_inside_a_call_shows_the_same(kernel):
     assert "uint8[H, W, 3]" in plain(kernel.inspect("model("))
+
+
+def test_a_question_mark_after_a_magic_shows_its_arguments(kernel):
+    shown = plain(kernel.inspect("%load_model"))
+    assert "\nParameters\n----------\nNAME|PATH\n    a model of the catalog, or the path of a model folder\n" in shown
+    assert "\n--engine ENGINE\n    docker, process or auto (default: auto)\n" in shown
+    assert "\n--as VAR\n" in shown
+    assert "{" not in shown.partition("Parameters")[2]
 
 
 def test_a_result_draws_itself_as_the_last_line(kernel):

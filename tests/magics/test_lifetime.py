@@ -1,4 +1,4 @@
-"""What must not stop a model, and the hint that is given once."""
+"""Reloading the extension stops no model, and the hint about CUDA_VISIBLE_DEVICES is printed once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_autoreload_of_changed_modules_stops_nothing(tmp_path, runtime):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_the_leases_go_when_the_kernel_ends(kernel, runtime, restart):
+def test_the_leases_end_with_the_kernel(kernel, runtime, restart):
     kernel.ok(f"{ECHO};")
     assert left(runtime)
     if restart:
@@ -57,7 +57,7 @@ def test_the_leases_go_when_the_kernel_ends(kernel, runtime, restart):
         kernel.client.wait_for_ready(timeout=60)
     else:
         kernel.manager.shutdown_kernel()
-    wait_until(lambda: not left(runtime), lambda: f"nothing left, but {left(runtime)}")
+    wait_until(lambda: not left(runtime), lambda: f"nothing is left, but there is {left(runtime)}")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_leases_go_when_the_kernel_ends(kernel, runtime, restart):
         "import os\nos.environ.update(CUDA_VISIBLE_DEVICES='1')",
     ],
 )
-def test_setting_cuda_visible_devices_earns_one_hint(shell, capsys, monkeypatch, cell):
+def test_setting_cuda_visible_devices_shows_one_hint(shell, capsys, monkeypatch, cell):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     shell.run_cell(cell).raise_error()
     assert capsys.readouterr().out.count(TEXT) == 1
@@ -80,13 +80,13 @@ def test_setting_cuda_visible_devices_earns_one_hint(shell, capsys, monkeypatch,
     assert TEXT not in capsys.readouterr().out
 
 
-def test_reading_it_earns_no_hint(shell, capsys):
+def test_reading_cuda_visible_devices_shows_no_hint(shell, capsys):
     shell.run_cell("import os\nos.environ.get('CUDA_VISIBLE_DEVICES') == '1'\n# %env CUDA_VISIBLE_DEVICES")
     shell.run_cell("%env CUDA_VISIBLE_DEVICES_2=1\nos.environ.pop('CUDA_VISIBLE_DEVICES_2');")
     assert TEXT not in capsys.readouterr().out
 
 
-def test_setting_it_before_the_extension_is_loaded_earns_the_hint(kernel):
+def test_setting_it_before_the_extension_is_loaded_shows_the_hint(kernel):
     kernel.ok("%unload_ext gpumodels")
     kernel.ok("%env CUDA_VISIBLE_DEVICES=1")
     assert kernel.ok("%load_ext gpumodels").stream == f"{TEXT}\n"

@@ -1,4 +1,4 @@
-"""What a saved notebook holds, and notebooks that are executed again and again."""
+"""The outputs in a saved notebook, and notebooks that are executed many times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.magics.conftest import ECHO
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # papermill's and nbclient's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of papermill and nbclient
 QUIET = ["--log-level=ERROR"]
 
 
@@ -25,7 +25,7 @@ def notebook(*cells: str) -> nbformat.NotebookNode:
     )
 
 
-def test_the_saved_notebook_holds_one_true_last_line(runtime):
+def test_the_saved_notebook_holds_only_the_last_line_of_a_load(runtime):
     made = notebook("%load_ext gpumodels", ECHO, "echo(1)")
     NotebookClient(made, extra_arguments=QUIET).execute()
     (output,) = made.cells[1].outputs
@@ -56,7 +56,7 @@ def test_a_failing_magic_stops_the_run(runtime, cell):
 
 
 def test_ten_rapid_restarts(runtime):
-    """Restart & Run All, ten times: each load finds the model before it gone, or waits for it."""
+    """Do "Restart & Run All" ten times. Each load finds that the previous model has ended, or waits for its end."""
     made = notebook(
         "%load_ext gpumodels",
         ECHO,

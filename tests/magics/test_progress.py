@@ -1,4 +1,4 @@
-"""What a load shows in a kernel, while it goes on and afterwards."""
+"""The display of a load in a kernel, during the load and afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.nvml import GB, gpu, machine
 from tests.magics.conftest import ECHO, started, wait_until
 
 
-def test_one_display_tells_the_progress_and_ends_with_what_is_true(kernel):
+def test_a_load_has_one_display_for_progress_and_result(kernel):
     ran = kernel.ok(f"{ECHO} --env ECHO_LOAD=sleep:0.5")
     assert len(ran.displays) == 1
     assert ran.states[0] == "starting echo"
@@ -29,7 +29,7 @@ def test_notices_stay_in_the_display(kernel):
     assert last.startswith("echo ready on CPU")
 
 
-def test_a_failure_ends_the_display_and_is_told_in_one_place(kernel):
+def test_a_failure_ends_the_display_and_is_shown_once(kernel):
     ran = kernel.run(f"{ECHO} --env ECHO_LOAD=fail")
     assert (ran.status, ran.error) == ("error", "LoadFailed")
     assert ran.shown == ["echo was not loaded"]
@@ -44,7 +44,7 @@ def test_a_mistake_shows_one_line_and_no_display(kernel):
     assert ran.traceback[0].startswith("ModelNotFound: no model is called 'ecko'; did you mean echo?")
 
 
-def test_a_semicolon_shows_nothing_and_failures_are_told_all_the_same(kernel):
+def test_a_semicolon_hides_everything_but_failures(kernel):
     ran = kernel.ok(f"{ECHO};")
     assert (ran.displays, ran.result, ran.stream) == ({}, "", "")
     assert kernel.run("%load_model ecko;").error == "ModelNotFound"
@@ -57,11 +57,11 @@ def test_a_model_may_be_shown_in_the_cell_that_loads_another(kernel):
     assert kernel.ok("second").result == "<Model echo on CPU, fake, ready>"
 
 
-def test_on_a_gpu_the_line_tells_its_memory(tmp_path, runtime):
+def test_on_a_gpu_the_last_line_has_the_memory_of_the_model(tmp_path, runtime):
     gpus = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB))
 
     def hold(text: str) -> None:
-        """Stands for the model's own allocation, by whichever process of the instance has one."""
+        """Let a process of the instance hold GPU memory, as a model would."""
         if text.startswith("loading") and not gpus.description["processes"]:
             instance = next(path.name for path in runtime.iterdir() if path.name.startswith("echo-"))
             gpus.hold(marked(instance)[-1], 12 * GB // 10)
@@ -102,4 +102,4 @@ def test_models_of_another_notebook_are_listed_by_its_name(tmp_path, kernel):
         assert row.split()[:5] == ["echo", "CPU", "fake", "ready", "photos.ipynb"]
         pid = int(other.ok("import os; os.getpid()").result)
     assert pid != os.getpid()
-    wait_until(lambda: kernel.ok("%models").shown == ["No model is running."], lambda: "the other's end is seen")
+    wait_until(lambda: kernel.ok("%models").shown == ["No model is running."], lambda: "the end of the other model")

@@ -1,4 +1,4 @@
-"""Several instances behind one handle, as a notebook sees them."""
+"""A model with several instances, as a notebook shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`%load_model --serve`: answered where it was asked for, and refused in one line."""
+"""The option `--serve` of `%load_model`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gpumodels
 from tests.magics.conftest import ECHO
 
 
-def test_the_last_line_says_where_it_answers_and_who_has_the_token(shell, capsys):
+def test_the_last_line_has_the_address_and_names_the_variable_with_the_token(shell, capsys):
     shell.run_cell(f"{ECHO} --serve 127.0.0.1:0").raise_error()
     endpoint = shell.user_ns["echo"].endpoint
     shown = capsys.readouterr()
@@ -18,7 +18,7 @@ def test_the_last_line_says_where_it_answers_and_who_has_the_token(shell, capsys
     assert endpoint.token not in shown.out + shown.err
 
 
-def test_the_variable_that_was_bound_is_the_one_that_is_named(shell, capsys):
+def test_the_last_line_names_the_variable_that_was_bound(shell, capsys):
     shell.run_cell(f"{ECHO} --as mine --serve 127.0.0.1:0").raise_error()
     shown = capsys.readouterr()
     assert "; mine.endpoint has the token" in shown.out + shown.err

@@ -1,4 +1,4 @@
-"""The lines that the sidebar's form makes, as IPython and the magic read them."""
+"""The `%load_model` lines that the sidebar's form makes, read by IPython and the magic."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from gpumodels.magics import loading
 from gpumodels.magics.arguments import options_of
 
-# labextension/tests/line.test.ts holds the form to the same lines.
+# labextension/tests/line.test.ts checks that the form makes these lines.
 LINES = json.loads((Path(__file__).parents[2] / "labextension/tests/lines.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
 def asked(shell, monkeypatch):
-    """What a line asks for, as the magic understands it."""
+    """A function that runs a line and returns the arguments that the magic reads from it."""
     read = []
     monkeypatch.setattr(loading, "load", lambda _shell, values, _loaded: read.append(values))
     shell.user_ns["value"] = "expanded"
@@ -28,7 +28,7 @@ def asked(shell, monkeypatch):
     return run
 
 
-def test_each_asks_for_what_was_chosen(asked):
+def test_each_line_is_read_as_the_options_that_were_chosen(asked):
     for pair in LINES:
         understood = asked(pair["line"])
         assert understood.model == pair.get("read", pair["asked"]["model"]), pair

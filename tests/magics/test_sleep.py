@@ -1,4 +1,4 @@
-"""Sleep, sharing and keeping as a notebook sees them."""
+"""Sleeping, shared and kept models in a notebook."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from IPython.core.error import UsageError
 from tests.magics.conftest import ECHO, left, wait_until
 
 
-def test_sleep_model_says_since_when_and_models_shows_it(kernel):
+def test_sleep_model_prints_the_time_and_models_lists_it(kernel):
     kernel.ok(f"{ECHO};")
     assert re.fullmatch(r"echo is asleep since \d\d:\d\d\n", kernel.ok("%sleep_model").stream)
     assert re.search(r"echo +CPU +fake +asleep since \d\d:\d\d +this notebook", kernel.ok("%models").shown[0])
     assert "asleep since" in kernel.ok("echo").result
 
 
-def test_a_call_wakes_it_and_shows_that_in_its_cell(kernel):
+def test_a_call_wakes_the_model_and_shows_that_in_its_cell(kernel):
     kernel.ok(f"{ECHO};")
     kernel.ok("%sleep_model echo;")
     ran = kernel.ok("echo(1)")
@@ -29,7 +29,7 @@ def test_a_call_wakes_it_and_shows_that_in_its_cell(kernel):
     assert ran.states[0] == "starting echo"
 
 
-def test_a_map_wakes_it_and_shows_that_once(kernel):
+def test_a_map_wakes_the_model_and_shows_that_once(kernel):
     kernel.ok(f"{ECHO};")
     kernel.ok("echo.sleep();")
     ran = kernel.ok("list(echo.map(range(6)))")
@@ -37,7 +37,7 @@ def test_a_map_wakes_it_and_shows_that_once(kernel):
     assert len(ran.shown) == 1
 
 
-def test_loading_it_again_wakes_it_in_one_line(kernel):
+def test_loading_a_sleeping_model_wakes_it_and_prints_one_line(kernel):
     kernel.ok(f"{ECHO};")
     kernel.ok("%sleep_model ;")
     ran = kernel.ok(ECHO)
@@ -49,7 +49,7 @@ def test_loading_it_again_wakes_it_in_one_line(kernel):
 @pytest.mark.parametrize(
     "call", ["echo(1)", "echo.submit(1).result()", "list(echo.map([1, 2]))", "await echo.acall(1)"]
 )
-def test_the_stop_button_during_a_wake_leaves_it_asleep_and_nothing_half_started(kernel, runtime, call):
+def test_the_stop_button_during_a_wake_leaves_the_model_asleep_and_nothing_half_started(kernel, runtime, call):
     kernel.ok(f"{ECHO} --env ECHO_LOAD=sleep:2 ;")
     kernel.ok("%sleep_model ;")
     pressed = threading.Event()
@@ -62,7 +62,7 @@ def test_the_stop_button_during_a_wake_leaves_it_asleep_and_nothing_half_started
     ran = kernel.run(call, press)
     assert pressed.is_set()
     assert ran.status == "error"
-    wait_until(lambda: not left(runtime), lambda: f"nothing left, but {left(runtime)}")
+    wait_until(lambda: not left(runtime), lambda: f"nothing is left, but there is {left(runtime)}")
     assert kernel.ok("echo.asleep").result == "True"
     assert kernel.ok("echo(2)").result == "2"
 
@@ -91,7 +91,7 @@ def test_an_idle_model_is_shown_asleep_in_the_notebook(kernel):
     assert re.fullmatch(r"stopped echo\n", kernel.ok("%stop_model").stream)
 
 
-def test_options_that_make_no_sense_are_one_line(shell):
+def test_invalid_options_are_refused(shell):
     for options in ("--idle soon", "--keep 0", "--idle", "--keep -5m"):
         result = shell.run_cell(f"{ECHO} {options}")
         error = result.error_in_exec
@@ -99,7 +99,7 @@ def test_options_that_make_no_sense_are_one_line(shell):
     assert "echo" not in shell.user_ns
 
 
-def test_sleeping_what_is_not_there_is_told(shell):
+def test_sleeping_an_unknown_model_is_refused(shell):
     assert "Nothing runs here" in str(shell.run_cell("%sleep_model").error_in_exec)
     shell.run_cell(f"{ECHO};")
     assert "Running here: echo" in str(shell.run_cell("%sleep_model other").error_in_exec)
@@ -113,7 +113,7 @@ def test_sleeping_all(shell, capsys):
     shell.run_cell("%stop_model --all")
 
 
-def test_a_second_notebook_is_told_that_it_could_share(shell, puppet, capsys):
+def test_a_notice_suggests_sharing_a_model_of_another_notebook(shell, puppet, capsys):
     puppet().do("import gpumodels; m = gpumodels.load('echo', engine='fake', gpu='none')")
     shell.run_cell(ECHO)
     assert "another notebook runs this model; --share would use that one" in capsys.readouterr().out

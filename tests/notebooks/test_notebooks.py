@@ -1,4 +1,4 @@
-"""The notebooks that are shipped, executed as `make demo` does it."""
+"""Executing the example notebooks, as `make demo` does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTEBOOKS = ROOT / "notebooks"
 
 
 def demo(engine: str, runtime: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """`make demo`, with what it saves elsewhere."""
+    """Run the program of `make demo`. It saves the executed notebook in `out`."""
     settings = {**os.environ, "ENGINE": engine, "GPUMODELS_RUNTIME_DIR": str(runtime)}
     command = [sys.executable, str(NOTEBOOKS / "demo.py"), str(out)]
     return subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -31,8 +31,8 @@ def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
     runtime = tmp_path / "runtime"
     done = demo(engine, runtime, tmp_path)
     assert done.returncode == 0, done.stderr
-    told = dict(line.split(":") for line in done.stdout.splitlines() if ":" in line)
-    figures = {name.strip(): value.strip() for name, value in told.items()}
+    printed = dict(line.split(":") for line in done.stdout.splitlines() if ":" in line)
+    figures = {name.strip(): value.strip() for name, value in printed.items()}
     assert list(figures)[-5:] == ["text lines", "seconds to load", "seconds per call", "engine", "device"]
     assert int(figures["text lines"]) >= 15
     assert figures["engine"] == engine
@@ -43,7 +43,7 @@ def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
 
 @pytest.fixture
 def executed(tmp_path, monkeypatch):
-    """Execute a notebook that is shipped, see that it leaves nothing, and give it."""
+    """A function that executes an example notebook, checks that it leaves nothing, and returns it."""
 
     def execute(name: str, engine: str) -> nbformat.NotebookNode:
         runtime = tmp_path / "runtime"
@@ -70,7 +70,7 @@ def said(notebook: nbformat.NotebookNode) -> str:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ["process", "docker"])
-def test_every_way_to_call_is_shown_and_leaves_nothing(executed, engine):
+def test_the_notebook_about_calls_runs_and_leaves_nothing(executed, engine):
     notebook = executed("02-calling.ipynb", engine)
     text = said(notebook)
     assert "29 strips" in text
@@ -85,8 +85,8 @@ def test_every_way_to_call_is_shown_and_leaves_nothing(executed, engine):
 
 
 @pytest.mark.timeout(900)
-def test_who_holds_the_gpu_is_shown_and_leaves_nothing(executed, tmp_path, monkeypatch):
-    """On a machine with two GPUs that do not exist."""
+def test_the_notebook_about_gpus_runs_and_leaves_nothing(executed, tmp_path, monkeypatch):
+    """Execute the notebook on a machine with two fake GPUs."""
     gpus = machine(tmp_path / "machine.json", gpu("NVIDIA H100", 80 * GB), gpu("NVIDIA A100", 40 * GB, used=3 * GB))
     for name, value in gpus.environment().items():
         monkeypatch.setenv(name, value)
@@ -103,7 +103,7 @@ def test_who_holds_the_gpu_is_shown_and_leaves_nothing(executed, tmp_path, monke
             assert (NOTEBOOKS / picture).exists()
 
 
-def test_a_notebook_that_fails_is_told_in_one_line_and_saved(tmp_path):
+def test_a_notebook_that_fails_is_reported_in_one_line_and_saved(tmp_path):
     done = demo("dokcer", tmp_path / "runtime", tmp_path)
     assert done.returncode == 1
     assert "EngineUnavailable: There is no engine 'dokcer'; did you mean 'docker'?" in done.stderr

@@ -1,4 +1,4 @@
-"""mixed: gives as many bytes as it is told, all like the first one of its input."""
+"""mixed, a model that returns an array of the requested size. All bytes are the first byte of its input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """The author's contract: `load` once, `predict` for every call."""
+    """The model. It has no weights."""
 
     def load(self, device: str) -> None:
-        """There is nothing to load."""
+        """Do nothing."""
 
     def predict(self, x: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-        """`size` bytes."""
+        """Return `size` bytes, each like the first element of `x`."""
         return np.full(size, x.item(0), np.uint8)

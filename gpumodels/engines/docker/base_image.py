@@ -1,6 +1,6 @@
-"""The base image: Debian with Python. Pulled from a registry, or made without one.
+"""The base image: Debian with Python. It is pulled from a registry, or made without one.
 
-Made with debootstrap (Debian's own tool) and `docker import`, so that people without access to a registry get along.
+Without access to a registry, `gpumodels base-image` makes it with debootstrap (a tool of Debian) and `docker import`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _PACKAGES = ("python3", "python3-venv", "ca-certificates")
 
 
 def find(client: DockerClient, progress: Progress) -> str:
-    """The name of a base image that is here, pulling it if need be; the setting `base_image` names another one.
+    """Return the name of the base image, and pull it if the daemon does not have it.
 
-    Raises BaseImageUnavailable, saying how to make one.
+    The setting `base_image` names another image. Raises BaseImageUnavailable with advice how to make one.
     """
     if here := present(client):
         return here
@@ -52,7 +52,7 @@ def find(client: DockerClient, progress: Progress) -> str:
 
 
 def present(client: DockerClient) -> str:
-    """The name of the base image that is here and would be used; "" where none is."""
+    """Return the name of the base image that the daemon has and builds use; "" if it has none."""
     configured = settings().base_image
     with daemon.answering("a base image was looked for"):
         for name in [configured] if configured else [made(), PULLED]:
@@ -63,12 +63,12 @@ def present(client: DockerClient) -> str:
 
 
 def made() -> str:
-    """What `gpumodels base-image` makes, and what is used before anything is pulled."""
+    """Return the name of the image that `gpumodels base-image` makes. If it exists, nothing is pulled."""
     return f"{settings().image_prefix}/base:{_SUITE}"
 
 
 def _pull(client: DockerClient, name: str, progress: Progress) -> None:
-    """Pull with progress over all layers; an interrupt ends it in the daemon too."""
+    """Pull an image and show the progress over all layers. An interrupt ends the pull in the daemon too."""
     repository, tag = docker.utils.parse_repository_tag(name)
     layers = Layers()
     with daemon.closing_streams(client):
@@ -82,8 +82,9 @@ def _pull(client: DockerClient, name: str, progress: Progress) -> None:
 def make(progress: Progress) -> str:
     """Make the base image without a registry and return its name. Needs root and debootstrap.
 
-    The setting `debian_mirror` names a mirror other than debootstrap's own choice.
-    Raises EngineUnavailable without Docker, BaseImageUnavailable with the last lines of what failed.
+    The setting `debian_mirror` names a mirror other than debootstrap's default.
+
+    Raises EngineUnavailable without Docker, and BaseImageUnavailable with the last lines of the program that failed.
     """
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         raise BaseImageUnavailable(
@@ -106,14 +107,14 @@ def make(progress: Progress) -> str:
         _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], progress)
         repository, tag = docker.utils.parse_repository_tag(name)
         with daemon.answering("the base image was imported"):
-            said = client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
-    if '"error"' in said:
-        raise BaseImageUnavailable(f"The base image could not be made: Docker would not import it. It said:\n{said}")
+            reply = client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+    if '"error"' in reply:
+        raise BaseImageUnavailable(f"The base image could not be made: Docker did not import it. It said:\n{reply}")
     return name
 
 
 def _run(command: list[str], progress: Progress) -> None:
-    # On SIGTERM debootstrap takes back what it mounted.
+    # On SIGTERM debootstrap unmounts what it has mounted.
     code, lines = program.run(command, lambda line: progress(f"base image: {line}", None), end_with=signal.SIGTERM)
     if code:
         tail = "\n".join(lines[-10:])

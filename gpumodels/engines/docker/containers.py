@@ -1,4 +1,4 @@
-"""Containers: made, found, ended and swept. Everything here asks the Docker daemon."""
+"""Making, finding, ending and sweeping containers. Every function here calls the Docker daemon."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def start(engine: DockerEngine, plan: LaunchPlan, name: str, note: Callable[[dic
 
 
 def _create(engine: DockerEngine, plan: LaunchPlan, name: str) -> str:
-    # On a thread, which the block waits for: an interrupt would lose a container that the daemon is just making, and
-    # the undoing of the load would find nothing to remove.
+    # On a thread that is waited for: an interrupt here would lose the id of a container that the daemon is making, and
+    # undoing the load would not remove it.
     with ThreadPoolExecutor(1) as pool:
         command = launch.command(plan, plan.paths_inside, image.PYTHON, plan.spec.entry)
         options = _options(engine, plan, name)
@@ -70,10 +70,10 @@ def _create(engine: DockerEngine, plan: LaunchPlan, name: str) -> str:
 
 
 def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any]:
-    place = labels.of_place(plan.directory.path.parent, plan.runtime_identity)
+    location = labels.of_location(plan.directory.path.parent, plan.runtime_identity)
     return {
         "name": name,
-        "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **place},
+        "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **location},
         "environment": {**launch.environment(plan, plan.paths_inside, container=True), "HOME": "/tmp"},  # noqa: S108
         "mounts": _mounts(plan),
         "network_mode": "none",
@@ -92,7 +92,7 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
 def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
     """Return mounts of all artifacts that the image does not hold.
 
-    Of type bind: `Binds` would silently create missing directories on the wrong host.
+    They are mounts of type bind. Docker's older option `Binds` would create missing directories on a remote host.
     """
     return [
         docker.types.Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
@@ -103,7 +103,7 @@ def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
 
 def _user(engine: DockerEngine) -> dict[str, Any]:
     if engine.daemon.rootless:
-        return {"user": "0:0"}  # which is the calling user, seen from outside
+        return {"user": "0:0"}  # root in the container is the calling user outside
     uid, gid = engine.instance_user or (os.getuid(), os.getgid())
     options: dict[str, Any] = {"user": f"{uid}:{gid}"}
     if engine.instance_user is None:
@@ -121,7 +121,7 @@ def _gpus(engine: DockerEngine, plan: LaunchPlan) -> dict[str, Any]:
     if engine.daemon.gpu_access == "device request":
         wanted = docker.types.DeviceRequest(driver="nvidia", device_ids=uuids, capabilities=[["gpu"]])
         return {"device_requests": [wanted]}
-    return {"runtime": "nvidia"}  # which reads NVIDIA_VISIBLE_DEVICES
+    return {"runtime": "nvidia"}  # this runtime reads NVIDIA_VISIBLE_DEVICES
 
 
 def find(client: DockerClient, name: str, instance_id: str) -> Container | None:
@@ -136,7 +136,7 @@ def find(client: DockerClient, name: str, instance_id: str) -> Container | None:
 
 
 def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
-    """Return the last lines that a container printed, or "" if they cannot be had."""
+    """Return the last lines that a container printed; "" if it is gone or the daemon does not answer."""
     try:
         container = find(engine.client, name, instance_id)
         return "" if container is None else container.logs(tail=lines).decode(errors="replace").rstrip("\n")
@@ -147,15 +147,15 @@ def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
 def ask_to_end(container: Container, grace: float) -> None:
     """Ask a container to end and wait for it, a little longer than `grace` seconds at most."""
     try:
-        # On SIGINT the leash gives the server its whole grace; SIGTERM is for a daemon in a hurry.
+        # SIGINT lets the leash wait the whole grace. SIGTERM, which `docker stop` sends, does not.
         container.kill("SIGINT")
         container.wait(timeout=grace + _MARGIN)
     except (docker.errors.DockerException, requests.RequestException):
-        return  # not running, paused, or too slow: the caller removes it by force
+        return  # it does not run, is paused or is too slow; the caller removes it by force
 
 
 def remove(client: DockerClient, container: str) -> None:
-    """Remove a container, by name or id, in whatever state it is. Do nothing if it is gone or going.
+    """Remove a container by its name or id, even if it runs. Do nothing if it is gone or being removed.
 
     Raises EngineError and EngineUnavailable.
     """
@@ -170,19 +170,19 @@ def remove(client: DockerClient, container: str) -> None:
 
 
 def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
-    """Remove stopped containers whose instances have no directory in `runtime`, and return their names.
+    """Remove stopped containers without a directory of their instance in `runtime`. Return their names.
 
     Raises EngineUnavailable.
     """
     removed = []
-    place = labels.of_place(runtime, identity)
-    boot = place.pop(labels.BOOT)
-    here: dict[str, Any] = {
-        "label": [f"{labels.UID}={place[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
+    location = labels.of_location(runtime, identity)
+    boot = location.pop(labels.BOOT)
+    ours: dict[str, Any] = {
+        "label": [f"{labels.UID}={location[labels.UID]}", f"{labels.RUNTIME}={runtime}", labels.INSTANCE]
     }
     try:
-        for found in client.api.containers(all=True, filters=here):
-            if found["State"] != "running" and _is_orphaned(found, runtime, place, boot):
+        for found in client.api.containers(all=True, filters=ours):
+            if found["State"] != "running" and _is_orphaned(found, runtime, location, boot):
                 remove(client, found["Id"])
                 removed.append(str(found["Names"][0]).lstrip("/"))
     except (docker.errors.DockerException, requests.RequestException) as error:
@@ -190,15 +190,15 @@ def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
     return removed
 
 
-def _is_orphaned(listed: dict[str, Any], runtime: Path, place: dict[str, str], boot: str) -> bool:
-    """Return True for a stopped container of ours whose instance has no directory any more."""
+def _is_orphaned(listed: dict[str, Any], runtime: Path, location: dict[str, str], boot: str) -> bool:
+    """Return True for a stopped container of this machine if the directory of its instance is gone."""
     found = listed["Labels"]
-    if found.get(labels.MACHINE) != place[labels.MACHINE]:
+    if found.get(labels.MACHINE) != location[labels.MACHINE]:
         return False
-    if found.get(labels.BOOT) != boot:  # of an earlier boot, then: nothing of that can still be starting
+    if found.get(labels.BOOT) != boot:  # a container of an earlier boot cannot be starting any more
         return bool(listed["Created"] < _booted())
     instance_id = found[labels.INSTANCE]
-    return found.get(labels.IDENTITY) == place[labels.IDENTITY] and not any(
+    return found.get(labels.IDENTITY) == location[labels.IDENTITY] and not any(
         (runtime / name).exists() for name in (instance_id, f".swept-{instance_id}")
     )
 

@@ -1,4 +1,4 @@
-"""What a build is given: its files as a tar, hashed and sent a piece at a time, never in memory whole."""
+"""The build context of an image: a tar of its files. It is hashed and sent in pieces, because it may be large."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from gpumodels.errors import BuildFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    #: Names in the build context, and the content of each or where it lies.
+    #: Names in the build context, with the content of each or its path on this machine.
     Files = Mapping[str, bytes | Path]
 
 _PIECE = 1 << 20
 
 
 def fingerprint(files: Files) -> str:
-    """A hash of names and contents, hexadecimal. Raises BuildFailed naming the file that cannot be read."""
+    """Return a hexadecimal hash of names and contents. Raises BuildFailed if a file cannot be read."""
     return _write(files, None)
 
 
 @contextmanager
 def packed(files: Files) -> Iterator[tuple[IO[bytes], str]]:
-    """The tar, and the fingerprint of what is in it; it is gone after the block, or when this process dies."""
+    """Yield the tar and the fingerprint of its content. The tar is deleted after the block or when this process dies.
+
+    Raises BuildFailed.
+    """
     try:
         archive = tempfile.TemporaryFile()  # noqa: SIM115  it is closed below
     except OSError as error:
         reason = error.strerror or error
         raise BuildFailed(f"The image cannot be packed: {reason}. Name another place by TMPDIR.") from None
     with archive:
-        made = _write(files, archive)
+        found = _write(files, archive)
         archive.seek(0)
-        yield archive, made
+        yield archive, found
 
 
 def _write(files: Files, target: IO[bytes] | None) -> str:
-    """Write the tar to `target`, if there is one, and hash it: the same content gives the same bytes."""
+    """Write the tar to `target`, if there is one, and return its hash. The same content gives the same bytes."""
     sink = _Hashing(target)
     with tarfile.open(fileobj=sink, mode="w|", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
         for name, content in sorted(files.items()):
@@ -62,7 +65,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes | Path) -> None:
 
 
 class _Hashing:
-    """Hashes what it passes on."""
+    """A file that hashes what is written to it, and passes it on to another file if there is one."""
 
     def __init__(self, target: IO[bytes] | None) -> None:
         self.digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Reaching the Docker daemon, and what can be found out about it."""
+"""The connection to the Docker daemon, and the daemon's properties."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: How the daemon gives GPUs to a container.
 GpuAccess = Literal["cdi", "nvidia runtime", "device request", "none"]
 
-#: Seconds that the daemon has for its first answer, and for each plain question afterwards.
+#: Seconds that the daemon has for its first answer, and for each simple request afterwards.
 _FIRST_ANSWER_WITHIN = 3
 _ANSWER_WITHIN = 5
 _DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
@@ -40,7 +40,7 @@ _USE_PROCESS = "or use `--engine process`, which needs no Docker"
 
 @dataclass(frozen=True)
 class Daemon:
-    """What `docker info` says that matters to us."""
+    """The properties of a daemon that matter here, from `docker info`."""
 
     rootless: bool
     remaps_users: bool
@@ -48,15 +48,18 @@ class Daemon:
 
 
 def connect() -> DockerClient:
-    """A client for DOCKER_HOST or else the CLI's current context; raises EngineUnavailable saying what to do."""
+    """Return a client for DOCKER_HOST, or else for the current context of the docker command.
+
+    Raises EngineUnavailable with advice.
+    """
     settings = _settings()
     address = settings["base_url"]
     if address.startswith("ssh:") and importlib.util.find_spec("paramiko") is None:
         raise EngineUnavailable(f"Docker at {address} is reached by paramiko: `pip install paramiko`, {_USE_PROCESS}.")
     try:
         if address.startswith("unix:"):
-            _knock(urlsplit(address).path)
-        client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # which asks the daemon for its version
+            _probe(urlsplit(address).path)
+        client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # this asks the daemon for its version
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailable(_why_unreachable(address, error)) from error
     client.api.timeout = _ANSWER_WITHIN
@@ -64,12 +67,15 @@ def connect() -> DockerClient:
 
 
 def address() -> str:
-    """Where the daemon is reached; raises EngineUnavailable where that cannot be found out."""
+    """Return the address of the daemon. Raises EngineUnavailable if it cannot be found out."""
     return str(_settings()["base_url"])
 
 
 def _settings() -> dict[str, Any]:
-    """Address and TLS of the daemon, found as the CLI finds them: DOCKER_HOST, DOCKER_CONTEXT, the current context."""
+    """Return the address and TLS settings of the daemon, for docker-py.
+
+    As in the docker command, they come from DOCKER_HOST, DOCKER_CONTEXT or the current context.
+    """
     if os.environ.get("DOCKER_HOST"):
         try:
             return dict(kwargs_from_env())
@@ -78,18 +84,18 @@ def _settings() -> dict[str, Any]:
     name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     try:
         context = ContextAPI.get_context(name)
-    except Exception as error:  # that is what docker-py raises for a file it cannot read
+    except Exception as error:  # docker-py raises this class for a file that it cannot read
         raise EngineUnavailable(f"The Docker context {name!r} cannot be used: {error}.") from error
     if context is None:
         raise EngineUnavailable(f"There is no Docker context {name!r}. `docker context ls` lists them.")
     return {"base_url": context.Host or _DEFAULT_ADDRESS, "tls": context.TLSConfig}
 
 
-def _knock(path: str) -> None:
-    """Connect to the socket and leave: its own error says more than what requests makes of it, and is quicker had."""
-    with socket.socket(socket.AF_UNIX) as knocking:
-        knocking.settimeout(_FIRST_ANSWER_WITHIN)
-        knocking.connect(path)
+def _probe(path: str) -> None:
+    """Connect to the socket and disconnect. Raises OSError, which is clearer than the error of requests, and sooner."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_FIRST_ANSWER_WITHIN)
+        probe.connect(path)
 
 
 def _why_unreachable(address: str, error: BaseException) -> str:
@@ -116,7 +122,7 @@ def _user() -> str:
 
 
 def _short(error: BaseException) -> str:
-    """What the daemon says, or the innermost cause: requests wraps urllib3 wraps the socket's error."""
+    """Return the daemon's own text, or that of the innermost cause. requests and urllib3 wrap the socket's error."""
     if isinstance(error, APIError) and error.explanation:
         return str(error.explanation)
     while (cause := error.__cause__ or error.__context__) is not None:
@@ -127,7 +133,7 @@ def _short(error: BaseException) -> str:
 
 @contextmanager
 def answering(doing: str) -> Iterator[None]:
-    """Translate what docker-py raises in the block; `doing` completes "Docker failed while ..."."""
+    """Turn errors of docker-py in the block into EngineUnavailable. `doing` completes "Docker failed while ..."."""
     try:
         yield
     except (DockerException, requests.RequestException) as error:
@@ -136,7 +142,7 @@ def answering(doing: str) -> Iterator[None]:
 
 @contextmanager
 def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
-    """Give the daemon so long for each answer in the block: a busy one makes and removes containers slowly."""
+    """Wait up to so many seconds for each answer in the block. A busy daemon makes and removes containers slowly."""
     client.api.timeout = seconds
     try:
         yield
@@ -146,9 +152,9 @@ def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
 
 @contextmanager
 def closing_streams(client: DockerClient) -> Iterator[None]:
-    """Close every answer that is streamed in the block: a daemon ends builds and pulls when nobody listens any more.
+    """Close every response that is streamed in the block. The daemon ends a build or pull when its client is gone.
 
-    docker-py gives the stream but no way to close it, and a traceback may keep it alive after an interrupt.
+    docker-py has no way to close a stream, and after an interrupt a traceback may keep the stream alive.
     """
     opened: list[requests.Response] = []
 
@@ -165,7 +171,7 @@ def closing_streams(client: DockerClient) -> Iterator[None]:
 
 
 def inspect(client: DockerClient) -> Daemon:
-    """Ask the daemon what it is and how it gives GPUs to containers."""
+    """Return the properties of the daemon. Raises EngineUnavailable."""
     with answering("it was asked what it is"):
         info: dict[str, Any] = client.info()
     options = [str(option) for option in info.get("SecurityOptions") or ()]
@@ -181,7 +187,7 @@ def _gpu_access(info: dict[str, Any]) -> GpuAccess:
         return "cdi"
     if "nvidia" in (info.get("Runtimes") or {}):
         return "nvidia runtime"
-    # Its presence is all that makes a daemon take `--gpus`; the daemon itself does not tell.
+    # A daemon accepts `--gpus` if this program is installed. `docker info` does not report it.
     return "device request" if shutil.which("nvidia-container-runtime-hook") else "none"
 
 
@@ -189,7 +195,7 @@ def _cdi_offers_gpus(info: dict[str, Any]) -> bool:
     discovered = info.get("DiscoveredDevices")
     if discovered is not None:
         return any(str(device.get("ID", "")).startswith(f"{_CDI_KIND}=") for device in discovered)
-    # Engines before 28.3 name only the directories of the specifications.
+    # Docker before 28.3 reports only the directories of the specifications.
     for directory in info.get("CDISpecDirs") or ():
         with suppress(OSError):
             if any(_CDI_KIND in path.read_text() for path in Path(directory).iterdir() if path.is_file()):

@@ -1,7 +1,7 @@
 """The docker engine. Instances are containers that see their artifacts and nothing else of this machine.
 
-Views attach to instances again and again, so docker-py, which takes 0.2 s to import, is imported only by methods that
-ask the daemon.
+Importing docker-py takes 0.2 s, and many callers attach to instances without calling the daemon. So only the methods
+that call the daemon import it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from gpumodels.engines.docker.daemon import Daemon
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
-#: The user of instances when root asks: nobody's account on Debian or in usual images, so it owns nothing else.
+#: The user of instances that root loads. No account on Debian or in usual images has this number, so it owns nothing.
 _UNPRIVILEGED = (65532, 65532)
 
 
 class DockerEngine(Engine):
-    """Runs containers on the daemon of DOCKER_HOST or of the CLI's current context."""
+    """An engine that runs containers on the daemon of DOCKER_HOST, or of the current context of the docker command."""
 
     name = "docker"
     fallback = "process"
@@ -54,11 +54,11 @@ class DockerEngine(Engine):
 
     @property
     def instance_user(self) -> tuple[int, int] | None:  # type: ignore[override]
-        """The user of containers: an unprivileged one when root asks, else the caller."""
+        """The user of containers: an unprivileged one for root, None (the caller) for others."""
         return _UNPRIVILEGED if os.getuid() == 0 and not self.daemon.rootless else None
 
     def check(self) -> None:
-        self.daemon  # noqa: B018  connecting and asking is the check
+        self.daemon  # noqa: B018  (connecting to it is the check)
 
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
         from gpumodels.engines.docker import base_image, containers, daemon, image  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Building a model's image: the default Dockerfile, or the folder's own with the model server put on top."""
+"""Building a model's image, by the default Dockerfile or on top of the folder's own."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _CHATTER = re.compile(r"---> |Removing intermediate container|Requirement already satisfied|\W*━")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-#: Carries the index's address, which may hold a password. `docker history` shows every build argument but the
-#: predefined ones, of which this is the one that no index is reached by; files that a build copies stay in its layers.
+#: The build argument that carries the address of the package index, which may hold a password. `docker history` shows
+#: all build arguments except Docker's predefined ones; of these, no index is reached by FTP_PROXY. A file would not do:
+#: files that a build copies stay in the layers of the image.
 _UNRECORDED = "FTP_PROXY"
 
 _DOCKERFILE = f"""\
@@ -67,11 +68,13 @@ HEALTHCHECK NONE
 def build(
     client: DockerClient, spec: ModelSpec, flavour: Flavour, base: str, progress: Progress, *, fresh: bool
 ) -> str:
-    """The name of the model's image, building it unless one of the same content is here (and not `fresh`).
+    """Return the name of the model's image. Build it if there is none of the same content, or if `fresh` is set.
 
-    A folder's own Dockerfile describes the environment only (it must bring `python3` with `venv`; it is given the
-    build arguments BASE and FLAVOUR); the model server and the folder are laid on top of it, so the same model server
-    answers for every model, and what is installed in its `python3` can be imported.
+    A folder's own Dockerfile describes only the environment. It must install `python3` with `venv`, and gets the build
+    arguments BASE and FLAVOUR. The model server and the folder are added on top of it. They run in a venv that sees
+    the packages of that `python3`.
+
+    Raises BuildFailed and EngineUnavailable.
     """
     mirrors = Mirrors.of_user()
     building = _Building(client, spec, mirrors, progress, fresh)
@@ -84,7 +87,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Building:
-    """What the builds of one load have in common."""
+    """The images of one load: that of the folder's own Dockerfile, and that of the model."""
 
     client: DockerClient
     spec: ModelSpec
@@ -93,11 +96,12 @@ class _Building:
     fresh: bool
 
     def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: str) -> str:
-        """The tag of the image that `files` make of `base`, built unless it is here.
+        """Return the tag of the image that `files` make of `base`. Build it if it is missing.
 
-        `index` is the build argument that names the package index, if there is one; it makes no other image of it.
+        `index` is the name of the build argument for the address of the package index. The address does not change
+        the tag.
         """
-        repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows less than we do
+        repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows fewer characters
         prefix = settings().image_prefix
         origin = f"{arguments} {_image_id(self.client, base) or base}"
 
@@ -108,16 +112,16 @@ class _Building:
         tag = tag_of(context.fingerprint(files))
         if _image_id(self.client, tag) is None or self.fresh:
             with context.packed(files) as (archive, packed):
-                tag = tag_of(packed)  # somebody may have edited a file since
+                tag = tag_of(packed)  # a file may have been edited meanwhile
                 before = _image_id(self.client, tag)
                 self._build(archive, tag, {"BASE": base, **arguments, **self._settings(index)})
             if before not in (None, _image_id(self.client, tag)):
-                with suppress(docker.errors.APIError):  # something runs from it, so it stays
+                with suppress(docker.errors.APIError):  # a container uses it, so it stays
                     self.client.images.remove(before)
         return tag
 
     def _build(self, archive: IO[bytes], tag: str, arguments: dict[str, str]) -> None:
-        """Build with streamed progress; no container of a failed or cancelled build is left."""
+        """Build an image and show the progress. A build that fails or is cancelled leaves no container."""
         try:
             with daemon.closing_streams(self.client):
                 events = self.client.api.build(
@@ -142,7 +146,7 @@ class _Building:
 
 
 def _files(spec: ModelSpec, flavour: Flavour, mirrors: Mirrors) -> Files:
-    """The build context of a model's image."""
+    """Return the build context of a model's image."""
     index = f'PIP_INDEX_URL="${_UNRECORDED}" ' if mirrors.index else ""
     dockerfile = _DOCKERFILE.replace("{server}", shlex.join(payload.REQUIREMENTS)).replace("{index}", index)
     requirements = (*spec.requirements(flavour), *payload.REQUIREMENTS)
@@ -171,9 +175,9 @@ def _follow(events: Iterable[dict[str, Any]], model: str, progress: Progress) ->
     lines: list[str] = []
     pulled = Layers()
     for event in events:
-        if pulled.take(event):  # a Dockerfile may start FROM anything
+        if pulled.take(event):  # the image that the Dockerfile starts FROM is being pulled
             progress(f"building {model}: pulling {pulled}", fraction)
-        text = _COLOUR.sub("", str(event.get("stream", "")))  # the daemon paints what a step wrote on stderr
+        text = _COLOUR.sub("", str(event.get("stream", "")))  # the daemon colours what a step writes to stderr
         for line in filter(None, map(str.strip, text.splitlines())):
             if found := _STEP.match(line):
                 step, lines = found[3], []

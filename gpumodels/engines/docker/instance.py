@@ -1,4 +1,4 @@
-"""One container: found by its name, looked at, ended."""
+"""The container of an instance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DockerInstance(LocalInstance):
-    """A container, found by its name, so that it can be removed even if the daemon never answered its creation."""
+    """A container. It is found by its name, so it can be removed even if the request that made it had no answer."""
 
     def __init__(self, engine: DockerEngine, record: InstanceRecord, directory: InstanceDirectory) -> None:
         super().__init__(record, directory)
@@ -66,4 +66,4 @@ class DockerInstance(LocalInstance):
 
         if self._container() is not None:
             containers.remove(self._engine.client, self.name)
-        processes.kill_marked(self.id)  # the forwarder, which runs outside of the container
+        processes.kill_marked(self.id)  # the forwarder runs outside of the container

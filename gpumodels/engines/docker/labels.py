@@ -1,4 +1,4 @@
-"""The labels on our containers and images. Only exact matches are ever swept."""
+"""The labels of our containers and images. A sweep removes only containers that match all of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ RUNTIME = "gpumodels.runtime"
 IDENTITY = "gpumodels.identity"
 
 
-def of_place(runtime: Path, identity: str) -> dict[str, str]:
-    """Labels that say whose a container is: this user's, on this machine, since this boot, in this runtime directory.
-    Labels that say whose a container is: this user's, on this machine, since this boot, in this runtime directory.
-    """
+def of_location(runtime: Path, identity: str) -> dict[str, str]:
+    """Return the labels that locate a container: its user, machine, boot and runtime directory."""
     return {
         UID: str(os.getuid()),
         MACHINE: _read("/etc/machine-id"),

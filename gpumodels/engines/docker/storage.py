@@ -1,4 +1,4 @@
-"""The images that we made, what they take and who uses them."""
+"""The images that gpumodels has made, with their sizes and their users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpumodels.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Adding up what all images and containers take is slow where there are many.
+#: Seconds. Adding up the sizes of images and containers is slow if there are many.
 _COUNTED_WITHIN = 120
 _REMOVED_WITHIN = 60
 _NO_NAME = "<none>:<none>"
@@ -24,7 +24,7 @@ _NO_NAME = "<none>:<none>"
 
 @dataclass(frozen=True)
 class StoredImage:
-    """One image: its names, the bytes that no other image shares with it, and who uses it ("" for nobody)."""
+    """An image: its names, the bytes that no other image shares with it, and its user ("" for none)."""
 
     id: str
     names: tuple[str, ...]
@@ -34,16 +34,16 @@ class StoredImage:
 
 
 class Storage:
-    """What one daemon stores; raises EngineUnavailable where it does not answer."""
+    """The images of a daemon. Its methods raise EngineUnavailable if the daemon does not answer."""
 
     def __init__(self) -> None:
         self._client = daemon.connect()
         weakref.finalize(self, self._client.close)
 
     def images(self) -> list[StoredImage]:
-        """Every image that we made for models, the largest first.
+        """Return all images that gpumodels has made for models, the largest first.
 
-        One that somebody built on ours bears our label as well, but not a name of ours: it is left out.
+        An image that somebody built on one of ours has our label too, but not one of our names. It is left out.
         """
         usage = self._usage()
         users = self._users(usage["Containers"] or ())
@@ -57,11 +57,11 @@ class Storage:
         return sorted(found, key=lambda image: -image.size)
 
     def total(self) -> int:
-        """Bytes of all layers together."""
+        """Return the bytes of all layers together."""
         return int(self._usage()["LayersSize"])
 
     def remove(self, image: StoredImage) -> None:
-        """Remove an image, silently if it is gone. Raises EngineError, also as long as something is made of it."""
+        """Remove an image. Do nothing if it is gone. Raises EngineError if a container or another image uses it."""
         with daemon.answering("an image was removed"), daemon.waiting(self._client, _REMOVED_WITHIN):
             for name in image.names or (image.id,):
                 try:
@@ -79,7 +79,7 @@ class Storage:
             return usage
 
     def _users(self, containers: Iterable[dict[str, Any]]) -> dict[str, str]:
-        """Who uses an image, by its id: containers in whatever state, and images that those are made of."""
+        """Return the user of each image, by its id: a container in any state, made of it or of an image built on it."""
         found: dict[str, str] = {}
         for container in containers:
             name = str((container.get("Names") or [container["Id"][:12]])[0]).lstrip("/")
@@ -92,33 +92,33 @@ class Storage:
             try:
                 steps: list[dict[str, Any]] = self._client.api.history(image)  # type: ignore[no-untyped-call]
                 return [step["Id"] for step in steps]
-            except docker.errors.ImageNotFound:  # somebody forced it away from under its container
+            except docker.errors.ImageNotFound:  # somebody removed it by force while its container exists
                 return []
 
 
 def _is_ours(name: str, model: str) -> bool:
-    """Whether we gave that name: PREFIX/MODEL:HASH, whatever the prefix was."""
+    """Return True for a name that gpumodels gives: PREFIX/MODEL:HASH, with any prefix."""
     repository = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
     return re.fullmatch(rf"(?:.*/)?{re.escape(repository)}(?:-environment)?:[0-9a-f]{{12}}", name) is not None
 
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to know of a daemon that answers."""
+    """The facts about a daemon that `gpumodels doctor` checks."""
 
     version: str
     address: str
     daemon: daemon.Daemon
-    #: Where it keeps images and containers, on its machine.
+    #: The directory of images and containers on the daemon's machine.
     root: str
-    #: The base image that models would be built on; "" where none is here.
+    #: The base image that models would be built on; "" if the daemon has none.
     base_image: str
-    #: Whether it runs where this machine's files are not.
+    #: Whether it does not see this machine's files, because it runs in a virtual machine.
     elsewhere: bool
 
 
 def report() -> Report:
-    """Ask the daemon; raises EngineUnavailable."""
+    """Ask the daemon for these facts. Raises EngineUnavailable."""
     client = daemon.connect()
     try:
         with daemon.answering("it was asked what it is"):

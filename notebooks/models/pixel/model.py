@@ -1,4 +1,4 @@
-"""pixel: looks at one element and does nothing else, so that a call of it takes as long as a call takes."""
+"""pixel, a model that reads one element and does nothing else, so that a call takes only the time of the transport."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 class Model:
-    """Needs nothing and learns nothing."""
+    """The model. It has no weights."""
 
     def load(self, device: str) -> None:
-        """There is nothing to load."""
+        """Do nothing."""
 
     def predict(self, image: np.ndarray) -> float:
-        """The first element of the image."""
+        """Return the first element of the image."""
         return float(image.flat[0])

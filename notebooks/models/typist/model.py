@@ -1,4 +1,4 @@
-"""typist: yields the words of a text, one after another, as a model that generates text does."""
+"""typist, a model that yields the words of a text one by one, as a model that generates text does."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 
 class Model:
-    """Needs nothing and learns nothing."""
+    """The model. It has no weights."""
 
     def load(self, device: str) -> None:
-        """There is nothing to load."""
+        """Do nothing."""
 
     def predict(self, text: str, pause: float = 0.0) -> Iterator[str]:
-        """The words, `pause` seconds before each."""
+        """Yield the words, and wait `pause` seconds before each."""
         for word in text.split():
             time.sleep(pause)
             yield word

@@ -1,4 +1,4 @@
-"""What `prune` makes of images, on a real daemon; only those of the tests' own models are ever removed here."""
+"""Pruning images on a real Docker daemon. Only images of the models of these tests are removed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def client():
 
 @pytest.fixture
 def folder(tmp_path, client):
-    """A model that nobody else has."""
+    """A model folder with a random name, so that nothing else has its images."""
     path = tmp_path / f"prunetest-{secrets.token_hex(4)}"
     path.mkdir()
     (path / "model.toml").write_text(f'name = "{path.name}"\n')
@@ -36,7 +36,7 @@ def folder(tmp_path, client):
     def removed():
         left = client.images.list(filters={"label": f"{labels.MODEL}={path.name}"})
         for image in left:
-            with suppress(docker.errors.APIError):  # one that another is made of goes after that
+            with suppress(docker.errors.APIError):  # an image can be removed only after those built on it
                 client.images.remove(image.id, force=True)
         return not left
 
@@ -48,7 +48,7 @@ def found(name):
 
 
 def test_images_stay_while_a_container_is_made_of_them_and_go_afterwards(folder, client):
-    """Two of them: the environment of its own Dockerfile, and the model's, which is made of that."""
+    """Check with two images: the environment of the model's own Dockerfile, and the model image built on it."""
     (folder / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN head -c 1000000 /dev/urandom >/blob\n")
     with gpumodels.load(folder, gpu="none", engine="docker") as model:
         items = found(folder.name)

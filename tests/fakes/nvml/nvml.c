@@ -1,4 +1,4 @@
-/* A libnvidia-ml.so.1 without a GPU: it answers from the JSON file that FAKE_NVML_MACHINE names.
+/* A libnvidia-ml.so.1 without a GPU. It reads the machine from the JSON file that FAKE_NVML_MACHINE names.
  *
  * The file is looked at in every call, so that a test changes the machine while it is looked at. README.md
  * describes the file. Only what gpumodels asks for, now or soon, is here; the rest is "function not found".
@@ -14,9 +14,9 @@ enum {
     OK, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, NOT_LOADED = 9, IS_LOST = 15
 };
 typedef unsigned long long bytes;
-typedef struct device *device; /* never a pointer: 256 * (GPU + 1) + (slice + 1), the last 0 for a whole GPU */
+typedef struct device *device; /* a number, not a pointer: 256 * (GPU + 1) + (slice + 1); + 0 for a whole GPU */
 
-/* -- JSON: no tree, only ways to walk the text; each function takes and returns a place in it, or NULL -- */
+/* -- JSON: each function takes a position in the text and returns another one, or NULL; there is no tree -- */
 
 static const char *blank(const char *p) {
     return p + strspn(p, " \t\r\n,:");
@@ -54,7 +54,7 @@ static const char *element(const char *p, unsigned index) {
     return NULL;
 }
 
-/* The element behind this one; NULL behind the last. */
+/* Return the element after this one; NULL after the last. */
 static const char *next(const char *p) {
     p = blank(after(p));
     return *p && *p != ']' ? p : NULL;
@@ -79,7 +79,7 @@ static int text(const char *p, char *to, unsigned size) {
 /* -- the machine -- */
 
 static __thread char machine[1 << 16];
-static __thread struct stat seen; /* of the file, when it was read */
+static __thread struct stat seen; /* the status of the file when it was read */
 static int started;
 static bytes driver_start;
 
@@ -101,7 +101,7 @@ static int refresh(void) {
     return OK;
 }
 
-/* The error that the file orders for a function of this name, with or without its version (_v2). */
+/* Return the error that the file has for a function of this name, with or without its version (_v2). */
 static int ordered(const char *from, const char *function) {
     char plain[80];
     const char *errors = member(from, "errors"), *version = strstr(function, "_v");
@@ -118,11 +118,11 @@ static unsigned slice_of(device of) { return (unsigned)((size_t)of % 256); }
 static int begin(const char *function) {
     int error = started ? refresh() : UNINITIALIZED;
     if (error) return error;
-    /* A driver that was started anew knows nobody. */
+    /* After a restart of the driver every process must initialise NVML again. */
     return number(member(machine, "driver_start"), 0) == driver_start ? ordered(machine, function) : UNINITIALIZED;
 }
 
-/* As `begin`, and finds the GPU or slice that `of` stands for. */
+/* Do the same as `begin`, and find the GPU or slice of the handle `of`. */
 static int begin_on(const char *function, device of, const char **found) {
     int error = begin(function);
     if (error) return error;
@@ -132,7 +132,7 @@ static int begin_on(const char *function, device of, const char **found) {
     return number(member(gpu, "lost"), 0) ? IS_LOST : ordered(gpu, function);
 }
 
-/* A process holds memory until it ends (a zombie has ended) or until the path in "while_exists" is gone. */
+/* Return whether a process still holds memory: until it ends or is a zombie, or until "while_exists" is gone. */
 static int alive(const char *process) {
     char path[4096], state = 'Z';
     if (!text(member(process, "while_exists"), path, sizeof path)) return !access(path, F_OK);

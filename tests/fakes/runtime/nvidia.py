@@ -1,8 +1,8 @@
-"""Stands in for nvidia-container-runtime and for nvidia-container-runtime-hook, where there is no GPU.
+"""A fake nvidia-container-runtime and nvidia-container-runtime-hook, for machines without a GPU.
 
-As the runtime it is called like runc: it reads which devices the container's environment asks for, shows each of them
-inside as a file in /dev/fake-nvidia, as the real one shows device nodes, and goes on as runc. As the hook (`prestart`)
-it is told the container's state on stdin and only notes, in a file beside itself, what was asked for.
+As the runtime it has the command line of runc. It reads the devices that the container's environment requests, mounts
+a file for each in /dev/fake-nvidia, where the real runtime adds device nodes, and executes runc. As the hook
+(`prestart`) it reads the container's state on stdin, and writes the requested devices to a file beside itself.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SHOWN_IN = "/dev/fake-nvidia"
 NOTES = "hooked"
 
 
-def asked(config: dict[str, Any]) -> list[str]:
-    """The devices that a container's configuration asks for."""
+def requested(config: dict[str, Any]) -> list[str]:
+    """Return the devices that a container's configuration requests."""
     settings = dict(setting.partition("=")[::2] for setting in config["process"]["env"])
     value = settings.get("NVIDIA_VISIBLE_DEVICES", "void")
     return [] if value in ("", "void", "none") else value.split(",")
@@ -30,7 +30,7 @@ def show(bundle: Path) -> None:
     config = json.loads(file.read_text())
     config["mounts"] += [
         {"destination": f"{SHOWN_IN}/{device}", "type": "bind", "source": __file__, "options": ["bind", "ro"]}
-        for device in asked(config)
+        for device in requested(config)
     ]
     file.write_text(json.dumps(config))
 
@@ -39,7 +39,7 @@ def main(notes: str, arguments: list[str]) -> None:
     if arguments[-1:] == ["prestart"]:
         bundle = Path(json.load(sys.stdin)["bundle"])
         with (Path(notes) / NOTES).open("a") as file:
-            file.write(",".join(asked(json.loads((bundle / "config.json").read_text()))) + "\n")
+            file.write(",".join(requested(json.loads((bundle / "config.json").read_text()))) + "\n")
         return
     if "create" in arguments:
         show(Path(arguments[arguments.index("--bundle") + 1]))

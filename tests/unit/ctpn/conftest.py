@@ -1,4 +1,4 @@
-"""Modules of the model folder images/ctpn, imported as its own environment does, leaving no trace of them."""
+"""Fixtures that import modules of the model folder images/ctpn, and remove them from `sys.modules` afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[3] / "images" / "ctpn"
 
 @contextmanager
 def folder_module(name):
-    """The folder's modules have plain names, as an author's have: they are put away again after the test."""
+    """Import a module of the folder. Its modules have top-level names, so they are removed again after the test."""
     own = {path.stem for path in FOLDER.glob("*.py")}
     before = {module: sys.modules.pop(module) for module in own & sys.modules.keys()}
     sys.path.insert(0, str(FOLDER))

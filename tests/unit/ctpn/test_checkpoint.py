@@ -1,4 +1,4 @@
-"""The checkpoint reader of images/ctpn: torch's old file format, read without torch and without running anything."""
+"""The checkpoint reader of images/ctpn. It reads torch's old file format without torch, and runs no code of a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MACHINE = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"
 
 
 def piece(value):
-    """A value's opcodes, without the frame around a whole pickle."""
+    """Return the pickle opcodes of a value, without the beginning and end of a pickle."""
     return pickle.dumps(value, 2)[2:-1]
 
 
@@ -56,7 +56,7 @@ def test_tensors_may_share_a_storage_and_be_transposed(checkpoint, tmp_path):
     assert content["turned"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-def test_several_storages_of_other_types(checkpoint, tmp_path):
+def test_tensors_of_several_dtypes_are_read(checkpoint, tmp_path):
     entries = {"a": tensor("1", 6, (6,), (1,)), "b": tensor("2", 2, (2,), (1,), kind="torch\nLongStorage")}
     content = read(checkpoint, tmp_path, file_of(entries, {"1": SIX, "2": np.array([7, 8], "<i8")}))
     assert content["b"].dtype == np.int64
@@ -116,7 +116,7 @@ def test_a_tensor_that_reaches_outside_its_storage_is_refused(checkpoint, tmp_pa
         read(checkpoint, tmp_path, data)
 
 
-def test_a_declared_size_is_not_believed(checkpoint, tmp_path):
+def test_a_wrong_declared_size_is_refused(checkpoint, tmp_path):
     data = file_of({"a": tensor("1", 10**15, (10**15,), (1,))}, {"1": SIX})
     with pytest.raises(checkpoint.CheckpointError, match="not the size"):
         read(checkpoint, tmp_path, data)

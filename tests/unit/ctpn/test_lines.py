@@ -1,4 +1,4 @@
-"""Slices of text joined into lines."""
+"""Joining slices of text to lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def slices(*runs, score=0.9):
-    """Proposals of lines given as (first column, last column, top, height[, rise for each column])."""
+    """Return proposals for lines that are given as (first column, last column, top, height[, rise per column])."""
     rows = []
     for first, last, top, height, *rise in runs:
         for column in range(first, last + 1):
@@ -70,7 +70,7 @@ def test_a_slanted_line_keeps_its_slant(join):
 
 
 def test_words_of_a_slanted_line_are_joined_along_the_slant(join):
-    """At the far side of the gap the word below stands where the first one's height was."""
+    """Join along the slant: behind the gap, the lower line's word is at the height of the upper line's first word."""
     one = slices((0, 9, 100, 30, 4), (13, 22, 100 + 13 * 4, 30, 4))
     other = slices((0, 9, 60, 30, 4), (13, 22, 60 + 13 * 4, 30, 4))
     corners, _ = join(np.concatenate([one, other], axis=1))
@@ -78,11 +78,11 @@ def test_words_of_a_slanted_line_are_joined_along_the_slant(join):
     assert corners[:, 1, 0].tolist() == [23 * 16, 23 * 16]
 
 
-def test_a_single_slice_is_noise(join):
+def test_a_single_slice_is_dropped(join):
     assert len(join(slices((3, 3, 100, 30)))[0]) == 0
 
 
-def test_unsure_slices_are_noise(join):
+def test_slices_with_a_low_score_are_dropped(join):
     assert len(join(slices((3, 9, 100, 30), score=0.5))[0]) == 0
 
 

@@ -1,4 +1,4 @@
-"""Whatever picture a call brings becomes what the network sees, or an error that says what is wrong."""
+"""Converting pictures of all formats and sizes to the network's input, and errors for other arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RGB = np.random.default_rng(1).integers(0, 256, (45, 60, 3), dtype=np.uint8)
      np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)]), RGB[::-1][::-1], RGB.copy("F")],
     ids=["float64 to 1", "float32 to 255", "float32 to 1", "uint16", "opaque RGBA", "strided", "column order"],
 )  # fmt: skip
-def test_other_ways_to_write_a_picture_are_the_same_picture(picture, same):
+def test_other_dtypes_and_layouts_give_the_same_picture(picture, same):
     assert np.array_equal(picture.prepare(same).pixels, picture.prepare(RGB).pixels)
 
 
@@ -43,7 +43,7 @@ def test_a_photo_keeps_its_pixels_at_the_networks_own_size(picture):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 100_000), (17, 31), (2000, 3000), (8000, 8000)])
-def test_any_size_costs_about_the_same_and_is_a_multiple_of_16(picture, size):
+def test_every_size_is_scaled_to_about_the_same_number_of_pixels(picture, size):
     scaled = picture.prepare(np.broadcast_to(np.uint8(7), (*size, 3)))
     height, width = scaled.pixels.shape[:2]
     assert height % 16 == width % 16 == 0
@@ -76,6 +76,6 @@ def test_a_huge_picture_is_shrunk_in_bands_without_a_seam(picture, factor):
         ("a path", r"got <U6 \[\]"),
     ],
 )
-def test_what_is_no_picture_is_refused_saying_what_was_got_and_what_is_expected(picture, array, got):
+def test_other_arrays_are_refused_with_what_was_got_and_what_is_expected(picture, array, got):
     with pytest.raises(ValueError, match=f"{got}.*; expected is an image \\[H, W, 3\\] of uint8"):
         picture.prepare(array)

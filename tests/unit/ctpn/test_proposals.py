@@ -1,4 +1,4 @@
-"""What the network says of its grid, decoded into slices of text."""
+"""Decoding the network's outputs to slices of text."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_slices_stay_inside_the_picture_and_finite(proposals):
     assert found.bottom.max() <= 64
 
 
-def test_nothing_above_the_threshold_is_nothing(proposals):
+def test_no_proposals_above_the_threshold(proposals):
     found = proposals.suppress(proposals.decode(*grid(), 0.5), 0.3)
     assert len(found) == 0
 
 
-def test_of_overlapping_slices_of_a_column_the_best_stays(proposals):
+def test_the_best_of_overlapping_slices_of_a_column_stays(proposals):
     column = np.array([0, 0, 0, 1])
     top, bottom = np.array([0, 2, 50, 1], np.float32), np.array([20, 22, 70, 21], np.float32)
     found = proposals.Proposals(column, top, bottom, np.array([0.6, 0.9, 0.5, 0.4], np.float32))

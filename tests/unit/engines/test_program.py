@@ -1,4 +1,4 @@
-"""Another program, run to its end or ended with whoever waits for it."""
+"""Running another program to its end, and ending it after an interrupt."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gpumodels.engines import program
 
 @pytest.fixture
 def alarm():
-    """Have the stop button pressed so many seconds from now.
+    """A function that sends SIGINT to this process after so many seconds.
 
-    No collection meanwhile: what runs then, finalizers and callbacks of others, swallows the exception.
+    The garbage collector is off meanwhile: finalizers and callbacks that it runs would swallow the KeyboardInterrupt.
     """
     gc.disable()
     before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
@@ -30,14 +30,14 @@ def children() -> list[str]:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
-def test_the_code_and_the_lines_of_both_streams_are_given():
+def test_the_exit_code_and_the_lines_of_both_streams_are_returned():
     shown: list[str] = []
     code, lines = program.run(["sh", "-c", "echo out; echo ' err' >&2; printf end; exit 3"], shown.append)
     assert (code, lines) == (3, ["out", " err", "end"])
     assert shown == ["out", "err", "end"]
 
 
-def test_an_interrupt_at_any_moment_of_its_start_ends_it(alarm):
+def test_an_interrupt_at_any_moment_of_the_start_ends_the_program(alarm):
     before = children()
     for step in range(100):
         alarm(0.0003 + step * 0.00005)
@@ -46,7 +46,7 @@ def test_an_interrupt_at_any_moment_of_its_start_ends_it(alarm):
     assert children() == before
 
 
-def test_an_exception_of_whoever_shows_its_lines_ends_it():
+def test_an_exception_while_showing_a_line_ends_the_program():
     before = children()
 
     def refuse(_: str) -> None:

@@ -1,18 +1,18 @@
-"""first: gives the first element of an array."""
+"""first, a model that returns the first element of an array."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as triton  # which Triton puts on the path
+import triton_python_backend_utils as triton  # Triton puts it on the import path
 
 
 class TritonPythonModel:
-    """What Triton's python backend asks for."""
+    """The model, in the form that Triton's python backend requires."""
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """The first element of `x` of each request, as `y` float32 [1]."""
+        """Return for each request the first element of `x`, as `y` float32 [1]."""
         return [triton.InferenceResponse([triton.Tensor("y", _first(request))]) for request in requests]
 
 
