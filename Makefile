@@ -1,4 +1,4 @@
-# Newcomers need only `make demo` and `make test`. The README describes both, and CONTRIBUTING.md the other targets.
+# Newcomers need only `make demo` and `make test`. README.md and CONTRIBUTING.md describe the targets.
 
 VENV ?= .venv
 PYTHON ?= python3
