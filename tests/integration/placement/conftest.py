@@ -70,7 +70,7 @@ def folder(tmp_path: Path):
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The function `gpumodels.load` with the fake engine, in a runtime directory of this test. Models stop at the end."""
+    """The function `gpumodels.load` with the fake engine, in a runtime directory of its own. Models stop at the end."""
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
     loaded = []
 

@@ -1,4 +1,4 @@
-"""A real model server in a process of its own, and a client for it."""
+"""Fixtures: real model servers, each in its own process, and clients for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Served:
-    """A running `python -m gpumodels.server` with its directories; `client()` waits until it is ready."""
+    """A running `python -m gpumodels.server` with its directories. `client()` waits until it is ready."""
 
     def __init__(self, place: Path, folder: Path, env: dict[str, str], *, shm: bool = True, name: str = "") -> None:
         self.sockets = place / "sock"
@@ -105,7 +105,7 @@ def serve(tmp_path):
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory):
-    """One echo server for tests that leave it as it was."""
+    """One echo server, for tests that do not change it."""
     served = Served(tmp_path_factory.mktemp("echo"), ROOT / "images" / "echo", {})
     yield served
     served.end()
