@@ -74,7 +74,7 @@ def test_sleep_waits_for_a_driver_that_frees_memory_late(holding, monkeypatch):
 def test_less_than_three_quarters_is_shown_as_a_part(holding, monkeypatch):
     model, _ = holding()
     monkeypatch.setattr(freed, "_WITHIN", 0.3)
-    monkeypatch.setattr(freed, "memory_held", lambda record: 4 * GB)
+    monkeypatch.setattr(freed, "memory_held", lambda _: 6 * GB if model.alive else 4 * GB)
     assert model.sleep().summary == "2.0 GB of 6.0 GB, so far, on GPU 0 freed"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gpumodels.cli.listing import described, row
 from gpumodels.errors import LoadRefused
-from gpumodels.instances import gpu_usage, memory_limit, registry
+from gpumodels.instances import gpu_usage, memory_limit, read_overview, registry
 from gpumodels.lease import events
 from gpumodels.lease.processes import marked
 from gpumodels.magics.listing import Listing
@@ -116,7 +116,7 @@ def test_a_model_that_exceeds_its_limit_for_long_is_marked_until_it_does_not(bui
     machine.hold(pid, 12 * GB)
     (seen,) = until(lambda: [each for each in registry.running() if each.over_since])
     assert before <= seen.over_since <= time.time()
-    assert "ready, over its memory limit since " in repr(Listing([seen], seen.owner))
+    assert "ready, over its memory limit since " in repr(Listing(read_overview(measured=False), seen.owner))
     (listed,) = described()
     assert "ready, over its limit" in row(listed)
     assert listed["limit"] == 10 * GB
