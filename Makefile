@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all that a newcomer needs; the README says what each target does.
+# Newcomers need only `make demo` and `make test`. README.md and CONTRIBUTING.md describe the targets.
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -6,7 +6,7 @@ ENGINE ?= auto
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LAB := $(VENV)/lab
-# JupyterLab's own yarn; its scripts call jupyter-builder, which lies in the environment.
+# JupyterLab's own yarn. Its scripts call jupyter-builder, which is installed in the environment.
 JLPM := PATH="$(abspath $(BIN)):$$PATH" jlpm
 
 .PHONY: demo lab test lint jest tests lock base-image clean
@@ -32,8 +32,8 @@ jest: labextension/node_modules
 tests: $(READY) $(LAB)
 	$(BIN)/pytest
 
-# Everything is installed from the lock, hashes checked, so that tomorrow's install is today's. The package itself
-# is installed in place; its JavaScript is built by $(LAB), only where a browser needs it.
+# Install everything from the lock and check the hashes, so that each install has the same packages. The package itself
+# is installed in place. Its JavaScript is built by $(LAB), which only targets with a browser need.
 $(READY): requirements.lock pyproject.toml labextension/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gpumodels needs Python 3.11 or newer: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' || { echo "Python cannot make environments here: apt-get install python3-venv"; exit 1; }
@@ -48,13 +48,13 @@ labextension/node_modules: labextension/yarn.lock labextension/package.json | $(
 	cd labextension && $(JLPM) install --immutable
 	@touch $@
 
-# `develop` links the built files into the environment, so that JupyterLab finds what the next build makes.
+# `develop` links the built files into the environment, so that JupyterLab finds the files of later builds too.
 $(LAB): $(READY) labextension/node_modules $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 	cd labextension && $(JLPM) build:prod
 	$(BIN)/jupyter-builder develop . --overwrite
 	@touch $@
 
-# Without a registry: the image that models are built on is made from Debian's own packages (as root).
+# Make the image that models are built on from Debian's packages, for machines without a registry. Needs root.
 base-image: $(READY)
 	$(BIN)/gpumodels base-image
 

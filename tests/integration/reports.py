@@ -1,10 +1,10 @@
-"""A report that keeps what it was told."""
+"""A report of a load that records its lines."""
 
 from __future__ import annotations
 
 
 class Recorded:
-    """Progress as (text, fraction), and notices."""
+    """A report with all progress, as (text, fraction), and all notices."""
 
     def __init__(self) -> None:
         self.progressed: list[tuple[str, float | None]] = []
@@ -18,7 +18,9 @@ class Recorded:
 
     @property
     def fractions(self) -> list[float]:
+        """The known fractions of the progress, in order."""
         return [fraction for _, fraction in self.progressed if fraction is not None]
 
-    def said(self, text: str) -> bool:
+    def mentions(self, text: str) -> bool:
+        """Return True if a line of the progress has that text."""
         return any(text in line for line, _ in self.progressed)

@@ -1,4 +1,4 @@
-"""A real kernel, what it starts and what it loads, as the notebook itself and somebody else see them."""
+"""A real kernel with a child process and a model: the notebook and another process see the same shares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fakes.nvml import GB, gpu
 from tests.magics.conftest import started
 
 
-def test_a_notebook_its_children_and_its_models_are_told_apart(tmp_path, runtime_path, build):
+def test_a_notebook_with_its_children_and_its_model_have_separate_shares(tmp_path, runtime_path, build):
     gpus = build(gpu(used=GB))
     with started(tmp_path, JPY_SESSION_NAME="/home/me/train.ipynb", **gpus.environment()) as kernel:
         kernel.ok("%load_model echo --engine fake --gpu 0")

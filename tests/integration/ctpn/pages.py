@@ -1,4 +1,4 @@
-"""Pages and signs of known lines of text, rendered: what a detector should find, and how far it was right."""
+"""Rendered pages and signs with known lines of text, and the score of a detector on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FACES = (
     "cmss10",
 )
 WORDS = Path(__file__).with_name("words.txt").read_text().split()
-#: Paper and ink.
+#: Colours of paper and ink.
 COLOURS = (
     ((250, 248, 240), (20, 20, 25)), ((20, 70, 140), (245, 245, 245)), ((10, 95, 50), (250, 250, 230)),
     ((250, 210, 20), (15, 15, 15)), ((190, 20, 30), (255, 255, 255)), ((60, 60, 66), (240, 200, 90)),
@@ -31,14 +31,14 @@ COLOURS = (
 
 @dataclass
 class Scene:
-    """`image` uint8 [H, W, 3]; `lines` [N, 4, 2]: the corners of the ink of each known line."""
+    """A picture with known lines: `image` is uint8 [H, W, 3], `lines` [N, 4, 2] the corners of the ink of each line."""
 
     image: np.ndarray
     lines: np.ndarray
 
 
 def page(seed: int) -> Scene:
-    """A page full of lines of several sizes, slightly turned, blurred and noisy."""
+    """Return a page full of lines of several sizes, slightly turned, blurred and noisy."""
     rng = random.Random(seed)
     paper, ink = COLOURS[seed % len(COLOURS)]
     sheet = Image.new("RGB", (1000, 1200), paper)
@@ -51,7 +51,7 @@ def page(seed: int) -> Scene:
 
 
 def sign(seed: int) -> Scene:
-    """A street sign of one to three lines before something that is not text."""
+    """Return a street sign of one to three lines before a background without text."""
     rng = random.Random(seed)
     paper, ink = COLOURS[seed % len(COLOURS)]
     scene = _backdrop(rng, *rng.choice(((1280, 720), (960, 720), (720, 1080))))
@@ -67,7 +67,10 @@ def sign(seed: int) -> Scene:
 
 
 def matches(boxes: np.ndarray, lines: np.ndarray, least: float = 0.5) -> int:
-    """How many of `lines` [N, 4, 2] are found by one of `boxes` [M, 8] of their own, by intersection over union."""
+    """Count the `lines` [N, 4, 2] that have a box of their own among `boxes` [M, 8].
+
+    A box matches a line if their intersection over union is `least` or more.
+    """
     pairs = [(overlap(box.reshape(4, 2), line), i, j) for i, box in enumerate(boxes) for j, line in enumerate(lines)]
     found, used = set(), set()
     for value, box, line in sorted(pairs, reverse=True):
@@ -78,7 +81,7 @@ def matches(boxes: np.ndarray, lines: np.ndarray, least: float = 0.5) -> int:
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two convex quadrilaterals, drawn where either lies."""
+    """Return the intersection over union of two convex quadrilaterals, by drawing both."""
     both = np.concatenate([one, other])
     low = both.min(axis=0)
     if (one.max(axis=0) < other.min(axis=0)).any() or (other.max(axis=0) < one.min(axis=0)).any():
@@ -124,7 +127,7 @@ def _backdrop(rng: random.Random, width: int, height: int) -> Image.Image:
 
 
 def _finish(scene: Image.Image, lines: list, rng: random.Random, turn: float) -> Scene:
-    """Turn by up to `turn` degrees about the centre, blur a little, add noise; the corners turn along."""
+    """Turn by up to `turn` degrees about the centre, blur a little, and add noise. The corners turn as well."""
     angle = math.radians(rng.uniform(-turn, turn))
     cosine, sine = math.cos(angle), math.sin(angle)
     centre = np.array(scene.size) / 2

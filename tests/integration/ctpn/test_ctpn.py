@@ -1,4 +1,4 @@
-"""The real network on real weights, through the front door."""
+"""CTPN with its real network and weights, loaded and called as users do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ctpn():
 
 
 def found(model, scenes):
-    """How many known lines were found, how many there are, how many boxes came."""
+    """Return the number of known lines that were found, of all known lines, and of boxes."""
     counts = [
         (matches((result := model(scene.image)).boxes, scene.lines), len(scene.lines), len(result.boxes))
         for scene in scenes
@@ -30,12 +30,12 @@ def test_nine_of_ten_known_lines_of_rendered_pages_are_found(ctpn):
     assert hits / boxes >= 0.9
 
 
-def test_lines_of_rendered_signs_are_found_and_little_else(ctpn):
+def test_the_boxes_on_rendered_signs_are_their_lines(ctpn):
     hits, lines, boxes = found(ctpn, [sign(seed) for seed in range(12)])
     assert 2 * hits / (lines + boxes) >= 0.9
 
 
-def test_boxes_are_corners_in_reading_order_inside_the_picture_with_a_score_each(ctpn):
+def test_boxes_have_corners_inside_the_picture_a_score_and_reading_order(ctpn):
     scene = page(1)
     result = ctpn(scene.image)
     assert (result.boxes.dtype, result.scores.dtype) == (np.float32, np.float32)
@@ -50,7 +50,7 @@ def test_boxes_are_corners_in_reading_order_inside_the_picture_with_a_score_each
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
-def test_no_text_is_no_boxes(ctpn, colour):
+def test_a_picture_without_text_gives_no_boxes(ctpn, colour):
     boxes, scores = ctpn(np.full((480, 640, 3), colour, np.uint8))
     assert boxes.shape == (0, 8)
     assert scores.shape == (0,)

@@ -1,6 +1,6 @@
-"""A real daemon, model folders made by the tests, and a runtime directory and image cache of their own.
+"""Fixtures: a real daemon, model folders, and a runtime directory for each test.
 
-Images are named after their content, so a folder that several tests load is built once, and is removed at the end.
+Images are named by their content, so a folder that several tests load is built once. The images are removed at the end.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     MakeFolder = Callable[..., Path]
 
-#: Settings that would make a test's outcome the machine's.
-_OF_THE_MACHINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "GPUMODELS_BASE_IMAGE", "CUDA_VISIBLE_DEVICES", "ECHO_LOAD")
+#: Environment variables of the machine that would change the outcome of a test.
+_MACHINE_VARIABLES = ("DOCKER_HOST", "DOCKER_CONTEXT", "GPUMODELS_BASE_IMAGE", "CUDA_VISIBLE_DEVICES", "ECHO_LOAD")
 
-#: Names of the models that tests make begin so, and their images are removed at the end.
+#: The beginning of the names of models that tests make. Images of these models are removed at the end.
 PREFIX = "dockertest-"
 
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[DockerClient]:
-    """The machine's daemon, as the tests' own eyes."""
+    """A client of the machine's daemon, by which tests look at containers and images."""
     client = docker.DockerClient(base_url="unix:///var/run/docker.sock")
     yield client
     for image in client.images.list(filters={"label": labels.MODEL}):
@@ -46,8 +46,8 @@ def client() -> Iterator[DockerClient]:
 
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A runtime directory of the test's own; whatever a failed test left in it is swept."""
-    for name in _OF_THE_MACHINE:
+    """Use a runtime directory of the test's own, and sweep it at the end."""
+    for name in _MACHINE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
@@ -62,7 +62,7 @@ def report() -> Recorded:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> MakeFolder:
-    """`folder("name", model_py, requirements=(), dockerfile=None, grace=1.0)` makes a model folder."""
+    """A function `folder(name, code, *, requirements, dockerfile, toml)` that makes a model folder."""
 
     def make(
         name: str,

@@ -1,4 +1,4 @@
-"""A package index of empty wheels behind TLS with a certificate authority of its own, on Docker's own bridge."""
+"""A package index of empty wheels on Docker's bridge, behind TLS with its own certificate authority."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving(place: Path, address: str, *names: str) -> Iterator[tuple[str, Path]]:
-    """Serve an empty wheel, version 99, for each name; gives the index's URL and the CA bundle to trust it by."""
-    root = place / "served"
+def serving(directory: Path, address: str, *names: str) -> Iterator[tuple[str, Path]]:
+    """Serve an empty wheel of version 99 for each name. Yield the URL of the index and the CA bundle to trust."""
+    root = directory / "served"
     for name in names:
         _wheel(root / "simple" / name, name)
-    certificate, key = _certificate(place, address)
+    certificate, key = _certificate(directory, address)
     handler = partial(_Handler, directory=str(root))
     with http.server.ThreadingHTTPServer((address, 0), handler) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -38,24 +38,24 @@ def serving(place: Path, address: str, *names: str) -> Iterator[tuple[str, Path]
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Directory listings are all that PEP 503 asks for."""
+    """A handler of directory listings, which are all that PEP 503 requires."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Print nothing."""
 
 
-def _wheel(place: Path, name: str) -> None:
-    place.mkdir(parents=True)
+def _wheel(directory: Path, name: str) -> None:
+    directory.mkdir(parents=True)
     information = f"{name}-99.dist-info"
-    with zipfile.ZipFile(place / f"{name}-99-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(directory / f"{name}-99-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", "")
         wheel.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n")
         wheel.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{information}/RECORD", "")
 
 
-def _certificate(place: Path, address: str) -> tuple[Path, Path]:
-    certificate, key = place / "certificate.pem", place / "key.pem"
+def _certificate(directory: Path, address: str) -> tuple[Path, Path]:
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=an index for a test", "-addext", f"subjectAltName=IP:{address}",

@@ -1,4 +1,4 @@
-"""A second socket for the daemon: passes bytes on, counts who came, and can get in between."""
+"""A relay to the daemon's socket: it forwards bytes, counts connections, and lets a test intervene."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def _nothing(_data: bytes) -> None:
 
 @contextmanager
 def relayed(at: Path, to: str, before: Callable[[bytes], None] = _nothing) -> Iterator[Callable[[], int]]:
-    """Listen at `at` and connect everybody to the socket `to`; gives a function that counts the connections.
+    """Listen at `at` and forward each connection to the socket `to`. Yield a function that counts the connections.
 
-    `before` is called with what a caller says before that is passed on; its ConnectionError cuts the connection.
+    `before` is called with the bytes of a client before they are forwarded. If it raises ConnectionError, the relay
+    cuts the connection.
     """
     connections: list[socket.socket] = []
     listener = socket.socket(socket.AF_UNIX)
@@ -40,17 +41,17 @@ def relayed(at: Path, to: str, before: Callable[[bytes], None] = _nothing) -> It
 def _accept(
     listener: socket.socket, to: str, connections: list[socket.socket], before: Callable[[bytes], None]
 ) -> None:
-    with suppress(OSError):  # shutting the listener down ends this
+    with suppress(OSError):  # shutting the listener down ends the loop
         while True:
             caller, _ = listener.accept()
             daemon = socket.socket(socket.AF_UNIX)
             daemon.connect(to)
             connections += [caller, daemon]
             for way in ((caller, daemon, before), (daemon, caller, _nothing)):
-                threading.Thread(target=_pass_on, args=way, daemon=True).start()
+                threading.Thread(target=_forward, args=way, daemon=True).start()
 
 
-def _pass_on(source: socket.socket, target: socket.socket, before: Callable[[bytes], None]) -> None:
+def _forward(source: socket.socket, target: socket.socket, before: Callable[[bytes], None]) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             try:

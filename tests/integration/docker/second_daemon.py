@@ -1,4 +1,4 @@
-"""A dockerd of the tests' own, which takes the fake nvidia runtime for the real one."""
+"""A second dockerd, started by the tests, that uses the fake nvidia runtime as the real one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class SecondDaemon:
-    """A running daemon; `client` talks to it."""
+    """A running daemon with a `client`."""
 
     def __init__(self, place: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.place = place
@@ -37,6 +37,7 @@ class SecondDaemon:
         self.client: DockerClient
 
     def wait(self) -> None:
+        """Wait until the daemon answers, 60 seconds at most."""
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, (self.place / "log").read_text()[-4000:]
@@ -55,11 +56,11 @@ class SecondDaemon:
         self.client.close()
         self.process.kill()
         self.process.wait()
-        # A zombie that nobody reaps counts as running for the next daemon, which would wait for it in vain.
+        # Nobody reaps containerd, so it may stay as a zombie. The next daemon would take it as running and wait for it.
         (self.place / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Let it return."""
+        """Start the daemon again."""
         self.process = self._launch()
         self.wait()
 
@@ -70,8 +71,8 @@ class SecondDaemon:
             return probe.recv(4096).startswith(b"HTTP/1.0 200")
         return False
 
-    def know_runtimes(self, *names: str) -> None:
-        """Let it know these runtimes besides runc, from now on."""
+    def set_runtimes(self, *names: str) -> None:
+        """Configure these runtimes beside runc."""
         configure(self.place, names)
         self.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 20
@@ -80,7 +81,7 @@ class SecondDaemon:
             time.sleep(0.05)
 
     def copy(self, client: DockerClient, *images: str) -> None:
-        """Take images over from another daemon, ids and all."""
+        """Copy images from another daemon. They keep their ids."""
         sockets = (client.api._custom_adapter.socket_path, f"{self.place}/docker.sock")
         save = subprocess.Popen(["docker", "-H", f"unix://{sockets[0]}", "save", *images], stdout=subprocess.PIPE)
         subprocess.run(
@@ -92,7 +93,7 @@ class SecondDaemon:
 
     @property
     def hooked(self) -> list[str]:
-        """What the fake hook was asked for, a line for each container."""
+        """The devices that containers asked the fake hook for, one line for each container."""
         notes = self.tools / nvidia.NOTES
         return notes.read_text().splitlines() if notes.exists() else []
 
@@ -104,8 +105,8 @@ def configure(place: Path, runtimes: tuple[str, ...]) -> None:
 
 @contextmanager
 def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
-    """Start one that keeps its images beside the first one's, where the filesystem is known to do."""
-    place = Path(tempfile.mkdtemp(prefix="gm-"))  # a short path, for sockets lie in it
+    """Start a second daemon. Its images lie beside those of the first, on a filesystem that Docker supports."""
+    place = Path(tempfile.mkdtemp(prefix="gm-"))  # a short path, because it holds sockets
     data = Path(tempfile.mkdtemp(prefix="gpumodels-test-", dir=storage))
     tools = place / "tools"
     tools.mkdir()
@@ -117,7 +118,7 @@ def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
     def launch() -> subprocess.Popen[bytes]:
         with (place / "log").open("ab") as log:
             return subprocess.Popen(
-                # A network of its own: without a bridge, dockerd would remove docker0, which is the first daemon's.
+                # In its own network namespace: a dockerd without a bridge removes docker0, which the first one needs.
                 ["unshare", "--net", "dockerd", "--config-file", place / "daemon.json",
                  "--data-root", data, "--exec-root", place / "exec",
                  "--pidfile", place / "pid", "-H", f"unix://{place}/docker.sock", "--bridge=none", "--iptables=false"],
@@ -131,7 +132,7 @@ def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
         yield daemon
         daemon.client.close()
     finally:
-        daemon.process.terminate()  # it ends its containerd as well
+        daemon.process.terminate()  # the daemon ends its containerd
         daemon.process.wait(30)
         shutil.rmtree(place, ignore_errors=True)
         shutil.rmtree(data, ignore_errors=True)

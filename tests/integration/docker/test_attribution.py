@@ -1,4 +1,4 @@
-"""Whose memory it is that a container holds."""
+"""GPU memory of a container: it belongs to the model that runs in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def test_a_container_is_its_model_and_another_is_not(client: DockerClient, build: Callable[..., Machine]) -> None:
-    """Its processes are known by their cgroup: they run as another user, whose environment proves nothing."""
+def test_memory_of_a_container_belongs_to_its_model(client: DockerClient, build: Callable[..., Machine]) -> None:
+    """Use the cgroup of a container's processes, because they run as another user."""
     gpus = build(gpu())
     with gpumodels.load("echo", engine="docker", gpu="none") as model:
         container = client.containers.get(model.record.engine_ref["container"])

@@ -1,4 +1,4 @@
-"""The base image: here, pulled, or not to be had."""
+"""The base image: present, pulled from a registry, or not available."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @contextmanager
 def registry(place: Path) -> Iterator[str]:
-    """A real registry with an empty store; gives its address."""
+    """Run a real registry with an empty store, and yield its address."""
     port = free_port()
     (place / "config.yml").write_text(CONFIG.format(place=place / "store", port=port))
     with (place / "registry.log").open("wb") as log:
@@ -64,7 +64,7 @@ def registry(place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def pushed(client: DockerClient, tmp_path: Path) -> Iterator[str]:
-    """An image of three layers that is in a registry, and no longer here."""
+    """The name of an image of three layers that is in a registry, and not in the daemon."""
     (tmp_path / "context").mkdir()
     for number in range(3):
         (tmp_path / "context" / f"file{number}").write_bytes(os.urandom(4_000_000))
@@ -80,7 +80,7 @@ def pushed(client: DockerClient, tmp_path: Path) -> Iterator[str]:
             client.images.remove(name, force=True)
 
 
-def test_base_image_is_pulled_with_progress_over_its_layers(
+def test_a_base_image_is_pulled_with_progress_over_its_layers(
     client: DockerClient, pushed: str, report: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUMODELS_BASE_IMAGE", pushed)
@@ -91,12 +91,12 @@ def test_base_image_is_pulled_with_progress_over_its_layers(
     assert all(0 <= fraction <= 1 for fraction in report.fractions)
 
 
-def test_base_image_that_is_here_is_not_pulled(client: DockerClient, report: Recorded) -> None:
+def test_a_base_image_that_is_present_is_not_pulled(client: DockerClient, report: Recorded) -> None:
     assert base_image.find(client, report.progress) == base_image.made()
     assert report.progressed == []
 
 
-def test_base_image_that_cannot_be_had_says_how_one_is_made(
+def test_the_error_without_a_base_image_names_the_command_that_makes_one(
     folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with registry(tmp_path) as address:
@@ -105,7 +105,7 @@ def test_base_image_that_cannot_be_had_says_how_one_is_made(
             load(folder("baseless"), gpu="none", engine="docker")
 
 
-def test_auto_without_a_base_image_says_so_and_uses_a_process(
+def test_auto_without_a_base_image_uses_a_process_with_a_notice(
     report: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUMODELS_BASE_IMAGE", f"127.0.0.1:{free_port()}/nobody/listens:1")
@@ -116,25 +116,26 @@ def test_auto_without_a_base_image_says_so_and_uses_a_process(
     assert "`gpumodels base-image`" in notice
 
 
-def test_name_that_is_no_image_name_is_a_clear_error(folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_image_name_is_a_clear_error(folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUMODELS_BASE_IMAGE", "No Such Name")
     with pytest.raises(EngineUnavailable, match="No Such Name: invalid reference format"):
         load(folder("misnamed"), gpu="none", engine="docker")
 
 
-def test_making_one_needs_root(tmp_path: Path) -> None:
-    said = command_line(tmp_path, as_root=False)
-    assert said.startswith("gpumodels: Making a base image needs root and debootstrap:")
+def test_making_a_base_image_needs_root(tmp_path: Path) -> None:
+    output = command_line(tmp_path, as_root=False)
+    assert output.startswith("gpumodels: Making a base image needs root and debootstrap:")
 
 
-def test_making_one_needs_debootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_making_a_base_image_needs_debootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    said = command_line(tmp_path, as_root=True)
-    assert said.startswith("gpumodels: Making a base image needs root and debootstrap:")
-    assert "apt-get install debootstrap" in said
+    output = command_line(tmp_path, as_root=True)
+    assert output.startswith("gpumodels: Making a base image needs root and debootstrap:")
+    assert "apt-get install debootstrap" in output
 
 
-def command_line(place: Path, *, as_root: bool) -> str:
+def command_line(directory: Path, *, as_root: bool) -> str:
+    """Run `gpumodels base-image`, which must fail, and return its output."""
     code = """
         import os, sys
         from gpumodels.cli import main
@@ -144,4 +145,4 @@ def command_line(place: Path, *, as_root: bool) -> str:
     command = [sys.executable, "-c", textwrap.dedent(code)]
     if as_root:
         return subprocess.run(command, check=True, text=True, capture_output=True).stdout
-    return as_user(command, place).stdout
+    return as_user(command, directory).stdout

@@ -1,4 +1,4 @@
-"""Images: built when their content is new, with progress, and nothing left of a build that failed or was cancelled."""
+"""Building images: new content, progress, and builds that fail or are cancelled and leave nothing."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def containers_running(client: DockerClient, command: str) -> list[dict[str, Any
     return [found for found in client.api.containers(all=True) if command in found["Command"]]
 
 
-def test_same_content_is_not_built_again(folder: MakeFolder, report: Recorded) -> None:
+def test_the_same_content_is_not_built_again(folder: MakeFolder, report: Recorded) -> None:
     first = build(folder("same"), report)
     report.progressed.clear()
     assert build(folder("same"), report) == first
     assert report.progressed == []
 
 
-def test_edited_folder_is_another_image(folder: MakeFolder, report: Recorded) -> None:
+def test_an_edited_folder_makes_another_image(folder: MakeFolder, report: Recorded) -> None:
     path = folder("edited")
     first = build(path, report)
     (path / "model.py").write_text((path / "model.py").read_text() + "# edited\n")
     assert build(path, report) != first
 
 
-def test_no_cache_builds_anew_with_progress_and_leaves_no_old_image(
+def test_a_fresh_build_shows_progress_and_replaces_the_old_image(
     folder: MakeFolder, report: Recorded, client: DockerClient
 ) -> None:
     path = folder("anew")
@@ -64,18 +64,18 @@ def test_no_cache_builds_anew_with_progress_and_leaves_no_old_image(
     assert build(path, report, fresh=True) == tag
     assert client.images.get(tag).id != before
     assert before not in [image.id for image in client.images.list(all=True)]
-    assert report.said(f"building {PREFIX}anew: Step 1/")
-    assert report.said("Successfully installed")  # pip ran again
+    assert report.mentions(f"building {PREFIX}anew: Step 1/")
+    assert report.mentions("Successfully installed")  # pip ran again
     assert all("\n" not in text for text, _ in report.progressed)
     assert report.fractions == sorted(report.fractions)
     assert 0 <= report.fractions[0] < report.fractions[-1] <= 1
 
 
-def test_name_that_docker_would_not_take_is_built(folder: MakeFolder, report: Recorded) -> None:
+def test_a_model_name_that_docker_forbids_is_changed_for_the_image(folder: MakeFolder, report: Recorded) -> None:
     assert build(folder("odd._name-"), report).startswith(f"gpumodels/{PREFIX}odd-name:")
 
 
-def test_images_are_named_as_the_settings_say(
+def test_the_setting_image_prefix_is_the_beginning_of_image_names(
     folder: MakeFolder, report: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUMODELS_BASE_IMAGE", base_image.made())
@@ -84,35 +84,35 @@ def test_images_are_named_as_the_settings_say(
     assert base_image.made() == "registry.lab:5000/vision/own/base:bookworm"
 
 
-def test_failed_build_shows_the_steps_last_lines_and_leaves_nothing(
+def test_a_failed_build_shows_the_last_lines_of_its_step_and_leaves_nothing(
     folder: MakeFolder, client: DockerClient, report: Recorded, tmp_path: Path
 ) -> None:
-    mark = uuid.uuid4().hex
-    path = folder("failing", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN echo hello-{mark} && echo to-you && exit 7\n")
+    unique = uuid.uuid4().hex
+    path = folder("failing", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN echo hello-{unique} && echo to-you && exit 7\n")
     with pytest.raises(BuildFailed) as caught:
         load(path, gpu="none", engine="docker", report=report)
-    said = str(caught.value)
-    assert f"The image of '{PREFIX}failing' could not be built: the step `RUN echo hello-{mark}" in said
-    assert said.endswith(f"hello-{mark}\nto-you")
-    assert "returned a non-zero code: 7" in said
+    message = str(caught.value)
+    assert f"The image of '{PREFIX}failing' could not be built: the step `RUN echo hello-{unique}" in message
+    assert message.endswith(f"hello-{unique}\nto-you")
+    assert "returned a non-zero code: 7" in message
     assert tags(client, "failing") == []
-    assert containers_running(client, mark) == []
-    assert [place.name for place in (tmp_path / "runtime").iterdir() if not place.name.startswith(".")] == []
+    assert containers_running(client, unique) == []
+    assert [path.name for path in (tmp_path / "runtime").iterdir() if not path.name.startswith(".")] == []
 
 
-def test_requirement_that_does_not_exist_is_named(folder: MakeFolder, report: Recorded, client: DockerClient) -> None:
+def test_a_requirement_that_does_not_exist_is_named(folder: MakeFolder, report: Recorded, client: DockerClient) -> None:
     path = folder("unmet", requirements=("gpumodels-no-such-package==1.2.3",))
     with pytest.raises(BuildFailed, match=r"found for gpumodels-no-such-package==1\.2\.3$"):  # and no colours
         build(path, report)
     assert tags(client, "unmet") == []
 
 
-def test_dockerfile_with_a_typo_is_a_clear_error(folder: MakeFolder, report: Recorded) -> None:
+def test_a_dockerfile_with_a_typo_is_a_clear_error(folder: MakeFolder, report: Recorded) -> None:
     with pytest.raises(BuildFailed, match=rf"'{PREFIX}typo'.*unknown instruction: FORM"):
         build(folder("typo", dockerfile="FORM debian\n"), report)
 
 
-def test_own_dockerfile_describes_the_environment(folder: MakeFolder, report: Recorded) -> None:
+def test_a_folders_own_dockerfile_makes_the_environment(folder: MakeFolder, report: Recorded) -> None:
     code = """
         import os, pathlib
         import installed_by_dockerfile
@@ -144,53 +144,51 @@ def test_own_dockerfile_describes_the_environment(folder: MakeFolder, report: Re
 
 @pytest.fixture
 def sleeping(folder: MakeFolder) -> tuple[Path, str]:
-    """A folder whose image takes minutes, and the command that it spends them in."""
-    mark = f"sleep 300.{uuid.uuid4().int % 10**9}"
-    return folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {mark}\n"), mark
+    """A folder with an image that takes minutes to build, and the command that takes them."""
+    command = f"sleep 300.{uuid.uuid4().int % 10**9}"
+    return folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {command}\n"), command
 
 
-def test_interrupt_while_the_daemon_builds_leaves_nothing(
+def test_an_interrupt_during_a_build_leaves_nothing(
     sleeping: tuple[Path, str], client: DockerClient, report: Recorded, tmp_path: Path
 ) -> None:
-    path, mark = sleeping
+    path, command = sleeping
 
     def interrupt_once_it_runs() -> None:
-        while not containers_running(client, mark):
+        while not containers_running(client, command):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_once_it_runs).start()
     with pytest.raises(LoadCancelled, match="cancelled, nothing left"):
         load(path, gpu="none", engine="docker", report=report)
-    assert_nothing_is_left_of_it(client, mark, tmp_path)
+    assert_nothing_is_left(client, command, tmp_path)
 
 
-def test_interrupt_while_progress_is_shown_ends_the_build_too(
+def test_an_interrupt_while_progress_is_shown_ends_the_build_too(
     sleeping: tuple[Path, str], client: DockerClient, tmp_path: Path
 ) -> None:
-    path, mark = sleeping
+    path, command = sleeping
 
     class Interrupted(Recorded):
         def progress(self, text: str, fraction: float | None) -> None:
-            if mark in text:
+            if command in text:
                 raise KeyboardInterrupt
 
-    with pytest.raises(
-        LoadCancelled
-    ) as caught:  # kept, as a notebook keeps its last traceback and all that hangs on it
+    with pytest.raises(LoadCancelled) as caught:  # keeps the error: a notebook keeps its last traceback too
         load(path, gpu="none", engine="docker", report=Interrupted())
-    time.sleep(2)  # for the daemon to begin the step, if it goes on
-    assert_nothing_is_left_of_it(client, mark, tmp_path)
+    time.sleep(2)  # a daemon that goes on would begin the step meanwhile
+    assert_nothing_is_left(client, command, tmp_path)
     assert "cancelled, nothing left" in str(caught.value)
 
 
-def assert_nothing_is_left_of_it(client: DockerClient, command: str, tmp_path: Path) -> None:
+def assert_nothing_is_left(client: DockerClient, command: str, tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while containers_running(client, command) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert containers_running(client, command) == []
     assert tags(client, "interrupted") == []
-    assert [place.name for place in (tmp_path / "runtime").iterdir() if not place.name.startswith(".")] == []
+    assert [path.name for path in (tmp_path / "runtime").iterdir() if not path.name.startswith(".")] == []
 
 
 def test_two_loads_at_once_build_one_image(folder: MakeFolder, report: Recorded) -> None:

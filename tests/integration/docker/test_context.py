@@ -1,4 +1,4 @@
-"""What is sent to the daemon for a build: the model's own files, a piece at a time."""
+"""The build context: it has the model's own files, and is sent in pieces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BIG = 96 << 20
 
 
-def test_big_folder_is_not_read_into_memory(tmp_path: Path) -> None:
+def test_a_big_folder_is_not_read_into_memory(tmp_path: Path) -> None:
     with (tmp_path / "big").open("wb") as file:
         file.truncate(BIG)
     tracemalloc.start()
@@ -40,22 +40,22 @@ def test_big_folder_is_not_read_into_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_name_and_content_make_the_fingerprint() -> None:
+def test_the_fingerprint_depends_on_names_and_contents() -> None:
     assert (
         len({context.fingerprint(files) for files in ({"a": b"x"}, {"b": b"x"}, {"a": b"y"}, {"a": b"", "x": b""})})
         == 4
     )
 
 
-def test_packed_files_lie_in_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(place))
+def test_the_tar_of_packed_files_has_no_name_in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(directory))
     with context.packed({"a": b"x"}):
-        assert list(place.iterdir()) == []
+        assert list(directory.iterdir()) == []
 
 
-def test_no_place_for_the_tar_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_temporary_directory_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with (
         pytest.raises(BuildFailed, match=r"cannot be packed: No .* Name another place by TMPDIR"),
@@ -64,14 +64,14 @@ def test_no_place_for_the_tar_is_a_clear_error(tmp_path: Path, monkeypatch: pyte
         pass
 
 
-def test_file_that_cannot_be_read_is_named(folder: MakeFolder, report: Recorded) -> None:
+def test_a_file_that_cannot_be_read_is_named(folder: MakeFolder, report: Recorded) -> None:
     path = folder("unreadable")
-    (path / "odd").symlink_to("/proc/self/mem")  # which even root cannot read from its beginning
+    (path / "odd").symlink_to("/proc/self/mem")  # even root cannot read this file from its beginning
     with pytest.raises(BuildFailed, match=r"unreadable/odd cannot be packed for the image: "):
         engine("docker").prepare(catalog.find(path), "cpu", report.progress)
 
 
-def test_folder_that_is_gone_is_a_clear_error(folder: MakeFolder, report: Recorded) -> None:
+def test_a_folder_that_was_removed_is_a_clear_error(folder: MakeFolder, report: Recorded) -> None:
     path = folder("gone")
     spec = catalog.find(path)
     path.rename(path.with_name("elsewhere"))
@@ -79,7 +79,7 @@ def test_folder_that_is_gone_is_a_clear_error(folder: MakeFolder, report: Record
         engine("docker").prepare(spec, "cpu", report.progress)
 
 
-def test_version_control_and_environments_make_no_new_image_and_are_not_in_it(
+def test_version_control_and_environments_are_not_part_of_the_image(
     folder: MakeFolder, client: DockerClient, report: Recorded
 ) -> None:
     path = folder("lean")
@@ -89,4 +89,4 @@ def test_version_control_and_environments_make_no_new_image_and_are_not_in_it(
         (path / name).touch()
     assert engine("docker").prepare(catalog.find(path), "cpu", report.progress) == tag
     listed = client.containers.run(tag, ["ls", "-A", "/opt/folder"], remove=True).decode().split()
-    assert sorted(listed) == ["__pycache__", "model.py", "model.toml"]  # compiled while it was built
+    assert sorted(listed) == ["__pycache__", "model.py", "model.toml"]  # the build compiled model.py

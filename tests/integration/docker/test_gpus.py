@@ -1,4 +1,4 @@
-"""GPUs reach the container that asked for them, through a fake NVML and a fake nvidia runtime; nothing else does."""
+"""GPUs in containers, with a fake NVML and a fake nvidia runtime: each container gets the GPUs of its load."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def path(
     build: Callable[..., Machine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """A model folder whose image the second daemon has, on a machine with two GPUs."""
+    """A model folder on a machine with two GPUs. The second daemon has the image of the model."""
     path = folder("gpus", INSIDE)
     tag = engine("docker").prepare(catalog.find(path), "cpu", report.progress)
     if tag not in [name for image in other.client.images.list() for name in image.tags]:
@@ -69,7 +69,7 @@ def path(
     return path
 
 
-def test_container_gets_the_gpu_that_was_asked_for_and_no_other(path: Path) -> None:
+def test_a_container_gets_the_gpu_of_its_load_and_no_other(path: Path) -> None:
     with load(path, gpu=1, engine="docker") as model:
         assert model({}) == {
             "device": "cuda",
@@ -81,49 +81,49 @@ def test_container_gets_the_gpu_that_was_asked_for_and_no_other(path: Path) -> N
         }
 
 
-def test_container_gets_both_gpus_in_the_order_asked(path: Path) -> None:
+def test_a_container_gets_both_gpus_in_the_order_of_the_load(path: Path) -> None:
     with load(path, gpu="1,0", engine="docker") as model:
-        told = model({})
-    assert told["shown"] == [FIRST, SECOND]
-    assert told["CUDA_VISIBLE_DEVICES"] == f"{SECOND},{FIRST}"
+        answer = model({})
+    assert answer["shown"] == [FIRST, SECOND]
+    assert answer["CUDA_VISIBLE_DEVICES"] == f"{SECOND},{FIRST}"
 
 
-def test_container_without_a_gpu_runs_under_the_plain_runtime_and_sees_none(path: Path, other: SecondDaemon) -> None:
+def test_a_container_without_a_gpu_uses_the_plain_runtime_and_sees_none(path: Path, other: SecondDaemon) -> None:
     with load(path, gpu="none", engine="docker") as model:
-        told = model({})
+        answer = model({})
         seen = other.client.api.inspect_container(model.record.engine_ref["container"])
     assert seen["HostConfig"]["Runtime"] == "runc"
-    assert (told["device"], told["shown"], told["NVIDIA_VISIBLE_DEVICES"]) == ("cpu", [], "void")
+    assert (answer["device"], answer["shown"], answer["NVIDIA_VISIBLE_DEVICES"]) == ("cpu", [], "void")
 
 
 @pytest.fixture
 def plain(other: SecondDaemon) -> Iterator[SecondDaemon]:
-    """The second daemon, knowing runc only."""
-    other.know_runtimes()
+    """The second daemon with no other runtime than runc."""
+    other.set_runtimes()
     yield other
-    other.know_runtimes("nvidia")
+    other.set_runtimes("nvidia")
 
 
-def test_device_request_where_only_the_hook_is_installed(
+def test_a_device_request_is_used_if_only_the_hook_is_installed(
     path: Path, plain: SecondDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{plain.tools}:{os.environ['PATH']}")
     before = plain.hooked
     with load(path, gpu=1, engine="docker") as model:
-        told = model({})
+        answer = model({})
     assert plain.hooked == [*before, SECOND]
-    assert (told["NVIDIA_VISIBLE_DEVICES"], told["CUDA_VISIBLE_DEVICES"]) == (SECOND, SECOND)
+    assert (answer["NVIDIA_VISIBLE_DEVICES"], answer["CUDA_VISIBLE_DEVICES"]) == (SECOND, SECOND)
 
 
-def test_docker_that_cannot_give_gpus_says_what_to_install(path: Path, plain: SecondDaemon) -> None:
+def test_the_error_of_a_docker_without_gpu_support_names_what_to_install(path: Path, plain: SecondDaemon) -> None:
     with pytest.raises(EngineUnavailable, match=r"cannot give a GPU to a container.*NVIDIA container toolkit"):
         load(path, gpu=0, engine="docker")
 
 
-def test_auto_uses_a_process_where_docker_cannot_give_gpus(path: Path, plain: SecondDaemon, report: Recorded) -> None:
+def test_auto_uses_a_process_if_docker_has_no_gpu_support(path: Path, plain: SecondDaemon, report: Recorded) -> None:
     with load(path, gpu=1, engine="auto", report=report) as model:
-        told = model({})
+        answer = model({})
         assert model.record.engine == "process"
-    assert told["CUDA_VISIBLE_DEVICES"] == SECOND
+    assert answer["CUDA_VISIBLE_DEVICES"] == SECOND
     (notice,) = report.notices
     assert "runs in a local process. Docker here cannot give a GPU to a container" in notice

@@ -1,4 +1,4 @@
-"""A daemon that does not see our files could never end an instance with its notebook, so it gets none."""
+"""Daemons that do not see this machine's files: the load is refused, because they could not watch the lease."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-#: Prints what came of a load, whose runtime directory lies on a filesystem that only this process sees.
+#: Loads echo and prints the outcome. Only this process sees the filesystem of the runtime directory.
 LOAD = """
     import sys
     from gpumodels.errors import LeaseUnseen
@@ -32,13 +32,13 @@ LOAD = """
 
 @pytest.fixture(autouse=True)
 def _image() -> None:
-    """Built before the filesystems part, for that is not what is tested."""
+    """Build the image first, so that no test waits for a build."""
     with load("echo", gpu="none", engine="docker"):
         pass
 
 
-def load_apart(place: Path, engine: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """Load in a mount namespace of its own, as a kernel in a container does, with a private filesystem at `place`."""
+def load_in_namespace(place: Path, engine: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Load in a new mount namespace with a private filesystem at `place`, as a kernel in a container does."""
     place.mkdir(exist_ok=True)
     script = 'mount -t tmpfs private "$0" && exec "$@"'
     python = [sys.executable, "-c", before + textwrap.dedent(LOAD), engine]
@@ -52,29 +52,29 @@ def load_apart(place: Path, engine: str, before: str = "") -> subprocess.Complet
     )
 
 
-def test_docker_that_does_not_see_our_files_is_refused(tmp_path: Path, client: DockerClient) -> None:
-    said = load_apart(tmp_path / "private", "docker").stdout
-    assert said.startswith("LeaseUnseen: Docker does not see this machine's files")
-    assert "`--engine process`" in said
+def test_a_docker_that_does_not_see_the_files_is_refused(tmp_path: Path, client: DockerClient) -> None:
+    output = load_in_namespace(tmp_path / "private", "docker").stdout
+    assert output.startswith("LeaseUnseen: Docker does not see this machine's files")
+    assert "`--engine process`" in output
     here = f"gpumodels.runtime={tmp_path}/private/runtime"
     assert client.api.containers(all=True, filters={"label": here}) == []
 
 
-def test_auto_then_uses_a_process(tmp_path: Path) -> None:
-    done = load_apart(tmp_path / "private", "auto")
+def test_auto_uses_a_process_if_docker_does_not_see_the_files(tmp_path: Path) -> None:
+    done = load_in_namespace(tmp_path / "private", "auto")
     assert done.stdout == "process 7\n"
     notices = [line for line in done.stderr.splitlines() if line.startswith("gpumodels: ")]
     assert len([line for line in notices if "Docker does not see this machine's files" in line]) == 1
 
 
-def test_file_of_the_same_name_that_is_another_file_is_noticed_inside(tmp_path: Path, client: DockerClient) -> None:
-    """The daemon finds the paths, but what it mounts is not what we hold: the leash itself must notice."""
+def test_the_leash_notices_another_file_with_the_name_of_its_lease(tmp_path: Path, client: DockerClient) -> None:
+    """Prepare paths that the daemon finds, but with other files than the load holds: the leash must notice."""
     outside = tmp_path / "private" / "runtime" / f"echo-{'ab' * 5}"
     (outside / "socket").mkdir(parents=True)
     (outside / "lease").write_text("another nonce")
     os.chown(outside / "lease", 65532, 65532)
     same_names = "import secrets\nsecrets.token_hex = lambda count: 'ab' * count\n"
-    said = load_apart(tmp_path / "private", "docker", before=same_names).stdout
-    assert "LeaseUnseen: What was started for echo does not see this machine's files" in said
+    output = load_in_namespace(tmp_path / "private", "docker", before=same_names).stdout
+    assert "LeaseUnseen: What was started for echo does not see this machine's files" in output
     here = f"gpumodels.runtime={tmp_path}/private/runtime"
     assert client.api.containers(all=True, filters={"label": here}) == []

@@ -1,4 +1,4 @@
-"""A Docker daemon that hangs holds a notebook up for seconds, not for a minute, and is named."""
+"""Docker daemons that hang: a notebook waits for seconds, not for a minute, and the error names the daemon."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from tests.integration.reports import Recorded
 
 REAL = "/var/run/docker.sock"
-#: Seconds, for a machine at work; docker-py itself would wait for 60.
+#: Seconds that a busy machine may take; docker-py by itself would wait for 60.
 SOON = 25
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
+    """Fail if the block takes longer than that."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds
@@ -38,7 +39,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @pytest.fixture
 def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """DOCKER_HOST is a socket that takes every connection and never answers."""
+    """Set DOCKER_HOST to a socket that accepts every connection and never answers."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "deaf.sock"))
         listener.listen()
@@ -48,19 +49,19 @@ def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("deaf")
-def test_check_of_a_daemon_that_never_answers_ends_soon() -> None:
+def test_the_check_of_a_daemon_that_never_answers_ends_soon() -> None:
     with within(SOON), pytest.raises(EngineUnavailable, match=r"does not answer at unix:.*deaf\.sock \(.*timed out"):
         engine("docker").check()
 
 
 @pytest.mark.usefixtures("deaf")
-def test_auto_goes_on_with_a_process(report: Recorded) -> None:
+def test_auto_uses_a_process_if_the_daemon_never_answers(report: Recorded) -> None:
     with within(2 * SOON), load("echo", gpu="none", engine="auto", report=report) as model:
         assert model.record.engine == "process"
     assert report.notices[0].startswith("echo runs in a local process. Docker does not answer")
 
 
-def test_daemon_that_tells_its_version_and_no_more_is_unavailable(
+def test_a_daemon_that_answers_only_with_its_version_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(data: bytes) -> None:
@@ -92,7 +93,7 @@ def test_stop_and_sweep_do_not_wait_long_for_a_daemon_that_hangs(
             with within(SOON), pytest.raises(EngineUnavailable, match="Docker does not answer"):
                 stop_instance_of(model)
             with within(SOON):
-                model.stop()  # its lease ends it, whatever Docker does
+                model.stop()  # the lease ends the model without Docker
             with within(SOON):
                 sweep()
             over.set()
@@ -100,6 +101,6 @@ def test_stop_and_sweep_do_not_wait_long_for_a_daemon_that_hangs(
 
 
 def stop_instance_of(model: Model) -> None:
-    """As another notebook stops it: by the engine."""
+    """Stop the model by its engine, as another notebook does."""
     directory = runtime_directory().directory(model.record.id)
     engine("docker").attach(model.record, directory).stop(model.record.grace)

@@ -1,4 +1,4 @@
-"""Builds behind a mirror: the package index and the CA bundle that it takes."""
+"""Builds behind a mirror: the package index and the CA bundle of the settings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PACKAGES = ("grpcio", "numpy", "protobuf", "onlyhere")
 
 @pytest.fixture
 def bridge(client: DockerClient) -> str:
-    """This machine's address on Docker's bridge, where builds can reach it."""
+    """The address of this machine on Docker's bridge, which builds can reach."""
     subnet = client.api.inspect_network("bridge")["IPAM"]["Config"][0]["Subnet"]
     return str(ipaddress.ip_network(subnet)[1])
 
 
-def test_build_takes_packages_from_the_given_index_and_trusts_the_given_ca(
+def test_a_build_uses_the_index_and_the_ca_bundle_of_the_settings(
     folder: MakeFolder,
     client: DockerClient,
     bridge: str,
@@ -49,7 +49,7 @@ def test_build_takes_packages_from_the_given_index_and_trusts_the_given_ca(
     assert {tuple(line.split()) for line in listed.splitlines()} >= {("onlyhere", "99"), ("numpy", "99")}
 
 
-def test_password_of_the_index_stays_nowhere_in_the_image(
+def test_the_password_of_the_index_is_nowhere_in_the_image(
     folder: MakeFolder,
     client: DockerClient,
     bridge: str,
@@ -67,10 +67,10 @@ def test_password_of_the_index_stays_nowhere_in_the_image(
     saved = subprocess.run(["docker", "save", tag], check=True, capture_output=True).stdout
     assert b"compileall" in shown
     assert b"onlyhere-99.dist-info" in saved
-    assert [password.encode() in place for place in (shown, inspected, saved)] == [False] * 3
+    assert [password.encode() in text for text in (shown, inspected, saved)] == [False] * 3
 
 
-def test_ca_bundle_that_is_no_file_is_named(
+def test_a_ca_bundle_that_is_no_file_is_named(
     folder: MakeFolder, report: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPUMODELS_CA_BUNDLE", "/nonexistent.pem")

@@ -1,4 +1,4 @@
-"""Which daemon is used, and what a user is told who cannot use one."""
+"""The choice of the daemon, and the errors for users who cannot use it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ REAL = "/var/run/docker.sock"
 
 
 def context(name: str, address: str) -> None:
+    """Make a context of the docker CLI."""
     subprocess.run(
         ["docker", "context", "create", name, "--docker", f"host={address}"], check=True, capture_output=True
     )
 
 
-def test_docker_host_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_host_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with relayed(tmp_path / "other.sock", REAL) as used:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
         engine("docker").check()
         assert used() > 0
 
 
-def test_current_context_of_the_cli_is_honoured(tmp_path: Path) -> None:
+def test_the_current_context_of_the_cli_is_used(tmp_path: Path) -> None:
     with relayed(tmp_path / "other.sock", REAL) as used:
         context("elsewhere", f"unix://{tmp_path}/other.sock")
         subprocess.run(["docker", "context", "use", "elsewhere"], check=True, capture_output=True)
@@ -45,7 +46,7 @@ def test_current_context_of_the_cli_is_honoured(tmp_path: Path) -> None:
         assert used() > 0
 
 
-def test_docker_context_setting_comes_before_the_current_context(
+def test_the_variable_docker_context_precedes_the_current_context(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context("broken", "unix:///nonexistent")
@@ -57,19 +58,19 @@ def test_docker_context_setting_comes_before_the_current_context(
         assert used() > 0
 
 
-def test_docker_host_comes_before_docker_context_as_in_the_cli(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_host_precedes_docker_context_as_in_the_cli(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "missing")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{REAL}")
     engine("docker").check()
 
 
-def test_unknown_docker_context_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_docker_context_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONTEXT", "missing")
     with pytest.raises(EngineUnavailable, match=r"There is no Docker context .missing..*docker context ls"):
         engine("docker").check()
 
 
-def test_current_context_that_was_removed_is_named(tmp_path: Path) -> None:
+def test_a_current_context_that_was_removed_is_named(tmp_path: Path) -> None:
     config = tmp_path / "docker-config"
     config.mkdir()
     (config / "config.json").write_text(json.dumps({"currentContext": "gone"}))
@@ -77,7 +78,7 @@ def test_current_context_that_was_removed_is_named(tmp_path: Path) -> None:
         engine("docker").check()
 
 
-def test_broken_context_file_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_broken_context_file_is_a_clear_error(tmp_path: Path) -> None:
     context("elsewhere", "unix:///nonexistent")
     (meta,) = (tmp_path / "docker-config").glob("contexts/meta/*/meta.json")
     meta.write_text("{")
@@ -88,7 +89,7 @@ def test_broken_context_file_is_a_clear_error(tmp_path: Path) -> None:
             engine("docker").check()
 
 
-def test_no_docker_says_how_the_process_engine_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_docker_names_the_process_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     with pytest.raises(
         EngineUnavailable, match=r"unix:///nonexistent \(No such file or directory\).*`--engine process`"
@@ -96,13 +97,13 @@ def test_no_docker_says_how_the_process_engine_is_used(monkeypatch: pytest.Monke
         load("echo", gpu="none", engine="docker")
 
 
-def test_malformed_docker_host_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_docker_host_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "nonsense://")
     with pytest.raises(EngineUnavailable, match=r"nonsense://.*`--engine process`"):
         engine("docker").check()
 
 
-def test_docker_host_over_ssh_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_docker_host_over_ssh_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@somewhere")
     with pytest.raises(
         EngineUnavailable, match=r"ssh://somebody@somewhere .*`pip install paramiko`.*`--engine process"
@@ -110,7 +111,7 @@ def test_docker_host_over_ssh_says_what_it_needs(monkeypatch: pytest.MonkeyPatch
         engine("docker").check()
 
 
-def test_certificates_that_are_not_there_are_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_certificates_are_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
@@ -127,7 +128,7 @@ def test_auto_without_docker_uses_a_process_with_one_notice(monkeypatch: pytest.
     assert notice.startswith("echo runs in a local process. Docker does not answer")
 
 
-def test_socket_without_permission_names_its_group(tmp_path: Path) -> None:
+def test_the_error_of_a_socket_without_permission_names_its_group(tmp_path: Path) -> None:
     code = """
         from gpumodels.engines import engine
         from gpumodels.errors import EngineUnavailable
@@ -136,8 +137,8 @@ def test_socket_without_permission_names_its_group(tmp_path: Path) -> None:
         except EngineUnavailable as error:
             print(error)
     """
-    said = as_user([sys.executable, "-c", textwrap.dedent(code)], tmp_path, env={**os.environ, "USER": "ada"}).stdout
+    output = as_user([sys.executable, "-c", textwrap.dedent(code)], tmp_path, env={**os.environ, "USER": "ada"}).stdout
     group = Path(REAL).group()
-    assert f"you may not use {REAL}: it belongs to the group '{group}'" in said
-    assert f"usermod -aG {group} ada" in said
-    assert "`--engine process`" in said
+    assert f"you may not use {REAL}: it belongs to the group '{group}'" in output
+    assert f"usermod -aG {group} ada" in output
+    assert "`--engine process`" in output

@@ -1,4 +1,4 @@
-"""What a container may do and see: asked of the daemon, and of the model inside it."""
+"""Rights and view of a container, as the daemon reports them and as a model inside reports them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.integration.docker.conftest import MakeFolder
 
-#: A model that tells what its server can do and see.
+#: A model that reports what its server can do and see.
 INSIDE = """
     import os, pathlib, stat, subprocess
 
@@ -66,12 +66,13 @@ INSIDE = """
 """
 PLACES = ["/", "/etc", "/opt/folder", "/opt/gpumodels", "/run/gpumodels", "/run/gpumodels/socket", "/weights", "/tmp",
           "/dev/shm", "/dev", "/proc/sys/kernel", "/sys/fs/cgroup", "/var/tmp", "/root", "/run"]  # fmt: skip
-ASKED = {"places": PLACES, "weights": "/weights"}
+REQUEST = {"places": PLACES, "weights": "/weights"}
 
 
-def telling(folder: MakeFolder) -> Path:
+def reporting_model(folder: MakeFolder) -> Path:
+    """Make the folder of the model that reports, with a file of weights."""
     weights = b"seven"
-    path = folder("telling", INSIDE)
+    path = folder("reporting", INSIDE)
     (path / "model.toml").write_text(
         f'name = "{path.name}"\n[[weights]]\nfile = "w.bin"\nsource = "w.bin"\n'
         f'sha256 = "{hashlib.sha256(weights).hexdigest()}"\n'
@@ -80,28 +81,28 @@ def telling(folder: MakeFolder) -> Path:
     return path
 
 
-class Telling:
-    """What the daemon and the model say of one container."""
+class Container:
+    """A container: the report of the model `inside`, and the report of the daemon from `outside`."""
 
-    def __init__(self, told: dict[str, Any], seen: dict[str, Any], instance: str) -> None:
-        self.told = told
-        self.seen = seen
+    def __init__(self, inside: dict[str, Any], outside: dict[str, Any], instance: str) -> None:
+        self.inside = inside
+        self.outside = outside
         self.instance = instance
 
 
 @pytest.fixture
-def container(folder: MakeFolder, client: DockerClient) -> Iterator[Telling]:
-    umask = os.umask(0o077)  # what is made for the instance must not depend on it
+def container(folder: MakeFolder, client: DockerClient) -> Iterator[Container]:
+    umask = os.umask(0o077)  # the instance's files must not depend on it
     try:
-        with load(telling(folder), gpu="none", engine="docker", env={"MINE": "yes"}) as model:
-            seen = client.api.inspect_container(model.record.engine_ref["container"])
-            yield Telling(model(ASKED), seen, model.record.id)
+        with load(reporting_model(folder), gpu="none", engine="docker", env={"MINE": "yes"}) as model:
+            outside = client.api.inspect_container(model.record.engine_ref["container"])
+            yield Container(model(REQUEST), outside, model.record.id)
     finally:
         os.umask(umask)
 
 
-def test_daemon_was_told_to_confine_it(container: Telling) -> None:
-    host = container.seen["HostConfig"]
+def test_the_daemon_confines_the_container(container: Container) -> None:
+    host = container.outside["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
@@ -109,7 +110,7 @@ def test_daemon_was_told_to_confine_it(container: Telling) -> None:
     assert host["ReadonlyRootfs"] is True
     assert host["PidsLimit"] == 4096
     assert not host["Privileged"]
-    assert not host["AutoRemove"]  # the exit code must stay to be read
+    assert not host["AutoRemove"]  # so that the exit code can be read
     assert host["RestartPolicy"]["Name"] in ("", "no")
     assert host["IpcMode"] == "private"
     assert not host["PortBindings"]
@@ -119,39 +120,37 @@ def test_daemon_was_told_to_confine_it(container: Telling) -> None:
     }  # fmt: skip
 
 
-def test_server_has_no_privileges(container: Telling) -> None:
-    told = container.told
-    assert (told["uid"], told["gid"]) == (65532, 65532)  # the tests run as root
-    assert [told["status"][name] for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")] == ["0" * 16] * 5
-    assert told["status"]["NoNewPrivs"] == "1"
-    assert told["status"]["Seccomp"] == "2"
-    assert told["setuid"]
+def test_the_server_has_no_privileges(container: Container) -> None:
+    inside = container.inside
+    assert (inside["uid"], inside["gid"]) == (65532, 65532)  # the tests run as root
+    assert [inside["status"][name] for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")] == ["0" * 16] * 5
+    assert inside["status"]["NoNewPrivs"] == "1"
+    assert inside["status"]["Seccomp"] == "2"
+    assert inside["setuid"]
 
 
-def test_server_sees_no_network_and_no_other_processes(container: Telling) -> None:
-    assert container.told["network"] == ["lo"]
-    assert container.told["processes"][0] == "1"
-    assert len(container.told["processes"]) <= 3  # leash, server, and who lists them
+def test_the_server_sees_no_network_and_no_other_processes(container: Container) -> None:
+    assert container.inside["network"] == ["lo"]
+    assert container.inside["processes"][0] == "1"
+    assert len(container.inside["processes"]) <= 3  # leash, server, and the process that lists them
 
 
-def test_server_writes_only_its_socket_shared_memory_and_tmp(container: Telling) -> None:
-    assert container.told["writable"] == ["/run/gpumodels/socket", "/tmp", "/dev/shm"]
-    assert container.told["runs_in_tmp"]
+def test_the_server_can_write_only_to_its_sockets_shared_memory_and_tmp(container: Container) -> None:
+    assert container.inside["writable"] == ["/run/gpumodels/socket", "/tmp", "/dev/shm"]
+    assert container.inside["runs_in_tmp"]
 
 
-def test_server_sees_its_lease_socket_memory_and_weights_and_nothing_of_the_host(
-    container: Telling, tmp_path: Path
-) -> None:
-    assert container.told["ours"] == ["lease", "socket"]
-    assert container.told["weights"] == [["w.bin", "seven"]]
-    of_the_host = {fields[4] for fields in container.told["mounts"] if fields[3] != "/" and fields[4] != "/"}
+def test_the_server_sees_only_its_lease_sockets_shared_memory_and_weights(container: Container, tmp_path: Path) -> None:
+    assert container.inside["ours"] == ["lease", "socket"]
+    assert container.inside["weights"] == [["w.bin", "seven"]]
+    of_the_host = {fields[4] for fields in container.inside["mounts"] if fields[3] != "/" and fields[4] != "/"}
     made_by_docker = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
     shown = {path for path in of_the_host - made_by_docker if not path.startswith(("/proc", "/sys"))}
     assert shown == {"/run/gpumodels/lease", "/run/gpumodels/socket", "/dev/shm", "/weights"}
 
 
-def test_environment_is_what_we_gave_and_nothing_of_the_notebook(container: Telling) -> None:
-    environment = container.told["environment"]
+def test_the_environment_has_nothing_of_the_notebook(container: Container) -> None:
+    environment = container.inside["environment"]
     assert environment["MINE"] == "yes"
     assert environment["HOME"] == "/tmp"
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
@@ -163,40 +162,42 @@ def test_environment_is_what_we_gave_and_nothing_of_the_notebook(container: Tell
     assert set(environment) <= expected
 
 
-def test_labels_say_whose_it_is(container: Telling, tmp_path: Path) -> None:
-    found = container.seen["Config"]["Labels"]
+def test_labels_name_the_instance_user_runtime_directory_and_boot(container: Container, tmp_path: Path) -> None:
+    found = container.outside["Config"]["Labels"]
     assert found["gpumodels.instance"] == container.instance
     assert found["gpumodels.uid"] == str(os.getuid())
     assert found["gpumodels.runtime"] == str(tmp_path / "runtime")
     assert found["gpumodels.boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_ordinary_users_container_runs_as_that_user_with_its_groups(folder: MakeFolder, tmp_path: Path) -> None:
-    path = telling(folder)
-    (tmp_path / "asked.json").write_text(json.dumps(ASKED))
+def test_the_container_of_an_ordinary_user_runs_as_that_user_with_its_groups(
+    folder: MakeFolder, tmp_path: Path
+) -> None:
+    path = reporting_model(folder)
+    (tmp_path / "request.json").write_text(json.dumps(REQUEST))
     code = f"""
         import json, pathlib
         from gpumodels.loading import load
-        asked = json.loads(pathlib.Path({str(tmp_path / "asked.json")!r}).read_text())
+        request = json.loads(pathlib.Path({str(tmp_path / "request.json")!r}).read_text())
         with load({str(path)!r}, gpu="none", engine="docker") as model:
-            print(json.dumps(model(asked)))
+            print(json.dumps(model(request)))
     """
     docker = Path("/var/run/docker.sock").stat().st_gid
-    said = as_user([sys.executable, "-c", textwrap.dedent(code)], tmp_path, groups=[docker, 4711])
-    told = json.loads(said.stdout)
-    assert (told["uid"], told["gid"]) == (UID, GID)
-    assert set(told["groups"]) == {GID, docker, 4711}
-    assert told["status"]["CapEff"] == "0" * 16
-    assert told["status"]["NoNewPrivs"] == "1"
-    assert told["writable"] == ["/run/gpumodels/socket", "/tmp", "/dev/shm"]
-    assert told["weights"] == [["w.bin", "seven"]]
+    ran = as_user([sys.executable, "-c", textwrap.dedent(code)], tmp_path, groups=[docker, 4711])
+    inside = json.loads(ran.stdout)
+    assert (inside["uid"], inside["gid"]) == (UID, GID)
+    assert set(inside["groups"]) == {GID, docker, 4711}
+    assert inside["status"]["CapEff"] == "0" * 16
+    assert inside["status"]["NoNewPrivs"] == "1"
+    assert inside["writable"] == ["/run/gpumodels/socket", "/tmp", "/dev/shm"]
+    assert inside["weights"] == [["w.bin", "seven"]]
     assert not [left.name for left in (tmp_path / "home" / "runtime").iterdir() if not left.name.startswith(".")]
 
 
-def test_model_without_shared_memory_is_loaded_all_the_same(
+def test_a_model_loads_also_without_shared_memory(
     folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("gpumodels.lease.runtime.SHARED_MEMORY", tmp_path / "nothing" / "here")
-    with load(telling(folder), gpu="none", engine="docker") as model:
+    with load(reporting_model(folder), gpu="none", engine="docker") as model:
         assert model.record.shared_memory == ""
-        assert "/dev/shm" not in {fields[3] for fields in model(ASKED)["mounts"] if fields[3] != "/"}
+        assert "/dev/shm" not in {fields[3] for fields in model(REQUEST)["mounts"] if fields[3] != "/"}

@@ -1,4 +1,4 @@
-"""What an ordinary user serves: the container runs as that user, whose private shared memory it may open."""
+"""Serving by an ordinary user: the container runs as that user and may open the user's private shared memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print("done")
 """
 
 
-def test_a_users_own_private_region_goes_through_a_container(tmp_path):
+def test_a_container_opens_the_private_region_of_its_user(tmp_path):
     docker = Path("/var/run/docker.sock").stat().st_gid
-    said = as_user([sys.executable, "-c", _CODE], tmp_path, groups=[docker])
-    assert said.stdout.endswith("done\n")
+    ran = as_user([sys.executable, "-c", _CODE], tmp_path, groups=[docker])
+    assert ran.stdout.endswith("done\n")

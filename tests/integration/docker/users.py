@@ -1,4 +1,4 @@
-"""Running something as an ordinary user of this machine."""
+"""Commands run as an ordinary user of this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ UID = GID = 47110
 def as_user(
     command: Sequence[str], place: Path, *, groups: Sequence[int] = (), env: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
-    """Run `command` as an account without a name, at home in `place`/home.
+    """Run `command` as a user without an account. The home directory is `place`/home.
 
-    It may read everything, because on a machine of tests the interpreter and this checkout often lie in root's home;
-    it may write, connect and signal only as that user.
+    The command may read everything, because the interpreter and this checkout often lie in root's home. It may write,
+    connect and signal only as that user.
     """
     home = place / "home"
     home.mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def as_user(
 
 
 def switch(groups: Sequence[int] = ()) -> list[str]:
-    """What to put before a command that is to run as that user; see `as_user` for what else it may."""
+    """Return the words before a command that make it run as that user; see `as_user` for its rights."""
     which = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
     may = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     return ["setpriv", f"--reuid={UID}", f"--regid={GID}", *which, *may, "--"]

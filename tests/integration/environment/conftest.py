@@ -1,4 +1,4 @@
-"""An empty cache for every test, but with uv's own downloads kept."""
+"""Fixtures: an empty cache for every test, which keeps only uv's own downloads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def downloads() -> str:
-    """Where uv keeps what it downloaded."""
+    """The directory of uv's downloads."""
     return subprocess.run([find_uv_bin(), "cache", "dir"], check=True, text=True, capture_output=True).stdout.strip()
 
 
 @pytest.fixture(autouse=True)
 def environments(tmp_path: Path, downloads: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory in which environments appear."""
+    """The directory of environments, in an empty cache."""
     monkeypatch.setenv("UV_CACHE_DIR", downloads)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))

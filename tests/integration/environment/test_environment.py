@@ -1,4 +1,4 @@
-"""Environments of the process engine: made once, whole or not at all, and apart from the notebook's."""
+"""Environments of the process engine: made once, whole or not at all, and separate from the notebook's."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from tests.integration.reports import Recorded
 
-#: Installed in a moment, and in no notebook's own environment.
+#: A package that is installed in a moment, and that no notebook's own environment has.
 SMALL = ("uuid-utils==0.10.0",)
 
 
-def left(environments: Path) -> list[str]:
-    """What lies there besides locks."""
+def entries(environments: Path) -> list[str]:
+    """Return the names in the directory of environments, without locks."""
     return sorted(path.name for path in environments.iterdir() if path.suffix != ".lock")
 
 
@@ -40,48 +40,48 @@ def packages(python: Path) -> str:
     return subprocess.run(command, check=True, text=True, capture_output=True).stdout
 
 
-def test_environment_is_made_once_with_what_was_asked_and_what_the_server_needs(
+def test_an_environment_is_made_once_with_its_requirements_and_those_of_the_server(
     environments: Path, report: Recorded
 ) -> None:
     python = environment.python_with(SMALL, "small", report.progress)
     assert {"uuid_utils", "grpcio", "numpy", "protobuf"} <= set(packages(python).replace("-", "_").split())
     assert report.progressed[0] == ("making an environment for small", None)
-    assert report.said("installing for small:")
+    assert report.mentions("installing for small:")
     report.progressed.clear()
     assert environment.python_with(SMALL, "small", report.progress) == python
     assert report.progressed == []
-    assert len(left(environments)) == 1
+    assert len(entries(environments)) == 1
 
 
-def test_order_of_requirements_makes_no_second_environment(environments: Path, report: Recorded) -> None:
+def test_requirements_in_another_order_make_no_second_environment(environments: Path, report: Recorded) -> None:
     first = environment.python_with(("numpy", *SMALL), "small", report.progress)
     assert environment.python_with((*SMALL, "numpy"), "small", report.progress) == first
 
 
-def test_two_processes_at_once_make_one(environments: Path, report: Recorded) -> None:
+def test_two_processes_at_once_make_one_environment(environments: Path, report: Recorded) -> None:
     code = f"""
         from gpumodels.engines import environment
-        said = []
-        environment.python_with({SMALL!r}, "small", lambda text, fraction: said.append(text))
-        print("made" if said else "found")
+        progress = []
+        environment.python_with({SMALL!r}, "small", lambda text, fraction: progress.append(text))
+        print("made" if progress else "found")
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert sorted(process.communicate()[0].strip() for process in both) == ["found", "made"]
-    assert len(left(environments)) == 1
+    assert len(entries(environments)) == 1
 
 
-def test_requirement_that_does_not_exist_shows_uvs_lines_and_leaves_nothing(
+def test_a_requirement_that_does_not_exist_shows_uvs_lines_and_leaves_nothing(
     environments: Path, report: Recorded
 ) -> None:
     with pytest.raises(
         BuildFailed, match=r"(?s)The environment of 'unmet' could not be made.*gpumodels-no-such-package"
     ):
         environment.python_with(("gpumodels-no-such-package==1.2.3",), "unmet", report.progress)
-    assert left(environments) == []
+    assert entries(environments) == []
 
 
-def test_kernel_that_asks_for_colours_gets_plain_words_of_uv(
+def test_uvs_lines_have_no_colours_even_if_the_kernel_asks_for_them(
     environments: Path, report: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"):
@@ -92,13 +92,13 @@ def test_kernel_that_asks_for_colours_gets_plain_words_of_uv(
     assert "\x1b" not in str(raised.value) + str(report.progressed)
 
 
-def test_requirement_that_is_none_shows_uvs_lines(environments: Path, report: Recorded) -> None:
+def test_a_malformed_requirement_shows_uvs_lines(environments: Path, report: Recorded) -> None:
     with pytest.raises(BuildFailed, match=r"(?s)'garbled'.*not a requirement"):
         environment.python_with(("not a requirement!",), "garbled", report.progress)
-    assert left(environments) == []
+    assert entries(environments) == []
 
 
-def test_interrupt_ends_uv_and_leaves_nothing(
+def test_an_interrupt_ends_uv_and_leaves_nothing(
     environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uv, pid = slow_uv(tmp_path)
@@ -107,7 +107,7 @@ def test_interrupt_ends_uv_and_leaves_nothing(
 
     def interrupt() -> None:
         began.wait(60)
-        time.sleep(0.2)  # until uv is waited for: a signal just before that is heard only after uv's next line
+        time.sleep(0.2)  # until the load waits for uv: it would notice an earlier signal only at uv's next line
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -119,11 +119,11 @@ def test_interrupt_ends_uv_and_leaves_nothing(
 
     with pytest.raises(LoadCancelled, match="echo: cancelled, nothing left"):
         load("echo", gpu="none", engine="process", report=Interrupting())
-    assert left(environments) == []
-    gone(int(pid.read_text()))
+    assert entries(environments) == []
+    assert_ended(int(pid.read_text()))
 
 
-def test_environment_of_a_killed_notebook_does_not_get_in_the_way(
+def test_the_half_made_environment_of_a_killed_notebook_does_not_block_the_next(
     environments: Path, report: Recorded, tmp_path: Path
 ) -> None:
     uv, pid = slow_uv(tmp_path)
@@ -138,20 +138,20 @@ def test_environment_of_a_killed_notebook_does_not_get_in_the_way(
     notebook.kill()
     notebook.wait()
     environment.python_with(SMALL, "small", report.progress)
-    assert len(left(environments)) == 1
+    assert len(entries(environments)) == 1
     os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-def test_fresh_makes_it_anew(environments: Path, report: Recorded) -> None:
+def test_fresh_makes_the_environment_again(environments: Path, report: Recorded) -> None:
     python = environment.python_with(SMALL, "small", report.progress)
     (python.parents[1] / "old").touch()
     assert environment.python_with(SMALL, "small", report.progress, fresh=True) == python
     assert "uuid" in packages(python)
     assert not (python.parents[1] / "old").exists()
-    assert len(left(environments)) == 1
+    assert len(entries(environments)) == 1
 
 
-def test_fresh_that_fails_keeps_the_old_one(
+def test_a_failed_fresh_build_keeps_the_old_environment(
     environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python = environment.python_with(SMALL, "small", report.progress)
@@ -160,7 +160,7 @@ def test_fresh_that_fails_keeps_the_old_one(
     with pytest.raises(BuildFailed):
         environment.python_with(SMALL, "small", report.progress, fresh=True)
     assert "uuid" in packages(python)
-    assert len(left(environments)) == 1
+    assert len(entries(environments)) == 1
 
 
 INSIDE = """
@@ -194,26 +194,26 @@ def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypat
     (folder / "model.py").write_text(textwrap.dedent(INSIDE))
     (tmp_path / "notebooks-own").mkdir()
     (tmp_path / "notebooks-own" / "numpy.py").write_text("raise RuntimeError('the notebook\\'s')")
-    kernels = {
+    of_the_kernel = {
         "PYTHONPATH": str(tmp_path / "notebooks-own"), "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": "module://inline",
         "VIRTUAL_ENV": "/nonexistent", "JPY_PARENT_PID": "1", "CUDA_VISIBLE_DEVICES": "0", "GPUMODELS_INDEX_URL": "",
         "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1",
     }  # fmt: skip
-    for name, value in kernels.items():
+    for name, value in of_the_kernel.items():
         monkeypatch.setenv(name, value)
     with load(folder, gpu="none", engine="process", env={"MINE": "yes"}) as model:
-        told, place = model({}), runtime_directory().directory(model.record.id).path
-    assert told["cwd"] == str(place / "work")
-    assert told["found"] == ["numpy"]
-    assert told["environment"]["MINE"] == "yes"
-    assert told["environment"]["CUDA_VISIBLE_DEVICES"] == ""
-    assert not set(told["environment"]) & (set(kernels) - {"PYTHONPATH", "CUDA_VISIBLE_DEVICES"})
-    assert "notebooks-own" not in str(told["path"]) + told["environment"]["PYTHONPATH"]
-    assert told["environment"]["HOME"] == os.environ["HOME"]
+        answer, directory = model({}), runtime_directory().directory(model.record.id).path
+    assert answer["cwd"] == str(directory / "work")
+    assert answer["found"] == ["numpy"]
+    assert answer["environment"]["MINE"] == "yes"
+    assert answer["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert not set(answer["environment"]) & (set(of_the_kernel) - {"PYTHONPATH", "CUDA_VISIBLE_DEVICES"})
+    assert "notebooks-own" not in str(answer["path"]) + answer["environment"]["PYTHONPATH"]
+    assert answer["environment"]["HOME"] == os.environ["HOME"]
 
 
 def slow_uv(place: Path) -> tuple[Path, Path]:
-    """A uv that makes environments and never ends installing, and the file in which its process id appears."""
+    """Make a uv that makes environments but never ends installing. Return it and the file that gets its process id."""
     uv, pid = place / "uv", place / "uv.pid"
     uv.write_text(
         f'#!/bin/sh\n[ "$1" = venv ] && exec {find_uv_bin()} "$@"\necho $$ > {pid}\necho slowly\nexec sleep 300\n'
@@ -222,12 +222,12 @@ def slow_uv(place: Path) -> tuple[Path, Path]:
     return uv, pid
 
 
-def gone(pid: int) -> None:
+def assert_ended(pid: int) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-def test_cache_that_was_deleted_is_made_again_in_the_same_notebook(environments: Path) -> None:
+def test_a_deleted_cache_is_made_again_in_the_same_notebook(environments: Path) -> None:
     for _ in range(2):
         with load("echo", gpu="none", engine="process") as model:
             assert model(3) == 3
@@ -235,7 +235,9 @@ def test_cache_that_was_deleted_is_made_again_in_the_same_notebook(environments:
 
 
 @pytest.mark.parametrize("make", [lambda: environment.python_with((), "any", print), payload.directory])
-def test_cache_that_cannot_be_written_is_said(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_a_clear_error(
+    make: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/proc")
     with pytest.raises(
@@ -244,7 +246,7 @@ def test_cache_that_cannot_be_written_is_said(make: Callable[[], object], monkey
         make()
 
 
-def test_full_disk_is_not_blamed_on_the_requirements(
+def test_the_error_of_a_full_disk_does_not_blame_the_requirements(
     environments: Path, report: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uv = tmp_path / "uv"
@@ -256,4 +258,4 @@ def test_full_disk_is_not_blamed_on_the_requirements(
     ) as raised:
         environment.python_with(SMALL, "small", report.progress)
     assert "Mend" not in str(raised.value)
-    assert left(environments) == []
+    assert entries(environments) == []

@@ -1,4 +1,4 @@
-"""What a model prints under the process engine is found again, over the start of a new log too."""
+"""Output of a model of the process engine: `logs` reads the present log and the one before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_lines_before_a_new_log_was_begun_are_shown_too(tmp_path: Path) -> None:
+def test_logs_shows_the_lines_of_the_log_before_too(tmp_path: Path) -> None:
     record = InstanceRecord("echo-0123456789", "echo", "process", Owner(os.getpid()), 0.0)
     instance = ProcessInstance(record, InstanceDirectory(tmp_path))
     assert instance.logs() == ""

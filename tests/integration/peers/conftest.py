@@ -1,4 +1,4 @@
-"""Models that are served by TCP, loaded by another process, and the clients that others would use."""
+"""Fixtures: models that another process loads and serves by TCP, and clients of tritonclient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.leftovers import Leftovers, Puppet
 
 _LOAD = "model = gpumodels.load({!r}, gpu='none', engine={!r}, serve='127.0.0.1:0')"
 
-#: A model that takes one of everything, so that shapes and types of a declared signature are met as well.
+#: A model with a declared signature of several shapes and types.
 TYPED = """
 import numpy as np
 class Model:
@@ -95,22 +95,22 @@ class Model:
 
 @dataclass
 class Served:
-    """A model that a process of its own loaded and serves."""
+    """A model that another process loaded and serves."""
 
     holder: Puppet
     endpoint: Endpoint
     engine: str
 
     def client(self):
-        """tritonclient's, which shows the token."""
+        """Return a client of tritonclient that sends the token."""
         client = triton.InferenceServerClient(self.endpoint.address)
         client.register_plugin(self.endpoint)
         return client
 
 
-def served(place, model, engine):
-    """Load the model in another process; its end is looked after."""
-    runtime = place / "run"
+def served(directory, model, engine):
+    """Load and serve the model in another process, yield it, and check that its end leaves nothing."""
+    runtime = directory / "run"
     holder = Puppet(env={"GPUMODELS_RUNTIME_DIR": str(runtime)})
     try:
         holder.do("import gpumodels")
@@ -121,31 +121,31 @@ def served(place, model, engine):
     finally:
         holder.close()
         Leftovers(runtime, containers=True).wait(within=20)
-        shutil.rmtree(place)
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module", params=["docker", "process"])
 def echo(request, tmp_path_factory):
-    """echo, for tests that leave it as it was."""
+    """The served model echo, for tests that do not change it."""
     yield from served(tmp_path_factory.mktemp("echo"), "echo", request.param)
 
 
 @pytest.fixture(scope="module")
 def typed(tmp_path_factory):
-    """A model with a declared signature."""
+    """A served model with a declared signature."""
     yield from served(tmp_path_factory.mktemp("typed"), folder(tmp_path_factory, "typed", TYPED, TYPED_TOML), "fake")
 
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory):
-    """A model whose predict yields."""
+    """A served model with a `predict` that yields."""
     toml = TYPED_TOML.partition("[[inputs]]")[0].replace("typed", "counting")
     made = folder(tmp_path_factory, "counting", COUNTING, toml)
     yield from served(tmp_path_factory.mktemp("served"), made, "fake")
 
 
 def folder(tmp_path_factory, name, code, toml):
-    """A model folder."""
+    """Make a model folder and return it."""
     made = tmp_path_factory.mktemp("models") / name
     made.mkdir()
     (made / "model.py").write_text(code)
@@ -160,14 +160,14 @@ def client(echo):
 
 
 def value(array, datatype, name="value"):
-    """An input of tritonclient's."""
+    """Return an input of tritonclient with that array."""
     given = triton.InferInput(name, list(array.shape), datatype)
     given.set_data_from_numpy(array)
     return given
 
 
 def forwarders(directory):
-    """The processes that forward to an instance in that runtime directory."""
+    """Return the ids of the forwarders to instances in that runtime directory."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

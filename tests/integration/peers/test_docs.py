@@ -1,4 +1,4 @@
-"""The examples of docs/peers.md run as they are written."""
+"""The examples of docs/peers.md, which must run as they are written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "peers.md").read_
 @pytest.mark.parametrize("engine", ["docker", "process"])
 def test_the_examples_run(engine, capsys):
     first, shared = EXAMPLES
-    space = {"model": gpumodels.load("echo", gpu="none", engine=engine, serve="127.0.0.1:0")}
-    exec(first, space)
+    names = {"model": gpumodels.load("echo", gpu="none", engine=engine, serve="127.0.0.1:0")}
+    exec(first, names)
     assert "[[1. 1. 1.]\n [1. 1. 1.]]" in capsys.readouterr().out
     before, register, after = shared.partition("client.register_system_shared_memory")
-    exec(before, space)
-    Path("/dev/shm/my-image").chmod(0o666)  # as the page says for root
-    exec(register + after, space)
-    np.testing.assert_array_equal(space["result"].as_numpy("value"), space["image"])
-    space["client"].close()
+    exec(before, names)
+    Path("/dev/shm/my-image").chmod(0o666)  # the page tells root to do so
+    exec(register + after, names)
+    np.testing.assert_array_equal(names["result"].as_numpy("value"), names["image"])
+    names["client"].close()

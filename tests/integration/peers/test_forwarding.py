@@ -1,4 +1,4 @@
-"""The forwarder alone, before a plain server on the peers' socket: bytes, ends of connections, and its own end."""
+"""The forwarder alone, with a plain server on the peers' socket: bytes, ends of connections, and its own end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.leftovers import until
 
 
 class Server:
-    """Takes connections on the peers' socket and does with each what `handle` does, in a thread of its own."""
+    """A server on the peers' socket that runs `handle` on each connection, each on its own thread."""
 
     def __init__(self, directory, handle):
         self.listener = socket.socket(socket.AF_UNIX)
@@ -53,7 +53,7 @@ class Server:
         self.listener.close()
         for connection in self.connections:
             with contextlib.suppress(OSError):  # it has ended already
-                connection.shutdown(socket.SHUT_RDWR)  # also of one that a thread reads
+                connection.shutdown(socket.SHUT_RDWR)  # a thread that reads the connection returns too
             connection.close()
         self.connections.clear()
 
@@ -66,7 +66,7 @@ def echo(connection):
 
 
 class Forwarder:
-    """A running one; `connect()` goes through it."""
+    """A running forwarder. `connect()` opens a connection through it."""
 
     def __init__(self, directory):
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -89,7 +89,10 @@ class Forwarder:
 
 @pytest.fixture
 def between(tmp_path):
-    """`between(handle)` gives a server and a forwarder to it; the directory's name is longer than a socket's path."""
+    """A function `between(handle)` that starts a server and a forwarder to it.
+
+    The path of their directory is longer than the path of a socket may be.
+    """
     made = []
 
     def start(handle):
@@ -105,14 +108,14 @@ def between(tmp_path):
 
 
 def received(connection):
-    """All until the other side says that it sends no more."""
+    """Return everything that comes until the other side ends its direction."""
     parts = []
     while data := connection.recv(1 << 16):
         parts.append(data)
     return b"".join(parts)
 
 
-def test_what_comes_after_one_side_has_ended_arrives(between):
+def test_bytes_arrive_also_after_the_other_direction_has_ended(between):
     _, forwarder = between(echo)
     with forwarder.connect() as connection:
         connection.sendall(b"some bytes")
@@ -120,7 +123,7 @@ def test_what_comes_after_one_side_has_ended_arrives(between):
         assert received(connection) == b"some bytesend"
 
 
-def test_many_connections_at_once(between):
+def test_many_connections_at_once_are_forwarded(between):
     _, forwarder = between(echo)
     connections = [forwarder.connect() for _ in range(300)]
     for number, connection in enumerate(connections):
@@ -141,7 +144,7 @@ def test_a_hundred_megabytes_arrive_whole_both_ways(between):
         sender.join()
 
 
-def test_nothing_piles_up_for_a_side_that_does_not_read(between):
+def test_the_forwarder_buffers_little_for_a_side_that_does_not_read(between):
     server, forwarder = between(lambda connection: time.sleep(60))
 
     def resident():
@@ -156,7 +159,7 @@ def test_nothing_piles_up_for_a_side_that_does_not_read(between):
     until(lambda: server.connections)
 
 
-def test_the_server_sees_that_a_client_has_left(between):
+def test_the_server_notices_that_a_client_has_left(between):
     left = threading.Event()
 
     def wait(connection):
@@ -170,7 +173,7 @@ def test_the_server_sees_that_a_client_has_left(between):
     assert left.wait(30)
 
 
-def test_a_client_sees_that_the_server_has_cut_its_connection(between):
+def test_a_client_notices_that_the_server_has_cut_its_connection(between):
     server, forwarder = between(lambda connection: (connection.recv(1), connection.close()))
     with forwarder.connect() as connection:
         connection.sendall(b"x")
@@ -179,7 +182,7 @@ def test_a_client_sees_that_the_server_has_cut_its_connection(between):
     assert server.connections
 
 
-def test_it_ends_with_the_server_and_with_it_all_connections(between):
+def test_the_forwarder_and_all_connections_end_with_the_server(between):
     server, forwarder = between(echo)
     with forwarder.connect() as connection:
         connection.sendall(b"x")
@@ -191,9 +194,9 @@ def test_it_ends_with_the_server_and_with_it_all_connections(between):
         forwarder.connect()
 
 
-def test_it_stays_when_the_server_ends_the_connection_that_says_nothing(between):
+def test_the_forwarder_goes_on_when_the_server_ends_its_silent_connection(between):
     server, forwarder = between(echo)
-    for count in range(2, 5):  # one was only to look, before the forwarder became a process of its own
+    for count in range(2, 5):  # the first one was the probe before the forwarder was ready
         until(lambda count=count: len(server.connections) >= count)
         server.connections[count - 1].shutdown(socket.SHUT_RDWR)
     with forwarder.connect() as connection:
@@ -202,7 +205,7 @@ def test_it_stays_when_the_server_ends_the_connection_that_says_nothing(between)
     assert forwarder.alive
 
 
-def test_it_does_not_begin_where_nobody_listens_or_something_else_lies(tmp_path):
+def test_the_forwarder_does_not_start_without_a_listening_socket_of_the_server(tmp_path):
     with pytest.raises(forward.NotStarted, match="FileNotFoundError"):
         Forwarder(tmp_path)
     (tmp_path / files.PEERS_SOCKET_NAME).symlink_to("/run/docker.sock")

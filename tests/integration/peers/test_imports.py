@@ -1,4 +1,4 @@
-"""Others' packages define messages of the same names: neither order of imports may hurt either."""
+"""Packages that define messages of the same names: they work in either order of imports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpumodels.protocol import messages, methods
 from gpumodels.protocol.metadata import write_signature
 """,
     "tritonclient": "import tritonclient.grpc as triton, tritonclient.grpc.aio",
-    # What a client of one's own, compiled with protoc, does: the same names with other fields, in the default pool.
+    # A client that a user compiled with protoc: the same names with other fields, in the default pool.
     "own": """
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 file = descriptor_pb2.FileDescriptorProto(name="inference.proto", package="inference", syntax="proto3")
@@ -43,6 +43,6 @@ assert messages.ModelInferRequest.FromString(request.SerializeToString()) == req
     [("tritonclient", "gpumodels"), ("gpumodels", "tritonclient"), ("own", "gpumodels"), ("gpumodels", "own")],
     ids="-".join,
 )
-def test_either_is_imported_first(order):
+def test_both_work_in_either_order_of_imports(order):
     code = "\n".join([*(_PARTS[name] for name in order), *(_CHECKS[name] for name in order)])
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -1,4 +1,4 @@
-"""`serve=`: which addresses are taken, and that nothing of it outlives the model."""
+"""The option `serve`: allowed addresses, and ends that leave nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Model:
 """
 THIEF_TOML = """
 name = "thief"
-summary = "Takes its own socket away"
+summary = "Removes its own socket"
 licence = "BSD-3-Clause"
 entry = "model:Model"
 requirements = ["numpy"]
@@ -46,21 +46,21 @@ def load(serve="127.0.0.1:0", engine="fake", **options):
 
 
 def answers(model):
-    """Whether tritonclient is answered."""
+    """Return True if the model answers tritonclient."""
     with triton.InferenceServerClient(model.endpoint.address) as client:
         client.register_plugin(model.endpoint)
         return client.infer("echo", [value(np.ones(1), "FP64")]).as_numpy("value").tolist() == [1]
 
 
 def container(model):
-    """What docker says of the model's container."""
+    """Return what `docker inspect` reports about the model's container."""
     with contextlib.closing(docker.from_env()) as client:
         return client.containers.get(f"gpumodels-{model.record.id}").attrs
 
 
 @pytest.fixture
 def taken():
-    """A port that somebody listens on."""
+    """A port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -69,7 +69,7 @@ def taken():
     "address",
     ["", "8001", ":8001", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", 8001, b"x"],
 )
-def test_what_is_no_address_is_told_what_one_looks_like(address, leftovers):
+def test_a_malformed_address_is_refused_with_an_example(address, leftovers):
     with pytest.raises(
         LoadRefused, match=re.escape(f"echo: serve must be HOST:PORT such as '127.0.0.1:8001', not {address!r}.")
     ):
@@ -78,7 +78,7 @@ def test_what_is_no_address_is_told_what_one_looks_like(address, leftovers):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "[::]", "[fe80::1]", "*", "localhost.evil"])
-def test_an_address_that_others_could_reach_is_refused_and_why(host, leftovers):
+def test_an_address_that_other_machines_could_reach_is_refused_with_the_reason(host, leftovers):
     with pytest.raises(
         LoadRefused, match=re.escape(f"echo: it cannot be served at {host}: calls and token would cross")
     ):
@@ -86,7 +86,7 @@ def test_an_address_that_others_could_reach_is_refused_and_why(host, leftovers):
     assert not leftovers()
 
 
-def test_a_port_in_use_is_told_before_anything_starts(taken, leftovers):
+def test_a_port_in_use_is_refused_before_anything_starts(taken, leftovers):
     with pytest.raises(LoadRefused, match=rf"echo cannot be served at 127.0.0.1:{taken}: it is in use already"):
         load(f"127.0.0.1:{taken}")
     assert not leftovers()
@@ -95,17 +95,17 @@ def test_a_port_in_use_is_told_before_anything_starts(taken, leftovers):
 @pytest.mark.parametrize(
     ("host", "shown"), [("localhost", "127.0.0.1"), ("127.0.0.7", "127.0.0.7"), ("[::1]", "[::1]")]
 )
-def test_every_address_of_this_machine_alone_will_do(host, shown):
+def test_every_loopback_address_is_allowed(host, shown):
     with load(f"{host}:0") as model:
         assert model.endpoint.address.startswith(f"{shown}:")
         assert answers(model)
 
 
-def test_the_same_request_is_the_same_model_and_another_address_another():
+def test_the_same_request_keeps_the_model_and_another_address_replaces_it():
     model = load()
     assert load(in_place_of=model) is model
     port = model.endpoint.address.rpartition(":")[2]
-    moved = load(f"127.0.0.1:{port}", in_place_of=model)  # at the address that the one before gives back
+    moved = load(f"127.0.0.1:{port}", in_place_of=model)  # the model before gives this address back
     assert moved is not model
     assert moved.endpoint.address == model.endpoint.address
     assert moved.endpoint.token != model.endpoint.token
@@ -135,21 +135,21 @@ def test_a_load_that_fails_leaves_the_address_free():
 
 
 @pytest.mark.root
-def test_a_port_that_this_user_may_not_take_is_told_so():
-    told, tell = os.pipe()
+def test_a_port_that_this_user_may_not_take_is_refused_with_the_reason():
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.setuid(65532)
         try:
             Listener("echo", "127.0.0.1:1").open()
         except LoadRefused as error:
-            os.write(tell, str(error).encode())
+            os.write(writing, str(error).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    os.close(tell)
-    with open(told, encoding="utf-8") as heard:  # noqa: PTH123
-        assert heard.read() == (
+    os.close(writing)
+    with open(reading, encoding="utf-8") as message:  # noqa: PTH123
+        assert message.read() == (
             "echo cannot be served at 127.0.0.1:1: this user may not take that port; name one above 1023, or 0 for a "
             "free one."
         )
@@ -169,24 +169,24 @@ def test_a_load_that_is_interrupted_leaves_the_address_free(runtime_path):
 
 
 @pytest.mark.parametrize(
-    ("deed", "told"),
+    ("deed", "reason"),
     [
         ("", "FileNotFoundError"),
         ("os.symlink('/run/docker.sock', path)", "peers.sock is not a socket of the model server"),
     ],
 )
-def test_a_model_that_takes_the_peers_socket_away_is_not_served(deed, told, tmp_path, runtime_path):
+def test_a_model_that_removes_its_peers_socket_is_not_served(deed, reason, tmp_path, runtime_path):
     (tmp_path / "thief").mkdir()
     (tmp_path / "thief" / "model.py").write_text(THIEF.format(deed=deed))
     (tmp_path / "thief" / "model.toml").write_text(THIEF_TOML)
-    with pytest.raises(LoadFailed, match=f"thief was loaded, but nobody can be led to it from 127.0.0.1:.*{told}"):
+    with pytest.raises(LoadFailed, match=f"thief was loaded, but nobody can be led to it from 127.0.0.1:.*{reason}"):
         gpumodels.load(tmp_path / "thief", gpu="none", engine="fake", serve="127.0.0.1:0")
     assert not gpumodels.running()
     assert not forwarders(runtime_path)
 
 
 @pytest.mark.parametrize("engine", ["docker", "process"])
-def test_nobody_forwards_any_more_when_the_model_server_is_killed(engine, runtime_path):
+def test_the_forwarder_ends_when_the_model_server_is_killed(engine, runtime_path):
     model = load(engine=engine)
     assert answers(model)
     assert len(forwarders(runtime_path)) == 1
@@ -200,7 +200,7 @@ def test_nobody_forwards_any_more_when_the_model_server_is_killed(engine, runtim
 
 
 @pytest.mark.parametrize("engine", ["docker", "process"])
-def test_nobody_forwards_any_more_when_the_notebook_is_killed(engine, runtime_path, puppet, leftovers):
+def test_the_forwarder_ends_when_the_notebook_is_killed(engine, runtime_path, puppet, leftovers):
     notebook = puppet(env={"GPUMODELS_RUNTIME_DIR": str(runtime_path)})
     notebook.do("import gpumodels")
     notebook.do(f"model = gpumodels.load('echo', gpu='none', engine={engine!r}, serve='127.0.0.1:0')")
@@ -219,7 +219,7 @@ def test_a_forwarder_that_hangs_is_removed_with_the_model(engine, runtime_path):
     assert not forwarders(runtime_path)
 
 
-def test_a_model_whose_forwarder_was_killed_can_be_called_says_so_and_is_loaded_anew(runtime_path):
+def test_a_model_with_a_killed_forwarder_answers_its_notebook_and_can_be_loaded_again(runtime_path):
     model = load()
     assert "register_plugin(model.endpoint)" in repr(model.endpoint)
     (forwarder,) = forwarders(runtime_path)
@@ -263,7 +263,7 @@ def test_the_token_is_nowhere_but_in_the_endpoint(engine, runtime_path):
 
 
 @pytest.mark.parametrize("engine", ["docker"])
-def test_a_model_that_is_not_served_sees_nothing_of_others(engine):
+def test_a_model_that_is_not_served_does_not_see_the_machines_shared_memory(engine):
     model = gpumodels.load("echo", gpu="none", engine=engine)
     assert model.endpoint is None
     described = container(model)

@@ -1,4 +1,4 @@
-"""System shared memory that tritonclient makes: in the machine's own /dev/shm, which an instance served to it sees."""
+"""System shared memory that tritonclient makes in the machine's /dev/shm, which a served instance sees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 1 << 20
 
 @pytest.fixture
 def region():
-    """Makes regions; those of root are opened to the user that runs a container."""
+    """A function that makes regions. Other users may open them, as root's containers run as another user."""
     made = []
 
     def make(size=SIZE, *, mode=0o666):
@@ -36,7 +36,7 @@ def client(client):
     client.unregister_system_shared_memory()
 
 
-def test_inputs_and_outputs_go_through_it(client, region):
+def test_inputs_and_outputs_go_through_shared_memory(client, region):
     (given, given_key), (got, got_key) = region(), region()
     array = np.arange(SIZE // 4, dtype=np.float32).reshape(-1, 64)
     shared_memory.set_shared_memory_region(given, [array])
@@ -63,7 +63,7 @@ def test_inputs_and_outputs_go_through_it(client, region):
         client.infer("echo", [value])
 
 
-def test_a_region_that_is_not_there_or_too_short_is_refused(client, region):
+def test_a_region_that_is_missing_or_too_short_is_refused(client, region):
     _, key = region()
     with pytest.raises(InferenceServerException, match="cannot open shared memory 'gpumodels-nothing'"):
         client.register_system_shared_memory("nothing", "gpumodels-nothing", 16)
@@ -80,7 +80,7 @@ def test_no_key_leads_out_of_the_directory(client, key):
         client.register_system_shared_memory("outside", key, 1)
 
 
-def test_a_link_among_the_peers_files_is_not_followed(client):
+def test_a_link_in_the_shared_memory_directory_is_not_followed(client):
     link = SHM / f"gpumodels-test-{uuid.uuid4().hex}"
     link.symlink_to("/etc/passwd")
     try:
@@ -91,9 +91,9 @@ def test_a_link_among_the_peers_files_is_not_followed(client):
 
 
 @pytest.mark.root
-def test_a_file_that_the_servers_user_may_not_open_is_told_with_what_to_do(client, echo, region):
+def test_the_error_for_a_file_that_the_server_may_not_open_tells_what_to_do(client, echo, region):
     _, key = region(mode=0o600)
-    if echo.engine == "docker":  # where root's instances run as another user
+    if echo.engine == "docker":  # root's containers run as another user
         with pytest.raises(InferenceServerException, match=r"Permission denied .* uid 65532; .* `chmod o\+rw`"):
             client.register_system_shared_memory("closed", key, SIZE)
     else:

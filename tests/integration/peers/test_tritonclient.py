@@ -1,4 +1,4 @@
-"""What tritonclient, as published, asks of our model server through the address that a user named."""
+"""Calls of the published tritonclient on a served model."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ARRAYS = [
 ]
 
 
-def test_it_is_live_and_ready(client):
+def test_a_served_model_is_live_and_ready(client):
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("echo")
     assert client.is_model_ready("echo", "1")
 
 
-def test_it_tells_what_it_is(client):
+def test_metadata_and_repository_index_describe_server_and_model(client):
     server = client.get_server_metadata(as_json=True)
     assert server["name"] == "gpumodels"
     assert server["version"]
@@ -46,7 +46,7 @@ def test_it_tells_what_it_is(client):
     assert index["models"] == [{"name": "echo", "version": "1", "state": "READY"}]
 
 
-def test_its_configuration_has_names_types_and_shapes(typed):
+def test_the_configuration_has_names_types_and_shapes(typed):
     with typed.client() as client:
         config = client.get_model_config("typed").config
     inputs = {each.name: each for each in config.input}
@@ -72,7 +72,7 @@ def test_every_kind_of_array_comes_back(client, array, datatype):
     assert (response.id, response.model_name, response.model_version) == ("7", "echo", "1")
 
 
-def test_several_inputs_and_outputs_of_a_declared_signature(typed):
+def test_a_declared_signature_may_have_several_inputs_and_outputs(typed):
     inputs = [
         value(np.full((4, 5, 3), 2, np.uint8), "UINT8", "image"),
         value(np.array(["ä", "b"], object), "BYTES", "names"),
@@ -89,7 +89,7 @@ def test_several_inputs_and_outputs_of_a_declared_signature(typed):
         assert [each.name for each in chosen.get_response().outputs] == ["total"]
 
 
-def test_contents_in_the_messages_own_fields(client, echo):
+def test_typed_contents_in_the_message_are_read(client, echo):
     request = service_pb2.ModelInferRequest(model_name="echo")
     tensor = request.inputs.add(name="value", datatype="FP32", shape=[3])
     tensor.contents.fp32_contents.extend([1, 2.5, -3])
@@ -97,7 +97,7 @@ def test_contents_in_the_messages_own_fields(client, echo):
     assert np.frombuffer(response.raw_output_contents[0], np.float32).tolist() == [1, 2.5, -3]
 
 
-def test_calls_at_once_from_threads_and_callbacks(client):
+def test_calls_at_once_from_threads_and_callbacks_are_answered(client):
     answers: queue.SimpleQueue = queue.SimpleQueue()
 
     def send(number):
@@ -115,7 +115,7 @@ def test_calls_at_once_from_threads_and_callbacks(client):
         assert (result.as_numpy("value") == number).all()
 
 
-def test_calls_of_an_event_loop(echo):
+def test_calls_from_an_event_loop_are_answered(echo):
     async def calls():
         async with triton_aio.InferenceServerClient(echo.endpoint.address) as client:
             headers = echo.endpoint.headers
@@ -127,7 +127,7 @@ def test_calls_of_an_event_loop(echo):
     assert asyncio.run(calls()) == list(range(8))
 
 
-def test_a_stream_of_calls_of_which_one_fails(client):
+def test_a_failed_call_does_not_end_its_stream(client):
     answers: queue.SimpleQueue = queue.SimpleQueue()
     client.start_stream(lambda result, error: answers.put((result, error)))
     array = np.arange(3, dtype=np.int32)
@@ -146,7 +146,7 @@ def test_a_stream_of_calls_of_which_one_fails(client):
     assert client.is_model_ready("echo")
 
 
-def test_a_stream_that_is_left_in_the_middle_of_a_call_cancels_it(echo):
+def test_leaving_a_stream_cancels_the_call_that_runs(echo):
     with echo.client() as client:
         client.start_stream(lambda result, error: None)
         sleeps = value(np.array(60.0), "FP64", "sleep")
@@ -196,14 +196,14 @@ def test_calls_are_counted(client):
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic x"}])
-def test_whoever_shows_no_token_or_a_wrong_one_learns_nothing(echo, headers):
+def test_a_call_without_the_token_gets_no_information(echo, headers):
     array = value(np.ones(1), "FP64")
     calls = [
         lambda client: client.is_server_live(headers=headers),
         lambda client: client.get_model_metadata("echo", headers=headers),
         lambda client: client.get_model_metadata("other", headers=headers),
         lambda client: client.infer("echo", [array], headers=headers),
-        lambda client: client.get_log_settings(headers=headers),  # which our server does not have
+        lambda client: client.get_log_settings(headers=headers),  # our server does not implement this method
     ]
     with triton.InferenceServerClient(echo.endpoint.address) as client:
         for call in calls:
@@ -225,14 +225,14 @@ def test_another_models_name_and_another_version_are_not_found(client):
     assert client.infer("echo", [value(np.ones(1), "FP64")], model_version="1")
 
 
-def test_what_is_not_offered_is_said_to_be_unimplemented(client):
+def test_methods_that_are_not_supported_are_unimplemented(client):
     with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
         client.load_model("echo")
     with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
         client.get_cuda_shared_memory_status()
 
 
-def test_a_wrong_input_is_told_by_name(client):
+def test_the_error_of_a_wrong_input_names_it(client):
     with pytest.raises(InferenceServerException, match=r"INVALID_ARGUMENT.*'nothing'"):
         client.infer("echo", [value(np.ones(1), "FP64", "nothing")])
     with pytest.raises(InferenceServerException, match=r"INTERNAL.*on purpose"):

@@ -1,4 +1,4 @@
-"""Loads on machines with GPUs that do not exist, through the fake engine: real leash, real model server, fake NVML."""
+"""Fixtures for loads on machines with simulated GPUs: fake engine and fake NVML, real leash and model server."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Model:
 
 
 class Notices:
-    """A report that remembers what it was told."""
+    """A report that records its notices in `lines`."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def progress(self, text: str, fraction: float | None) -> None:
         pass
 
     def notice(self, text: str) -> None:
-        self.said.append(text)
+        self.lines.append(text)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def notices() -> Notices:
 
 @pytest.fixture
 def administrator_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Stands for a kernel that was started with that CUDA_VISIBLE_DEVICES."""
+    """A function that sets the CUDA_VISIBLE_DEVICES with which the kernel was started."""
 
     def write(listed: str) -> None:
         (tmp_path / "environ").write_bytes(f"CUDA_VISIBLE_DEVICES={listed}".encode() + b"\0")
@@ -54,7 +54,7 @@ def administrator_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def folder(tmp_path: Path):
-    """`folder(memory="10 GB")` makes a model folder whose model tells what it was given."""
+    """A function `folder(memory="10 GB")` that makes a model folder. The model reports its device and environment."""
 
     def make(name: str = "teller", memory: str = "0") -> Path:
         path = tmp_path / name
@@ -70,7 +70,7 @@ def folder(tmp_path: Path):
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`gpumodels.load` with the fake engine in a runtime directory of this test; everything is stopped at the end."""
+    """The function `gpumodels.load` with the fake engine, in a runtime directory of its own. Models stop at the end."""
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))
     loaded = []
 

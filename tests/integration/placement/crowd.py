@@ -1,8 +1,8 @@
-"""So many processes of one user that place one instance each at the same moment: `crowd.py PLACE FOLDER COUNT`.
+"""COUNT processes of one user that place one instance each at the same moment: `crowd.py PLACE FOLDER COUNT`.
 
-Each runs the placement step of a load by the fake engine: its device is chosen, instance and lease are made, nothing is
-started. They say "ready", wait for the file PLACE/go, and keep what they have until their input ends. Printed are,
-for each, the index of its GPU or what it was refused with.
+Each process runs the placement step of a load with the fake engine: it chooses the device and makes instance and lease,
+but starts nothing. The program prints "ready" when all processes are ready. They wait for the file PLACE/go, and keep
+their instances until standard input ends. For each process the program prints the index of its GPU, or the error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(shared, folder, count):
     for number in range(int(count)):
         if not (child := os.fork()):
             os.close(done_write)
-            devices()  # the driver is started before, as it is in a load
+            devices()  # a load has started the driver before it places
             os.write(write, b"\n")
             while not Path(shared, "go").exists():
                 time.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Loads of different users that come at the same instant land apart, and nobody can hold up, or read, another."""
+"""Loads of different users at the same instant: they take different memory, and no user can block another."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tests.leftovers import ROOT
 pytestmark = pytest.mark.root
 
 CROWD = Path(__file__).with_name("crowd.py")
-_BECOMES_ANOTHER = f"import fcntl, os; os.setgroups([]); os.setgid({STRANGER}); os.setuid({STRANGER})"
+_BECOME_STRANGER = f"import fcntl, os; os.setgroups([]); os.setgid({STRANGER}); os.setuid({STRANGER})"
 
 
 @pytest.fixture
 def shared():
-    """A place that all users can reach, as /dev/shm is; pytest's own directories are for one user."""
-    place = Path(tempfile.mkdtemp())
-    place.chmod(0o1777)
-    yield place
-    shutil.rmtree(place)
+    """A directory that all users can reach, like /dev/shm; pytest's own directories are for one user."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o1777)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
 def crowd(shared):
-    """`crowd(count, uid)` starts a crowd (see crowd.py) whose members are ready to place their instances."""
+    """A function `crowd(count, uid)` that starts a crowd of processes, which place instances; see crowd.py."""
     shutil.copy(library(), shared)
     folder = shared / "teller"
     folder.mkdir()
@@ -73,24 +73,26 @@ def crowd(shared):
         process.stdout.close()
 
 
-def test_forty_loads_of_two_users_at_once_land_apart(crowd, shared):
+def test_forty_loads_of_two_users_at_once_fill_eight_gpus_evenly(crowd, shared):
     machine(shared / "machine.json", *(gpu(memory=80 * GB) for _ in range(8)))
     users = [crowd(20, 0), crowd(20, STRANGER)]
     for user in users:
         assert user.stdout.readline() == "ready\n"
     (shared / "go").touch()
     chosen = [[user.stdout.readline().strip() for _ in range(20)] for user in users]
-    assert Counter(chosen[0] + chosen[1]) == {str(index): 5 for index in range(8)}  # of 15 GB each: a sixth has no room
+    assert Counter(chosen[0] + chosen[1]) == {
+        str(index): 5 for index in range(8)
+    }  # 15 GB each, so a GPU has no room for a sixth
     for uid in (0, STRANGER):
         file = shared / f"gpumodels-{uid}.reserved"
         assert file.stat().st_uid == uid
         assert "teller" not in file.read_text()
 
 
-def test_who_stops_while_he_chooses_holds_nobody_else_up(shared, puppet, monkeypatch):
+def test_a_process_that_is_stopped_while_it_chooses_does_not_block_other_users(shared, puppet, monkeypatch):
     monkeypatch.setattr(reservations, "PLACE", shared)
     stranger = puppet()
-    stranger.do(_BECOMES_ANOTHER)
+    stranger.do(_BECOME_STRANGER)
     stranger.do(f"lock = os.open({str(shared)!r}, os.O_RDONLY); fcntl.flock(lock, fcntl.LOCK_EX)")
     os.kill(stranger.pid, signal.SIGSTOP)
     with reservations.in_turn():
@@ -103,7 +105,7 @@ def test_another_users_reservation_moves_auto_and_refuses_nothing(build, load, f
     uuids = [each.uuid for each in devices.devices()]
     stranger = puppet()
     stranger.do("from pathlib import Path; from gpumodels.devices import reservations as r")
-    stranger.do(f"{_BECOMES_ANOTHER}; r.PLACE = Path({str(shared)!r})")
+    stranger.do(f"{_BECOME_STRANGER}; r.PLACE = Path({str(shared)!r})")
     stranger.do(f"r.reserve(r.Reservation.of_this_process('a', {uuids[:1]}, {70 * GB}, 60))")
     assert load(folder(memory="50 GB")).record.device == "GPU 1"
     stranger.do(f"r.reserve(r.Reservation.of_this_process('b', {uuids}, {1000 * GB}, 60))")

@@ -1,4 +1,4 @@
-"""The GPU memory that a model gives back when it sleeps or is stopped: measured, and told everywhere."""
+"""GPU memory that a model frees when it sleeps or is stopped: it is measured, and all views show it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.nvml import GB, gpu
 
 @pytest.fixture
 def holding(build, folder, load):
-    """A model whose server holds so much of GPU 0."""
+    """A function that loads a model with a server that holds memory of GPU 0."""
 
     def make(memory=6 * GB, **options):
         machine = build(gpu())
@@ -27,18 +27,18 @@ def holding(build, folder, load):
     return make
 
 
-def _told(path):
+def _asleep_events(path):
     return [each for each in events.read(path) if each["event"] == "asleep"]
 
 
-def test_what_was_freed_is_measured_and_told(holding, tmp_path):
+def test_the_freed_memory_is_measured_and_shown(holding, tmp_path):
     model, _ = holding()
     found = model.sleep()
     assert (found.before, found.after, found.bytes) == (6 * GB, 0, 6 * GB)
     assert str(found).endswith(", 6.0 GB on GPU 0 freed")
     assert repr(model).endswith("6.0 GB on GPU 0 freed>")
     assert model.logs().endswith("6.0 GB on GPU 0 freed")
-    (event,) = _told(tmp_path / "runtime")
+    (event,) = _asleep_events(tmp_path / "runtime")
     assert event["text"].endswith("6.0 GB on GPU 0 freed")
     assert (event["before"], event["after"]) == (6 * GB, 0)
     (sleeper,) = sleeping()
@@ -46,7 +46,7 @@ def test_what_was_freed_is_measured_and_told(holding, tmp_path):
     assert str(sleeper).endswith(", 6.0 GB freed")
 
 
-def test_one_that_falls_asleep_by_itself_tells_too(holding):
+def test_a_model_that_falls_asleep_by_itself_shows_it_too(holding):
     model, _ = holding(idle=1.5)
     deadline = time.monotonic() + 15
     while not model.asleep:
@@ -55,7 +55,7 @@ def test_one_that_falls_asleep_by_itself_tells_too(holding):
     assert model.sleep().summary == "6.0 GB on GPU 0 freed"
 
 
-def test_stopping_tells_what_came_back(holding):
+def test_stopping_shows_the_freed_memory(holding):
     model, _ = holding()
     model.stop()
     assert model.freed.summary == "6.0 GB on GPU 0 freed"
@@ -63,7 +63,7 @@ def test_stopping_tells_what_came_back(holding):
         model()
 
 
-def test_a_driver_that_gives_it_back_late_is_waited_for(holding, monkeypatch):
+def test_sleep_waits_for_a_driver_that_frees_memory_late(holding, monkeypatch):
     model, _machine = holding()
     real, late = freed.memory_held, time.monotonic() + 1.5
 
@@ -71,21 +71,21 @@ def test_a_driver_that_gives_it_back_late_is_waited_for(holding, monkeypatch):
     assert model.sleep().bytes == 6 * GB
 
 
-def test_less_than_three_quarters_is_said(holding, monkeypatch):
+def test_less_than_three_quarters_is_shown_as_a_part(holding, monkeypatch):
     model, _ = holding()
     monkeypatch.setattr(freed, "_WITHIN", 0.3)
     monkeypatch.setattr(freed, "memory_held", lambda _: 6 * GB if model.alive else 4 * GB)
     assert model.sleep().summary == "2.0 GB of 6.0 GB, so far, on GPU 0 freed"
 
 
-def test_a_driver_that_fails_keeps_nobody_from_sleeping(holding):
+def test_a_model_sleeps_also_if_the_driver_fails(holding):
     model, machine = holding()
     machine.fail(nvmlInit=9, nvmlDeviceGetComputeRunningProcesses=999)
     model.sleep()
     assert model.asleep
 
 
-def test_a_full_gpu_keeps_it_asleep_and_says_who_holds_it(build, folder, load):
+def test_a_model_sleeps_on_if_its_gpu_is_full(build, folder, load):
     machine = build(gpu(memory=10 * GB))
     model = load(folder(memory="8 GB"), gpu=0)
     model.sleep()
@@ -98,7 +98,7 @@ def test_a_full_gpu_keeps_it_asleep_and_says_who_holds_it(build, folder, load):
     assert model()["device"] == "cuda"
 
 
-def test_it_wakes_where_there_is_room_if_that_was_left_to_it(build, folder, load):
+def test_a_model_that_was_loaded_with_auto_wakes_on_a_gpu_with_room(build, folder, load):
     machine = build(gpu(), gpu())
     model = load(folder(memory="8 GB"), gpu="auto")
     assert model.record.device == "GPU 0"
@@ -109,7 +109,7 @@ def test_it_wakes_where_there_is_room_if_that_was_left_to_it(build, folder, load
     assert "GPU 1" in model.__doc__
 
 
-def test_sharers_of_one_that_falls_asleep_are_each_told(holding, puppet, tmp_path):
+def test_each_notebook_that_shares_a_model_sees_the_memory_that_its_sleep_frees(holding, puppet, tmp_path):
     model, machine = holding(idle=4, share=True)
     other = puppet(env=machine.environment())
     other.do("import gpumodels; m = gpumodels.attach('teller')")
@@ -120,7 +120,7 @@ def test_sharers_of_one_that_falls_asleep_are_each_told(holding, puppet, tmp_pat
     assert model.sleep().summary == other.do("m.sleep().summary") == "6.0 GB on GPU 0 freed"
 
 
-def test_a_cpu_model_tells_since_when_and_no_figure(build, folder, load):
+def test_a_cpu_model_shows_since_when_it_sleeps_and_no_memory(build, folder, load):
     build()
     model = load(folder(), gpu="none")
     assert model.sleep().summary == ""

@@ -1,4 +1,4 @@
-"""`--memory`: what it may be, where it goes, and who is marked that does not keep to it."""
+"""The option `--memory`: allowed sizes, the limits of frameworks, and the mark of models that exceed theirs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ class Model:
 
 @pytest.fixture
 def teller(folder):
-    place = folder()
-    (place / "model.py").write_text(TELLER)
-    return place
+    """A model that reports its limit."""
+    path = folder()
+    (path / "model.py").write_text(TELLER)
+    return path
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
+    """Shorten the times of the limit watcher."""
     monkeypatch.setattr(memory_limit, "_PERIOD", 0.1)
     monkeypatch.setattr(memory_limit, "_FOR", 0.3)
     monkeypatch.setattr(gpu_usage._sampler, "_interval", 0.05)
@@ -50,7 +52,7 @@ def until(true):
 
 
 @pytest.mark.parametrize("memory", ["much", "4", -5, True, 1.5])
-def test_what_is_no_size_is_refused_before_anything_begins(build, teller, load, memory):
+def test_a_malformed_size_is_refused_before_anything_begins(build, teller, load, memory):
     build(gpu())
     with pytest.raises(LoadRefused, match=r"memory must be a size such as '4GiB' or '500MB', or .*, not "):
         load(teller, memory=memory)
@@ -71,39 +73,39 @@ def test_more_than_the_gpu_has_is_refused(build, teller, load, asked, memory, me
         load(teller, gpu=asked, memory=memory)
 
 
-def test_on_the_cpu_it_means_nothing_and_that_is_said(build, teller, load, notices):
+def test_on_the_cpu_a_limit_has_no_effect_and_gives_a_notice(build, teller, load, notices):
     build(gpu())
     model = load(teller, gpu="none", memory="4GiB", report=notices)
-    assert "teller runs on the CPU, where its limit of GPU memory means nothing." in notices.said
+    assert "teller runs on the CPU, where its limit of GPU memory means nothing." in notices.lines
     assert model()["limit"] is None
 
 
-def test_each_gpu_has_its_part_less_what_cuda_needs(build, teller, load):
+def test_each_gpu_has_its_part_of_the_limit_less_the_memory_of_cuda(build, teller, load):
     build(gpu(memory=80 * GIB), gpu(memory=40 * GIB))
-    told = load(teller, gpu="0,1", memory="20GiB")()
-    assert told["limit"] == 10 * GIB - (512 << 20)
-    assert float(told["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == pytest.approx(9.5 / 80, abs=1e-6)
-    assert told["XLA_CLIENT_MEM_FRACTION"] == ""
+    answer = load(teller, gpu="0,1", memory="20GiB")()
+    assert answer["limit"] == 10 * GIB - (512 << 20)
+    assert float(answer["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == pytest.approx(9.5 / 80, abs=1e-6)
+    assert answer["XLA_CLIENT_MEM_FRACTION"] == ""
 
 
-def test_what_is_said_to_jax_itself_stands(build, teller, load):
+def test_a_jax_setting_of_the_user_is_kept(build, teller, load):
     build(gpu())
-    told = load(teller, gpu=0, memory="1 GiB", env={"XLA_CLIENT_MEM_FRACTION": ".3"})()
-    assert (told["limit"], told["XLA_CLIENT_MEM_FRACTION"]) == (GIB // 2, ".3")
-    assert told["XLA_PYTHON_CLIENT_MEM_FRACTION"] is None
+    answer = load(teller, gpu=0, memory="1 GiB", env={"XLA_CLIENT_MEM_FRACTION": ".3"})()
+    assert (answer["limit"], answer["XLA_CLIENT_MEM_FRACTION"]) == (GIB // 2, ".3")
+    assert answer["XLA_PYTHON_CLIENT_MEM_FRACTION"] is None
 
 
-def test_another_limit_is_another_instance_and_it_is_what_is_needed(build, folder, load):
+def test_another_limit_makes_another_instance_and_is_its_need_of_memory(build, folder, load):
     build(gpu())
-    place = folder(memory="70 GB")
-    first = load(place, gpu=0, memory="20 GB", share=True)
+    path = folder(memory="70 GB")
+    first = load(path, gpu=0, memory="20 GB", share=True)
     assert (first.record.limit, first.record.memory) == (20 * GB, 20 * GB)
-    assert load(place, gpu=0, memory=20 * GB, share=True).record.id == first.record.id
-    other = load(place, gpu=0, memory="30 GB", share=True)
+    assert load(path, gpu=0, memory=20 * GB, share=True).record.id == first.record.id
+    other = load(path, gpu=0, memory="30 GB", share=True)
     assert other.record.id != first.record.id
 
 
-def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(build, teller, load, tmp_path):
+def test_a_model_that_exceeds_its_limit_for_long_is_marked_until_it_does_not(build, teller, load, tmp_path):
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
     (pid,) = marked(model.record.id)[-1:]
@@ -115,14 +117,14 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     (seen,) = until(lambda: [each for each in registry.running() if each.over_since])
     assert before <= seen.over_since <= time.time()
     assert "ready, over its memory limit since " in repr(Listing(read_overview(measured=False), seen.owner))
-    (told,) = described()
-    assert "ready, over its limit" in row(told)
-    assert told["limit"] == 10 * GB
+    (listed,) = described()
+    assert "ready, over its limit" in row(listed)
+    assert listed["limit"] == 10 * GB
     (event,) = [each for each in events.read(tmp_path / "runtime") if each["event"] == "over"]
     assert event["text"] == "teller holds 12.0 GB of GPU memory; its limit is 10.0 GB"
 
     lists = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
-    machine.fail(**dict.fromkeys(lists, 3))  # the driver does not say: so nobody knows better
+    machine.fail(**dict.fromkeys(lists, 3))  # the driver reports nothing, so the mark stays
     time.sleep(0.4)
     assert registry.running()[0].over_since == seen.over_since
     machine.fail(**dict.fromkeys(lists, 0))
@@ -131,7 +133,7 @@ def test_who_holds_more_than_its_limit_for_long_is_marked_until_it_keeps_to_it(b
     until(lambda: registry.running()[0].over_since is None)
 
 
-def test_one_that_gives_all_back_is_unmarked(build, teller, load):
+def test_a_model_that_frees_all_its_memory_is_unmarked(build, teller, load):
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
     machine.hold(marked(model.record.id)[-1], 12 * GB)
@@ -141,7 +143,7 @@ def test_one_that_gives_all_back_is_unmarked(build, teller, load):
     until(lambda: registry.running()[0].over_since is None)
 
 
-def test_a_peak_passes_unmarked(build, teller, load):
+def test_a_short_peak_makes_no_mark(build, teller, load):
     machine = build(gpu())
     record = load(teller, gpu=0, memory="10 GB").record
     machine.hold(marked(record.id)[-1], 12 * GB)
@@ -150,13 +152,13 @@ def test_a_peak_passes_unmarked(build, teller, load):
     assert list(first_seen) == [record.id]
     machine.description["processes"].clear()
     machine.hold(marked(record.id)[-1], 8 * GB)
-    time.sleep(0.4)  # long enough to count, had it gone on
+    time.sleep(0.4)  # longer than a peak may last
     memory_limit.check([record], first_seen)
     assert first_seen == {}
     assert registry.running()[0].over_since is None
 
 
-def test_nobody_watches_where_nothing_has_a_limit(build, teller, load, monkeypatch):
+def test_the_limit_watcher_runs_only_while_a_model_has_a_limit(build, teller, load, monkeypatch):
     build(gpu())
     asked = []
     monkeypatch.setattr(memory_limit, "check", lambda *_: asked.append(1))

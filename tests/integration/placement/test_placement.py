@@ -1,4 +1,4 @@
-"""Which GPU a load gets, what the model server is told of it, and what the user is told when it gets none."""
+"""The GPU of a load, the environment of its model server, and the errors without a suitable GPU."""
 
 import os
 import threading
@@ -12,15 +12,15 @@ from tests.fakes.nvml import GB, gpu
 UUIDS = [f"GPU-{str(n) * 8}-0000-4000-8000-{n:012d}" for n in range(4)]
 
 
-def test_an_index_becomes_the_uuid_in_the_servers_environment_and_never_in_the_notebooks(build, folder, load):
+def test_an_index_becomes_a_uuid_in_the_servers_environment_and_leaves_the_notebooks_unchanged(build, folder, load):
     build(gpu(), gpu())
     before = dict(os.environ)
-    told = load(folder(), gpu=1)()
-    assert told == {"device": "cuda", "CUDA_VISIBLE_DEVICES": UUIDS[1], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    answer = load(folder(), gpu=1)()
+    assert answer == {"device": "cuda", "CUDA_VISIBLE_DEVICES": UUIDS[1], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert os.environ == before
 
 
-def test_two_gpus_named_are_one_instance_that_sees_both(build, folder, load):
+def test_an_instance_with_two_named_gpus_sees_both(build, folder, load):
     build(gpu(), gpu(), gpu())
     model = load(folder(), gpu="0,2")
     assert model()["CUDA_VISIBLE_DEVICES"] == f"{UUIDS[0]},{UUIDS[2]}"
@@ -39,20 +39,20 @@ def test_auto_follows_the_policy_of_the_settings(build, folder, load, monkeypatc
     assert load(folder(memory="10 GB"), gpu="auto").record.device == f"GPU {index}"
 
 
-def test_auto_without_a_gpu_runs_on_the_cpu_and_says_so_in_one_line(build, folder, load, notices):
+def test_auto_without_a_gpu_runs_on_the_cpu_with_one_notice(build, folder, load, notices):
     build()
     model = load(folder(), gpu="auto", report=notices)
     assert model()["device"] == "cpu"
     assert model()["CUDA_VISIBLE_DEVICES"] == ""
-    (line,) = notices.said
+    (line,) = notices.lines
     assert line.startswith("teller runs on the CPU: ")
     assert "\n" not in line
 
 
-def test_none_uses_no_gpu_and_says_nothing(build, folder, load, notices):
+def test_none_uses_no_gpu_and_gives_no_notice(build, folder, load, notices):
     build(gpu())
     assert load(folder(), gpu="none", report=notices)()["device"] == "cpu"
-    assert notices.said == []
+    assert notices.lines == []
 
 
 def test_an_unknown_gpu_is_refused_naming_the_model_and_those_that_exist(build, folder, load):
@@ -77,7 +77,7 @@ def test_set_env_in_the_notebook_does_not_move_models(build, folder, load, monke
     assert load(folder(), gpu=0)()["CUDA_VISIBLE_DEVICES"] == UUIDS[0]
 
 
-def test_a_gpu_that_another_model_filled_is_refused_naming_who_holds_it_and_what_to_do(build, folder, load):
+def test_the_error_for_a_full_gpu_names_the_holder_and_the_command_that_frees_it(build, folder, load):
     gpus = build(gpu("NVIDIA H100", 80 * GB))
     first = load(folder("first"), gpu=0)
     for pid in processes.marked(first.record.id):
@@ -97,13 +97,13 @@ def test_a_load_waits_for_the_memory_of_the_model_that_it_replaces(build, folder
     held.touch()
     gpus.hold(1, 50 * GB, while_exists=str(held))
 
-    def give_back_late() -> None:  # as a driver does that frees memory some time after the process is dead
+    def free_late() -> None:  # some drivers free memory late after the end of the process
         while first.alive:
             late.wait(0.05)
         late.wait(0.5)
         held.unlink()
 
-    thread = threading.Thread(target=give_back_late)
+    thread = threading.Thread(target=free_late)
     thread.start()
     second = load(folder(memory="60 GB"), gpu=0, in_place_of=first)
     thread.join()

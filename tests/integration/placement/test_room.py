@@ -1,4 +1,4 @@
-"""Room for a model: where it was known to fit, where others sleep for it, and who is named where there is none."""
+"""Room for a model: learnt memory, eviction of idle models, and the error if no GPU has room."""
 
 from __future__ import annotations
 
@@ -18,41 +18,43 @@ from tests.leftovers import until
 
 @pytest.fixture
 def idle_at_once(monkeypatch):
+    """Let models count as idle right after a call."""
     monkeypatch.setattr(eviction, "_IDLE_FOR", 0.0)
 
 
 def holding(machine, record, memory, index=0):
+    """Let the model server of an instance hold GPU memory."""
     machine.hold(max(marked(record.id)), memory, gpu=index)
 
 
-def test_what_a_model_took_before_is_where_it_goes_the_next_time(build, folder, load, monkeypatch):
+def test_a_load_is_placed_by_the_memory_that_the_model_took_before(build, folder, load, monkeypatch):
     monkeypatch.setenv("GPUMODELS_PLACEMENT", "first-fit")
     machine = build(gpu(memory=35 * GB), gpu(memory=80 * GB))
     model = load(folder(), gpu="auto")
-    assert model.record.device == "GPU 1"  # nothing is known: where most is free
+    assert model.record.device == "GPU 1"  # the need is unknown, so the GPU with the most free memory
     holding(machine, model.record, 30 * GB, 1)
     model.sleep()
     model()
     assert model.record.device == "GPU 0"
 
 
-def test_what_a_model_took_before_refuses_it_nowhere_and_is_told(build, folder, load, notices):
+def test_learnt_memory_refuses_no_load_but_gives_a_notice(build, folder, load, notices):
     machine, path = build(gpu(memory=40 * GB)), folder()
     model = load(path, gpu=0)
     holding(machine, model.record, 30 * GB)
     model.stop()
     machine.hold(os.getpid(), 20 * GB)
     assert load(path, gpu=0, report=notices).alive
-    assert notices.said == ["teller may not fit: it took 30.0 GB before"]
+    assert notices.lines == ["teller may not fit: it took 30.0 GB before"]
 
 
-def test_an_idle_model_is_put_to_sleep_for_one_that_evicts(build, folder, load, notices, idle_at_once):
+def test_a_load_with_evict_puts_an_idle_model_to_sleep(build, folder, load, notices, idle_at_once):
     machine = build(gpu(memory=80 * GB))
     first = load(folder("first"), gpu=0)
     holding(machine, first.record, 50 * GB)
     second = load(folder("second", memory="60 GB"), gpu=0, evict=True, report=notices)
     assert first.asleep
-    assert notices.said == [
+    assert notices.lines == [
         f"first ({first.record.id}, 50.0 GB on GPU 0) is put to sleep to make room for second; its next call wakes it"
     ]
     second.stop()
@@ -71,7 +73,7 @@ def test_a_model_of_another_notebook_is_put_to_sleep_too_and_wakes_there(build, 
     assert other.do("model()['device']") == "cuda"
 
 
-def test_nobody_is_put_to_sleep_for_what_does_not_fit_then_either(build, folder, load, idle_at_once):
+def test_no_model_is_put_to_sleep_if_that_would_not_make_enough_room(build, folder, load, idle_at_once):
     machine = build(gpu(memory=80 * GB))
     first = load(folder("first"), gpu=0)
     holding(machine, first.record, 10 * GB)
@@ -81,7 +83,7 @@ def test_nobody_is_put_to_sleep_for_what_does_not_fit_then_either(build, folder,
     assert first.alive
 
 
-def test_one_that_works_is_not_put_to_sleep(build, folder, load):
+def test_a_model_that_was_just_called_is_not_put_to_sleep(build, folder, load):
     machine = build(gpu(memory=80 * GB))
     first = load(folder("first"), gpu=0)
     holding(machine, first.record, 50 * GB)
@@ -91,7 +93,7 @@ def test_one_that_works_is_not_put_to_sleep(build, folder, load):
     assert first.alive
 
 
-def test_a_load_that_finds_no_room_says_what_evict_would_do(build, folder, load, idle_at_once):
+def test_the_error_without_room_tells_what_evict_would_do(build, folder, load, idle_at_once):
     machine = build(gpu(memory=80 * GB))
     first = load(folder("first"), gpu=0)
     holding(machine, first.record, 50 * GB)
@@ -116,7 +118,7 @@ def test_memory_that_a_loading_model_has_taken_already_is_not_counted_twice(buil
         load(folder("third", memory="32 GB"), gpu=0)
 
 
-def test_two_gpus_of_our_choice_are_one_instance_that_sees_both(build, folder, load):
+def test_an_instance_with_two_automatic_gpus_sees_both(build, folder, load):
     machine = build(gpu(memory=80 * GB), gpu(memory=40 * GB), gpu(memory=80 * GB))
     model = load(folder(memory="100 GB"), gpu="auto:2")
     assert model.record.device == "GPU 0, 2"

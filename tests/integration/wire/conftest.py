@@ -1,4 +1,4 @@
-"""A real model server in a process of its own, and a client for it."""
+"""Fixtures: real model servers, each in its own process, and clients for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Served:
-    """A running `python -m gpumodels.server` with its directories; `client()` waits until it is ready."""
+    """A running `python -m gpumodels.server` with its directories. `client()` waits until it is ready."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ def connect():
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory):
-    """One echo server for tests that leave it as it was."""
+    """One echo server, for tests that do not change it."""
     served = Served(tmp_path_factory.mktemp("echo"), ROOT / "images" / "echo", {})
     yield served
     served.end()

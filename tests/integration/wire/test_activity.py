@@ -1,4 +1,4 @@
-"""What a model server says of its work to those who do not call it."""
+"""The activity that a model server reports to everybody who asks, also without a call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import ModelCallError
 from tests.integration.wire.conftest import wait_until
 
-#: Each call waits until the file that it names is there.
+#: A model with calls that wait until the file that they name exists.
 WAITS = """
 from __future__ import annotations
 import pathlib, time

@@ -1,4 +1,4 @@
-"""What goes wrong, for real: each test breaks something and looks at what the caller sees."""
+"""Real failures: each test breaks something and checks the error of the caller."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ child = os.fork()
 if child == 0:
     del client
     gc.collect()
-    sys.exit(0)  # with all of the interpreter's end
+    sys.exit(0)  # with the whole end of the interpreter
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(code, client.call((2,), {}))
 """
@@ -334,7 +334,7 @@ def test_a_timeout_holds_also_while_the_server_takes_no_region(serve, lane):
     took = time.monotonic() - began
     served.process.kill()
     busy.join()
-    assert took < 5  # what the client gives such a request where the call has no timeout is 10 s
+    assert took < 5  # without a timeout of the call, the client would wait 10 s for such a request
 
 
 def test_a_child_that_the_server_forks_does_not_keep_a_call_waiting(client):

@@ -1,4 +1,4 @@
-"""Clients that lie, loiter or die: the model lives, serves the others, keeps nothing, and the log says what came."""
+"""Clients that send wrong data, hang or die: the server goes on, serves the others, and logs what it received."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ os.memfd_create = memfd_create
 
 
 def asking(**facts):
-    """A request for echo, whose value is an INT64 in the message or where `facts` say."""
+    """Return a request for echo. Its value is an INT64 in the message, or in the region that `facts` name."""
     request = messages.ModelInferRequest(model_name="echo", id="mine")
     value = request.inputs.add(name="value", datatype="INT64", shape=[1])
     if facts:
@@ -125,7 +125,7 @@ def test_a_client_that_lies_is_hung_up_on(serve, connect, lie, shared):
 
 @pytest.fixture(scope="module")
 def shared(echo):
-    """The echo server, which has a client of good manners."""
+    """The echo server with a correct client, which must be served all the time."""
     echo.caller = echo.client()
     echo.caller.call((BIG,), {})
     return echo
@@ -236,7 +236,7 @@ def test_a_client_that_does_not_read_its_answer_is_given_up_when_others_wait(ser
     if reads:
         reader.start()
     time.sleep(1)
-    assert "given up" not in served.log  # it holds up nobody yet
+    assert "given up" not in served.log  # no other call waits yet
     assert served.client().call((10,), {}, 30).shape == (10,)
     served.wait_for_log("an answer that was not read within 0 s held up other calls: it was given up")
     over.set()
@@ -258,7 +258,7 @@ def test_a_client_that_dies_in_the_middle_of_a_request_leaves_nothing(serve, con
         peer.socket.close()
     wait_until(lambda: server_files(served) <= before)
     np.testing.assert_array_equal(client.call((BIG,), {}, 30), BIG)
-    assert "connection was closed" not in served.log  # who leaves does no wrong
+    assert "connection was closed" not in served.log  # leaving is no error
 
 
 PAIR = """
@@ -276,7 +276,7 @@ def test_three_hundred_arrays_of_a_client_are_mapped_in_turns(serve):
     arrays = [client.empty("a", (20_000,), "float32") for _ in range(300)]
     for number, array in enumerate(arrays):
         array[0] = number
-    for number, array in enumerate(arrays):  # the first stays in use, and so stays mapped
+    for number, array in enumerate(arrays):  # every call uses the first one, so it stays mapped
         assert client.call((arrays[0], array), {}, 30) == number
         assert client.call((array, arrays[0]), {}, 30) == number * 1000
     assert server_files(served) < 150

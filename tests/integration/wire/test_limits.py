@@ -1,4 +1,4 @@
-"""The author's framework hears of a memory limit from the server, before the author's code can use it."""
+"""Memory limits in the server: the framework gets its limit before the author's code can use it."""
 
 from __future__ import annotations
 

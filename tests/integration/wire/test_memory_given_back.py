@@ -1,4 +1,4 @@
-"""Memory that calls used goes back: both ends of the lane, after calls, after a while, and when a client is killed."""
+"""Memory of calls: both ends of the lane free it after calls, after a while, and when a client is killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MB = 1 << 20
 BIG = np.zeros(100 * MB, np.uint8)
 
 
-#: Regions, by inode, that this process had before the test: models of other tests may not be collected yet.
+#: Inodes of the regions that this process had before the test. Those of earlier tests may not be collected yet.
 _before: set[int] = set()
 
 
@@ -32,14 +32,17 @@ def _from_here_on():
 
 
 def shared(pid: int | str = "self") -> int:
-    """Bytes of the lane's memory that a process maps or has open; of this one, what has come since the test began."""
+    """Return the bytes of the lane's memory that a process maps or has open.
+
+    For this process, count only regions that it did not have when the test began.
+    """
     opened, mapped = _regions(pid)
     known = _before if pid == "self" else set()
     return max(sum(size for inode, size in each.items() if inode not in known) for each in (opened, mapped))
 
 
 def _regions(pid: int | str) -> tuple[dict[int, int], dict[int, int]]:
-    """Sizes by inode: of what is open or mapped, and of what is mapped."""
+    """Return the sizes of regions by inode: those that are open or mapped, and those that are mapped."""
     opened: dict[int, int] = {}
     mapped: dict[int, int] = {}
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
@@ -51,7 +54,7 @@ def _regions(pid: int | str) -> tuple[dict[int, int], dict[int, int]]:
         try:
             if "memfd:gpumodels" in str(link.readlink()):
                 opened[link.stat().st_ino] = link.stat().st_size
-        except FileNotFoundError:  # the one that lists them
+        except FileNotFoundError:  # the descriptor of the listing itself
             continue
     return {**mapped, **opened}, mapped
 
@@ -150,7 +153,7 @@ def test_a_client_that_is_killed_while_it_writes_leaves_nothing(serve):
 
 
 def _held(pid: int | str) -> tuple[int, int, int]:
-    """Resident bytes without the lane's memory, descriptors, threads; what earlier tests left is collected before."""
+    """Return the resident bytes without the lane's memory, the descriptors and the threads, after a collection."""
     gc.collect()
     facts = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     resident = (int(facts["VmRSS"].split()[0]) - int(facts["RssShmem"].split()[0])) << 10

@@ -1,4 +1,4 @@
-"""Where the socket and the shared memory lie, and who may use them."""
+"""Paths and permissions of the socket and the shared memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_two_clients_whose_descriptors_bear_one_number_reach_their_own_servers(s
 
     def bear_the_same_number(connector: LocalConnector, name: str) -> LocalSocket | None:
         found = find(connector, name)
-        os.dup2(found.fd, number)  # what happens by itself when the old one is closed first
+        os.dup2(found.fd, number)  # this happens by itself if the old descriptor is closed first
         return LocalSocket(number)
 
     find = LocalConnector.find
@@ -108,7 +108,7 @@ def test_the_client_stays_with_its_server_whatever_lies_in_the_sockets_place_lat
     assert client.call((), {}) == 1
     first.process.kill()
     first.process.wait()
-    for _ in range(3):  # a channel that has lost its connection connects anew
+    for _ in range(3):  # a channel that lost its connection connects again
         with pytest.raises(ModelGone, match="does not answer"):
             client.call((), {})
 

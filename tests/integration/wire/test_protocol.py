@@ -1,4 +1,4 @@
-"""Anybody's v2 client can call our server, and a server that lies harms nobody."""
+"""Other clients of the v2 protocol on our server, and our client on servers that answer wrongly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ outputs = [{name="sum", dtype="float32", shape=["N"]}]
 
 @pytest.fixture
 def foreign(serve):
-    """A plain v2 client of a server that adds: (stub, served)."""
+    """A plain v2 client of a server that adds, and the server: (stub, served)."""
     served = serve(ADD, toml=ADD_TOML)
     served.client()
     with grpc.insecure_channel(f"unix:{served.sockets}/grpc.sock", options=methods.CHANNEL_OPTIONS) as channel:
@@ -167,7 +167,7 @@ def test_another_models_name_is_refused(foreign):
 
 
 class Liar:
-    """A server whose reply the test makes up; it takes no shared memory."""
+    """A server that sends the reply that the test made. It takes no shared memory."""
 
     def __init__(self) -> None:
         self.response = messages.ModelInferResponse()
@@ -192,7 +192,7 @@ class Liar:
 
 @pytest.fixture
 def liar(tmp_path):
-    """A client of a server that answers what `liar.response` says, and its shared memory directory."""
+    """A client of a server that answers with `liar.response`, and the shared memory directory."""
     servicer = Liar()
     server = grpc.server(ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((methods.handler(servicer),))

@@ -1,4 +1,4 @@
-"""The author's folder, edited and served again: what is written there is what runs."""
+"""The author's folder, edited and served again: the server runs the code as it is in the folder now."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fail():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model that imports a package below it, and a module that bears the name of one of Python's own."""
+    """A model that imports a package in its folder, and a module with the name of one of Python's own."""
     folder = tmp_path / "mine"
     (folder / "parts").mkdir(parents=True)
     (folder / "model.py").write_text(MODEL)
@@ -42,11 +42,11 @@ def folder(tmp_path):
 
 @pytest.fixture
 def answer(tmp_path, folder):
-    """`answer(**inputs)`: that of the folder, served anew."""
+    """A function `answer(**inputs)` that serves the folder again and calls the model."""
     served = []
 
     def call(**inputs: object) -> object:
-        # The settings of whoever runs the tests must not hide what is looked for.
+        # PYTHONDONTWRITEBYTECODE of the tests must not hide a compiled file that the server would write.
         served.append(Served(tmp_path / f"run{len(served)}", folder, {"PYTHONDONTWRITEBYTECODE": ""}))
         return served[-1].client().call((), inputs)
 
@@ -56,7 +56,7 @@ def answer(tmp_path, folder):
 
 
 def edit(folder):
-    """A "1" becomes a "2": the same size, and as if in the same second."""
+    """Change a "1" to a "2" without a change of the size, and with a time in the same second."""
     for path in (folder / "model.py", folder / "parts" / "deep.py"):
         path.write_text(path.read_text().replace("1", "2").replace('"my"', '"MY"'))
         os.utime(path, (1e9, 1e9))

@@ -1,4 +1,4 @@
-"""What goes out comes back: every kind of value through a real server."""
+"""Every kind of value through a real server: it comes back as it was sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRANSPORTS = {"lane": {}, "gRPC": {"lane": False}, "gRPC without shared memory":
 
 @pytest.fixture(params=TRANSPORTS)
 def client(request, echo):
-    """A client of the shared echo server, by each way there is."""
+    """A client of the shared echo server, by the lane and by gRPC with and without shared memory."""
     client = echo.client(**TRANSPORTS[request.param])
     yield client
     client.close()
@@ -149,7 +149,7 @@ def test_bfloat16_comes_back_as_such(client, size):
 
 
 def test_bfloat16_without_ml_dtypes_is_widened_exactly(serve, monkeypatch):
-    monkeypatch.setattr(bfloat16, "_known_to_numpy", lambda: None)  # as if it were not installed
+    monkeypatch.setattr(bfloat16, "_known_to_numpy", lambda: None)  # simulate that ml_dtypes is not installed
     served = serve(
         "import numpy as np\nclass Model:\n def load(self, device): pass\n def predict(self, x): return x\n",
         toml='inputs = [{name="x", dtype="bfloat16"}]\noutputs = [{name="y", dtype="bfloat16"}]\n',
@@ -213,7 +213,7 @@ def test_an_input_region_in_a_file_is_used_again_and_removed_at_the_end(echo):
 
 @pytest.fixture
 def no_room():
-    """Files above 500 kB cannot be made, by this process and those that it starts."""
+    """Forbid files above 500 kB for this process and the processes that it starts."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
     yield
@@ -265,7 +265,7 @@ def test_two_gibibytes_work_with_no_setting(serve):
 
 @pytest.fixture
 def little_memory():
-    """This process, not those it starts later, may take 200 MB more than it has."""
+    """Limit this process, but not those it starts later, to 200 MB more than it has."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     yield lambda: resource.setrlimit(resource.RLIMIT_AS, (_address_space() + (200 << 20), before[1]))
     resource.setrlimit(resource.RLIMIT_AS, before)
