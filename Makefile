@@ -9,7 +9,7 @@ LAB := $(VENV)/lab
 # JupyterLab's own yarn; its scripts call jupyter-builder, which lies in the environment.
 JLPM := PATH="$(abspath $(BIN)):$$PATH" jlpm
 
-.PHONY: demo lab test lint jest tests lock base-image clean
+.PHONY: demo lab test lint jest tests generate lock base-image clean
 
 demo: $(READY)
 	ENGINE=$(ENGINE) $(BIN)/python notebooks/demo.py
@@ -24,6 +24,7 @@ lint: $(READY) labextension/node_modules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python labextension/generate.py --check
 	cd labextension && $(JLPM) lint:check
 
 jest: labextension/node_modules
@@ -31,6 +32,11 @@ jest: labextension/node_modules
 
 tests: $(READY) $(LAB)
 	$(BIN)/pytest
+
+# After a change of the options of a load, or of openapi.json: what is written from them. `make lint` fails where it is stale.
+generate: $(READY) labextension/node_modules
+	$(BIN)/python labextension/generate.py
+	cd labextension && $(JLPM) generate
 
 # Everything is installed from the lock, hashes checked, so that tomorrow's install is today's. The package itself
 # is installed in place; its JavaScript is built by $(LAB), only where a browser needs it.
