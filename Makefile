@@ -9,7 +9,7 @@ LAB := $(VENV)/lab
 # JupyterLab's own yarn. Its scripts call jupyter-builder, which is installed in the environment.
 JLPM := PATH="$(abspath $(BIN)):$$PATH" jlpm
 
-.PHONY: demo lab test lint jest tests lock base-image clean
+.PHONY: demo lab test lint jest tests generate lock base-image clean
 
 demo: $(READY)
 	ENGINE=$(ENGINE) $(BIN)/python notebooks/demo.py
@@ -24,6 +24,7 @@ lint: $(READY) labextension/node_modules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python labextension/generate.py --check
 	cd labextension && $(JLPM) lint:check
 
 jest: labextension/node_modules
@@ -31,6 +32,11 @@ jest: labextension/node_modules
 
 tests: $(READY) $(LAB)
 	$(BIN)/pytest
+
+# Write the files that repeat the options of a load or the types of openapi.json. `make lint` fails if they are stale.
+generate: $(READY) labextension/node_modules
+	$(BIN)/python labextension/generate.py
+	cd labextension && $(JLPM) generate
 
 # Install everything from the lock and check the hashes, so that each install has the same packages. The package itself
 # is installed in place. Its JavaScript is built by $(LAB), which only targets with a browser need.

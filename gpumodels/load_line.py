@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 MAGIC = "%load_model"
 
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
+#: Characters that end a line or cannot be sent to a kernel: control characters, separators of lines, lone surrogates.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def load_line(model: str, options: Iterable[tuple[str, str]] = ()) -> str:
-    """Return the line for a model and its options, which are pairs of flag and value. The value of a switch is ""."""
+def load_line(model: str, options: Iterable[tuple[str, str | None]] = ()) -> str:
+    """Return the line for a model and its options, which are pairs of flag and value. The value of a switch is None."""
     words = [MAGIC, word(model_word(model))]
     for flag, value in options:
-        words += [flag, word(value)] if value else [flag]
+        if value is None:
+            words.append(flag)
+        elif value.startswith("-"):  # as a word of its own it would be read as another option
+            words.append(f"{flag}={word(value)}")
+        else:
+            words += [flag, word(value)]
     return " ".join(words)
 
 
@@ -36,9 +43,14 @@ def word(text: str) -> str:
     """Return the text as one word of the line.
 
     It is quoted as in a shell. IPython expands `{x}` inside quotes too, so braces are doubled. It also expands `$x`
-    unless an odd number of quotes follows, so the quotes end and begin again behind a dollar sign.
+    unless an odd number of quotes follows, so the quotes end and begin again behind a dollar sign. A line break is
+    written as `{chr(10)}`, which IPython expands.
     """
     if _PLAIN.fullmatch(text):
         return text
     quoted = text.replace("'", "'\"'\"'").replace("$", "$''").replace("{", "{{").replace("}", "}}")
-    return f"'{quoted}'"
+    return f"'{_UNWRITABLE.sub(_expression, quoted)}'"
+
+
+def _expression(found: re.Match[str]) -> str:
+    return f"{{chr({ord(found[0])})}}"

@@ -11,7 +11,7 @@ const BANNER =
   '// Generated from gpumodels/jupyter/openapi.json by `jlpm generate`. Do not edit.\n\n';
 
 /** The schemas that the sidebar reads or sends; those that they refer to come with them. */
-const USED = ['State', 'FeedMessage', 'FeedRequest', 'Catalog', 'Check'];
+const USED = ['State', 'FeedMessage', 'FeedRequest', 'Catalog', 'Check', 'LoadRequest'];
 
 /** What openapi-typescript declares of a document's other parts, which are left out here. */
 const EMPTY = new Set(['paths', 'webhooks', '$defs', 'operations']);
@@ -35,7 +35,12 @@ function reachable(schemas, names, found = {}) {
 async function generated() {
   const document = JSON.parse(await readFile(SOURCE, 'utf8'));
   const schemas = reachable(document.components.schemas, USED);
-  const options = { immutable: true, rootTypes: true, rootTypesNoSchemaPrefix: true };
+  const options = {
+    immutable: true,
+    rootTypes: true,
+    rootTypesNoSchemaPrefix: true,
+    defaultNonNullable: false // A default is for who leaves a property out, and the types are of what is sent.
+  };
   const nodes = await openapiTS({ ...document, paths: {}, components: { schemas } }, options);
   const code = astToString(nodes.filter(({ name }) => !EMPTY.has(name?.text)));
   const style = await prettier.resolveConfig(TARGET, { config: 'package.json' });

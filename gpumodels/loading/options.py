@@ -59,16 +59,22 @@ class Option:
         """Its name on a command line. A switch that is on by default is turned off there."""
         return f"--no-{self.name}" if self.default is True else f"--{self.name}"
 
-    def text(self, value: Any) -> str | None:
-        """Return the value as a word behind the flag, "" for a switch; None if it need not be said."""
-        if value is None or value == self.default or self.kind == "settings":  # settings may be secret
-            return None
+    def words(self, value: Any) -> list[tuple[str, str | None]]:
+        """Return what a line says of the value, for `load_line`: its flag and text, or nothing for the default."""
         if self.kind == "switch":
-            return ""
+            return [] if bool(value) == self.default else [(self.flag, None)]
+        if value == self.default or self.kind == "settings":  # settings may be secret
+            return []
+        return [(self.flag, self._text(value))]
+
+    def _text(self, value: Any) -> str:
+        if value is None:  # as a GPU
+            return "none"
         if isinstance(value, (list, tuple)):
             return ",".join(map(str, value))
         if isinstance(value, float):
-            return self._endless if math.isinf(value) else format(Decimal(repr(value)), "f")
+            # As `float`, because numpy's floats have a repr of their own.
+            return self._endless if math.isinf(value) else format(Decimal(repr(float(value))), "f")
         return str(value)
 
     @property

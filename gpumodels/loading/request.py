@@ -8,6 +8,7 @@ import math
 import os
 import textwrap
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ class LoadRequest:
         help="set it for the model server; may be repeated",
         doc="Environment settings of the model server.",
     )  # fmt: skip
+    #: No `schema`: by HTTP nobody would get the token, which `endpoint` of the handle has.
     serve: str = option(
         read=options.read_serve, metavar="HOST:PORT", types="str", examples=("127.0.0.1:8001", "127.0.0.1:0"),
         help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)",
@@ -81,7 +83,7 @@ class LoadRequest:
         read=options.read_idle, kind="duration", metavar="TIME", types="float or str", schema={"type": _TIME},
         help="10m, never: after how long without a call it sleeps (default: 1h)", examples=("10m", "1h", "never"),
         doc='Time without a call after which the model sleeps: "10m", "never", or seconds. Sleeping frees its memory '
-        "until the next call. The default is in the settings; a model that is kept forever sleeps only if told to.",
+        "until the next call. The default is in the settings; a model that is kept forever sleeps only if you set this.",
     )  # fmt: skip
     replicas: int = option(
         read=options.read_replicas, default=1, kind="count", metavar="N", types="int",
@@ -135,8 +137,9 @@ class LoadRequest:
         uuids = tuple(device["uuid"] for device in record.devices)
         known |= {"gpu": GpuChoice(len(uuids), uuids), "engine": record.engine}
         known |= {"timeout": timeout, "env": {}, "serve": "", "share": True, "keep": record.keep, "idle": record.idle}
-        model, line = record.asked or record.model, record.load_line.strip("`")
-        return cls(model=model, line=line, fingerprint=record.fingerprint, **{**known, "memory": record.limit})
+        model = record.asked or record.model
+        known |= {"memory": record.limit}
+        return cls(model=model, line=load_line(model), fingerprint=record.fingerprint, **known)
 
 
 def _options() -> tuple[Option, ...]:
@@ -169,7 +172,7 @@ def _wrapped(text: str) -> str:
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a load by HTTP."""
     offered = {
-        each.name: {**each.schema, "description": f"{each.help[:1].upper()}{each.help[1:]}."}
+        each.name: {**each.schema, **_default(each), "description": each.doc}
         for each in OPTIONS
         if each.schema is not None
     }
@@ -180,6 +183,10 @@ def schema() -> dict[str, Any]:
         "required": ["model"],
         "additionalProperties": False,
     }
+
+
+def _default(described: Option) -> dict[str, Any]:
+    return {} if described.default is None else {"default": described.default}
 
 
 def _model_text(model: object) -> str:
@@ -208,8 +215,8 @@ def _idle(given: object, values: Mapping[str, Any]) -> float | None:
 
 
 def _line(model: str, given: Mapping[str, Any]) -> str:
-    texts = [(each.flag, each.text(given[each.name])) for each in OPTIONS if each.name in given]
-    return load_line(model, [(flag, text) for flag, text in texts if text is not None])
+    said = (each.words(given[each.name]) for each in OPTIONS if each.name in given)
+    return load_line(model, chain.from_iterable(said))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,11 @@
 import { type ICommandPalette, Notification } from '@jupyterlab/apputils';
 import type { CommandRegistry } from '@lumino/commands';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { type Api, troubleOf } from './api';
 import { type IBulkTools, shutDownIdle, sleepAllHere, stopAllHere } from './bulk';
 import { showDoctor } from './doctor';
-import type { Choice } from './form';
+import { type Choice, choiceOf } from './request';
 import { explain } from './text';
-
-const OPTIONS = ['model', 'gpu', 'engine', 'idle'] as const;
 
 interface ICommandTools extends IBulkTools {
   readonly api: Api;
@@ -65,9 +62,4 @@ export function addCommands(
     commands.addCommand(command, options);
     palette?.addItem({ command, category: trans.__('GPU models') });
   }
-}
-
-function choiceOf(args: ReadonlyPartialJSONObject): Partial<Choice> {
-  const given = OPTIONS.filter(option => typeof args[option] === 'string');
-  return Object.fromEntries(given.map(option => [option, args[option]]));
 }

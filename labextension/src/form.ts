@@ -2,16 +2,16 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { type Api, troubleOf } from './api';
-import { type ILoadOptions, isDuration, loadLine } from './line';
+import { type ILineRequest, loadLine } from './line';
 import type { Notebooks } from './notebooks';
+import { OPTIONS } from './options';
+import { type Choice, complaint, INITIAL, requestOf } from './request';
+import { find } from './search';
 import type { Catalog, CatalogModel } from './state';
 import { explain } from './text';
 
 /** Milliseconds for which the same line is not run again. */
 const DOUBLE_CLICK = 800;
-
-/** The chosen options; '' leaves one to the user's settings. */
-export type Choice = Required<ILoadOptions>;
 
 /** The state of the load form: the catalog, the choice, and the outcome of the last line. */
 export class LoadForm {
@@ -55,17 +55,9 @@ export class LoadForm {
   /** Set when the form shall get the focus; the view resets it. */
   wantsFocus = false;
 
-  /** The models that the search finds. A path stands for a model that is not in the catalog. */
+  /** The models that the search finds. */
   get found(): readonly CatalogModel[] {
-    const words = this._search.toLowerCase().split(/\s+/).filter(Boolean);
-    const models = (this._catalog?.models ?? []).filter(({ name, summary }) =>
-      words.every(word => `${name} ${summary}`.toLowerCase().includes(word))
-    );
-    const path = this._search.trim();
-    const summary = this.trans.__('the model folder of that path');
-    return /^[.~]|\//.test(path)
-      ? [...models, { name: path, summary, memory: 0, folder: path, trouble: '' }]
-      : models;
+    return find(this._catalog?.models ?? [], this._search, this.trans);
   }
 
   /** The chosen model, if it is in the catalog. */
@@ -73,20 +65,19 @@ export class LoadForm {
     return this._catalog?.models.find(({ name }) => name === this._choice.model);
   }
 
-  get idleIsWrong(): boolean {
-    return this._choice.idle !== '' && !isDuration(this._choice.idle);
+  /** Sentences about the texts that make no sense. */
+  get complaints(): readonly string[] {
+    return OPTIONS.map(option => complaint(option, this._choice, this.trans)).filter(Boolean);
+  }
+
+  /** The load that the line asks for, as `POST models` would take it; null where something is missing or wrong. */
+  get request(): ILineRequest | null {
+    return this._choice.model && !this.complaints.length ? requestOf(this._choice) : null;
   }
 
   /** The line that will be run; '' where something is missing or wrong. */
   get line(): string {
-    if (!this._choice.model || this.idleIsWrong) {
-      return '';
-    }
-    try {
-      return loadLine(this._choice);
-    } catch {
-      return '';
-    }
+    return this.request ? loadLine(this.request) : '';
   }
 
   choose(change: Partial<Choice>): void {
@@ -146,7 +137,7 @@ export class LoadForm {
 
   private readonly _changed = new Signal<this, void>(this);
   private _catalog: Catalog | null = null;
-  private _choice: Choice = { model: '', gpu: 'auto', engine: 'auto', idle: '' };
+  private _choice: Choice = INITIAL;
   private _search = '';
   private _busy = false;
   /** The last line, and the time from which it may be run again: a double click means one load. */

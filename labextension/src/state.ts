@@ -258,6 +258,49 @@ export interface components {
       /** @description Advice what to do. */
       readonly mend: string;
     };
+    readonly LoadRequest: {
+      /** @description A name of the catalog, or the path of a model folder. */
+      readonly model: string;
+      /**
+       * @description An index, a UUID or the start of one, several ("0,1"), "auto" (the GPU with the most free memory, or the CPU if there is none), "auto:2", or "none" for the CPU.
+       * @default auto
+       */
+      readonly gpu?: string | number | readonly (string | number)[];
+      /** @description "docker", "process" or "auto", which is docker if it can be used. The default is in the settings. */
+      readonly engine?: string;
+      /** @description Time for starting and loading, not for building: "10m", or seconds. The default is in the settings. */
+      readonly timeout?: string | number;
+      /** @description Environment settings of the model server. */
+      readonly env?: {
+        readonly [key: string]: string;
+      };
+      /**
+       * @description Use a running instance of the same model on the same device, whichever notebook loaded it. It ends with the last notebook that uses it.
+       * @default false
+       */
+      readonly share?: boolean;
+      /** @description Time for which the model outlives its notebooks: "5m", "2h", "forever", or seconds. The next load of the same model takes it up. */
+      readonly keep?: string | number;
+      /** @description Time without a call after which the model sleeps: "10m", "never", or seconds. Sleeping frees its memory until the next call. The default is in the settings; a model that is kept forever sleeps only if you set this. */
+      readonly idle?: string | number;
+      /**
+       * @description Number of instances behind the one handle, spread over the GPUs. A call goes to the one with the fewest calls in flight.
+       * @default 1
+       */
+      readonly replicas?: number;
+      /**
+       * @description If GPU memory is lacking, put your own idle models to sleep, the least recently called first.
+       * @default false
+       */
+      readonly evict?: boolean;
+      /** @description Most GPU memory that each instance may use: bytes, or "4GiB". */
+      readonly memory?: string | number;
+      /**
+       * @description If False, the image or environment is built anew.
+       * @default true
+       */
+      readonly cache?: boolean;
+    };
   };
   responses: never;
   parameters: never;
@@ -280,3 +323,4 @@ export type FeedRequest = components['schemas']['FeedRequest'];
 export type Catalog = components['schemas']['Catalog'];
 export type CatalogModel = components['schemas']['CatalogModel'];
 export type Check = components['schemas']['Check'];
+export type LoadRequest = components['schemas']['LoadRequest'];

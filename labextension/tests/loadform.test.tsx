@@ -5,6 +5,7 @@ import * as React from 'react';
 import { ApiError } from '../src/api';
 import { LoadForm } from '../src/form';
 import { LoadFormView } from '../src/loadform';
+import { OPTIONS } from '../src/options';
 import type { Catalog } from '../src/state';
 import { device, FakeFeed, FakeNotebooks, GB, stateOf, trans } from './fakes';
 
@@ -86,6 +87,34 @@ test('an idle time that is none is told before the notebook would', async () => 
   await user.type(screen.getByRole('combobox', { name: 'Sleep when idle for' }), 'soon');
   expect(screen.getByRole('status')).toHaveTextContent('such as 90s, 10m, 2h or never');
   expect(load()).toBeDisabled();
+});
+
+test('every other option is among more options, with its help, and comes into the line', async () => {
+  const { user, line } = await shown();
+  await user.click(screen.getByRole('radio', { name: 'echo' }));
+  await user.click(screen.getByText('More options'));
+  await user.click(screen.getByRole('checkbox', { name: 'Share' }));
+  await user.click(screen.getByRole('checkbox', { name: 'No cache' }));
+  await user.type(screen.getByRole('combobox', { name: 'Timeout' }), '30m');
+  await user.type(screen.getByRole('textbox', { name: 'Env' }), 'A=1{Enter}B=two words');
+  expect(line()).toBe(
+    "%load_model echo --timeout 30m --env A=1 --env 'B=two words' --share --no-cache"
+  );
+  expect(screen.getByRole('checkbox', { name: 'Share' })).toHaveAccessibleDescription(
+    'Use what another notebook has loaded, if it is the same.'
+  );
+  await user.click(screen.getByRole('checkbox', { name: 'Share' }));
+  await user.type(screen.getByRole('textbox', { name: 'Replicas' }), 'two');
+  expect(screen.getByRole('status')).toHaveTextContent('Replicas is a whole number.');
+  expect(screen.getByRole('textbox', { name: 'Replicas' })).toBeInvalid();
+  expect(load()).toBeDisabled();
+});
+
+test('every option has a field', async () => {
+  const { form } = await shown();
+  const fields = [...document.querySelectorAll('label input:not([type=radio]), select, textarea')];
+  expect(fields).toHaveLength(OPTIONS.length);
+  expect(form.request).toBeNull();
 });
 
 test('what stands in the way is said until it is gone', async () => {

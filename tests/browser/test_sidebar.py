@@ -98,6 +98,7 @@ def a_notebook_that_is_not_python_is_refused(sidebar, notebook):
 def test_failures_are_shown(sidebar, script_model, lab, page):
     model = sidebar.model("echo")
     everything_is_reached_by_the_keyboard(sidebar, page)
+    more_options_appear_in_the_line(sidebar, page)
     a_failed_stop_shows_the_reason(sidebar, model, page)
     a_hidden_sidebar_gets_no_messages(sidebar, page)
     a_model_is_stopped_by_keyboard(sidebar, page)
@@ -116,7 +117,27 @@ def everything_is_reached_by_the_keyboard(sidebar, page):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(SELECTED))
     expected = ["GPUs", "Models", "Put echo to sleep", "Logs of echo", "Stop echo", "Load a model", "Search models"]
+    expected.append("More options")
     assert [name for name in reached if name in expected] == expected, reached
+
+
+def more_options_appear_in_the_line(sidebar, page):
+    """By the keyboard alone, from the heading that shows them."""
+    share, line = sidebar.form.get_by_role("checkbox", name="Share"), sidebar.form.locator("code")
+    sidebar.choose("echo")
+    expect(share).to_be_hidden()
+    sidebar.form.get_by_text("More options").focus()
+    page.keyboard.press("Enter")
+    expect(share).to_be_visible()
+    for word in ("30m", "A=two words"):  # into the first fields: timeout, env
+        page.keyboard.press("Tab")
+        page.keyboard.type(word)
+    share.focus()
+    page.keyboard.press("Space")
+    expect(line).to_have_text("%load_model echo --timeout 30m --env 'A=two words' --share")
+    expect(sidebar.form.get_by_role("button", name="Load", exact=True)).to_be_enabled()
+    sidebar.form.get_by_text("More options").click()
+    expect(share).to_be_hidden()
 
 
 def a_failed_stop_shows_the_reason(sidebar, model, page):

@@ -111,7 +111,7 @@ async def test_a_load_that_failed_stays_until_it_is_dismissed(api, slow):
     ["", "{", "[]", "null", pytest.param("[" * 60_000, id="deep"),
      pytest.param('{"model": "' + "x" * 70_000 + '"}', id="long"),
      b"\xff", '{"model": ""}', '{"model": 1}', "{}", '{"model": "echo", "gpus": "0"}',
-     '{"model": "echo", "share": "yes"}', '{"model": "echo", "replicas": 0}', '{"model": "echo", "env": {}}',
+     '{"model": "echo", "share": "yes"}', '{"model": "echo", "replicas": 0}', '{"model": "echo", "serve": "[::1]:0"}',
      '{"model": "echo", "idle": "soon"}', '{"model": "echo", "memory": "50%"}', '{"model": "echo", "engine": "%s"}'],
 )  # fmt: skip
 async def test_a_malformed_request_begins_no_load(body, api):
@@ -119,6 +119,44 @@ async def test_a_malformed_request_begins_no_load(body, api):
     assert (code in (400, 413, 503), bool(answer["message"])) == (True, True)
     assert "Unhandled" not in answer["message"]
     assert list_loads() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timeout": 0}, "echo: timeout must be a number of seconds above 0, not 0."),
+        ({"timeout": "soon"}, "echo: timeout must be a time such as '90s', '10m' or '2h', or 'never', not 'soon'."),
+        ({"timeout": None}, "timeout: None is not of type 'string', 'number'"),
+        ({"env": {"A=B": "1"}}, "echo: 'A=B': '1' is no environment setting; both must be text."),
+        ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "echo: env: CUDA_VISIBLE_DEVICES is set by gpumodels itself."),
+        ({"env": {"A": 1}}, "env.A: 1 is not of type 'string'"),
+        ({"evict": "yes"}, "evict: 'yes' is not of type 'boolean'"),
+        ({"cache": 0}, "cache: 0 is not of type 'boolean'"),
+        ({"serve": "127.0.0.1:0"}, "Additional properties are not allowed ('serve' was unexpected)"),
+        ({"replicas": 2, "keep": "2h"},
+         "echo: replicas are this notebook's own, so they do not go with keep: leave one of the two out."),
+    ],
+)  # fmt: skip
+async def test_an_invalid_option_is_answered_with_one_sentence(options, message, api):
+    assert await api("POST", "models", body={"model": "echo", **options}) == (400, {"message": message})
+    assert list_loads() == []
+
+
+async def test_a_load_takes_every_option(api, slow, tmp_path):
+    (slow / "model.py").write_text("import os\nraise RuntimeError(os.environ['WHY'])")
+    more = {"timeout": "1m", "env": {"WHY": "no such luck"}, "evict": True, "cache": False, "memory": "4GiB"}
+    times = {"share": True, "keep": 60, "idle": 30.5}
+    code, _ = await api("POST", "models", body={"model": str(slow), "engine": "fake", "gpu": "none", **more, **times})
+    assert code == 202
+    await wait_for(lambda: list_loads() and list_loads()[0].failed)
+    _, answer = await api("GET", "loads")
+    (failed,) = answer["loads"]
+    assert "no such luck" in json.dumps(failed)
+    # Its line asks for the same, but for the environment settings, which may be secret.
+    assert failed["line"] == (
+        f"%load_model {slow} --gpu none --engine fake --timeout 1m --share --keep 60 --idle 30.5 --evict --memory 4GiB"
+        " --no-cache"
+    )
 
 
 async def test_an_unknown_model_is_404_and_leaves_no_failed_load(api):

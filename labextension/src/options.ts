@@ -1,0 +1,141 @@
+// Generated from gpumodels/loading/request.py by `make generate`. Do not edit.
+
+export type OptionName =
+  | 'gpu'
+  | 'engine'
+  | 'timeout'
+  | 'env'
+  | 'serve'
+  | 'share'
+  | 'keep'
+  | 'idle'
+  | 'replicas'
+  | 'evict'
+  | 'memory'
+  | 'cache';
+
+/** An option of a load, as `Option` of gpumodels/loading/options.py describes it. */
+export interface IOption {
+  readonly name: OptionName;
+  readonly flag: string;
+  /** A switch takes no value; settings are NAME=VALUE and may be repeated. */
+  readonly kind: 'text' | 'duration' | 'count' | 'switch' | 'settings';
+  readonly metavar: string;
+  readonly help: string;
+  readonly examples: readonly string[];
+  /** Null if the user's settings decide, or if nothing is asked for. */
+  readonly default: string | number | boolean | null;
+}
+
+/** Every option, in the order of its help. */
+// prettier-ignore
+export const OPTIONS: readonly IOption[] = [
+  {
+    "name": "gpu",
+    "flag": "--gpu",
+    "kind": "text",
+    "metavar": "GPU",
+    "help": "0, 0,1, the start of a UUID, auto, auto:2 or none (default: auto)",
+    "examples": [],
+    "default": "auto"
+  },
+  {
+    "name": "engine",
+    "flag": "--engine",
+    "kind": "text",
+    "metavar": "ENGINE",
+    "help": "docker, process or auto (default: auto)",
+    "examples": [],
+    "default": null
+  },
+  {
+    "name": "timeout",
+    "flag": "--timeout",
+    "kind": "duration",
+    "metavar": "TIME",
+    "help": "90s, 10m: for starting and loading (default: 10m)",
+    "examples": ["10m", "30m", "never"],
+    "default": null
+  },
+  {
+    "name": "env",
+    "flag": "--env",
+    "kind": "settings",
+    "metavar": "NAME=VALUE",
+    "help": "set it for the model server; may be repeated",
+    "examples": [],
+    "default": null
+  },
+  {
+    "name": "serve",
+    "flag": "--serve",
+    "kind": "text",
+    "metavar": "HOST:PORT",
+    "help": "answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)",
+    "examples": ["127.0.0.1:8001", "127.0.0.1:0"],
+    "default": null
+  },
+  {
+    "name": "share",
+    "flag": "--share",
+    "kind": "switch",
+    "metavar": "",
+    "help": "use what another notebook has loaded, if it is the same",
+    "examples": [],
+    "default": false
+  },
+  {
+    "name": "keep",
+    "flag": "--keep",
+    "kind": "duration",
+    "metavar": "TIME",
+    "help": "5m, 2h, forever: for how long it outlives its notebooks",
+    "examples": ["5m", "2h", "forever"],
+    "default": null
+  },
+  {
+    "name": "idle",
+    "flag": "--idle",
+    "kind": "duration",
+    "metavar": "TIME",
+    "help": "10m, never: after how long without a call it sleeps (default: 1h)",
+    "examples": ["10m", "1h", "never"],
+    "default": null
+  },
+  {
+    "name": "replicas",
+    "flag": "--replicas",
+    "kind": "count",
+    "metavar": "N",
+    "help": "so many copies, spread over the GPUs, behind one handle",
+    "examples": [],
+    "default": 1
+  },
+  {
+    "name": "evict",
+    "flag": "--evict",
+    "kind": "switch",
+    "metavar": "",
+    "help": "where memory is lacking, put your own idle models to sleep",
+    "examples": [],
+    "default": false
+  },
+  {
+    "name": "memory",
+    "flag": "--memory",
+    "kind": "text",
+    "metavar": "SIZE",
+    "help": "4GiB: the most GPU memory that it may use",
+    "examples": [],
+    "default": null
+  },
+  {
+    "name": "cache",
+    "flag": "--no-cache",
+    "kind": "switch",
+    "metavar": "",
+    "help": "build the image or environment anew",
+    "examples": [],
+    "default": true
+  }
+];
