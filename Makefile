@@ -24,6 +24,7 @@ lint: $(READY) labextension/node_modules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 	$(BIN)/python labextension/generate.py --check
 	cd labextension && $(JLPM) lint:check
 

@@ -83,8 +83,8 @@ class LoadRequest:
         read=options.read_idle, kind="duration", metavar="TIME", types="float or str", schema={"type": _TIME},
         help="10m, never: after how long without a call it sleeps (default: 1h)", examples=("10m", "1h", "never"),
         doc='Time without a call after which the model sleeps: "10m", "never", or seconds. Sleeping frees its '
-        "memory until the next call. The default is in the settings; a model that is kept forever sleeps only if you set "
-        "this.",
+        "memory until the next call. The default is in the settings; a model that is kept forever sleeps only if you "
+        "set this.",
     )  # fmt: skip
     replicas: int = option(
         read=options.read_replicas, default=1, kind="count", metavar="N", types="int",

@@ -90,3 +90,7 @@ def test_findings_are_printed_with_a_table_by_rule(tmp_path, capsys):
     assert words.main([str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[2:] == ["opening        1", "private        1"]
     assert words.main([str(tmp_path / "c.py")]) == 2
+
+
+def test_the_whole_tree_keeps_the_rules():
+    assert [str(finding) for finding in words.findings(words.CHECKOUT / root for root in words.ROOTS)] == []
