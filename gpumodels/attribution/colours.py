@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gpumodels.attribution.snapshot import Share
 
@@ -59,15 +59,16 @@ def index(name: str, kind: str = "model") -> int:
     return zlib.crc32(name.encode()) % len(PALETTE[kind])
 
 
-def distinct_id(draw: Callable[[], str], running: Iterable[str]) -> str:
-    """Return an instance id by `draw` whose colour the fewest of the `running` instances have.
+def distinct_id(candidates: Iterator[str], running: Iterable[str]) -> str:
+    """Return the first candidate whose colour the fewest of the `running` instances have, or else the 64th.
 
     So the models of one user look different, and none changes its colour when another one ends.
     """
     used = Counter(map(index, running))
     fewest = min(used[shade] for shade in range(len(PALETTE["model"])))
-    for _ in range(_DRAWS):
-        drawn = draw()
+    drawn = next(candidates)
+    for _ in range(_DRAWS - 1):
         if used[index(drawn)] == fewest:
             break
+        drawn = next(candidates)
     return drawn

@@ -56,7 +56,7 @@ class Connection:
 
     def send(self, kind: int, body: bytes, deadline: float | None = None, fd: int = -1) -> None:
         """Send one frame. Raises BrokenPipeError, ConnectionResetError, and TimeoutError past the deadline."""
-        data = memoryview(frames.header(kind, len(body), fd >= 0) + body)
+        data = memoryview(frames.header(len(body), kind, fd >= 0) + body)
         while data:
             self._wait_until(deadline)
             data = data[self._frames.send(data, () if fd < 0 else (fd,)) :]

@@ -178,17 +178,16 @@ async def _connect(path: str) -> socket.socket:
 
 def main() -> NoReturn:
     listener = socket.socket(fileno=int(sys.argv[1]))
-    server = files.open_socket(files.open_directory(Path(sys.argv[2])), files.PEERS_SOCKET_NAME)
-    path = files.descriptor_path(server)
+    server = files.Descriptor(files.open_socket(files.open_directory(Path(sys.argv[2])), files.PEERS_SOCKET_NAME))
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(path)  # an error here ends the process, and `start` raises NotStarted with it
+        probe.connect(server.path)  # an error here ends the process, and `start` raises NotStarted with it
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs two descriptors
     print(_READY, flush=True)  # noqa: T201
     with open(os.devnull, "r+b", buffering=0) as nothing:  # noqa: PTH123
         for standard in range(3):
             os.dup2(nothing.fileno(), standard)
-    asyncio.run(_forward(listener, path))
+    asyncio.run(_forward(listener, server.path))
     sys.exit()
 
 

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 class LocalSocket(files.Descriptor):
     """A Unix socket of a model server, opened once and connected to through its descriptor."""
 
-    def __init__(self, fd: int) -> None:
-        super().__init__(fd)
-        #: A path to the socket, valid as long as this object lives.
-        self.path = files.descriptor_path(fd)
-
     @property
     def grpc_target(self) -> str:
         """The address of a gRPC channel to the socket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import time
@@ -59,10 +60,8 @@ class Placement:
     deadline: float = 0.0
     #: Replicas of the same handle. `auto` takes other devices than theirs if it can.
     siblings: list[InstanceRecord] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._reserved: list[str] = []
-        self._evicted = False
+    _reserved: list[str] = field(default_factory=list, init=False)
+    _evicted: bool = field(default=False, init=False)
 
     def preview(self, engine: Engine) -> tuple[tuple[Device, ...], InstanceRecord | None]:
         """Return the devices that would be taken now, whatever the model needs, and a running instance to reuse.
@@ -197,8 +196,9 @@ class Placement:
         from gpumodels._version import __version__  # noqa: PLC0415
 
         name = re.sub(r"[^a-z0-9]+", "-", self.spec.name)
+        candidates = (f"{name}-{secrets.token_hex(5)}" for _ in itertools.count())
         return InstanceRecord(
-            id=distinct_id(lambda: f"{name}-{secrets.token_hex(5)}", [each.id for each in known]),
+            id=distinct_id(candidates, [each.id for each in known]),
             model=self.spec.name,
             engine=engine.name,
             owner=self.journal.owner,

@@ -8,7 +8,6 @@ import math
 import os
 import textwrap
 from dataclasses import dataclass, field, fields
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,8 +215,7 @@ def _idle(given: object, values: Mapping[str, Any]) -> float | None:
 
 
 def _line(model: str, given: Mapping[str, Any]) -> str:
-    said = (each.words(given[each.name]) for each in OPTIONS if each.name in given)
-    return load_line(model, chain.from_iterable(said))
+    return load_line(model, [pair for each in OPTIONS if each.name in given for pair in each.words(given[each.name])])
 
 
 @dataclass(frozen=True)

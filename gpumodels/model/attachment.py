@@ -89,11 +89,10 @@ class Attachment:
 
     def connect(self, client: Client, seconds: float, endpoint: Endpoint | None = None) -> None:
         """Take calls from now on: the model server is ready, `seconds` after the load began."""
-        self.client, self.signature = client, client.signature()
+        self.client, self.signature, self._watch = client, client.signature(), client.watch()
         self.seconds, self.endpoint = seconds, endpoint
         self._memory_before = self._memory()  # if the kernel is too busy to look later, this is what is known
         self.state = State.READY
-        self._watch = client.watch()
         if self._watch is not None:
             WATCHER.add(self._watch, self)
 

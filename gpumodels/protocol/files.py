@@ -65,6 +65,8 @@ class Descriptor:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        #: A path to the file. It is valid while this object lives, also after the file was renamed or replaced.
+        self.path = f"/proc/self/fd/{fd}"
 
     def __del__(self) -> None:
         if self.fd >= 0:
@@ -78,11 +80,11 @@ def open_directory(path: Path) -> int:
 
 def socket_path(directory: int, name: str) -> str:
     """Return a short path at which a server binds its socket, through a descriptor of the directory."""
-    return f"{descriptor_path(directory)}/{name}"
+    return f"/proc/self/fd/{directory}/{name}"
 
 
 def open_socket(directory: int, name: str) -> int:
-    """Return a descriptor of the server's socket, for use in `descriptor_path`.
+    """Return a descriptor of the server's socket.
 
     Do not follow links: the server can write to the directory, and a link could lead to any other socket of the user.
     Raises BadFile if the file is not a socket, or belongs to neither this user nor the directory's owner. Raises
@@ -94,11 +96,6 @@ def open_socket(directory: int, name: str) -> int:
         os.close(fd)
         raise BadFile(f"{name} is not a socket of the model server")
     return fd
-
-
-def descriptor_path(descriptor: int) -> str:
-    """Return a path to the descriptor's file. It is valid also after the file was renamed or replaced."""
-    return f"/proc/self/fd/{descriptor}"
 
 
 def create(directory: int, name: str, size: int) -> int:

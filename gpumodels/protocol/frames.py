@@ -48,6 +48,8 @@ _KINDS = frozenset(
     {METADATA, INFER, REGION, FORGET, WATCH, SLEEP, STAY, ANSWER, PART, END, FAILED, ABOUT_TO_SLEEP, ASLEEP}
 )
 _HEADER = struct.Struct("<IBBxx")
+#: Return the header of a frame, by the length of its body in bytes, its kind and its number of descriptors.
+header = _HEADER.pack
 _LONGEST = (1 << 31) - 1  # bytes of a body, the limit of protobuf
 _CHUNK, _BIG_CHUNK = 128 << 10, 4 << 20  # bytes read at once
 _MOST_DESCRIPTORS = 4  # in one read
@@ -64,11 +66,6 @@ class Frame(NamedTuple):
     kind: int
     body: bytes
     fd: int
-
-
-def header(kind: int, length: int, descriptors: int = 0) -> bytes:
-    """Return the header of a frame with a body of `length` bytes."""
-    return _HEADER.pack(length, kind, descriptors)
 
 
 class Frames:

@@ -112,7 +112,7 @@ class Connection:
             If the client has left, or does not read while other calls wait.
 
         """
-        data = memoryview(frames.header(kind, len(body), fd >= 0) + body)
+        data = memoryview(frames.header(len(body), kind, fd >= 0) + body)
         waits_since = 0.0
         self._broken = True  # until the whole frame is out
         while data:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from itertools import count
+from itertools import count, repeat
 
 import pytest
 
@@ -77,11 +77,11 @@ def test_the_later_by_its_key_gives_way():
 
 
 def test_new_instances_have_the_colour_that_the_fewest_running_ones_have():
-    running, numbers = [], count()
+    running, candidates = [], (f"ctpn-{number}" for number in count())
     for _ in range(3 * MODELS):
-        running.append(colours.distinct_id(lambda: f"ctpn-{next(numbers)}", running))
+        running.append(colours.distinct_id(candidates, running))
     assert [sum(colours.index(each) == shade for each in running) for shade in range(MODELS)] == [3] * MODELS
 
 
 def test_an_id_is_drawn_even_if_none_of_them_suits():
-    assert colours.distinct_id(lambda: "ctpn-1", ["ctpn-1"]) == "ctpn-1"
+    assert colours.distinct_id(repeat("ctpn-1"), ["ctpn-1"]) == "ctpn-1"

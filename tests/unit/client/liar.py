@@ -56,7 +56,7 @@ class Peer:
 
     def send(self, kind: int, body: bytes = b"", *fds: int, length: int | None = None, descriptors: int = -1) -> None:
         count = len(fds) if descriptors < 0 else descriptors
-        data = frames.header(kind, len(body) if length is None else length, count) + body
+        data = frames.header(len(body) if length is None else length, kind, count) + body
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         sent = self.socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
         if sent < len(data):

@@ -214,11 +214,11 @@ def test_a_failure_brings_its_traceback(lying):
         client.call((1,), {}, 10)
 
 
-HALF = frames.header(frames.ANSWER, 1000) + b"x" * 500
+HALF = frames.header(1000, frames.ANSWER, 0) + b"x" * 500
 CUT_SHORT = {
     "a header": HALF[:3],
     "a body": HALF,
-    "2 GiB": frames.header(frames.ANSWER, (1 << 31) - 1) + b"x" * 500_000,
+    "2 GiB": frames.header((1 << 31) - 1, frames.ANSWER, 0) + b"x" * 500_000,
 }
 
 
@@ -421,7 +421,7 @@ def test_the_metadata_of_the_server_is_checked(tmp_path, body):
                 return
             with connected:
                 if connected.recv(1000):
-                    connected.sendall(frames.header(frames.ANSWER, len(body)) + body)
+                    connected.sendall(frames.header(len(body), frames.ANSWER, 0) + body)
                     connected.recv(1)
 
     talker = threading.Thread(target=talk)

@@ -20,7 +20,7 @@ def ends():
 
 
 def send(end, kind, body=b"", *fds):
-    Frames(end).send(header(kind, len(body), len(fds)) + body, fds)
+    Frames(end).send(header(len(body), kind, len(fds)) + body, fds)
 
 
 def next_frame(read):
@@ -33,7 +33,7 @@ def next_frame(read):
 def test_frames_come_as_they_were_sent_however_they_are_cut(ends, size):
     end, read = ends
     sent = [(INFER, b""), (ANSWER, b"x" * 1000), (PART, b"y"), (FORGET, b"z" * 80 * size)]
-    data = b"".join(header(kind, len(body)) + body for kind, body in sent)
+    data = b"".join(header(len(body), kind, 0) + body for kind, body in sent)
     got = []
     for start in range(0, len(data), size):
         end.sendall(data[start : start + size])
@@ -45,7 +45,7 @@ def test_frames_come_as_they_were_sent_however_they_are_cut(ends, size):
 
 def test_many_frames_cut_at_any_byte_take_no_memory(ends):
     end, read = ends
-    frame = header(PART, 1000) + b"x" * 1000
+    frame = header(1000, PART, 0) + b"x" * 1000
     stream = frame * 200
     sent, seen = 0, 0
     while seen < 20_000:
@@ -77,7 +77,7 @@ def test_a_descriptor_comes_with_its_frame_and_belongs_to_the_receiver(ends):
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x00" * 8, header(99, 0), header(INFER, 1 << 31), header(INFER, 0, 1), header(REGION, 0, 0)]
+    "data", [b"\x00" * 8, header(0, 99, 0), header(1 << 31, INFER, 0), header(0, INFER, 1), header(0, REGION, 0)]
 )
 def test_a_wrong_header_is_refused_before_its_body_comes(ends, data):
     end, read = ends
@@ -92,7 +92,7 @@ def test_descriptors_that_nobody_took_are_closed_with_the_connection():
     left, right = socket.socketpair()
     read = Frames(right)
     mine, other = os.pipe()
-    Frames(left).send(header(REGION, 1000, 1) + b"half", (mine,))
+    Frames(left).send(header(1000, REGION, 1) + b"half", (mine,))
     read.fill()
     assert read.next() is None
     read.close()
@@ -104,7 +104,7 @@ def test_descriptors_that_nobody_took_are_closed_with_the_connection():
 
 def test_the_end_of_the_stream_raises(ends):
     end, read = ends
-    end.sendall(header(INFER, 10) + b"half")
+    end.sendall(header(10, INFER, 0) + b"half")
     end.shutdown(socket.SHUT_WR)
     read.fill()
     assert read.next() is None
