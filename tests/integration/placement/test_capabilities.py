@@ -58,7 +58,7 @@ def test_auto_falls_back_to_the_engine_that_an_unavailable_one_names(build, fold
     monkeypatch.setattr(ClosedEngine, "fallback", "cloud")
     model = load(folder(), gpu="none", engine="auto", report=notices)
     assert model.record.engine == "cloud"
-    assert "teller runs in the cloud. It is closed today." in notices.said
+    assert "teller runs in the cloud. It is closed today." in notices.lines
 
 
 def test_auto_does_not_fall_back_from_an_engine_that_names_none(build, folder, load, monkeypatch):
