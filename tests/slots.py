@@ -41,7 +41,7 @@ class TwoSlots(Scheduler):
 
     def submit(self, call):
         with self._lock:
-            self.under_way += 1
+            self.in_flight += 1
         self._submitted.put(call)
         return False
 
@@ -50,6 +50,6 @@ class TwoSlots(Scheduler):
             call = self._submitted.get()
             self.run(call)
             with self._lock:
-                self.under_way -= 1
+                self.in_flight -= 1
             self.ended.put(call)
             del call  # and with it its inputs, which must not live until the next one comes

@@ -88,7 +88,7 @@ def test_torch_is_told_when_it_first_touches_a_gpu_and_not_before(told):
 
 def test_a_framework_that_is_not_as_it_was_is_left_alone_and_loads(told, capfd):
     assert told(4 << 30, torch="cuda = None\n").cuda is None
-    assert "torch could not be told how much GPU memory it may use: AttributeError" in capfd.readouterr().err
+    assert "the limit of GPU memory could not be set in torch: AttributeError" in capfd.readouterr().err
     torch = told(4 << 30, torch=TORCH.replace("def get_device_properties", "def other"))
     torch.cuda.touch()
     assert "AttributeError" in capfd.readouterr().err

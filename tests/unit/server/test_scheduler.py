@@ -72,7 +72,7 @@ def test_a_serial_scheduler_is_full_while_its_call_runs_and_idle_from_its_end():
     seen = []
 
     def predict(number):
-        seen.append((scheduler.full, scheduler.running, scheduler.under_way, scheduler.idle_since))
+        seen.append((scheduler.full, scheduler.running, scheduler.in_flight, scheduler.idle_since))
         time.sleep(0.05)
         return number
 
@@ -128,14 +128,14 @@ class Two:
 def test_each_of_two_calls_is_told_of_itself_and_other_threads_of_neither(leaves):
     two = Two()
     two.calls[leaves].left = True
-    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (2, 2, True)
+    assert (two.scheduler.running, two.scheduler.in_flight, two.scheduler.full) == (2, 2, True)
     assert two.scheduler.idle_since is None
     assert not cancelled()
     two.ask.wait(10)
     until(lambda: len(two.found) == 2)
     assert two.found == {leaves: True, 1 - leaves: False}
     two.end()
-    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (0, 0, False)
+    assert (two.scheduler.running, two.scheduler.in_flight, two.scheduler.full) == (0, 0, False)
     assert [call.said for call in two.calls] == [[0], [1]]
 
 
