@@ -27,7 +27,7 @@ _JSON = (list, dict, tuple, Sequence, Mapping)
 
 
 class HintError(TypeError):
-    """An error raised for a type hint of `predict` whose type cannot be sent."""
+    """An error raised for a type hint of `predict` if values of that type cannot be sent."""
 
 
 def infer_inputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:

@@ -87,7 +87,7 @@ class Lane:
         return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
 
     def read_on(self, connection: Connection) -> None:
-        """Read a connection again after its call has ended on another thread.
+        """Read a connection again after a call of it has ended on another thread.
 
         Frames that were read before the call began are handled first.
         """
@@ -121,7 +121,7 @@ class Lane:
             call.read_on()
 
     def _after(self, connection: Connection, *, goes_on: bool) -> None:
-        """Close a connection that does not go on, and stop polling one whose call runs on another thread."""
+        """Close the connection unless `goes_on`. Stop polling it while its call runs on another thread."""
         if not goes_on:
             self._end(connection)
         elif connection.busy:
