@@ -9,7 +9,7 @@ export default tseslint.config(
     },
     rules: {
       'no-console': 'error',
-      // Lumino's signals take a method and its object apart.
+      // Signals of Lumino are connected to a method and, separately, to its object.
       '@typescript-eslint/unbound-method': 'off'
     }
   }

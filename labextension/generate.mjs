@@ -1,5 +1,5 @@
-// Writes src/state.ts: the types of what the server says, from the schemas of ../gpumodels/jupyter/openapi.json.
-// With --check it writes nothing, and fails where src/state.ts is stale.
+// Write src/state.ts: the types of the server's messages, from the schemas of ../gpumodels/jupyter/openapi.json.
+// With --check, write nothing, and fail if src/state.ts is stale.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import openapiTS, { astToString } from 'openapi-typescript';
@@ -10,10 +10,10 @@ const TARGET = new URL('src/state.ts', import.meta.url);
 const BANNER =
   '// Generated from gpumodels/jupyter/openapi.json by `jlpm generate`. Do not edit.\n\n';
 
-/** The schemas that the sidebar reads or sends; those that they refer to come with them. */
+/** The schemas that the sidebar reads or sends. The schemas that they refer to are added. */
 const USED = ['State', 'FeedMessage', 'FeedRequest', 'Catalog', 'Check', 'LoadRequest'];
 
-/** What openapi-typescript declares of a document's other parts, which are left out here. */
+/** The names of declarations for other parts of the document. They would be empty, so they are left out. */
 const EMPTY = new Set(['paths', 'webhooks', '$defs', 'operations']);
 
 /** Return the schemas of these names and all that they refer to. */
@@ -39,7 +39,7 @@ async function generated() {
     immutable: true,
     rootTypes: true,
     rootTypesNoSchemaPrefix: true,
-    defaultNonNullable: false // A default is for who leaves a property out, and the types are of what is sent.
+    defaultNonNullable: false // A property with a default may be left out of a message, so it is optional in its type.
   };
   const nodes = await openapiTS({ ...document, paths: {}, components: { schemas } }, options);
   const code = astToString(nodes.filter(({ name }) => !EMPTY.has(name?.text)));

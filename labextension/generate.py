@@ -1,4 +1,4 @@
-"""Write the files that repeat the options of a load, as `gpumodels/loading/request.py` declares them:
+"""Write the files that repeat the options of a load from `gpumodels/loading/request.py`.
 
 - `gpumodels/jupyter/openapi.json`: the schema LoadRequest. The server checks the bodies of `POST models` by it.
 - `src/options.ts`: the table that the sidebar makes its form and its line from.

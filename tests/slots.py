@@ -1,6 +1,6 @@
-"""A model server that runs two calls at once: a scheduler for tests, and how to start a server with it.
+"""A model server that runs two calls at once: a scheduler for tests, and the command line to start a server with it.
 
-Imports nothing but the model server, so that an instance can run it, which sees no other room of the package.
+This module imports only the model server, because it runs inside instances, which see no other part of the package.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from gpumodels.server.scheduler import Scheduler
 
 _PROGRAM = f"""
 import sys
-sys.path.append({str(Path(__file__).parent)!r})  # last, so that nothing here hides a module of the author's
+sys.path.append({str(Path(__file__).parent)!r})  # last, so that files here do not hide modules of the author
 from slots import TwoSlots
 from gpumodels.server.__main__ import main
 main(TwoSlots)
 """
 
-#: Python's arguments in place of `-m gpumodels.server`.
+#: The arguments of Python that replace `-m gpumodels.server`.
 SERVER = ("-c", _PROGRAM)
 
 
 class TwoSlots(Scheduler):
-    """Runs two calls at once, on two threads."""
+    """A scheduler that runs two calls at once, on two threads."""
 
     slots = 2
 
@@ -41,7 +41,7 @@ class TwoSlots(Scheduler):
 
     def submit(self, call):
         with self._lock:
-            self.under_way += 1
+            self.in_flight += 1
         self._submitted.put(call)
         return False
 
@@ -50,6 +50,6 @@ class TwoSlots(Scheduler):
             call = self._submitted.get()
             self.run(call)
             with self._lock:
-                self.under_way -= 1
+                self.in_flight -= 1
             self.ended.put(call)
-            del call  # and with it its inputs, which must not live until the next one comes
+            del call  # else its inputs would stay in memory until the next call

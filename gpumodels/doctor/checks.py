@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run_checks() -> Iterator[Finding]:
-    """Yield the finding of each check as soon as it is made. A check that raises becomes a finding too."""
+    """Yield the finding of each check as soon as the check is done. An error in a check becomes a finding too."""
     for check, look in machine.CHECKS:
         yield from guarded(check, look)
     yield from docker.checks()

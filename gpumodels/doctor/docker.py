@@ -26,9 +26,9 @@ _TOOLKIT = (
 
 
 def checks() -> Iterator[Finding]:
-    """Check whether Docker answers, gives GPUs to containers, has a base image and has room on its disk.
+    """Check that Docker answers, gives GPUs to containers, has a base image and has room on its disk.
 
-    Without Docker models run in local processes.
+    Without Docker, models run in local processes.
     """
     from gpumodels.engines.docker import storage  # noqa: PLC0415
 
@@ -69,7 +69,7 @@ def _base_image(found: Report) -> tuple[Status, str, str]:
 def _disk(found: Report) -> tuple[Status, str, str]:
     try:
         free = shutil.disk_usage(found.root).free
-    except OSError:  # this user may not read it
+    except OSError:  # this user may not read the directory
         return "ok", f"{found.root} cannot be seen from here", ""
     if free < _ROOM_FOR_IMAGES:
         return "warn", f"{found.root}: only {size(free)} free", "`gpumodels prune images` removes unused ones."

@@ -10,22 +10,24 @@ from gpumodels.errors import GpumodelsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: "fail": models cannot run, or cannot use the Docker or the GPU of this machine; "warn": they run, with restrictions.
+#: "fail": models cannot run, or cannot use the Docker or the GPU of this machine. "warn": they run, with restrictions.
 Status = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. `mend` says how to fix what the check found; it is empty if there is nothing to fix."""
+    """The result of one check."""
 
+    #: The name of the check.
     check: str
     status: Status
     text: str
+    #: The advice how to fix the trouble; "" if there is none.
     mend: str = ""
 
 
 def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:
-    """Yield the finding of a check. An error becomes a finding, so that the other checks are still made."""
+    """Yield the finding of a check. An error becomes a finding, so that the other checks still run."""
     try:
         status, text, mend = look()
     except GpumodelsError as error:
@@ -36,6 +38,6 @@ def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator
 
 
 def in_two(message: str) -> tuple[str, str]:
-    """Split a message at the first full stop. Messages of this package say first what is wrong, then what to do."""
+    """Split a message at the first full stop, into the trouble and the advice. Our messages have them in this order."""
     text, _, mend = message.partition(". ")
     return text.rstrip("."), mend

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check() -> tuple[Status, str, str]:
-    """Check that the Jupyter of this Python has both extensions: of the server and of JupyterLab."""
+    """Check that the Jupyter of this Python has both extensions: the server extension and that of JupyterLab."""
     from jupyter_core.paths import jupyter_config_path, jupyter_path  # noqa: PLC0415
     from jupyter_server.extension.config import ExtensionConfigManager  # noqa: PLC0415
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from gpumodels.doctor.finding import Status
 
 _MB, _GB = 10**6, 10**9
-#: Bytes that should be free: for logs and small files, for one or two environments, for one or two pictures in transit.
+#: The bytes that should be free: for logs and small files, for one or two environments, for one or two pictures in a
+#: call.
 _ROOM_FOR_LOGS, _ROOM_FOR_ENVIRONMENTS, _ROOM_FOR_TENSORS = 50 * _MB, 2 * _GB, 64 * _MB
-_NAMESPACE_TIMEOUT = 10  # seconds, for a Python that only enters a namespace
+_NAMESPACE_TIMEOUT = 10  # seconds for a Python process that only enters a namespace
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # the PCI vendor id, and the first byte of the PCI class of display controllers
 
 _ENTER = "import os; from gpumodels.lease import namespace; namespace.enter(); print(os.getpid())"
@@ -145,7 +146,7 @@ def _nvidia_hardware() -> bool:
     return any(begins_with(each / "vendor", _NVIDIA) and begins_with(each / "class", _DISPLAY) for each in found)
 
 
-#: Name and function of each check, in the order in which they are shown.
+#: The name and the function of each check, in the order in which they are shown.
 CHECKS: tuple[tuple[str, Callable[[], tuple[Status, str, str]]], ...] = (
     ("versions", _versions),
     ("settings", _settings),

@@ -1,4 +1,4 @@
-"""Engines run instances. Other packages add engines through the entry point group `gpumodels.engines`."""
+"""Engines, which run instances. Other packages add engines through the entry point group `gpumodels.engines`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ _BUILT_IN = {
 
 
 def engine(name: str) -> Engine:
-    """Return a new engine object of that name, unchecked. Raises EngineUnavailable, listing the engines there are."""
+    """Return a new engine object of that name, without checking that the engine can be used.
+
+    Raises EngineUnavailable, which lists all engines, if no engine has that name.
+    """
     path = _BUILT_IN.get(name)
     if path is not None:
         module, _, attribute = path.partition(":")
@@ -70,12 +73,12 @@ def engine(name: str) -> Engine:
 
 
 def attach(record: InstanceRecord, directory: InstanceDirectory) -> Instance:
-    """Return the handle of an instance that any process may have started. Raises EngineUnavailable."""
+    """Return the handle of a running instance, whichever process started it. Raises EngineUnavailable."""
     return engine(record.engine).attach(record, directory)
 
 
 def check_configured(name: str) -> str:
-    """Return the engine name of the settings. Raises SettingsError if no engine has that name."""
+    """Return `name`, the engine in the settings. Raises SettingsError if no engine has that name."""
     if name != "auto" and name not in _BUILT_IN and name not in names():
         raise SettingsError(f"{settings.origin('engine')}: {_unknown(name)}")
     return name
@@ -94,6 +97,6 @@ def distributions() -> list[str]:
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, names(), 1)
-    known = [each for each in names() if each != "fake"]  # which is for tests
+    known = [each for each in names() if each != "fake"]  # the fake engine is only for tests
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"There is no engine {name!r}{hint} There are: auto, {', '.join(known)}."

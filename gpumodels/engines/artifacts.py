@@ -1,6 +1,6 @@
-"""Artifacts: files of this machine that an instance sees, and their paths inside the instance.
+"""Artifacts, the files of this machine that an instance sees, and their paths inside the instance.
 
-An engine mounts an artifact, bakes it into an image, sends it, or (the process engine) uses the path on this machine.
+An engine mounts an artifact, copies it into an image, or sends it. The process engine uses the path on this machine.
 All paths inside an instance are defined here.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ArtifactName = Literal["payload", "code", "weights", "lease", "sockets", "shared memory", "peers"]
 
-#: Paths inside an instance. `payload` goes on PYTHONPATH; `peers` is the shared memory of others' clients.
+#: The paths inside an instance. `payload` goes on PYTHONPATH. `peers` is the shared memory of clients over TCP.
 INSIDE: dict[ArtifactName, str] = {
     "payload": "/opt/gpumodels",
     "code": "/opt/folder",
@@ -37,16 +37,16 @@ class Artifact:
 
     inside: str
     here: Path
-    #: A hash of its content; "" for files that change while the instance runs.
+    #: The hash of the content; "" for files that change while the instance runs.
     hash: str = ""
     writable: bool = False
 
 
 def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[ArtifactName, Artifact]:
-    """Return what every instance of a model sees: the model server, the author's code and the weights.
+    """Return the artifacts of a model: the model server, the author's code and the weights. All its instances see them.
 
-    `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the cache cannot hold
-    the model server.
+    `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the copy of the model
+    server cannot be written to the cache.
     """
     found: dict[ArtifactName, Artifact] = {
         "payload": Artifact(INSIDE["payload"], payload.directory(), payload.fingerprint()),
@@ -58,7 +58,7 @@ def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[Artifa
 
 
 def of_instance(record: InstanceRecord, directory: InstanceDirectory, *, served: bool) -> dict[ArtifactName, Artifact]:
-    """Return what only this instance sees; if it is `served` to others' clients, their shared memory too."""
+    """Return the artifacts of one instance. If it is `served` over TCP, the shared memory of those clients is one."""
     found: dict[ArtifactName, Artifact] = {
         "lease": Artifact(INSIDE["lease"], directory.lease_file, writable=True),
         "sockets": Artifact(INSIDE["sockets"], directory.socket, writable=True),

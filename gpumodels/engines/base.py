@@ -1,7 +1,7 @@
-"""The contract of engines: prepare what a model needs, start instances, and find and end them again.
+"""The contract of engines: they prepare what a model needs, start instances, and find and end them again.
 
-A load takes the lease and writes the instance directory *before* it calls `start`; an engine never does. One contract
-suite (`tests/contract/`) runs over all engines.
+A load takes the lease and makes the instance's directory *before* it calls `start`. An engine does neither. The tests
+in `tests/contract/` run over all engines.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class LaunchPlan:
     spec: ModelSpec
     record: InstanceRecord
     directory: InstanceDirectory
-    #: The result of `prepare`: an image, an interpreter.
+    #: The result of `prepare`, such as the name of an image or the path of an interpreter.
     prepared: str
-    #: Everything that the instance sees of this machine; see `engines.artifacts`.
+    #: All files of this machine that the instance sees; see `engines.artifacts`.
     artifacts: Mapping[ArtifactName, Artifact]
-    #: The identity of the runtime directory that `directory` lies in, for labels.
+    #: The identity of the runtime directory that contains `directory`, for labels.
     runtime_identity: str = ""
     devices: tuple[Device, ...] = ()
-    #: The user's environment settings for the instance.
+    #: The environment variables that the user sets for the instance.
     env: Mapping[str, str] = field(default_factory=dict)
-    #: The token that others' clients must show; "" if the instance is not served to others.
+    #: The token that clients over TCP must send; "" if the instance is not served (`--serve`).
     token: str = field(default="", repr=False)
 
     @property
@@ -54,93 +54,98 @@ class LaunchPlan:
 
 @dataclass(frozen=True)
 class Ending:
-    """The end of an instance: the leash's exit code, and whether the system killed it for memory."""
+    """The end of an instance."""
 
-    #: None if only the parent of the leash could know.
+    #: The exit code of the leash. None if it is not known, because only the parent process of the leash receives it.
     exit_code: int | None
+    #: True if the system killed the instance because memory ran out.
     out_of_memory: bool = False
 
 
 class Instance(ABC):
-    """A handle on something that an engine started. It holds no connection open."""
+    """A handle on an instance that an engine has started. It keeps no connection open."""
 
     @abstractmethod
     def connector(self) -> Connector:
-        """Return access to the sockets of its model server. Raises OSError if the instance is gone."""
+        """Return access to the sockets of the model server. Raises OSError if the instance is gone."""
 
     @abstractmethod
     def forward(self, listener: socket.socket) -> int:
-        """Start a process that leads clients of `listener` to the model server, and return its process id.
+        """Start a process that connects clients of `listener` to the model server, and return its process id.
 
         The process ends with the instance. Raises `engines.forward.NotStarted`.
         """
 
     @abstractmethod
     def ending(self) -> Ending | None:
-        """Return how the instance ended, or None while it is alive. Raises EngineUnavailable if that is not known."""
+        """Return how the instance ended, or None while it is alive.
+
+        Raises EngineUnavailable if the engine does not answer.
+        """
 
     @abstractmethod
     def logs(self, lines: int = 40) -> str:
-        """Return the last lines that it printed."""
+        """Return the last lines that the instance printed."""
 
     @abstractmethod
     def follow(self, lines: int = 40) -> Iterator[str]:
-        """Yield the last lines that it printed, then each new one until it has ended."""
+        """Yield the last lines that the instance printed, then each new line until the instance has ended."""
 
     @abstractmethod
     def stop(self, grace: float) -> None:
-        """Ask it to end, kill it after `grace` seconds, and return when it is dead. Do nothing if it is gone."""
+        """Ask the instance to end, kill it after `grace` seconds, and remove it. Do nothing if it is gone."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove everything of it, alive or not. Do nothing if it is gone."""
+        """Remove all that belongs to the instance, even if it is alive. Do nothing if it is gone."""
 
 
 class Engine(ABC):
-    """A way of running instances."""
+    """A way to run instances."""
 
     name: str
-    #: uid and gid that instances run as; None for those of the caller.
+    #: The uid and gid of the instances' processes; None for those of the caller.
     instance_user: tuple[int, int] | None = None
-    #: Whether instances see files of this machine, so that lease, sockets and shared memory are handed over as files.
+    #: True if instances see files of this machine. They then get the lease, sockets and shared memory as files.
     sees_files: bool = True
-    #: Whether the engine chooses GPUs itself. Loads then skip the placement on this machine's GPUs.
+    #: True if the engine chooses GPUs itself. Loads then skip the placement on this machine's GPUs.
     places_itself: bool = False
-    #: The engine that `auto` uses when this one is unavailable; "" if the load fails instead.
+    #: The engine that `auto` uses if this one is unavailable; "" if the load fails instead.
     fallback: str = ""
-    #: Seconds that one clean-up by this engine may take. Later clean-ups skip an engine that still hangs.
+    #: The time in seconds that one clean-up by this engine may take. Later clean-ups skip an engine that still hangs.
     cleanup_seconds: float = 30.0
-    #: The words for one instance, and for where it runs, in messages.
+    #: The word for one instance in messages.
     unit: str = "instance"
+    #: The words in messages for what the instance runs in.
     place: str = "another engine"
 
     def needs_weights(self, spec: ModelSpec) -> bool:
-        """Return True if this engine serves code that reads the weights of the model folder."""
+        """Return True if instances of this engine need the weights of the model."""
         return bool(spec.weights)
 
     @abstractmethod
     def check(self) -> None:
-        """Return if the engine can be used. Raises EngineUnavailable with advice."""
+        """Check that the engine can be used. Raises EngineUnavailable with advice if it cannot."""
 
     @abstractmethod
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
-        """Build or pull what the model needs, and return its name for the plan.
+        """Build or pull the image or environment of the model, and return its name for the plan.
 
-        Build nothing if it is there already and not `fresh`. Raises BuildFailed with the last lines of the step that
-        failed, and leaves nothing half-made.
+        Build nothing if it exists already, unless `fresh` is set. Raises BuildFailed with the last lines of the step
+        that failed. A failure leaves nothing incomplete behind.
         """
 
     @abstractmethod
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
-        """Start the instance. `note` receives its `engine_ref` as soon as there is one, before the instance runs."""
+        """Start the instance. Call `note` with its `engine_ref` as early as possible, before the instance runs."""
 
     @abstractmethod
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
-        """Return the handle of an instance that any process may have started. Ask the engine nothing yet."""
+        """Return the handle of a running instance, whichever process started it, without calling the engine."""
 
     @abstractmethod
     def sweep(self, runtime: Path, identity: str) -> list[str]:
         """Remove remains of instances that do not run and have no directory in that runtime directory.
 
-        Returns the names of what was removed, as the engine's own tools show them.
+        Returns the names of the removed things, as the engine's own tools show them.
         """

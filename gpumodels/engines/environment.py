@@ -1,4 +1,4 @@
-"""Environments of the process engine: one for each set of requirements, made once with uv."""
+"""Environments of the process engine. There is one for each set of requirements; uv makes it once."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 _SHOWN_LINES = 20
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
-#: Variables by which a notebook's kernel asks programs for colours. Logs and progress are shown without colours.
+#: Environment variables with which a notebook's kernel turns on the colours of programs. Logs and progress have none.
 COLOURING = ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR")
 
 
 def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *, fresh: bool = False) -> Path:
     """Return the interpreter of an environment with `requirements` (PEP 508) and those of the model server.
 
-    The environment is made if it is missing or `fresh` is set; of several loads at once, one makes it. It is made
-    under another name and renamed when it is complete, so a failure leaves nothing and keeps the old environment.
+    The environment is made if it is missing or if `fresh` is set. Concurrent loads make it once. It is made under
+    another name and renamed when it is complete, so a failure leaves nothing behind and keeps the old environment.
 
-    Raises BuildFailed with uv's last lines, and EngineError if the cache cannot hold the environment.
+    Raises BuildFailed with uv's last lines, and EngineError if the environment cannot be written to the cache.
     """
     wanted = sorted({*requirements, *payload.REQUIREMENTS})
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
@@ -51,7 +51,7 @@ def _make(directory: Path, wanted: list[str], model: str, progress: Progress) ->
     progress(f"making an environment for {model}", None)
     _remove_unfinished(directory)
     try:  # around `mkdtemp` too: an interrupt may come after it has made the directory and before `new` is assigned
-        # A new name each time, because the uv of a notebook that was killed may still write under an earlier one.
+        # A new name each time. If a notebook was killed, its uv may still be writing under an earlier name.
         new = Path(tempfile.mkdtemp(prefix=_unfinished(directory), dir=directory.parent))
         _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(new)], model, progress)
         python = str(new / "bin" / "python")
@@ -84,7 +84,7 @@ def _uv() -> str:
 
 
 def _run(command: list[str], model: str, progress: Progress) -> None:
-    """Run uv and show its lines as they come. On an interrupt uv and its subprocesses are killed.
+    """Run uv and show each line that it prints. On an interrupt, kill uv and its subprocesses.
 
     Raises BuildFailed with uv's last lines.
     """

@@ -1,9 +1,9 @@
-"""The fake engine, for users' own tests: no Docker, no environment to build, no GPU.
+"""The fake engine, for users' own tests. It needs no Docker, no environment and no GPU.
 
-It runs the model folder in a local process with the interpreter of the test, so a notebook or program that loads
-models can be tested in a second. A folder may have a `fake.py` beside its `model.py`, with a class `Model` of the
-same contract and canned answers. The fake engine serves that class instead of the real one. The packages that the
-real one needs then need not be installed.
+It runs the model folder in a local process with the interpreter of the test. So a notebook or program that loads
+models can be tested in a second. A folder may have a `fake.py` beside its `model.py`, with a class `Model` that has
+the same methods and fixed answers. The fake engine then serves that class instead of the real one, and the packages
+of the real one need not be installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading a log that grows, line by line."""
+"""Reading the lines of a log while it grows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-_POLL = 0.1  # seconds between two looks at the log
+_POLL = 0.1  # seconds between two readings of the log
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -25,9 +25,9 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def chunks(log: Path, skip: int, over: Callable[[], bool]) -> Iterator[bytes]:
-    """Yield the content of a log file after its first `skip` bytes, and what is added to it until `over()` is True.
+    """Yield the content of a log file after its first `skip` bytes. Then yield new content until `over()` is True.
 
-    A full log is renamed and a new one is begun. The old one is then read to its end first.
+    A full log is renamed, and a new file takes its name. The old file is then read to its end first.
     """
     with suppress(FileNotFoundError), log.open("rb") as file:
         file.seek(skip)
@@ -45,4 +45,4 @@ def chunks(log: Path, skip: int, over: Callable[[], bool]) -> Iterator[bytes]:
 def _replaced(log: Path, file: BinaryIO) -> bool:
     with suppress(OSError):
         return log.stat().st_ino != os.fstat(file.fileno()).st_ino
-    return False  # the log was removed, so there is no new one
+    return False  # the log was removed, so no new file follows

@@ -1,10 +1,11 @@
-"""The forwarder, a process that forwards TCP connections of other clients to an instance, which has no network.
+"""The forwarder, a process that forwards TCP connections to an instance, which has no network.
 
     python -m gpumodels.engines.forward LISTENER DIRECTORY
 
-It inherits the listening socket LISTENER, a file descriptor. It copies bytes between each accepted connection and the
-peers' socket in DIRECTORY. It prints "ready" when it serves, and ends with the model server: it holds an idle
-connection to the server, and the kernel closes that connection when the server ends for any reason.
+LISTENER is the file descriptor of a listening socket, which the process inherits. The forwarder copies bytes between
+each accepted connection and the peers' socket in DIRECTORY. It prints "ready" when it serves. It ends with the model
+server: it keeps an idle connection to the server, and the operating system closes that connection when the server
+ends, for any reason.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
                 stdout=writing,
                 stderr=writing,
                 pass_fds=[listener.fileno()],
-                start_new_session=True,  # an interrupt of the notebook's process group must not reach it
+                start_new_session=True,  # an interrupt of the notebook's process group must not reach the forwarder
             )
         finally:
             os.close(writing)
-        # Without this wait it would stay as a zombie after its end.
+        # Without this wait the forwarder would stay as a zombie after its end.
         threading.Thread(target=process.wait, name="gpumodels-forwarder", daemon=True).start()
         try:
-            printed = output.read().strip()  # returns when the forwarder is ready and closes it, or has ended
+            printed = output.read().strip()  # returns when the forwarder closes its output, at its end or when ready
         except BaseException:
             process.kill()
             raise
@@ -67,9 +68,9 @@ def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
 
 
 class _Side(asyncio.Protocol):
-    """One side of a forwarded connection. It writes what it receives to the other side.
+    """One side of a forwarded connection. The bytes that it receives are written to the other side.
 
-    While the other side cannot be written to, this side does not read.
+    This side does not read while the other side's buffer is full.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class _Side(asyncio.Protocol):
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        """End the other side's output. The connection stays open until both directions have ended."""
+        """Close the output of the other side. The connection stays open until both directions have ended."""
         self.ended = True
         if self.other.transport is not None and not self.other.transport.is_closing():
             self.other.transport.write_eof()
@@ -106,7 +107,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Client(_Side):
-    """The side of the client. It reads nothing until the server's side is connected."""
+    """The client's side. It reads nothing until the server's side is connected."""
 
     def __init__(self, path: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The command line and the environment of a model server. All engines of this machine use them."""
+"""The command line and the environment variables of a model server. All engines of this machine use them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from gpumodels.engines.artifacts import ArtifactName
     from gpumodels.engines.base import LaunchPlan
 
-    #: Paths of the artifacts as the instance sees them: inside a container, or on this machine.
+    #: The paths of the artifacts as the instance sees them: inside a container, or on this machine.
     Paths = Mapping[ArtifactName, str]
 
 
 def command(plan: LaunchPlan, paths: Paths, python: str, entry: str, leash: Sequence[str] = ()) -> list[str]:
     """Return the command line of the leash, which starts the model server.
 
-    `python` is the interpreter that the instance sees, `entry` the `module:Class` to serve, `leash` more options of
-    the leash.
+    `python` is the path of the interpreter, as the instance sees it. `entry` is the `module:Class` to serve. `leash`
+    holds more options of the leash.
     """
     scratch = ["--scratch", paths["shared memory"]] if "shared memory" in paths else []
     return [
@@ -35,11 +35,11 @@ def command(plan: LaunchPlan, paths: Paths, python: str, entry: str, leash: Sequ
 
 
 def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str, str]:
-    """Return the environment settings of the model server. `container` decides by which variables GPUs are named."""
+    """Return the environment variables of the model server. Those that name GPUs are different for a `container`."""
     return {
         **dict(plan.spec.env),
         **plan.env,
-        # After the user's settings, because only `--gpu` chooses the GPUs of an instance.
+        # After the user's variables, because only `--gpu` chooses the GPUs of an instance.
         **devices.environment(plan.devices, container=container),
         "PYTHONPATH": paths["payload"],
         "GPUMODELS_SHM": paths.get("shared memory", ""),
@@ -48,6 +48,6 @@ def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str,
         **({} if plan.record.idle is None else {"GPUMODELS_IDLE": str(plan.record.idle)}),
         **limits.settings(plan),
         **({"GPUMODELS_TOKEN": plan.token} if plan.token else {}),
-        # Identifies the instance of each process that NVML reports.
+        # Each process of the instance inherits the mark, so a process that NVML reports can be attributed to it.
         processes.MARK: plan.record.id,
     }

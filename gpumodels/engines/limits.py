@@ -1,4 +1,4 @@
-"""The limit of GPU memory (`--memory`) as environment settings of a model server.
+"""The limit of GPU memory (`--memory`), as environment variables of a model server.
 
 The server applies the limit to PyTorch and TensorFlow; see `server.limits`. JAX reads it from its own variable.
 """
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpumodels.engines.base import LaunchPlan
 
-#: Bytes of a GPU that CUDA and its libraries take in addition to what a framework allocates. They count for the limit
-#: too. If they are more than half of it, the framework still gets half.
+#: The bytes of a GPU that CUDA and its libraries take, besides those that a framework allocates. They count towards the
+#: limit too. If they are more than half of the limit, the framework still gets half.
 _CUDA = 512 << 20
 
 _JAX, _JAX_NEW = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"
 
 
 def allowance(plan: LaunchPlan) -> int | None:
-    """Return the bytes that the framework may allocate on each GPU; None for no limit. All GPUs have equal parts."""
+    """Return the bytes that the framework may allocate on each GPU, an equal part on each; None for no limit."""
     if plan.record.limit is None or not plan.devices:
         return None
     part = plan.record.limit // len(plan.devices)
@@ -26,9 +26,9 @@ def allowance(plan: LaunchPlan) -> int | None:
 
 
 def fraction(plan: LaunchPlan) -> float | None:
-    """Return the allowance as a fraction of a GPU's memory; None for no limit, or if a GPU's size is not known.
+    """Return the allowance as a fraction of a GPU's memory; None without a limit, or if a GPU's size is not known.
 
-    If the sizes differ, the largest GPU decides, so that the fraction is not more than the allowance on any of them.
+    The fraction is that of the largest GPU, so that it exceeds the allowance on none of them.
     """
     allowed, sizes = allowance(plan), [device.memory_total for device in plan.devices]
     known = [size for size in sizes if size is not None]
@@ -36,13 +36,13 @@ def fraction(plan: LaunchPlan) -> float | None:
 
 
 def settings(plan: LaunchPlan) -> dict[str, str]:
-    """Return the environment settings of the model server for the limit.
+    """Return the environment variables of the model server for the limit.
 
-    A setting for JAX by the user or the model's author is not overwritten.
+    If the user or the author sets a variable for JAX, that value stays.
     """
     allowed, share = allowance(plan), fraction(plan)
     found = {} if allowed is None else {"GPUMODELS_MEMORY_LIMIT": str(allowed)}
     if share is not None and not {_JAX, _JAX_NEW} & {*plan.env, *dict(plan.spec.env)}:
-        # All versions of JAX know the old name. New versions refuse both names together, so the new one is emptied.
+        # All versions of JAX know the old name. New versions refuse both names together, so the new one is set to "".
         found |= {_JAX: f"{share:.6f}", _JAX_NEW: ""}
     return found

@@ -1,4 +1,4 @@
-"""Instances on this machine. Their sockets are in a directory that this user can reach."""
+"""Instances on this machine. Their sockets lie in a directory of this user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LocalSocket(files.Descriptor):
-    """A Unix socket of a model server, opened once and connected to through its descriptor."""
+    """A Unix socket of a model server. It is opened once, and connections are made through its descriptor."""
 
     @property
     def grpc_target(self) -> str:
@@ -50,21 +50,22 @@ class LocalConnector:
         return files.Descriptor(files.open_directory(self._shared_memory))
 
     def find(self, name: str) -> LocalSocket | None:
-        """Return the socket of that name, or None while nobody listens on it.
+        """Return the socket of that name, or None while no server listens on it.
 
-        It is probed first: a gRPC channel that finds no socket waits a second before it tries again.
+        It is tried with a connection first, because a gRPC channel that cannot connect waits a second before it tries
+        again.
         """
         try:
             found = LocalSocket(files.open_socket(self._sockets.fd, name))
         except FileNotFoundError:  # not bound yet
             return None
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)  # a server that accepts nobody must not block this process
+            probe.setblocking(False)  # `connect` would block while the server's queue of connections is full
             return found if probe.connect_ex(found.path) == 0 else None
 
 
 class LocalInstance(Instance):
-    """An instance that shares files with this process: its sockets and its shared memory."""
+    """An instance on this machine. This process can open its sockets and its shared memory."""
 
     def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
         self.id = record.id

@@ -1,4 +1,4 @@
-"""The package index, CA bundle and proxies of builds, for machines behind mirrors and proxies."""
+"""The package index, the CA bundle and the proxies that builds use, for machines without direct internet access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mirrors:
 
     @classmethod
     def of_user(cls) -> Mirrors:
-        """Return the sources of the settings, or else those that pip, uv and requests use.
+        """Return the sources in the settings, or else those that pip, uv and requests use.
 
         Raises SettingsError, and BuildFailed if the CA bundle is not a file.
         """
@@ -34,7 +34,7 @@ class Mirrors:
         )
 
     def for_uv(self) -> dict[str, str]:
-        """Return environment settings for uv. The proxies are in its environment already."""
+        """Return environment variables for uv, without those of the proxies, which it inherits."""
         settings = {}
         if self.index:
             settings["UV_DEFAULT_INDEX"] = self.index

@@ -1,7 +1,7 @@
-"""The payload: a copy of the part of this package that runs inside an instance, in a directory of its own.
+"""The payload, a copy of the part of this package that runs inside an instance.
 
-It has only the modules that the model server needs. With a copy, a container and a model's environment do not see the
-notebook's packages, and edits of this checkout do not change a model server that runs.
+It contains only the modules that the model server needs, in a directory without other packages. So an instance does not
+see the packages of the notebook, and edits of the installed package do not change a running model server.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from gpumodels.catalog import making
 from gpumodels.settings import cache_dir
 
 _PACKAGE = Path(__file__).parents[1]
-#: Modules and packages of the payload.
+#: The modules and packages of the payload.
 _PARTS = (
     "__init__.py", "_version.py", "errors.py", "lazy.py", "load_line.py", "presentation.py", "signature.py",
     "lease", "protocol", "server",
 )  # fmt: skip
 
-#: Requirements of the model server itself. They are ranges, so that a model can pin versions.
+#: The requirements of the model server. They are ranges, so that a model can pin versions.
 REQUIREMENTS = ("grpcio>=1.60", "numpy>=1.23", "protobuf>=5")
 
 
 def files() -> list[tuple[str, Path]]:
-    """Return the files of the payload, sorted, as pairs: the path inside `gpumodels/`, and the path on this machine."""
+    """Return the files of the payload as sorted pairs: the path inside `gpumodels/` and the path on this machine."""
     found = []
     for part in _PARTS:
         top = _PACKAGE / part
@@ -47,9 +47,9 @@ def fingerprint() -> str:
 
 
 def directory() -> Path:
-    """Return a directory for PYTHONPATH with the payload and nothing else. Make it if it is missing.
+    """Return the directory that contains only the payload, for PYTHONPATH. Make it if it is missing.
 
-    Raises EngineError if the cache cannot hold it.
+    Raises EngineError if it cannot be written to the cache.
     """
     path = cache_dir() / "server" / fingerprint()
     with making("The directory of the model server"):
@@ -67,7 +67,7 @@ def _make(path: Path) -> None:
         os.rename(temporary, path)  # noqa: PTH104
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        if not path.exists():  # if it exists, another process has made it with the same content
+        if not path.exists():  # else another process has just made it, with the same content
             raise
 
 

@@ -1,4 +1,4 @@
-"""The process engine. It runs the model server in a local process, for machines without Docker."""
+"""The process engine, for machines without Docker. It runs the model server in a local process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
-#: Prefixes of environment settings for the notebook's interpreter and display. The model server must not inherit them.
+#: Prefixes of environment variables for the notebook's interpreter and display. The model server must not inherit them.
 _NOT_INHERITED = (
     "PYTHON",
     "VIRTUAL_ENV",
@@ -38,24 +38,24 @@ _NOT_INHERITED = (
     "GPUMODELS_",
     *environment.COLOURING,
 )
-#: Environment settings of every model server in a local process.
+#: Environment variables of every model server in a local process.
 _ALWAYS_SET = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-#: Seconds that a leash may need in addition to the grace, on a busy machine.
+#: The seconds that a leash may need in addition to the grace, on a busy machine.
 _MARGIN = 2.0
 
-#: Leashes that this process started, by instance id. As child processes they must be waited for.
+#: The leashes that this process started, by instance id. They are child processes, so this process must wait for them.
 _children: dict[str, subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_leashes", {})
 
 
 @atexit.register
 def _disown() -> None:
-    """Keep Popen from warning that leashes outlive this process. They do so on purpose, by milliseconds."""
+    """Prevent Popen's warning that a child still runs. A leash ends just after this process, when it gets the lock."""
     for child in _children.values():
         child.returncode = 0
 
 
 class ProcessInstance(LocalInstance):
-    """A leash in a session of its own and, where the machine allows, a PID namespace."""
+    """A leash and its model server, in their own session and, if the machine allows it, their own PID namespace."""
 
     def __init__(self, record: InstanceRecord, directory: InstanceDirectory) -> None:
         super().__init__(record, directory)
@@ -79,8 +79,8 @@ class ProcessInstance(LocalInstance):
         return following.lines(itertools.chain([self._last(lines, end)], added))
 
     def _last(self, lines: int, end: int) -> bytes:
-        """Return the last lines before byte `end` of the log. If the log is short, the older log has more."""
-        wanted = 400 * lines  # bytes, a generous length of a line
+        """Return the last lines before byte `end` of the log. If the log is too short, begin in the older log."""
+        wanted = 400 * lines  # bytes, for long lines
         found = _tail(self._log, wanted, end)
         if len(found) < wanted:
             before = older(self._log)
@@ -107,7 +107,7 @@ class ProcessInstance(LocalInstance):
 
 
 class ProcessEngine(Engine):
-    """An engine that runs the model server in a local process, with an environment made for its requirements."""
+    """An engine that runs the model server in a local process, in an environment with the model's requirements."""
 
     name = "process"
     place = "a local process"
@@ -120,7 +120,7 @@ class ProcessEngine(Engine):
         return str(environment.python_with(spec.requirements(flavour), spec.name, progress, fresh=fresh))
 
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
-        # Not beside instance.json, where a file that the model writes could overwrite one of ours.
+        # A directory of its own, so that files that the model writes cannot overwrite instance.json and the like.
         work = plan.directory.path / "work"
         work.mkdir(mode=0o700)
         entry, inherited = self.entry(plan.spec), _inherited()
@@ -148,7 +148,7 @@ class ProcessEngine(Engine):
         return ProcessInstance(record, directory)
 
     def sweep(self, runtime: Path, identity: str) -> list[str]:  # noqa: ARG002
-        """Return nothing. The leash ends a process without a directory, and others are swept with their directory."""
+        """Return an empty list. A leash ends its processes by itself, even if the directory of the instance is gone."""
         return []
 
 

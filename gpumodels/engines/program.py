@@ -1,4 +1,4 @@
-"""Running another program and showing its output line by line."""
+"""Running another program and showing its output, line by line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gpumodels.lease import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: Seconds after which the wait for a silent program's output is interrupted. Python handles a signal that arrives just
-#: before a blocking read only after that read, which may be at the program's next line.
+#: The seconds between two interruptions of the wait for output. A signal that arrives just before a blocking read is
+#: handled by Python only after that read, and a silent program could block it for long.
 _TICK = 0.2
 
 
@@ -26,14 +26,14 @@ def run(
     environment: Mapping[str, str] | None = None,
     end_with: signal.Signals = signal.SIGKILL,
 ) -> tuple[int, list[str]]:
-    """Run a program, and return its exit code and the lines that it printed on both streams.
+    """Run a program, and return its exit code and the lines that it printed to stdout and stderr.
 
-    `show` is called with each line as it comes. After an interrupt or an exception of `show`, the program and its
-    subprocesses get the signal `end_with`.
+    Call `show` with each line as soon as it is printed. After an interrupt or an exception of `show`, send the signal
+    `end_with` to the program and its subprocesses.
     """
     lines = []
     with ExitStack() as ended:
-        with uninterrupted():  # an interrupt between the start and `push` would leave the program running
+        with uninterrupted():  # after an interrupt between the start and `push` the program would go on
             process = ended.enter_context(
                 subprocess.Popen(
                     command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

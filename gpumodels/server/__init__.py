@@ -1,8 +1,9 @@
-"""The author's interface inside an instance, and the model server: `python -m gpumodels.server` serves the class.
+"""The model server, and the functions that authors of models call inside an instance.
 
-The author writes one class with `load(device)` and `predict(...)`. `load` is called once. `predict` is called once per
-call on the thread that ran `load`, and never twice at the same time. An array that `predict` is given lies in shared
-memory. It is valid (and writable) during that `predict` only: keep a copy, not the array.
+`python -m gpumodels.server` serves the author's class, which has the methods `load(device)` and `predict(...)`. The
+server runs `load` once. It then runs `predict` for each call, on the same thread, and never twice at the same time.
+An array that `predict` receives may lie in shared memory. It is valid, and writable, only until that `predict` has
+returned. To keep the values, keep a copy of the array.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ __all__ = ["cancelled", "memory_limit", "weights_path"]
 def weights_path(name: str) -> Path:
     """Return the path of a weights file that `model.toml` lists.
 
-    The files lie in the directory that the setting GPUMODELS_WEIGHTS names, or else in `weights` below the working
-    directory.
+    The directory of the files is `$GPUMODELS_WEIGHTS`, which the engine sets. Without that variable it is `weights`
+    in the working directory.
 
     Parameters
     ----------
@@ -27,12 +28,12 @@ def weights_path(name: str) -> Path:
     Returns
     -------
     Path
-        Where the file lies, read-only.
+        The path of the file. Inside an instance the file is read-only.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file. The message names those that are there.
+        If there is no such file. The message lists the files of the directory.
 
     Examples
     --------
@@ -50,15 +51,15 @@ def weights_path(name: str) -> Path:
 
 
 def cancelled() -> bool:
-    """Return True if the client of the running call has left: it was stopped, or its timeout has passed.
+    """Return True if the client of the running call has left.
 
-    A long `predict` may then return early, because nobody reads its result. Any thread may ask, not only the one that
-    runs `predict`.
+    A client leaves if it is interrupted, or if its timeout has passed. A long `predict` may then return early, because
+    nobody reads its result. You may call this function on any thread, not only on the one that runs `predict`.
 
     Returns
     -------
     bool
-        False while the client waits, and if no call runs.
+        True if the client has left. False while it waits, and if no call runs.
 
     Examples
     --------
@@ -73,7 +74,7 @@ def cancelled() -> bool:
 
 
 def memory_limit() -> int | None:
-    """Return how many bytes the model may allocate on each of its GPUs.
+    """Return the number of bytes that the model may allocate on each of its GPUs.
 
     PyTorch, TensorFlow and JAX keep to the limit by themselves. For onnxruntime, set it as `gpu_mem_limit` of the
     CUDAExecutionProvider.
@@ -81,7 +82,16 @@ def memory_limit() -> int | None:
     Returns
     -------
     int or None
-        None if the model was loaded without `--memory`.
+        The limit in bytes. None if the model was loaded without `--memory`.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     def load(self, device):
+    ...         limit = memory_limit()
+    ...         options = {} if limit is None else {"gpu_mem_limit": limit}
+    ...         providers = [("CUDAExecutionProvider", options)]
+    ...         self.session = onnxruntime.InferenceSession(weights_path("net.onnx"), providers=providers)
 
     """
     limit = os.environ.get("GPUMODELS_MEMORY_LIMIT")

@@ -1,15 +1,17 @@
-"""`python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]`.
+"""The program of the model server.
 
-The server binds its sockets in the directory first (live), imports the author's class and loads it (ready), and then
-runs calls on the main thread. The environment configures the rest:
+    python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]
 
-- `GPUMODELS_SHM`: where shared memory of gRPC clients lies; default /dev/shm, empty for none.
-- `GPUMODELS_TOKEN`: bind a second socket, for clients that show this token.
-- `GPUMODELS_SHM_PEERS`: where shared memory of those clients may lie as well.
+The server first binds its sockets in the directory: it is live. It then imports the author's class and loads it: it is
+ready. From then on it runs calls on the main thread. Environment variables configure the rest:
+
+- `GPUMODELS_SHM`: the directory of gRPC clients' shared memory; default /dev/shm, empty for none.
+- `GPUMODELS_TOKEN`: bind a second socket, for clients that send this token.
+- `GPUMODELS_SHM_PEERS`: a second directory of shared memory, for those clients.
 - `GPUMODELS_IDLE`: seconds without a call after which the server ends to sleep.
 
-SIGTERM ends the process by its default action, so that code which holds the GIL ends as well. Exit code 3: the model's
-own code failed before it was ready.
+SIGTERM keeps its default action, so it also ends code that holds the GIL. The exit code is 3 if the author's code
+failed before the model was ready.
 """
 
 from __future__ import annotations
@@ -49,35 +51,36 @@ if TYPE_CHECKING:
 
 LOAD_FAILED = 3
 
-#: Each waiting call keeps one of gRPC's threads.
+#: The number of gRPC's threads. Each waiting call occupies one.
 _THREADS = 128
 
-_MOST_FILES = 1 << 14  # descriptors; each region that is mapped takes one
+_MOST_FILES = 1 << 14  # open files; each mapped region takes one
 
 
 def main(make_scheduler: Callable[[Model], Scheduler] = SerialScheduler) -> NoReturn:
-    """Serve until the process is ended.
+    """Load the model and serve it until the process ends.
 
     Parameters
     ----------
     make_scheduler : callable
-        Makes the scheduler of the loaded model.
+        A function that returns the scheduler of the loaded model.
 
     """
     began = time.monotonic()
     options = _options()
     _prepare_process()
-    token = os.environ.pop("GPUMODELS_TOKEN", "")  # the author's code must neither inherit nor print it
-    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # nor take it for the setting of models that it loads itself
+    token = os.environ.pop("GPUMODELS_TOKEN", "")  # a secret that the author's code could print or pass on
+    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # else it would be a setting for models that the author loads
     memory = SharedMemory(
         os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
         os.environ.get("GPUMODELS_SHM_PEERS", ""),
     )
-    lane = Lane(files.open_directory(options.socket))  # first: a client that finds gRPC's socket alone uses gRPC
+    # The lane binds its socket before gRPC does: a client that finds only gRPC's socket uses gRPC.
+    lane = Lane(files.open_directory(options.socket))
     servicer = Servicer(options.name or options.folder.resolve().name, memory, lane.unread)
-    server = _bind(servicer, options.socket)  # noqa: F841 (ends with its last reference)
+    server = _bind(servicer, options.socket)  # noqa: F841 (a gRPC server stops with its last reference)
     if token:
-        guarded = _bind(servicer, options.socket, token)  # noqa: F841 (as well)
+        guarded = _bind(servicer, options.socket, token)  # noqa: F841 (the same)
     model = _load_or_exit(options, servicer.name)
     log(f"{model.name} is ready after {time.monotonic() - began:.1f} s: {model.signature}")
     scheduler = make_scheduler(model)
@@ -88,19 +91,22 @@ def main(make_scheduler: Callable[[Model], Scheduler] = SerialScheduler) -> NoRe
 
 def _prepare_process() -> None:
     faulthandler.enable(all_threads=False)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # an author's print belongs in the log now
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what the author prints is logged at once
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     _raise_limits()
 
 
 def _interrupted(*_: object) -> NoReturn:
-    """End the server on Ctrl-C. Not by KeyboardInterrupt: one that `predict` raises belongs to its caller."""
-    os._exit(128 + signal.SIGINT)  # gRPC's threads wait for calls that nobody runs any more, and would hold this up
+    """End the server on Ctrl-C.
+
+    KeyboardInterrupt would not end it, because an exception during `predict` is sent to the client of the call.
+    """
+    os._exit(128 + signal.SIGINT)  # `sys.exit` would wait for gRPC's threads, which wait for calls that never end
 
 
 def _raise_limits() -> None:
-    """Allow as many open files as the system lets us: many clients with many regions need more than the usual 1024."""
+    """Raise the limit of open files. Many clients with many regions need more than the usual 1024."""
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY:
         wanted = _MOST_FILES if most == resource.RLIM_INFINITY else min(most, _MOST_FILES)
@@ -118,7 +124,10 @@ def _options() -> argparse.Namespace:
 
 
 def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
-    """Serve on a socket that only this user may connect to: with a token on the peers', for clients that show it."""
+    """Serve gRPC on a socket in the directory, with access for this user only.
+
+    With a token, serve on the socket of the peers, and only calls that carry the token.
+    """
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, "grpc"),
         interceptors=[TokenRequired(token)] if token else None,
@@ -137,18 +146,18 @@ def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
 
 
 def _load_or_exit(options: argparse.Namespace, name: str) -> Model:
-    """Load the author's class, or end the process with the reason in its log."""
+    """Load the author's class. If that fails, log the reason and end the process."""
     try:
         loaded = _load(options)
         signature = _signature(options.folder, loaded)
         return Model(name, loaded.predict, signature)
-    except BaseException as error:  # noqa: BLE001 (whatever it is, the instance ends and its log says why)
+    except BaseException as error:  # noqa: BLE001 (after any error the instance ends, with the reason in its log)
         one_sentence = isinstance(error, ContractError)  # a traceback would add nothing
         if not one_sentence:
             traceback.print_exc()
         log(f"{name} failed to load: {error if one_sentence else summary(error)}")
         sys.stdout.flush()
-        os._exit(LOAD_FAILED)  # threads that the author's code left behind must not hold this up
+        os._exit(LOAD_FAILED)  # `sys.exit` would wait for threads that the author's code has started
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -161,7 +170,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 
 def _signature(folder: Path, model: Any) -> Signature:
-    """Return what `model.toml` declares; where it declares nothing, what the hints of `predict` say."""
+    """Return the inputs and outputs that `model.toml` declares, or else those of the type hints of `predict`."""
     path = folder / "model.toml"
     tables = tomllib.loads(path.read_text("utf-8-sig")) if path.is_file() else {}
     declared = Signature.from_tables(tables.get("inputs", ()), tables.get("outputs", ()))

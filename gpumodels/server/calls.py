@@ -1,4 +1,7 @@
-"""One call on the author's model, however its request came: read the inputs, run `predict`, answer."""
+"""Calls on the author's model: read the inputs, run `predict`, send the answer.
+
+They are the same for requests on the lane and by gRPC.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ Predict = Callable[..., Any]
 
 
 class ClientGone(Exception):
-    """The client of a call has left, so there is nobody to answer."""
+    """An error raised when the client of a call has left, so that the call needs no answer."""
 
 
 class Call(abc.ABC):
-    """A ModelInferRequest, the memory that it refers to, and the way back to its client."""
+    """A ModelInferRequest, the shared memory that it refers to, and the connection to its client."""
 
     def __init__(self, request: Any, memory: Memory) -> None:
         self.request = request
@@ -43,21 +46,24 @@ class Call(abc.ABC):
 
     @abc.abstractmethod
     def answer(self, tensors: list[Tensor], *, last: bool) -> None:
-        """Send one answer; raises ClientGone, and CallFailed if it cannot be sent."""
+        """Send one answer. Raises ClientGone, and CallFailed if the answer cannot be sent."""
 
     @abc.abstractmethod
     def end(self) -> None:
-        """Tell the client that no answer follows those that were sent with `last=False`; raises ClientGone."""
+        """Notify the client that the last answer was sent. Call this after answers with `last=False`.
+
+        Raises ClientGone.
+        """
 
     @abc.abstractmethod
     def failed(self, failure: CallFailed) -> None:
-        """Send what went wrong; raises ClientGone."""
+        """Send the error of the call. Raises ClientGone."""
 
-    def read_on(self) -> None:  # noqa: B027 (only a call that came on a connection of the lane has something to do)
-        """Read the call's connection again. The loop calls this after a call that ended on another thread."""
+    def read_on(self) -> None:  # noqa: B027 (optional: only calls on the lane have a connection to read)
+        """Continue to read the connection of the call. The loop does this after a call on another thread has ended."""
 
     def cancelled(self) -> bool:
-        """Return True if the client has left, and log that the first time."""
+        """Return True if the client has left. Log that once."""
         if not self._cancelled and self.gone():
             self._cancelled = True
             log(f"call cancelled by the client after {(time.monotonic_ns() - self.came) / 1e9:.1f} s")
@@ -65,7 +71,7 @@ class Call(abc.ABC):
 
 
 class Model:
-    """The author's loaded model. It may run several calls at once, as far as the author's code may."""
+    """The author's loaded model. Several threads may run calls on it if the author's code allows that."""
 
     def __init__(self, name: str, predict: Predict, signature: Signature) -> None:
         self.name = name
@@ -73,7 +79,7 @@ class Model:
         self._predict = predict
 
     def run(self, call: Call, statistics: Statistics) -> None:
-        """Run the call on this thread, unless its client has left, and count it. Raises nothing."""
+        """Run the call on this thread and count it. Skip it if its client has left. Raises nothing."""
         try:
             self._run(call, statistics)
         except ClientGone:
@@ -99,7 +105,7 @@ class Model:
                 call.answer(to_tensors(value, self.signature.outputs, sizes), last=True)
         except ClientGone:
             raise
-        except BaseException as error:  # noqa: BLE001 (whatever the author raises goes to the caller, who waits)
+        except BaseException as error:  # noqa: BLE001 (the client waits, so it gets every exception of the author)
             call.failed(error if isinstance(error, CallFailed) else _failure(error))
             statistics.failed(call.came, time.monotonic_ns())
         else:
@@ -136,5 +142,5 @@ def _inputs(call: Call, signature: Signature, sizes: dict[str, int]) -> dict[str
 def _failure(error: BaseException) -> CallFailed:
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next  # frames of this module tell the author nothing
+        frames = frames.tb_next  # frames of this module do not help the author
     return CallFailed(summary(error), "".join(traceback.format_exception(type(error), error, frames)))

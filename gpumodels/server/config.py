@@ -1,4 +1,4 @@
-"""Descriptions of the model for clients: ModelMetadata, and Triton's ModelConfig."""
+"""Descriptions of the model for clients: the protocol's ModelMetadata and Triton's ModelConfig."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gpumodels.server.calls import Model
     from gpumodels.signature import Signature, TensorSpec
 
-#: Value of the fields in which Triton names the program that runs a model.
+#: The value of the fields `platform` and `backend`, in which Triton names the program that runs a model.
 PLATFORM = "gpumodels"
 
 
@@ -23,7 +23,11 @@ def metadata(model: Model) -> Any:
 
 
 def write_config(config: Any, name: str, signature: Signature) -> None:
-    """Fill a ModelConfig. `max_batch_size` is 0, so `dims` are whole shapes; a size that is not fixed is -1."""
+    """Fill a ModelConfig.
+
+    `max_batch_size` stays 0, so `dims` are whole shapes, without a batch dimension left out. A size that is not fixed
+    is -1.
+    """
     config.name, config.platform, config.backend = name, PLATFORM, PLATFORM
     config.model_transaction_policy.decoupled = signature.stream
     for spec in signature.inputs:
@@ -33,7 +37,7 @@ def write_config(config: Any, name: str, signature: Signature) -> None:
 
 
 def _data_type(spec: TensorSpec) -> str:
-    datatype = DATATYPES.get(spec.dtype, "BYTES")  # as in ModelMetadata
+    datatype = DATATYPES.get(spec.dtype, "BYTES")  # the same datatype as in ModelMetadata
     return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
 
 

@@ -1,4 +1,4 @@
-"""A client's connection on the lane, and the calls that come on it."""
+"""The connection of one client of the lane, and the calls that arrive on it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ if TYPE_CHECKING:
     from gpumodels.server.results import CallFailed
     from gpumodels.server.scheduler import Scheduler
 
-_UNREAD_LIMIT = 10.0  # seconds for which an answer that its client does not read may hold up other calls
-_LOOK_INTERVAL = 0.1  # seconds between two looks at whether that client has left
-_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # an `int`: adding up flags anew takes longer than the call
+_UNREAD_LIMIT = 10.0  # seconds for which a client that does not read its answer may delay other calls
+_LOOK_INTERVAL = 0.1  # seconds between two checks that this client is still connected
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # computed once, because `|` of two flags takes longer than `recv`
 
 
 class Connection:
-    """One client's connection, with the regions that the client registered and the one for its results.
+    """The connection of one client, with the regions that the client registered and the region for its results.
 
-    The loop's thread reads it, and only while no call runs on it. The thread that runs the call sends the answer.
+    The loop's thread reads the connection, but not while a call of it runs. The thread that runs the call sends the
+    answer.
     """
 
     def __init__(self, connected: socket.socket, lane: Lane, scheduler: Scheduler) -> None:
         self.fd = connected.fileno()
         self.last_used = time.monotonic()
-        #: True while a call from here runs on another thread than the loop's.
+        #: True while a call of this connection runs on another thread than the loop's.
         self.busy = False
-        #: True if a holder of the instance watches here for the server's sleep.
+        #: True if the client is a holder of the instance that watches for the server's sleep and end.
         self.watches = False
-        #: True if that holder asked the server to sleep.
+        #: True if that holder has asked the server to sleep.
         self.wants_sleep = False
-        #: True unless that holder still has to answer ABOUT_TO_SLEEP.
+        #: False from the frame ABOUT_TO_SLEEP until that holder has answered it.
         self.answered = True
         self._socket = connected
         self._frames = frames.Frames(connected)
@@ -51,12 +52,17 @@ class Connection:
         self._broken = False
 
     def serve(self, *, fill: bool = True) -> bool:
-        """Handle the frames that came, after one read of the socket if `fill`.
+        """Handle the frames that have arrived.
+
+        Parameters
+        ----------
+        fill : bool
+            Read the socket once before that.
 
         Returns
         -------
         bool
-            False if the connection is over.
+            False if the connection is to be closed.
 
         """
         try:
@@ -72,36 +78,37 @@ class Connection:
                 self.last_used = time.monotonic()
                 self._lane.out_of_files()
             return False
-        except (ValueError, MemoryError, DecodeError) as error:  # not a client of ours: no frame, message or region
+        except (ValueError, MemoryError, DecodeError) as error:  # not our client: this is no frame, message or region
             log(f"a connection was closed: {error}")
             return False
-        return self.busy or not self._broken  # the thread of a running call may be in the middle of a frame
+        return self.busy or not self._broken  # while a call runs, its thread may just be sending a frame
 
     def read_on(self) -> None:
-        """Have the lane read here again, now that the call has ended."""
+        """Let the lane read this connection again after its call has ended."""
         self._lane.read_on(self)
 
     def close(self) -> None:
-        """End the connection. Its memory lives on while an array refers to it."""
+        """Close the connection. Its shared memory stays mapped while an array refers to it."""
         self._frames.close()
         self._regions.clear()
         self._results.region = None
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of a region that the client registered; raises RegionError."""
+        """Return bytes of a region that the client registered. Raises RegionError."""
         found = self._regions.get(name)
         if found is None:
             raise region.RegionError(f"no shared memory region {name!r} is registered")
         return region.part(found, offset, size)
 
     def gone(self) -> bool:
-        """Return True if the client has left. Any thread may ask, also while the loop does not read here."""
+        """Return True if the client has left. Any thread may call this, also while a call runs."""
         try:
             return not self._socket.recv(1, _PEEK)
         except BlockingIOError:
             return False
         except OSError:
-            return self._socket.fileno() >= 0  # closed in a child that the author's code forked, which cannot tell
+            # In a child that the author's code forked, the socket is closed. The child cannot know, and returns False.
+            return self._socket.fileno() >= 0
 
     def send(self, kind: int, body: bytes = b"", fd: int = -1) -> None:
         """Send one frame.
@@ -109,12 +116,12 @@ class Connection:
         Raises
         ------
         ClientGone
-            If the client has left, or does not read while other calls wait.
+            If the client has left, or if it does not read while other calls wait.
 
         """
         data = memoryview(frames.header(len(body), kind, fd >= 0) + body)
         waits_since = 0.0
-        self._broken = True  # until the whole frame is out
+        self._broken = True  # until the whole frame is sent
         while data:
             try:
                 data = data[self._frames.send(data, () if fd < 0 else (fd,)) :]
@@ -128,9 +135,9 @@ class Connection:
         self._broken = False
 
     def room(self, size: int) -> Region | None:
-        """Return a region for `size` bytes of results, which the client knows.
+        """Return a region for `size` bytes of results. The client is notified of a new region first.
 
-        Returns None if the results go inside the message: they are small, or there is no memory for a region.
+        Returns None if the results belong inside the message: they are small, or there is no memory for a region.
         """
         if outgrown := self._results.outgrown(size):
             self.send(frames.FORGET, messages.SystemSharedMemoryUnregisterRequest(name=outgrown).SerializeToString())
@@ -180,12 +187,15 @@ class Connection:
                 raise ClientGone
 
     def _holds_up_others(self) -> bool:
-        """Return True if others wait for this thread: for the loop's, or for a call to end while all slots are busy."""
+        """Return True if other clients wait for this thread.
+
+        They wait if it is the loop's thread, or if all slots are busy and its call has to end first.
+        """
         return (not self.busy or self._scheduler.full) and self._lane.others_wait(self)
 
 
 class _LaneCall(Call):
-    """A call that came on a connection of the lane."""
+    """A call on a connection of the lane."""
 
     def __init__(self, request: Any, connection: Connection) -> None:
         super().__init__(request, connection)
@@ -196,15 +206,16 @@ class _LaneCall(Call):
 
     def answer(self, tensors: list[Tensor], *, last: bool) -> None:
         response, chosen = begin(self.request, tensors)
-        places, size = files.offsets(tensor.nbytes for tensor in chosen)
-        # The one region for results is free again when the client asks for more: in a stream it may not have read yet.
+        offsets, size = files.offsets(tensor.nbytes for tensor in chosen)
+        # There is one region for results. After a last answer the client has read it before it sends the next request.
+        # Between the answers of a stream it may still be reading, so those answers go inside messages.
         memory = self._connection.room(size) if last else None
         if memory is None:
             put_inside(response, chosen)
         else:
-            for output, tensor, place in zip(response.outputs, chosen, places, strict=True):
-                region.part(memory, place, tensor.nbytes)[:] = tensor.data
-                point(output, memory.name, tensor.nbytes, place)
+            for output, tensor, offset in zip(response.outputs, chosen, offsets, strict=True):
+                region.part(memory, offset, tensor.nbytes)[:] = tensor.data
+                point(output, memory.name, tensor.nbytes, offset)
         self._connection.send(frames.ANSWER if last else frames.PART, response.SerializeToString())
 
     def end(self) -> None:

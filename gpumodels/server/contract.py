@@ -1,4 +1,4 @@
-"""Checks of the author's class. What the model server cannot serve is an error of one sentence."""
+"""Checks of the author's class. Each error is one sentence that names the mistake."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class ContractError(TypeError):
-    """The author's code cannot be served. The message says all there is to say, without a traceback."""
+    """A mistake in the author's code that keeps the model from being served. The message needs no traceback."""
 
 
 def find_class(module: ModuleType, name: str) -> Callable[[], Any]:
-    """Return the class of that name; raises ContractError naming the nearest one that the module defines."""
+    """Return the class of that name. If there is none, raise ContractError, which suggests the most similar name."""
     if not hasattr(module, name):
         classes = [cls.__name__ for cls in vars(module).values() if inspect.isclass(cls) and _is_of(cls, module)]
         raise ContractError(f"{_file(module)} has no class {name}{_instead(name, classes)}")
@@ -27,7 +27,7 @@ def find_class(module: ModuleType, name: str) -> Callable[[], Any]:
 
 
 def find_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return the method of that name; raises ContractError naming the nearest one that the class has."""
+    """Return the method of that name. If there is none, raise ContractError, which suggests the most similar name."""
     method = getattr(model, name, None)
     if not callable(method):
         methods = [other for other in dir(type(model)) if not other.startswith("_")]
@@ -37,10 +37,10 @@ def find_method(model: Any, name: str) -> Callable[..., Any]:
 
 
 def check_takes(predict: Callable[..., Any], inputs: tuple[TensorSpec, ...]) -> None:
-    """Raise ContractError if every call would fail, because `predict` does not take the declared inputs."""
+    """Raise ContractError if `predict` cannot take the inputs that `model.toml` declares. Every call would fail."""
     try:
         parameters = inspect.signature(predict).parameters.values()
-    except ValueError:  # compiled code may have no signature
+    except ValueError:  # compiled code, which may have no signature
         return
     kinds = inspect.Parameter
     named = {each.name: each for each in parameters if each.kind in {kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY}}

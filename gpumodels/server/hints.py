@@ -1,8 +1,10 @@
-"""A signature from the type hints of `predict`, for a model whose `model.toml` declares none.
+"""The signature of a model from the type hints of `predict`, for a `model.toml` that declares none.
 
-`np.ndarray` is any array, `NDArray[np.uint8]` one of that dtype. int, float, bool, str and bytes are themselves. list,
-dict and their like are JSON. An input without a hint takes anything. A default value or `| None` makes an input
-optional. A NamedTuple, TypedDict or dataclass as the return hint names several outputs; tuple[...] numbers them.
+- `np.ndarray` is an array of any dtype, `NDArray[np.uint8]` an array of that dtype.
+- int, float, bool, str and bytes are single values.
+- list, dict and similar types are JSON.
+- An input without a hint takes any value. A default value or `| None` makes an input optional.
+- A NamedTuple, TypedDict or dataclass as the return hint gives several named outputs; tuple[...] gives numbered ones.
 """
 
 from __future__ import annotations
@@ -25,19 +27,19 @@ _JSON = (list, dict, tuple, Sequence, Mapping)
 
 
 class HintError(TypeError):
-    """A type hint of `predict` names a type that cannot be sent."""
+    """An error raised for a type hint of `predict` if values of that type cannot be sent."""
 
 
 def infer_inputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
-    """Return the inputs that a bound `predict` takes; raises HintError naming the parameter."""
+    """Return the inputs of `predict`, a bound method. Raises HintError, which names the parameter."""
     hints = typing.get_type_hints(predict)
     return tuple(_input(parameter, hints) for parameter in inspect.signature(predict).parameters.values())
 
 
 def infer_outputs(predict: Callable[..., Any]) -> tuple[TensorSpec, ...]:
-    """Return the outputs of `predict`, or () if its hint does not tell them; raises HintError."""
+    """Return the outputs of `predict`, or () if its return hint does not define them. Raises HintError."""
     hint = typing.get_type_hints(predict).get("return", Any)
-    if typing.get_origin(hint) in _ITERATORS:  # a predict that yields: each value is an answer
+    if typing.get_origin(hint) in _ITERATORS:  # `predict` yields: each value is an answer
         hint = typing.get_args(hint)[0]
     return _outputs(hint)
 
@@ -88,8 +90,8 @@ def _spec(name: str, hint: Any, *, optional: bool = False) -> TensorSpec:
 
 
 def _element(name: str, hint: Any) -> str:
-    """Return the element type of `NDArray[np.uint8]`, which is ndarray[..., dtype[uint8]], or "any" for `ndarray`."""
-    arguments = typing.get_args(hint)
+    """Return the dtype of an array's hint: "uint8" for `NDArray[np.uint8]`, "any" for `np.ndarray`."""
+    arguments = typing.get_args(hint)  # NDArray[np.uint8] is ndarray[..., dtype[uint8]]
     scalar = typing.get_args(arguments[1])[0] if arguments else Any
     if scalar in _ABSTRACT or not isinstance(scalar, type):
         return "any"

@@ -1,8 +1,8 @@
-"""The lane's loop: the main thread polls the connections, reads requests and submits them to the scheduler.
+"""The lane: its socket, its connections, and the loop of the main thread, which submits requests to the scheduler.
 
-With the default scheduler the loop's thread runs the call itself, so a call costs two wake-ups, the server's and the
-client's. Nobody reads meanwhile: what comes waits in the sockets. With more slots the loop reads on, other connections
-than those whose calls run, until the scheduler is full.
+With the default scheduler the loop's thread runs the call itself. So a call costs two wake-ups, one of the server and
+one of the client. The loop reads nothing meanwhile; new requests wait in the sockets. With more slots the loop goes on
+to read the connections without a running call, until the scheduler is full.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from gpumodels.server.scheduler import Scheduler
 
 _BACKLOG = 128
-_MOST_CONNECTIONS = 200  # each takes a few descriptors
-_SPARE = 16  # descriptors for the regions of calls, which connections do not get
-_PAUSE = 0.1  # seconds without a new connection when files are short and none of them can be closed
+_MOST_CONNECTIONS = 200  # each takes a few file descriptors
+_SPARE = 16  # file descriptors that connections leave free for the regions of calls
+_PAUSE = 0.1  # seconds to wait when too many files are open and no connection can be closed
 
 
 class Lane:
-    """The lane's socket and its connections. Binds at once; answers when there is a model."""
+    """The socket of the lane and its connections. The socket is bound at once, before the model is loaded."""
 
     def __init__(self, directory: int) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
@@ -45,15 +45,15 @@ class Lane:
         os.register_at_fork(after_in_child=self._forked)
 
     def run_forever(self, scheduler: Scheduler, idle: float) -> NoReturn:
-        """Submit the calls that come, on the lane and in the scheduler's queue.
+        """Submit calls to the scheduler as they arrive, on the lane and in the scheduler's queue.
 
         Parameters
         ----------
         scheduler : Scheduler
-            Runs the calls.
+            The scheduler that runs the calls.
         idle : float
-            Seconds without a call after which the process ends; `math.inf` for never. It also ends when a holder of
-            the instance asks for that.
+            Seconds without a call after which the process ends to sleep; `math.inf` for never. The process also ends
+            if a holder of the instance asks it to sleep.
 
         """
         for source in (self._listener.fileno(), scheduler.queue.fd, scheduler.ended.fd):
@@ -73,9 +73,9 @@ class Lane:
                 sleep.on_timeout(self._connections.values())
 
     def unread(self) -> int:
-        """Return how many connections have a request that nobody has read. Any thread may ask.
+        """Return the number of connections with a request that was not read yet. Any thread may call this.
 
-        New connections that were not accepted count as one.
+        All connections that were not accepted yet count as one.
         """
         return sum(
             (fd in self._connections or fd == self._listener.fileno()) and not events & select.EPOLLHUP
@@ -83,34 +83,37 @@ class Lane:
         )
 
     def others_wait(self, connection: Connection) -> bool:
-        """Return True if there is anything to read or take besides this connection. Any thread may ask."""
+        """Return True if anything waits for the loop besides this connection. Any thread may call this."""
         return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
 
     def read_on(self, connection: Connection) -> None:
-        """Read a connection whose call has ended on another thread, first what was read before the call began."""
+        """Read a connection again after a call of it has ended on another thread.
+
+        Frames that were read before the call began are handled first.
+        """
         connection.busy = False
         self._epoll.register(connection.fd, select.EPOLLIN)
         self._after(connection, goes_on=connection.serve(fill=False))
 
     def out_of_files(self) -> None:
-        """End the half of the connections that were silent longest. A client that calls there again connects anew."""
+        """Close the half of the idle connections that were silent for longest. Their clients connect again to call."""
         silent = self._by_use()
         silent = silent[: len(silent) // 2]
         log(f"too many files are open: {len(silent)} connections that were silent were closed")
         for connection in silent:
             self._end(connection)
         if not silent:
-            time.sleep(_PAUSE)  # whoever has the files open is not a connection of ours
+            time.sleep(_PAUSE)  # no connection can be closed, so the author's code must close files first
 
     def _take(self, fd: int, scheduler: Scheduler) -> None:
-        """Take what came elsewhere than on a connection."""
+        """Handle an event that is not of a connection: a queued call, an ended call, or a new client."""
         if fd == scheduler.queue.fd:
             if (call := scheduler.queue.take()) is not None:
                 scheduler.submit(call)
         elif fd == scheduler.ended.fd:
             self._take_ended(scheduler)
         elif fd == self._listener.fileno():
-            while self._accept(scheduler):  # all of them: those not accepted are not counted as waiting
+            while self._accept(scheduler):  # all of them, because `unread` counts those not accepted as one
                 pass
 
     def _take_ended(self, scheduler: Scheduler) -> None:
@@ -118,14 +121,14 @@ class Lane:
             call.read_on()
 
     def _after(self, connection: Connection, *, goes_on: bool) -> None:
-        """Do what a connection that was served needs: end it, or leave it alone while its call runs elsewhere."""
+        """Close the connection unless `goes_on`. Stop polling it while its call runs on another thread."""
         if not goes_on:
             self._end(connection)
         elif connection.busy:
-            self._epoll.unregister(connection.fd)  # not only without events: the end of a client (HUP) is always told
+            self._epoll.unregister(connection.fd)  # registered without events, epoll would still report EPOLLHUP
 
     def _accept(self, scheduler: Scheduler) -> bool:
-        """Accept one connection; return False if there is none or it cannot be had."""
+        """Accept one connection. Return False if there is none, or if it cannot be accepted."""
         try:
             connected, _ = self._listener.accept()
         except OSError as error:
@@ -134,7 +137,8 @@ class Lane:
             return False
         if len(self._connections) >= _MOST_CONNECTIONS and (silent := self._by_use()):
             self._end(silent[0])
-        if connected.fileno() > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:  # the lowest that is free
+        # The system gives a new file the lowest free number, so a high one means that nearly all are in use.
+        if connected.fileno() > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:
             self.out_of_files()
         connected.setblocking(False)
         connection = Connection(connected, self, scheduler)
@@ -143,18 +147,18 @@ class Lane:
         return True
 
     def _by_use(self) -> list[Connection]:
-        """Return the connections without a running call: silent for longest first, watchers last."""
+        """Return the connections without a running call, those silent for longest first and watchers last."""
         silent = [each for each in self._connections.values() if not each.busy]
         return sorted(silent, key=lambda each: (each.watches, each.last_used))
 
     def _end(self, connection: Connection) -> None:
-        if self._connections.get(connection.fd) is connection:  # else `out_of_files` has ended it already
+        if self._connections.get(connection.fd) is connection:  # else `out_of_files` has closed it already
             del self._connections[connection.fd]
             self._epoll.unregister(connection.fd)
             connection.close()
 
     def _forked(self) -> None:
-        """Close the connections in a child that the author's code forks: they must end with the server."""
+        """Close the connections in a child that the author's code forks, so that they end with the server."""
         self._listener.close()
         self._epoll.close()
         for connection in self._connections.values():

@@ -1,7 +1,7 @@
-"""The limit of GPU memory, set in PyTorch and TensorFlow when the author's code imports them.
+"""The limit of GPU memory. It is set in PyTorch and TensorFlow when the author's code imports them.
 
-Setting it touches no GPU before the author's code does: in PyTorch it waits until CUDA is first used, in TensorFlow it
-is configuration. JAX reads its own environment setting. For other frameworks the author sets it, from
+Setting the limit does not use a GPU. In PyTorch it is set when CUDA is first used; in TensorFlow it is only
+configuration. JAX reads the limit from its own environment variable. For other frameworks the author sets it, with
 `gpumodels.server.memory_limit`. An error here is logged, and the model loads without the limit.
 """
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def limit_frameworks() -> None:
-    """Set the limit, if there is one, in each framework that is imported from now on."""
+    """Set the limit in each framework that is imported from now on. Do nothing if there is no limit."""
     limit = memory_limit()
     if limit is not None:
         sys.meta_path.insert(0, _LimitingFinder({"torch": _limit_torch, "tensorflow": _limit_tensorflow}, limit))
 
 
 class _LimitingFinder(MetaPathFinder):
-    """Finds what the other finders find, and sets the limit after the import of a framework."""
+    """A finder of frameworks. It uses the other finders, and sets the limit after the import of a framework."""
 
     def __init__(self, setters: Mapping[str, Callable[[Any, int], None]], limit: int) -> None:
         self._setters = setters
@@ -55,26 +55,27 @@ class _LimitingFinder(MetaPathFinder):
 def _try(name: str, set_limit: Callable[[], None]) -> None:
     try:
         set_limit()
-    except Exception as error:  # noqa: BLE001  (a limit that cannot be set is no reason for a model not to load)
-        log(f"{name} could not be told how much GPU memory it may use: {summary(error)}")
+    except Exception as error:  # noqa: BLE001  (the model loads without the limit)
+        log(f"the limit of GPU memory could not be set in {name}: {summary(error)}")
 
 
 def _limit_torch(torch: Any, limit: int) -> None:
-    """Set PyTorch's share of each GPU as soon as CUDA is used, which `_lazy_call` waits for."""
+    """Set the part of each GPU's memory that PyTorch may take. `_lazy_call` does it when CUDA is first used."""
 
     def set_shares() -> None:
         for index in range(torch.cuda.device_count()):
             share = limit / torch.cuda.get_device_properties(index).total_memory
-            with torch.cuda.device(index):  # setting the share makes a device the current one
+            with torch.cuda.device(index):  # setting the share would change the current device
                 torch.cuda.set_per_process_memory_fraction(min(1.0, share), index)
 
     torch.cuda._lazy_call(lambda: _try("torch", set_shares))  # noqa: SLF001
 
 
 def _limit_tensorflow(tensorflow: Any, limit: int) -> None:
-    """Have TensorFlow take that many MiB of each GPU at once.
+    """Let TensorFlow take the whole limit of each GPU at once.
 
-    It refuses to let memory grow as well, which many programs ask for, so that request does nothing from now on.
+    Many programs call `set_memory_growth`. TensorFlow raises an error if a limit is set too, so from now on that
+    function does nothing.
     """
     config = tensorflow.config
     for gpu in config.list_physical_devices("GPU"):

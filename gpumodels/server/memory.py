@@ -1,4 +1,4 @@
-"""Shared memory that gRPC clients register: regions of files in the shared memory directory."""
+"""Shared memory of gRPC clients. They register regions of files in the shared memory directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF
 
 @dataclass(frozen=True)
 class Region:
-    """A registered piece of a shared memory file."""
+    """A registered part of a shared memory file."""
 
     key: str
     offset: int
@@ -28,7 +28,7 @@ class Region:
 
 
 class SharedMemory:
-    """Registered regions by name; safe to use from gRPC's threads."""
+    """The registered regions, by name. Any thread may use it."""
 
     def __init__(self, path: str, peers: str = "") -> None:
         """Open the directories.
@@ -36,9 +36,9 @@ class SharedMemory:
         Parameters
         ----------
         path : str
-            The directory of our own clients' files; "" for none, so that tensors travel inside messages.
+            The directory of files of this user's clients; "" for none: tensors are then sent inside messages.
         peers : str
-            The directory of other clients' files; "" if the server does not see them.
+            The directory of files of clients that use a token (`--serve`); "" if the server does not see it.
 
         """
         self._directory = files.open_directory(Path(path)) if path else _NO_DIRECTORY
@@ -47,7 +47,7 @@ class SharedMemory:
         self._lock = threading.Lock()
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        """Map a region of the file `key`; raises RegionError if the file is not there or too short."""
+        """Map a region of the file `key`. Raises RegionError if the file does not exist or is too short."""
         self._drop_orphans()
         fd = self._open(key)
         region = None
@@ -60,7 +60,7 @@ class SharedMemory:
             raise RegionError(f"{name!r} is registered, or {key!r} does not hold {byte_size} bytes at {offset}")
 
     def _open(self, key: str) -> int:
-        """Open the file `key` of our own directory, else of the peers'; raises RegionError."""
+        """Open the file `key` in the clients' directory, or else in that of the peers. Raises RegionError."""
         try:
             try:
                 return files.open_existing(self._directory, key, os.O_RDWR)
@@ -77,18 +77,18 @@ class SharedMemory:
             raise RegionError(f"cannot open shared memory {key!r}: {error.strerror or error}") from error
 
     def unregister(self, name: str) -> None:
-        """Forget a region, or all for "". The mapping itself lives on while a running call uses it."""
+        """Forget the region of that name, or all regions for "". A running call keeps its mapping until it ends."""
         with self._lock:
             for known in [name] if name else list(self._regions):
                 self._forget(known)
 
     def status(self, name: str) -> dict[str, Region]:
-        """Return the region of that name, or all for ""."""
+        """Return the region of that name, or all regions for ""."""
         with self._lock:
             return {known: region for known, region in self._regions.items() if name in {"", known}}
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of a registered region, writable; raises RegionError."""
+        """Return writable bytes of a registered region. Raises RegionError."""
         with self._lock:
             region = self._regions.get(name)
         if region is None:
@@ -99,7 +99,7 @@ class SharedMemory:
 
     def _drop_orphans(self) -> None:
         """Free the regions of clients that died. A client holds a flock on its regions' files while it lives."""
-        with self._lock:  # throughout: a descriptor that is closed meanwhile may then stand for another file
+        with self._lock:  # for the whole loop: another thread could close a descriptor, and its number be used again
             for name, region in list(self._regions.items()):
                 if not files.is_ours(region.key):
                     continue

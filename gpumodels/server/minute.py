@@ -1,4 +1,4 @@
-"""Rate and durations of the last minute's calls: a histogram of fixed size for each second."""
+"""Rate and durations of the calls of the last minute, as one histogram of fixed size for each second."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from array import array
 import numpy as np
 
 _SECONDS = 60
-_STEPS = 8  # bins for each doubling of the duration, which is then known to within 6 %
-_BINS = _STEPS * 34  # from 1 µs to five hours; shorter and longer calls count in the first and the last bin
+_STEPS = 8  # bins for each doubling of the duration, so that a bin gives the duration within 6 %
+_BINS = _STEPS * 34  # from 1 µs to five hours; shorter calls count in the first bin, longer ones in the last
 _NONE = array("I", [0]) * _BINS
 _SECOND = 1_000_000_000  # ns
 
 
 class Minute:
-    """The calls of the last minute. Threads that share one need a lock.
+    """The calls of the last minute. Threads that share an object need a lock.
 
-    Moments and durations are in ns, moments by `time.monotonic_ns()`.
+    Moments and durations are in ns. Moments are those of `time.monotonic_ns()`.
     """
 
     def __init__(self, now: int) -> None:
         self._began = now
-        # A ring with a row for each of the last seconds: which second it is, how many calls ended in it, and how many
-        # of the answered ones fell into each bin.
+        # A ring with one row for each of the last 60 seconds. `_which` is the second of the row, `_ended` the number
+        # of calls that ended in that second, and `_took` the number of answered calls in each bin.
         self._which = [-1] * _SECONDS
         self._ended = [0] * _SECONDS
         self._took = array("I", [0]) * (_SECONDS * _BINS)
@@ -32,7 +32,7 @@ class Minute:
         self._took[self._count(now) * _BINS + _bin(took)] += 1
 
     def failed(self, now: int) -> None:
-        """Count a call that ended otherwise."""
+        """Count a call that ended without an answer."""
         self._count(now)
 
     def _count(self, now: int) -> int:
@@ -47,12 +47,15 @@ class Minute:
         return row
 
     def per_second(self, now: int) -> float:
-        """Return the calls that ended per second of the last minute, or of the time since the start if that is less."""
-        span = min(now - self._began, (_SECONDS - 1) * _SECOND + now % _SECOND)  # the first second is half over
+        """Return the number of calls that ended per second, over the last minute.
+
+        If the server started later than a minute ago, it is the rate since its start.
+        """
+        span = min(now - self._began, (_SECONDS - 1) * _SECOND + now % _SECOND)  # the current second is not over
         return sum(self._ended[row] for row in self._current(now)) * _SECOND / max(span, _SECOND)
 
     def quantiles(self, now: int, *shares: float) -> list[int]:
-        """Return the durations below which these shares of the answered calls stayed; 0 if there was no call."""
+        """Return quantiles of the durations of the answered calls, such as the median for 0.5; 0 if there was none."""
         rows = np.frombuffer(self._took, np.uintc).reshape(_SECONDS, _BINS)
         sums = rows[self._current(now)].sum(axis=0).cumsum()
         total = int(sums[-1])
@@ -64,7 +67,7 @@ class Minute:
 
 
 def _bin(nanoseconds: int) -> int:
-    """Return the bin of a duration: the number of its doubling since 1024 ns, and the eighth of that doubling."""
+    """Return the bin of a duration. Each doubling from 1024 ns on has eight bins."""
     doubling = nanoseconds.bit_length() - 11
     if doubling < 0:
         return 0

@@ -1,4 +1,4 @@
-"""Responses: outputs inside a ModelInferResponse, or in regions that the request or the lane names."""
+"""Responses to calls. Outputs go into the ModelInferResponse, or into shared memory that the request names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from gpumodels.protocol import Tensor
     from gpumodels.server.requests import Memory
 
-MODEL_VERSION = "1"  # the protocol numbers versions of a model; there is one
+MODEL_VERSION = "1"  # the protocol numbers the versions of a model; a server has only this one
 
 
 def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
-    """Return the response with the outputs where the request wants them; raises CallFailed if they cannot be there."""
+    """Return the response. Put each output into the region that the request names for it, or into the message.
+
+    Raises CallFailed if an output does not fit there.
+    """
     response, chosen = begin(request, tensors)
     wanted = {output.name: messages.parameters(output) for output in request.outputs}
     if any(files.REGION in facts for facts in wanted.values()):
@@ -26,7 +29,7 @@ def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
 
 
 def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
-    """Return a response with the headers of the wanted outputs, and those outputs; raises CallFailed."""
+    """Return a response with the headers of the requested outputs, and those outputs. Raises CallFailed."""
     response = messages.ModelInferResponse(model_name=request.model_name, model_version=MODEL_VERSION, id=request.id)
     if request.outputs:
         wanted = {output.name for output in request.outputs}
@@ -40,7 +43,7 @@ def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
 
 
 def put_inside(response: Any, tensors: list[Tensor]) -> None:
-    """Put the outputs into the message as raw bytes; raises CallFailed if they are too large."""
+    """Put the outputs into the message as raw bytes. Raises CallFailed if they are too large."""
     size = sum(tensor.nbytes for tensor in tensors)
     if size > MESSAGE_LIMIT:
         raise CallFailed(

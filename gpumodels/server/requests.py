@@ -1,4 +1,4 @@
-"""Inputs of `predict` from a ModelInferRequest, which has them in shared memory or in the message."""
+"""Inputs of `predict` from a ModelInferRequest. They lie in shared memory or in the message."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Memory(Protocol):
     """The regions that a client registered."""
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of the region of that name; raises RegionError."""
+        """Return bytes of the region of that name. Raises RegionError."""
 
 
 class RequestError(ValueError):
-    """The request does not fit the signature or the protocol."""
+    """An error raised for a request that does not fit the signature of the model or the protocol."""
 
 
 def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, sizes: dict[str, int]) -> dict[str, Any]:
     """Return the keyword arguments of `predict`.
 
-    Arrays are writable, and views if they came through shared memory. An input of declared shape [] is a Python value.
+    Arrays are writable. Those in shared memory are not copied. An input of the declared shape [] is a Python value.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, siz
     specs : tuple of TensorSpec
         The declared inputs.
     memory : Memory
-        The regions of the request's client.
+        The shared memory regions of the client.
     sizes : dict of str to int
-        Gets the sizes that the declaration names, as this call has them.
+        Named sizes of the declared shapes. The function adds the sizes of this call.
 
     Raises
     ------
     RequestError
         If the request does not fit the declaration.
     RegionError
-        If it refers to memory that is not there.
+        If it refers to a region that is not registered.
 
     """
     declared = {spec.name: spec for spec in specs}
@@ -75,8 +75,8 @@ def _read(tensor: Any, spec: TensorSpec, raw: Iterator[bytes], memory: Memory, s
     if problem:
         raise RequestError(problem)
     facts = messages.parameters(tensor)
-    told = str(facts.get(CONTENT_TYPE, ""))
-    content_type = {"bytes": "", "str": "str", "json": "json"}.get(spec.dtype, told)
+    sent = str(facts.get(CONTENT_TYPE, ""))
+    content_type = {"bytes": "", "str": "str", "json": "json"}.get(spec.dtype, sent)
     try:
         value = decode(tensor.datatype, tensor.shape, content_type, _array(tensor, facts, raw, memory))
     except TensorError as error:

@@ -1,4 +1,4 @@
-"""Outputs from what `predict` returned. A value that does not fit the declaration is an error for the author."""
+"""Outputs from the value that `predict` returned. A value that does not fit the declaration raises CallFailed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from gpumodels.signature import TensorSpec
 
 
 class CallFailed(Exception):
-    """The error that the client of a call gets: `code` as gRPC names it, and the traceback of the author's code."""
+    """The error that the client of a call receives.
+
+    `code` is the name of a gRPC status code, `remote_traceback` the traceback of the author's code.
+    """
 
     def __init__(self, message: str, remote_traceback: str = "", code: str = "INTERNAL") -> None:
         super().__init__(message)
@@ -29,12 +32,12 @@ def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int
     outputs : tuple of TensorSpec
         The declared outputs.
     sizes : dict of str to int
-        The named sizes of the inputs, which the outputs must agree with.
+        Named sizes, as the inputs have them. The outputs must have the same.
 
     Raises
     ------
     CallFailed
-        If the value does not fit. The message says what was declared and what came.
+        If the value does not fit. The message names the declared and the returned type or shape.
 
     """
     if inspect.isgenerator(value):
@@ -65,7 +68,7 @@ def _by_name(value: Any, outputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
 def _undeclared(value: Any, fields: dict[str, Any] | None) -> dict[str, Any]:
     if isinstance(value, tuple) and fields is None:
         fields = {f"output_{index}": item for index, item in enumerate(value)}
-    # Only arrays make several outputs of a dict or tuple; without any it is one JSON value.
+    # A dict or tuple with an array is several outputs; without any array it is one JSON value.
     if fields is not None and any(any_dtype(item) not in {"json", "str", "bytes"} for item in fields.values()):
         return fields
     return {"output": value}

@@ -1,4 +1,4 @@
-"""Calls by gRPC: one of its threads waits for the answers of each. Live, ready and metadata never wait."""
+"""Calls by gRPC. For each call, one of gRPC's threads waits for the answers. The other methods never wait."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from gpumodels.server.scheduler import Scheduler
 
 _MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
-_TRACEBACK_LIMIT = 16 << 10  # bytes, of the traceback's end, where the error is
-_UNREAD_ANSWERS = 64  # answers that a client may be behind
-_UNREAD_LIMIT = 10.0  # seconds for which a client that is so far behind may hold up other calls
-_LOOK_INTERVAL = 0.1  # seconds between two looks at whether that client has left
+_TRACEBACK_LIMIT = 16 << 10  # bytes of a traceback; the end is kept, because it names the error
+_UNREAD_ANSWERS = 64  # answers that may wait until the client reads them
+_UNREAD_LIMIT = 10.0  # seconds for which a client with so many unread answers may delay other calls
+_LOOK_INTERVAL = 0.1  # seconds between two checks that this client is still connected
 
-#: Triton's parameters of streams: the response is its request's last; the request asks for an empty last response.
+#: Triton's parameters of streams: "this response is the last of its request", and "send an empty last response".
 _FINAL, _WANTS_FINAL = "triton_final_response", "triton_enable_empty_final_response"
 
 _END = object()
 
 
 class RpcCall(Call):
-    """A call that came by gRPC, answered through a queue that one of gRPC's threads reads."""
+    """A call by gRPC. Its answers go into a queue, from which one of gRPC's threads sends them."""
 
     def __init__(self, request: Any, memory: Memory) -> None:
         super().__init__(request, memory)
@@ -56,13 +56,16 @@ class RpcCall(Call):
         self._put(failure)
 
     def leave(self) -> None:
-        """Note that the client has its answers or waits no more."""
+        """Note that the call is over for its client: it has all answers, or it has left."""
         self._left = True
-        with contextlib.suppress(queue.Full):  # the reader of a full queue sees the flag
+        with contextlib.suppress(queue.Full):  # while the queue is full, its reader does not wait and sees the flag
             self._answers.put_nowait(_END)
 
     def answers(self) -> Iterator[tuple[Any, bool]]:
-        """Yield each response, and True with it if it is known to be the last; raises CallFailed."""
+        """Yield pairs of a response and a flag, which is True if this is surely the last response.
+
+        Raises CallFailed.
+        """
         while (answer := self._answers.get()) is not _END and not self._left:
             if isinstance(answer, CallFailed):
                 raise answer
@@ -83,7 +86,7 @@ class RpcCall(Call):
 
 
 def single(call: RpcCall, scheduler: Scheduler, context: grpc.ServicerContext) -> Any:
-    """Return the one response of a call; abort the context if it failed or was cancelled."""
+    """Return the only response of a call. Abort the context if the call failed or was cancelled."""
     response = None
     if context.add_callback(call.leave):
         scheduler.queue.put(call)
@@ -99,8 +102,8 @@ def single(call: RpcCall, scheduler: Scheduler, context: grpc.ServicerContext) -
 def several(call: RpcCall, scheduler: Scheduler) -> Iterator[Any]:
     """Yield the ModelStreamInferResponses of one call of a stream. A failure ends the call, but not the stream.
 
-    The end is marked as Triton marks it: a response that is known to be the last says so, and a client that asked for
-    one gets an empty last response.
+    As in Triton, each response has a flag for the last one. If the flag of all responses was false, a client that asked
+    for it gets an empty last response.
     """
     empty = messages.ModelInferResponse(model_name=call.request.model_name, id=call.request.id)
     scheduler.queue.put(call)

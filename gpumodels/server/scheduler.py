@@ -1,8 +1,8 @@
-"""Scheduling of calls: which call runs when, and on which thread.
+"""The scheduler of calls. It decides when each call runs, and on which thread.
 
-The lane's loop reads requests and submits them, those of the lane and those of gRPC alike. While the scheduler is full,
-the loop reads nothing. Requests on the lane then wait unread in their sockets, so they have not begun if the server
-dies. Calls by gRPC wait in the scheduler's queue.
+The lane's loop submits all requests to the scheduler, those on the lane and those by gRPC. While the scheduler is full,
+the loop reads nothing. Requests on the lane then wait unread in their sockets. If the server dies, their clients know
+that these calls have not begun. Calls by gRPC wait in the scheduler's queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CallQueue:
-    """Calls that one thread hands to another, and a descriptor that is readable while the queue holds any."""
+    """A queue of calls from other threads to one thread. The descriptor `fd` is readable while it holds a call."""
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque()
@@ -32,12 +32,12 @@ class CallQueue:
         return len(self._calls)
 
     def put(self, call: Call) -> None:
-        """Add a call at the end. Any thread may do that."""
+        """Add a call at the end. Any thread may call this."""
         self._calls.append(call)
         os.eventfd_write(self.fd, 1)
 
     def take(self) -> Call | None:
-        """Remove and return the first call; return None if there is none."""
+        """Remove the first call and return it. Return None if the queue is empty."""
         try:
             os.eventfd_read(self.fd)
         except BlockingIOError:
@@ -52,105 +52,106 @@ class CallQueue:
 
 
 class Scheduler(abc.ABC):
-    """Runs the calls of one model and knows which of them run.
+    """The scheduler of one model's calls, and the list of the calls that run.
 
-    A subclass decides when a call runs and on which thread. Only the loop's thread calls `submit`; any thread may use
+    A subclass decides when a call runs, and on which thread. Only the loop's thread calls `submit`. Any thread may use
     the rest.
     """
 
-    #: Number of calls that run at once.
+    #: The largest number of calls that run at once.
     slots = 1
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.statistics = Statistics()
-        #: Calls that other threads than the loop's read. The loop submits them in turn.
+        #: Calls by gRPC, which other threads have read. The loop submits them in turn.
         self.queue = CallQueue()
-        #: Calls that ended on another thread than the loop's. The loop reads their connections again.
+        #: Calls that have ended on another thread than the loop's. The loop then reads their connections again.
         self.ended = CallQueue()
-        #: Number of calls that were submitted and have not ended. The subclass counts them.
-        self.under_way = 0
-        self._running: dict[int, Call] = {}  # by the id of the thread that runs the call
+        #: The number of calls that were submitted and have not ended. The subclass counts them.
+        self.in_flight = 0
+        self._running: dict[int, Call] = {}  # keyed by the id of the thread that runs the call
         self._last_ended = time.monotonic()
 
     @abc.abstractmethod
     def submit(self, call: Call) -> bool:
-        """Run the call, or have another thread run it.
+        """Run the call on this thread, or start it on another one.
 
         Returns
         -------
         bool
-            True if the call has ended. False if it ends later, on another thread, which then puts it into `ended`.
+            True if the call has ended. False if it ends later: the other thread then puts it into `ended`.
 
         """
 
     @property
     def full(self) -> bool:
         """True while the loop must not submit another call."""
-        return self.under_way >= self.slots
+        return self.in_flight >= self.slots
 
     @property
     def running(self) -> int:
-        """Number of calls that run."""
+        """The number of calls that run."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """Number of calls that were read and have not begun."""
+        """The number of calls that were read and have not begun."""
         return len(self.queue)
 
     @property
     def idle_since(self) -> float | None:
-        """When the last call ended, in `time.monotonic()` seconds; None while a call is under way."""
-        return None if self.under_way else self._last_ended
+        """The moment when the last call ended, in seconds of `time.monotonic()`; None while a call is in flight."""
+        return None if self.in_flight else self._last_ended
 
     def run(self, call: Call) -> None:
-        """Run the call on this thread. Raises nothing: what goes wrong is the client's to know."""
+        """Run the call on this thread. Raises nothing, because errors are sent to the client."""
         thread = threading.get_ident()
         self._running[thread] = call
         try:
             self.model.run(call, self.statistics)
         finally:
             self._last_ended = time.monotonic()
-            del self._running[thread]  # so that inputs of gigabytes do not live until the next call
+            del self._running[thread]  # else its inputs, of gigabytes perhaps, would stay until the next call
 
     def current_call(self) -> Call | None:
         """Return the call that this thread runs.
 
-        A thread that runs none may be one that the author started: for that, return the only call that runs. Return
-        None if several run, because nothing tells which of them started the thread.
+        A thread without a call may be one that the author started during a call. If only one call runs, return that
+        call. If several run, return None, because it is not known which of them started the thread.
         """
         call = self._running.get(threading.get_ident())
         if call is None:
-            running = list(self._running.values())  # one step, so that no other thread changes it meanwhile
+            running = list(self._running.values())  # one copy, because other threads change the dict
             return running[0] if len(running) == 1 else None
         return call
 
 
 class SerialScheduler(Scheduler):
-    """Runs each call at once, on the loop's thread, which ran `load` as well.
+    """A scheduler that runs each call at once on the loop's thread, the thread that ran `load`.
 
-    What frameworks keep per thread (torch's grad mode, CUDA's current device) stays as the author set it in `load`, and
-    the author may handle signals. A call on the lane costs no hand-over between threads, no lock and no eventfd.
+    Frameworks keep some settings per thread, such as the grad mode of torch and the current device of CUDA. These stay
+    as the author set them in `load`. The author may also handle signals, which Python allows only on the main thread.
+    A call on the lane needs no switch between threads, no lock and no eventfd.
     """
 
     def submit(self, call: Call) -> bool:
         """Run the call and return True."""
-        self.under_way = 1
+        self.in_flight = 1
         self.run(call)
-        self.under_way = 0
+        self.in_flight = 0
         return True
 
 
-_installed: list[Scheduler] = []  # one at most: a process serves one model
+_installed: list[Scheduler] = []  # the scheduler of this process, which serves one model; empty until it is loaded
 
 
 def install(scheduler: Scheduler) -> None:
-    """Make `gpumodels.server.cancelled` ask this scheduler from now on."""
+    """Let `gpumodels.server.cancelled` use this scheduler from now on."""
     _installed[:] = [scheduler]
 
 
 def current_call_is_cancelled() -> bool:
-    """Return what `gpumodels.server.cancelled` returns."""
+    """Return True if the client of the running call has left; see `gpumodels.server.cancelled`."""
     call = _installed[0].current_call() if _installed else None
     return call is not None and call.cancelled()

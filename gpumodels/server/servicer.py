@@ -1,4 +1,4 @@
-"""The protocol's methods for one model, as gRPC calls them."""
+"""The methods of the Open Inference Protocol for one model. gRPC calls them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXTENSIONS = ("model_configuration", "model_repository", "statistics", "system_
 
 
 class Servicer:
-    """Answers from the start (live). The model is ready as soon as `scheduler` is set."""
+    """The gRPC methods of one model. They answer from the start; the model is ready when `scheduler` is set."""
 
     def __init__(self, name: str, memory: SharedMemory, unread: Callable[[], int]) -> None:
-        """Make a servicer; `unread` returns how many requests on the lane nobody has read."""
+        """Make a servicer. `unread` is a function that returns the number of unread requests on the lane."""
         self.name = name
         self.scheduler: Scheduler | None = None
         self._memory = memory
@@ -56,7 +56,7 @@ class Servicer:
         return response
 
     def ModelStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._check_named(request.name or self.name, request.version, context)  # no name asks for every model
+        self._check_named(request.name or self.name, request.version, context)  # without a name: of all models
         scheduler = self._loaded(context)
         response = messages.ModelStatisticsResponse()
         model = response.model_stats.add(name=self.name, version=MODEL_VERSION)

@@ -1,8 +1,8 @@
-"""Sleep: a model that nobody calls gives its memory back, as the whole process ends and its holders know why.
+"""Sleep of the model server. It ends after some time without a call, which frees its GPU memory.
 
-The clock is the server's own, so it runs even while the notebook's kernel is busy or stopped. A call that comes while
-the server is about to end keeps it awake. A call that comes too late was not read, and its client sees that it had not
-begun.
+The server measures that time itself, so it passes even while the notebook's kernel is busy or stopped. The server
+announces its end to the holders of the instance and waits for their answers. A call that arrives in that time keeps it
+awake. A call that arrives later is not read, so its client knows that the call has not begun.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 #: The exit code of a server that ended itself to sleep.
 EXIT_CODE = 96
 
-_ANSWER_LIMIT = 2.0  # seconds for the holders to look at the memory; one whose kernel is busy misses it
-_LOOK_INTERVAL = 0.02  # seconds between two looks at whether they did
+_ANSWER_LIMIT = 2.0  # seconds in which the holders measure the memory and answer; a busy kernel may miss them
+_LOOK_INTERVAL = 0.02  # seconds between two checks that all holders have answered
 
 
 class Watcher(Protocol):
-    """The part of a connection that matters for sleep. See `connection.Connection`."""
+    """The part of a connection that `Sleep` uses. See `connection.Connection`."""
 
     watches: bool
     wants_sleep: bool
     answered: bool
 
     def send(self, kind: int, /) -> None:
-        """Send a frame without a body; raises ClientGone."""
+        """Send a frame without a body. Raises ClientGone."""
 
 
 class Sleep:
-    """The idle clock. The loop asks it how long to wait, and tells it when nothing came in that time."""
+    """The idle clock of the server. The lane's loop waits as long as `timeout` returns, then calls `on_timeout`."""
 
     def __init__(self, scheduler: Scheduler, idle: float) -> None:
         self._scheduler = scheduler
         self._idle = idle
-        self._announced = 0.0  # when the holders were told, in time.monotonic() seconds
+        self._announced = 0.0  # when the end was announced to the holders, in time.monotonic() seconds
 
     def timeout(self, connections: Iterable[Watcher]) -> float | None:
-        """Return how many seconds to wait for events; None for no limit."""
+        """Return the number of seconds to wait for events; None for no limit."""
         idle_since = self._scheduler.idle_since
         if idle_since is None:
-            return None  # a call runs on another thread; its end is an event
+            return None  # a call runs on another thread, and its end will be an event
         if self._announced > idle_since:
             return _LOOK_INTERVAL if _await_answers(connections) else 0.0
         if any(each.wants_sleep for each in connections):
@@ -59,9 +59,9 @@ class Sleep:
         return None if left == float("inf") else max(0.0, left)
 
     def on_timeout(self, connections: Iterable[Watcher]) -> None:
-        """Tell the holders that the server is about to end, or end it if they have answered.
+        """Announce the end of the server to the holders. If they have answered, end it.
 
-        A call that ends after they were told starts the clock anew.
+        A call that ends after the announcement starts the clock again.
         """
         now = time.monotonic()
         idle_since = self._scheduler.idle_since
@@ -70,7 +70,7 @@ class Sleep:
         if self._announced <= idle_since:
             self._announced = now
             for each in connections:
-                if each.watches and each.answered:  # one that did not answer the last time is not told again
+                if each.watches and each.answered:  # not again to a holder that has not answered the last time
                     each.answered = not _send(each, frames.ABOUT_TO_SLEEP)
         elif not _await_answers(connections) or now > self._announced + _ANSWER_LIMIT:
             self._end(connections, now - idle_since)
@@ -79,11 +79,11 @@ class Sleep:
         watching = [each for each in connections if each.watches]
         asked = any(each.wants_sleep for each in watching)
         name = self._scheduler.model.name
-        log(f"{name} falls asleep {'as it was told' if asked else f'after {idle:.0f} s without a call'}")
+        log(f"{name} falls asleep {'on request' if asked else f'after {idle:.0f} s without a call'}")
         sys.stdout.flush()
         for each in watching:
             _send(each, frames.ASLEEP)
-        os._exit(EXIT_CODE)  # threads that the author's code left behind must not hold this up
+        os._exit(EXIT_CODE)  # `sys.exit` would wait for threads that the author's code has started
 
 
 def _await_answers(connections: Iterable[Watcher]) -> bool:

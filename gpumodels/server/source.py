@@ -1,7 +1,8 @@
-"""Import of the author's modules, which are compiled from their source at every start.
+"""Import of the author's modules. They are compiled from their source at every start.
 
-Python takes a compiled file for current if the source has the same size and the same whole second of change. Code that
-was edited and loaded again within that second would run as it was before. Nothing is written into the user's folder.
+Python uses a compiled file (`.pyc`) if the size and the time of change of the source are the same, in whole seconds.
+So code that is edited and loaded again within a second could run in its old form. Also, nothing is written into the
+user's folder.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 def import_from(folder: Path) -> None:
-    """Put the folder first on the path, and compile what is imported from it or below.
+    """Put the folder first on `sys.path`, and compile each module that is imported from it or from below it.
 
-    Packages of an environment inside the folder are left out: nobody edits them, and compiling may take minutes.
+    Packages of an environment inside the folder use their compiled files. They are not edited, and compiling them may
+    take minutes.
     """
     python = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -38,11 +40,11 @@ def import_from(folder: Path) -> None:
     def hook(path: str) -> PathEntryFinder:
         below = Path(path)
         if not below.is_relative_to(folder) or "site-packages" in below.relative_to(folder).parts:
-            raise ImportError(f"not the model's: {path}")  # asks Python to try the next hook
+            raise ImportError(f"not the model's: {path}")  # Python then tries the next hook
         return python(path)
 
     sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.clear()  # which knows the folder already if it is the working directory
+    sys.path_importer_cache.clear()  # it has an entry for the folder already if that is the working directory
     sys.path.insert(0, str(folder))
 
 

@@ -1,4 +1,4 @@
-"""Counts and times of calls, in total and in the last minute, as ModelStatistics has them."""
+"""Counts and times of calls for ModelStatistics, in total and in the last minute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpumodels.server.minute import Minute
 
 
 class Statistics:
-    """Counts of calls and sums of their times, in ns; safe to use from any thread, some 2 µs a call."""
+    """Counts of calls, and sums of their times in ns. Any thread may use it; a call costs some 2 µs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,20 +22,20 @@ class Statistics:
         self._minute = Minute(time.monotonic_ns())
 
     def answered(self, came: int, began: int, read: int, ended: int, replied: int) -> None:
-        """Count a call that was answered, with its moments in ns by `time.monotonic_ns()`.
+        """Count a call that was answered. All moments are in ns, by `time.monotonic_ns()`.
 
         Parameters
         ----------
         came : int
-            When the request was read. The call waited from then until it `began`.
+            The moment when the request was read. The call waited from then until it `began`.
         began : int
-            When a thread began to run it.
+            The moment when a thread began to run it.
         read : int
-            When its inputs were read.
+            The moment when its inputs were read.
         ended : int
-            When `predict` ended.
+            The moment when `predict` ended.
         replied : int
-            When its outputs were sent.
+            The moment when its outputs were sent.
 
         """
         now = time.time_ns()
@@ -49,7 +49,7 @@ class Statistics:
             self._minute.answered(replied, replied - began)
 
     def failed(self, came: int, ended: int) -> None:
-        """Count a call that ended in an error, or was cancelled."""
+        """Count a call that failed or was cancelled."""
         now = time.time_ns()
         with self._lock:
             self._last_ended = now
@@ -75,7 +75,7 @@ class Statistics:
             stats.fail.count, stats.fail.ns = self._failed, self._wasted
 
     def write_activity(self, message: Any) -> None:
-        """Fill an Activity with the last minute, and with when the last call ended."""
+        """Fill an Activity: the rate and durations of the last minute, and the moment when the last call ended."""
         now = time.monotonic_ns()
         with self._lock:
             message.last_call_ms = self._last_ended // 1_000_000

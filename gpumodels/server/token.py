@@ -1,4 +1,4 @@
-"""The token that clients over TCP must show, because other users of the machine reach its loopback address too."""
+"""The token of clients over TCP. They need one, because other users of the machine reach its loopback address too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _HEADER = "authorization"
 
 
 class TokenRequired(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Refuses every call without the metadata `authorization: Bearer TOKEN`, even of methods that do not exist."""
+    """An interceptor that refuses every call without the metadata `authorization: Bearer TOKEN`.
+
+    It also refuses calls of methods that do not exist.
+    """
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -25,7 +28,7 @@ class TokenRequired(grpc.ServerInterceptor):  # type: ignore[type-arg]
         for key, value in details.invocation_metadata:
             if key == _HEADER and hmac.compare_digest(_bytes(value), self._expected):
                 return continuation(details)
-        # Any kind of method: a handler that streams both ways answers before a message comes.
+        # A handler that streams in both directions serves methods of every kind, and answers before a message arrives.
         return grpc.stream_stream_rpc_method_handler(_refuse)
 
 

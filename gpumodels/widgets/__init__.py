@@ -12,14 +12,28 @@ if TYPE_CHECKING:
 
 __all__ = ["gpu_dashboard", "show_models", "show_models_no_more"]
 
-#: The class by its name, so that a kernel imports neither models nor widgets before it shows one.
+#: The module and name of the class. By its name, a formatter is registered without importing the class.
 _MODEL = ("gpumodels.model.handle", "Model")
 
 
 def gpu_dashboard() -> Dashboard:
-    """Return the dashboard of GPUs and models, a widget: a cell shows it as its last value.
+    """Return a live dashboard of the GPUs and models of this machine.
 
-    Raises RuntimeDirectoryError.
+    Returns
+    -------
+    Dashboard
+        An ipywidget. A notebook shows it if it is the last value of a cell.
+
+    Raises
+    ------
+    RuntimeDirectoryError
+        If the runtime directory cannot be used.
+
+    Examples
+    --------
+    >>> import gpumodels
+    >>> gpumodels.gpu_dashboard()
+
     """
     from gpumodels.widgets.live import Dashboard  # noqa: PLC0415  a kernel without widgets does not import them
 
@@ -27,7 +41,7 @@ def gpu_dashboard() -> Dashboard:
 
 
 def show_models(shell: InteractiveShell) -> None:
-    """Let a notebook show each model as a small live card. A terminal goes on showing text."""
+    """Let a notebook show each model as a small live card. A terminal still shows text."""
     if hasattr(shell, "kernel"):
         _formatter(shell).for_type_by_name(*_MODEL, _card)
 
@@ -46,7 +60,7 @@ def _formatter(shell: InteractiveShell) -> Any:
 
 
 def _card(model: Model, **_: object) -> dict[str, str]:
-    """Display the live card as an output of its own, and return the picture that stays in the notebook."""
+    """Display the live card as a separate output, and return the picture that stays in the notebook."""
     from gpumodels.widgets.live import card  # noqa: PLC0415
 
     return card(model).show_view()

@@ -1,8 +1,8 @@
-"""Actions that a widget requests of its kernel, by message.
+"""Actions in the kernel that the browser part of a widget requests by messages.
 
-Only the kernel can load and restart a model, because the handle lies there. The other actions serve front ends without
-our Jupyter server extension. A request is `{"id", "do", ...}`. Its reply has the same id, and `answer` or `error`.
-Messages with the same id and `progress` may precede it.
+Only the kernel can load and restart a model, because it has the handle. The other actions serve front ends without our
+Jupyter server extension. A request is `{"id", "do", ...}`. The reply has the same id, and `answer` or `error`. Before
+the reply, messages with that id and `progress` may be sent.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from gpumodels.widgets.state import recent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: The name by which a stopped model's next call reports who stopped it.
+#: The name that the next call of a stopped model reports for who stopped it.
 BY = "the dashboard"
 LOAD = "%load_model "
 
 
 def answer(request: Mapping[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Do what `request` asks for and return the reply. Progress goes through `send`; an error is one sentence."""
+    """Do the requested action and return the reply. Messages with progress are passed to `send`."""
 
     def report(text: str) -> None:
         send({"id": request["id"], "progress": text})
@@ -36,8 +36,8 @@ def answer(request: Mapping[str, Any], send: Callable[[dict[str, Any]], None]) -
     except (GpumodelsError, UsageError) as error:
         outcome = {"error": str(error)}
     except KeyError:
-        outcome = {"error": "It runs no more."}
-    except Exception as error:  # noqa: BLE001  the browser waits for a reply
+        outcome = {"error": "The model does not run any more."}
+    except Exception as error:  # noqa: BLE001 (the browser waits for a reply)
         outcome = {"error": f"{type(error).__name__}: {error}"}
     except KeyboardInterrupt:
         outcome = {"error": "Interrupted."}
@@ -49,7 +49,7 @@ def _state(_: object, __: object) -> Any:
 
 
 def _refresh(_: object, __: object) -> None:
-    """Do nothing: `live` refreshes all widgets before each reply."""
+    """Do nothing, because `live` refreshes all widgets before each reply."""
 
 
 def _stop(request: Mapping[str, Any], _: object) -> None:
@@ -68,7 +68,7 @@ def _restart(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
     """Give the same handle a new model server."""
     found = [model for model in models() if request["instance"] in [each.record.id for each in model.replicas]]
     if not found:
-        raise ModelNotFound("Another notebook or program loaded it: restart it there.")
+        raise ModelNotFound("Another notebook or program loaded this model. Restart it there.")
     model = found[0]
     slept = model.asleep
     model.sleep()
@@ -77,7 +77,7 @@ def _restart(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
 
 
 def _load(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
-    """Run the line as a cell would, so that it binds the same variables; return the last text of the load."""
+    """Run the line as a cell would, so that it binds the same variables. Return the last text of the load."""
     line = request["line"]
     if not line.startswith(LOAD):
         raise UsageError(f"{line!r} does not load a model")
@@ -108,7 +108,7 @@ _ACTIONS: dict[str, Callable[[Mapping[str, Any], Callable[[str], None]], Any]] =
 
 @contextmanager
 def _displays_go_to(shell: Any, report: Callable[[str], None]) -> Iterator[None]:
-    """Pass what is displayed to `report` as text: a message from a widget has no cell whose output it could be."""
+    """Pass displayed outputs to `report` as text. A request of a widget belongs to no cell that could show them."""
 
     def intercept(message: dict[str, Any]) -> dict[str, Any] | None:
         if message["header"]["msg_type"] not in ("display_data", "update_display_data"):

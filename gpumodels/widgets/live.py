@@ -1,7 +1,8 @@
-"""Live widgets. The browser asks the Jupyter server while they are on screen, and the kernel only where it must.
+"""Live widgets: the dashboard and the card of a model.
 
-So they go on while a cell runs, and an idle kernel stays idle. Each leaves a picture in the notebook, as an output of
-its own that the live widget hides.
+While a widget is on screen, the browser asks the Jupyter server for the state. It asks the kernel only for what the
+server cannot do. So a widget stays live while a cell runs, and an idle kernel stays idle. Each widget leaves a picture
+in the notebook, as a separate output that the live widget hides.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ from gpumodels.widgets.state import recent
 if TYPE_CHECKING:
     from gpumodels.model import Model
 
-#: The tag of traits that go to the browser.
+#: The tag of traits that are sent to the browser.
 _SYNCED = {"sync": True}
 
 
 class Live(AnyWidget):
-    """The base of dashboard and card. `refresh` sends the browser the facts that only this process has."""
+    """The base class of dashboard and card. `refresh` sends facts to the browser that only this process knows."""
 
     _esm = front.SCRIPT
     _css = front.STYLE
 
     #: "dashboard" or "card".
     kind = traitlets.Unicode().tag(**_SYNCED)
-    #: The state when the widget was made; see `state.read`.
+    #: The state at the time when the widget was made; see `state.read`.
     state = traitlets.Dict().tag(**_SYNCED)
-    #: The id by which the browser finds the picture that this widget left in the notebook.
+    #: The id of the picture that this widget has left in the notebook, by which the browser finds it.
     picture_id = traitlets.Unicode().tag(**_SYNCED)
-    #: This kernel's id on the Jupyter server.
+    #: The id of this kernel on the Jupyter server.
     kernel_id = traitlets.Unicode().tag(**_SYNCED)
     pid = traitlets.Int().tag(**_SYNCED)
-    #: The sleeping models of this process: `instance`, `name`, and `text`, since when and what that freed.
+    #: The sleeping models of this process, each with `instance`, `name` and `text`: the time and the freed memory.
     asleep: Any = traitlets.List().tag(**_SYNCED)
 
     def __init__(self, **traits: Any) -> None:
@@ -62,12 +63,12 @@ class Live(AnyWidget):
         ]
 
     def picture(self) -> dict[str, str]:
-        """Return the picture for a saved notebook, by MIME type."""
+        """Return the picture for a saved notebook, as texts by MIME type."""
         asleep = [f"{each['name']} is {each['text']}" for each in self.asleep]
         return pictures.dashboard(self.state, self.picture_id, asleep)
 
     def show_view(self) -> dict[str, str]:
-        """Display the live view, in a notebook only, and return the picture to show beside it."""
+        """Display the live view if this is a notebook. Return the picture, which is shown as a second output."""
         if not hasattr(get_ipython(), "kernel"):
             return self.picture()
         view = {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
@@ -79,9 +80,9 @@ class Live(AnyWidget):
 
 
 class Dashboard(Live):
-    """GPUs by holder, models with their activity and buttons, and a form that loads a model."""
+    """The GPUs by holder, the models with their activity and buttons, and a form that loads a model."""
 
-    #: Names and summaries of the models that can be loaded, and the engines.
+    #: The names and summaries of the models that can be loaded.
     catalog: Any = traitlets.List().tag(**_SYNCED)
     engines: Any = traitlets.List().tag(**_SYNCED)
 
@@ -91,19 +92,20 @@ class Dashboard(Live):
 
 
 class Card(Live):
-    """One model. `instances` are the ids behind its handle, which change when the model sleeps and wakes."""
+    """The card of one model."""
 
     name = traitlets.Unicode().tag(**_SYNCED)
+    #: The ids of the instances of the handle, which change when the model sleeps and wakes.
     instances: Any = traitlets.List().tag(**_SYNCED)
-    #: The handle's `repr`.
+    #: The `repr` of the handle.
     description = traitlets.Unicode().tag(**_SYNCED)
 
     def __init__(self, model: Model) -> None:
-        self._model = weakref.ref(model)  # ipywidgets keeps widgets for ever; handles may go
+        self._model = weakref.ref(model)  # ipywidgets keeps every widget, which must not keep the handle
         super().__init__(kind="card", name=model.name)
 
     def refresh(self) -> None:
-        """Update the ids behind the handle and its description."""
+        """Update the ids of the handle's instances and its description."""
         super().refresh()
         model = self._model()
         if model is not None:
@@ -118,7 +120,7 @@ _cards: weakref.WeakKeyDictionary[Model, Card] = weakref.WeakKeyDictionary()
 
 
 def card(model: Model) -> Card:
-    """Return the card of a handle, the same one each time."""
+    """Return the card of a handle. It is made once and then refreshed."""
     if model not in _cards:
         _cards[model] = Card(model)
     found = _cards[model]
@@ -131,7 +133,7 @@ _refreshed: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
 def _refresh_after_cells(live: Live) -> None:
-    """Refresh the widget after each cell: only cells change these facts, and after one the kernel is active anyway."""
+    """Refresh the widget after each cell. Only cells change its facts, and the kernel is active then anyway."""
     _refreshed.add(live)
     shell = get_ipython()
     if shell is not None and _refresh not in shell.events.callbacks["post_run_cell"]:

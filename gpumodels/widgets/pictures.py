@@ -1,4 +1,4 @@
-"""Pictures that widgets leave in a saved notebook: text, and HTML with inline styles for light and for dark ground."""
+"""The pictures that widgets leave in a saved notebook, as text and as HTML. They suit light and dark themes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _UNKNOWN = "\N{EN DASH}"
 
 
 def dashboard(state: State, picture_id: str, asleep: Iterable[str]) -> dict[str, str]:
-    """Return the GPUs and models of `state` by MIME type, with a line for each of the models `asleep`.
+    """Return the picture of the GPUs and models of `state`, as texts by MIME type. `asleep` are lines to add.
 
-    The live widget hides the picture, which it finds by `picture_id`.
+    The live widget finds the picture by `picture_id`, and hides it.
     """
     foot = f"as seen on {date_and_clock(state['moment'])}; run the cell again to see it live"
     notes = list(asleep) or ([] if state["models"] else ["No model is running."])
@@ -32,13 +32,16 @@ def dashboard(state: State, picture_id: str, asleep: Iterable[str]) -> dict[str,
 
 
 def card(state: State, picture_id: str, instances: Iterable[str], description: str) -> dict[str, str]:
-    """Return the picture of one model: its handle's description, and the rows of the `instances` behind it."""
+    """Return the picture of one model: the description of its handle, and a row for each of its `instances`."""
     found = [model for model in state["models"] if model["id"] in instances]
     return {"text/html": _marked(f"<div>{escape(description)}</div>{_table(found)}", picture_id)}
 
 
 def _marked(html: str, picture_id: str) -> str:
-    """Add the id, and a style that hides JupyterLab's "model not found", shown for a widget whose kernel has ended."""
+    """Add the id, and a style that hides JupyterLab's "model not found".
+
+    JupyterLab shows that error in place of a widget after its kernel has ended.
+    """
     selector = f'[data-gpumodels-picture="{escape(picture_id)}"]'
     dead = f".jp-OutputArea-child:has(+ .jp-OutputArea-child {selector}):not(:has(.gpumodels))"
     return f'<style>{dead} {{ display: none }}</style><div data-gpumodels-picture="{escape(picture_id)}">{html}</div>'

@@ -1,4 +1,4 @@
-"""The state that a dashboard shows, as plain values: GPUs by holder, and running models with their activity."""
+"""The state that a dashboard shows: GPUs by holder, and running models with their activity, as JSON values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
-_FRESH_FOR = 0.8  # seconds; a little less than the second between two requests of a browser
+_FRESH_FOR = 0.8  # seconds; a browser sends a request each second
 
 
 class SharedReading:
-    """The last result of `read`, for all callers within a second. Any thread may call; without callers nothing runs."""
+    """The last result of `read`, shared by all callers within a second. Any thread may call it.
+
+    Without callers nothing is read.
+    """
 
     def __init__(self, read: Callable[[], State]) -> None:
         self._read = read
@@ -27,7 +30,7 @@ class SharedReading:
         self._until = 0.0
 
     def recent(self) -> State:
-        """Return the state, at most a second old. Callers share it and must not change it."""
+        """Return the state, at most a second old. Callers share the object and must not change it."""
         with self._lock:
             if time.monotonic() > self._until:
                 self._state = self._read()
@@ -36,10 +39,11 @@ class SharedReading:
 
 
 def read() -> State:
-    """Return `{"place", "moment", "trouble", "devices", "models"}` as of now; the schema Usage of openapi.json.
+    """Read the state now, in the form of the schema Usage of openapi.json.
 
-    `place` identifies the runtime directory: processes with the same place see the same models. `idle` is in seconds
-    since the last call of a model. Raises RuntimeDirectoryError.
+    Its keys are `place`, `moment`, `trouble`, `devices` and `models`. `place` identifies the runtime directory:
+    processes with the same place see the same models. `idle` of a model is in seconds since its last call. Raises
+    RuntimeDirectoryError.
     """
     overview = read_overview()
     models = [{**model_json(view), "idle": view.idle} for view in overview.running]
@@ -50,5 +54,5 @@ _shared = SharedReading(read)
 
 
 def recent() -> State:
-    """Return the state as `read` does, at most a second old, shared by all widgets of this process."""
+    """Return the state in the form of `read`, at most a second old. All widgets of this process share it."""
     return _shared.recent()

@@ -23,7 +23,7 @@ _PROTOCOL = 1001
 
 
 class CheckpointError(ValueError):
-    """The file is not a checkpoint of this format, is damaged, or tries to run code."""
+    """An error raised for a file that is no checkpoint of this format, is damaged, or tries to run code."""
 
 
 class _Storage(NamedTuple):

@@ -1,9 +1,9 @@
 """Joining text proposals to text lines. A line has four corner points, so a slanted line keeps its slant.
 
-Tian et al. 2016, section 3.2, join a proposal with its nearest fitting neighbour if each is the other's choice. Here
-this is done in two steps: first proposals of (nearly) touching columns are joined to fragments, then fragments to
-lines along their slant. With one step the words of a slanted line would not be joined: behind the gap between two
-words the line is at another height.
+Tian et al. 2016, section 3.2, join a proposal with its nearest fitting neighbour if each is the other's nearest. Here
+this is done in two steps. First, proposals of touching or nearly touching columns are joined to fragments. Then,
+fragments are joined to lines along their slant. With one step the words of a slanted line would not be joined, because
+after the gap between two words the line is at another height.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 #: The largest distance of neighbouring proposals of one fragment, in columns.
 _COLUMNS = 2
-#: The largest gap between fragments of one line: so many pixels of the network's input (as in the paper) or so many
-#: text heights, whichever is more, because the space between words grows with the letters.
+#: The largest gap between fragments of one line, in pixels of the network's input, as in the paper, and in text
+#: heights. The larger of the two counts, because the space between words grows with the letters.
 _GAP = 50
 _GAP_HEIGHTS = 1.0
-#: Two neighbours overlap vertically by at least this fraction of the smaller height, and the ratio of their heights is
-#: at least this.
+#: Two neighbours overlap vertically by at least the fraction `_SHARED` of the smaller height. The ratio of their
+#: heights is at least `_ALIKE`.
 _SHARED = 0.6
 _ALIKE = 0.6
-#: A line of fewer proposals, or with a lower mean score, counts as noise.
+#: A line with fewer proposals than `_FEWEST`, or with a lower mean score than `_SURE`, counts as noise.
 _FEWEST = 2
 _SURE = 0.65
 
 
 class _Fragment(NamedTuple):
-    """A part of a line, in pixels. `middle` is the y of its centre. `slope` is 0 if it is too short to have one."""
+    """A part of a line, in pixels. `middle` is the y of its centre. `slope` is 0 if the part is too short for one."""
 
     members: list[int]
     left: float
@@ -98,7 +98,7 @@ def _proposal_chains(proposals: Proposals) -> list[list[int]]:
 
 
 def _fit(top: float, bottom: float, tops: Array, bottoms: Array) -> Array:
-    """Return the likeness of the extent from `top` to `bottom` with each of the others; 0 if they fit no one line."""
+    """Return the likeness of the extent from `top` to `bottom` to each other extent; 0 if both are not in one line."""
     height, heights = bottom - top, bottoms - tops
     low, high = np.minimum(height, heights), np.maximum(height, heights)
     shared = np.minimum(bottom, bottoms) - np.maximum(top, tops)
@@ -133,7 +133,7 @@ def _fragment_chains(fragments: list[_Fragment]) -> list[list[int]]:
 
 
 def _continues(this: _Fragment, that: _Fragment, gap: float) -> bool:
-    """Return True if two fragments fit together in the middle of the gap, both extended by the slope of the longer."""
+    """Return True if two fragments fit in the middle of the gap, when both are extended by the slope of the longer."""
     slope = max(this, that, key=lambda fragment: fragment.right - fragment.left).slope
     x = (max(this.left, that.left) + min(this.right, that.right)) / 2
     top, other = (each.middle_at(x, slope) - each.height / 2 for each in (this, that))

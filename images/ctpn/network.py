@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Arithmetic = Float32 | Int8
 
-#: Subtracted from red, green and blue. These are ImageNet's means in the order blue, green, red, with which the weights
-#: were most likely trained. With the other order the same lines are found.
+#: The values to subtract from red, green and blue. They are ImageNet's means in the order blue, green, red. The weights
+#: were most likely trained with that order. With the other order the same lines are found.
 _MEAN = (103.939, 116.779, 123.68)
-#: The convolutions of the VGG16 part, by their numbers in the checkpoint. Between blocks the picture is halved. The
+#: The convolutions of the VGG16 part, by their numbers in the checkpoint. Between blocks the picture is halved. Each
 #: value is the largest output of the convolution for five photos and four rendered pages, plus 5 %; see `Int8`.
 _BLOCKS = (
     {0: 326, 2: 517},

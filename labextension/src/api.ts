@@ -3,7 +3,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { Catalog, Check, State } from './state';
 
-/** The reason why a request failed. Each kind asks for something else of the user. */
+/** The reason why a request failed. For each kind the user has to do something else. */
 export type Trouble =
   | { readonly kind: 'unreachable' }
   | { readonly kind: 'missing' }
@@ -20,8 +20,8 @@ export class Api {
   }
 
   /**
-   * Stop a model, and return false when it has stopped, even if it had before. Return true for one that sleeps in a
-   * notebook where a cell runs: it stops after the cell.
+   * Stop a model, and return false when it has stopped, even if it had stopped before. Return true if it sleeps in a
+   * notebook in which a cell runs: it then stops after the cell.
    */
   async stop(id: string): Promise<boolean> {
     return this._waits(await this._unlessGone('DELETE', 'models', id));
@@ -31,17 +31,17 @@ export class Api {
     await this._request('POST', 'models', id, 'sleep');
   }
 
-  /** Begin to wake a model, and return true if it has to wait for a cell that runs in its notebook. */
+  /** Begin to wake a model. Return true if it has to wait for a cell that runs in its notebook. */
   async wake(id: string): Promise<boolean> {
     return this._waits(await this._request('POST', 'models', id, 'wake'));
   }
 
-  /** Return the last lines that its model server printed. */
+  /** Return the last lines that the model server of a model printed. */
   async logs(id: string): Promise<readonly string[]> {
     return (await this._read<{ lines: string[] }>('models', id, 'logs')).lines;
   }
 
-  /** Forget a failed load, or cancel one that the Jupyter server itself makes. */
+  /** Dismiss a failed load, or cancel a load that the Jupyter server itself makes. */
   async dismiss(load: string): Promise<void> {
     await this._unlessGone('DELETE', 'loads', load);
   }
@@ -93,14 +93,14 @@ export class Api {
   }
 }
 
-/** A failed request. */
+/** The error of a failed request. */
 export class ApiError extends Error {
   constructor(readonly trouble: Trouble) {
     super(trouble.kind);
   }
 }
 
-/** Return the trouble of any error that was thrown. */
+/** Return the trouble of an error of any kind. */
 export function troubleOf(error: unknown): Trouble {
   if (error instanceof ApiError) {
     return error.trouble;
@@ -108,7 +108,7 @@ export function troubleOf(error: unknown): Trouble {
   return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** Return true for an answer that is not ours: a proxy's page, or Jupyter's for an unknown route. Ours are JSON. */
+/** Return true if the answer is not ours but the page of a proxy, or Jupyter's for an unknown route. Ours are JSON. */
 function isPage(response: Response): boolean {
   return !response.headers.get('Content-Type')?.startsWith('application/json');
 }

@@ -18,7 +18,7 @@ export interface IBulkTools {
   readonly trans: TranslationBundle;
 }
 
-/** Stop all models of the current notebook, after a question. */
+/** Stop all models of the current notebook, after the user has confirmed it. */
 export async function stopAllHere(tools: IBulkTools): Promise<void> {
   const { api, trans } = tools;
   const models = await modelsHere(tools);
@@ -35,7 +35,7 @@ export async function sleepAllHere(tools: IBulkTools): Promise<void> {
   await eachOf(awake, ({ id }) => tools.api.sleep(id), tools.trans);
 }
 
-/** Shut down all idle kernels that hold GPU memory, after a question. */
+/** Shut down all idle kernels that hold GPU memory, after the user has confirmed it. */
 export async function shutDownIdle({ api, notebooks, trans }: IBulkTools): Promise<void> {
   const state = await api.state();
   const held = heldByKernels(state);
@@ -65,7 +65,7 @@ async function modelsHere({ api, notebooks, trans }: IBulkTools): Promise<readon
   return here;
 }
 
-/** Do `act` to each, and show an error for each that failed. One that has gone meanwhile is done. */
+/** Call `act` for each item, and show an error for each call that failed, unless the item has gone meanwhile. */
 async function eachOf<T>(
   all: readonly T[],
   act: (one: T) => Promise<unknown>,

@@ -12,19 +12,19 @@ export type ModelAction = 'stop' | 'sleep' | 'wake' | 'go';
 interface IButtonsProps {
   readonly id: string;
   readonly name: string;
-  /** The path of a notebook that can be opened here, or ''. */
+  /** The path of the model's notebook, if it can be opened here, or ''. */
   readonly notebook: string;
   readonly asleep: boolean;
   readonly canWake: boolean;
   readonly busy: boolean;
   readonly begin: ITask<ModelAction>['begin'];
-  /** Report the action that waits for a cell that runs in its notebook. */
+  /** Report an action that has to wait for a cell that runs in the model's notebook. */
   readonly setWaiting: (action: ModelAction | null) => void;
   readonly logShown: boolean;
   readonly setLogShown: (shown: boolean) => void;
 }
 
-/** The buttons of a model's row. Icons are expensive to draw, and these do not change with the numbers. */
+/** The buttons of a model's row. Memoised, because icons are slow to draw and do not change with the numbers. */
 export const Buttons = React.memo(function Buttons(props: IButtonsProps): JSX.Element {
   const { id, name, notebook, asleep, canWake, busy, begin, setWaiting } = props;
   const { logShown, setLogShown } = props;

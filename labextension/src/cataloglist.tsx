@@ -11,7 +11,7 @@ interface ICatalogListProps {
   readonly trans: TranslationBundle;
 }
 
-/** The models found. Memoised, so that a reading of the GPUs does not draw it again. */
+/** The models that the search found. Memoised, so that a new reading of the GPUs does not draw the list again. */
 export const CatalogList = React.memo(function CatalogList(
   props: ICatalogListProps
 ): JSX.Element | null {

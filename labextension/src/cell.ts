@@ -6,12 +6,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { loadsExtension } from './line';
 
-/** Milliseconds that a kernel has to report whether our extension is loaded. */
+/** The milliseconds in which a kernel has to report whether our extension is loaded. */
 const ANSWERS_WITHIN = 2000;
 
 const HAS_EXTENSION = `get_ipython().find_line_magic('load_model') is not None`;
 
-/** Return a sentence about what keeps a notebook from running a cell, and what to do; '' for nothing. */
+/** Return a sentence on why a notebook cannot run a cell, and what to do; '' if it can. */
 export function obstacle(
   { context, sessionContext }: NotebookPanel,
   language: string,
@@ -48,9 +48,9 @@ export function obstacle(
 /**
  * Return true if a cell below the active one has to load the extension first.
  *
- * It has to where no cell above does, because the notebook would fail when it is run from its top; and where the kernel
- * reports that the extension is not loaded. A busy kernel may not answer in time: then a cell above that was run
- * counts. Loading the extension twice does no harm.
+ * It has to if no cell above loads it, because the notebook would fail when it is run from its top. It also has to if
+ * the kernel reports that the extension is not loaded. A busy kernel may not answer in time. The extension then counts
+ * as loaded if a cell above that loads it was run. Loading the extension twice does no harm.
  */
 export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   const { widgets, activeCellIndex } = panel.content;
@@ -68,7 +68,7 @@ export async function needsExtension(panel: NotebookPanel): Promise<boolean> {
   return !(loaded ?? (atWork && above.some(wasRun)));
 }
 
-/** Ask the kernel, silently; null where it does not answer in time, because it runs cells. */
+/** Ask the kernel silently if our extension is loaded. Return null if it does not answer in time, or fails. */
 async function hasExtension(kernel: Kernel.IKernelConnection): Promise<boolean | null> {
   const future = kernel.requestExecute({
     code: '',
@@ -94,7 +94,7 @@ function wasRun({ executionCount, executionState }: ICodeCellModel): boolean {
   return executionCount !== null || executionState === 'running';
 }
 
-/** Insert a cell below the active one, in one step of undo; make it the active one, run it and scroll to it. */
+/** Insert a cell below the active one, as one step of undo. Make it active, run it and scroll to it. */
 export function insertAndRun({ content, sessionContext }: NotebookPanel, source: string): void {
   const index = content.activeCell ? content.activeCellIndex + 1 : 0;
   content.model!.sharedModel.insertCell(index, {

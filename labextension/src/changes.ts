@@ -4,7 +4,7 @@ type Table<T> = Readonly<Record<string, T>>;
 
 const EVENTS = 20;
 
-/** Return the state after a change. */
+/** Return the state with a change applied. */
 export function changed(state: State, moment: number, change: Change): State {
   return {
     ...state,
@@ -28,7 +28,7 @@ function patched<T>(table: Table<T>, patch?: Table<T | null>): Table<T> {
   return reused(table, Object.fromEntries(present));
 }
 
-/** Return `next` with the objects of `before` wherever they are equal, so that React does not draw them again. */
+/** Return `next`, with objects of `before` in place of equal ones, so that React does not draw them again. */
 export function reused<T>(before: unknown, next: T): T {
   if (before === next || !isObject(before) || !isObject(next)) {
     return next;

@@ -15,7 +15,7 @@ interface ICommandTools extends IBulkTools {
   readonly prefill: (choice: Partial<Choice>) => void;
 }
 
-/** Add our commands to the palette. Other extensions may execute them; `gpumodels:load` takes the form's fields. */
+/** Add our commands to the palette. Other extensions may execute them; `gpumodels:load` takes fields of the form. */
 export function addCommands(
   commands: CommandRegistry,
   palette: ICommandPalette | null,

@@ -11,7 +11,7 @@ import type { IShown } from './view';
 
 const UNKNOWN: IShown = { state: null, connection: 'connecting', trouble: '' };
 
-/** The panel's contents. */
+/** The contents of the panel. */
 export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Element {
   const { trans, view } = useTools();
   const shown = useDeferred(view.useShown());
@@ -29,14 +29,14 @@ export function Contents({ loadForm }: { loadForm: () => JSX.Element }): JSX.Ele
   );
 }
 
-/** Return the latest value in a transition: drawing a hundred models takes a while, and must not block the browser. */
+/** Return the latest value in a transition of React, because drawing a hundred models must not block the browser. */
 function useDeferred(latest: IShown): IShown {
   const [drawn, setDrawn] = React.useState(UNKNOWN);
   React.useEffect(() => React.startTransition(() => setDrawn(latest)), [latest]);
   return drawn;
 }
 
-/** The state, if there is any. When the connection is lost, the last state stays visible but cannot be used. */
+/** The state, as soon as it is known. If the connection is lost, the last state stays visible but disabled. */
 function Known({ shown: { connection, state } }: { shown: IShown }): JSX.Element | null {
   if (!state || connection === 'missing' || connection === 'refused') {
     return null;

@@ -5,9 +5,9 @@ import * as React from 'react';
 import type { Api } from './api';
 import type { View } from './view';
 
-/** The notebooks around the panel, as far as it uses them. Methods reject with a sentence, which is shown. */
+/** The functions on notebooks that the panel needs. Methods reject with a sentence, which is shown to the user. */
 export interface IActions {
-  /** The path as the Jupyter server knows it; null where no notebook is open. */
+  /** The path of the current notebook on the Jupyter server; null if none is open. */
   readonly currentNotebook: string | null;
   readonly currentChanged: ISignal<unknown, void>;
   goToNotebook(path: string): Promise<void>;
@@ -16,7 +16,7 @@ export interface IActions {
   load(line: string): Promise<unknown>;
 }
 
-/** The tools that all components of the panel share; they never change. */
+/** The objects that all components of the panel share. They never change. */
 export interface ITools {
   readonly api: Api;
   readonly actions: IActions;
@@ -28,12 +28,12 @@ export interface ITools {
 
 export const Tools = React.createContext<ITools | null>(null);
 
-/** Return the tools of the panel around this component. */
+/** Return the tools of the panel that contains this component. */
 export function useTools(): ITools {
   return React.useContext(Tools)!;
 }
 
-/** Return the path of the current notebook; null where none is open. */
+/** Return the path of the current notebook; null if none is open. */
 export function useCurrentNotebook(): string | null {
   const { actions } = useTools();
   const subscribe = React.useCallback(

@@ -9,7 +9,7 @@ import { Section } from './section';
 import { Sparkline } from './sparkline';
 import type { Device, State } from './state';
 
-/** A card for each GPU and slice, or the reason why there is none. */
+/** A card for each GPU and slice, or the reason why there are none. */
 export function Devices({ state }: { state: State }): JSX.Element {
   const { trans } = useTools();
   const devices = Object.entries(state.devices).sort(([, one], [, other]) => order(one, other));
@@ -35,7 +35,7 @@ function order(one: Device, other: Device): number {
 }
 
 interface ICardProps {
-  /** The device's key in the state. A GPU that fell off the bus may have no UUID. */
+  /** The key of the device in the state. A GPU that has failed may have no UUID. */
   readonly id: string;
   readonly device: Device;
 }
@@ -72,7 +72,7 @@ const Card = React.memo(function Card({ id, device }: ICardProps): JSX.Element {
   );
 });
 
-/** Return the device's readings, '' for each that is not available. */
+/** Return the readings of a device as texts; '' for a reading that is not available. */
 function readings(device: Device, trans: TranslationBundle): string[] {
   const { temperature, power, power_limit: limit } = device;
   const used = size(device.memory_used, trans);
@@ -87,7 +87,7 @@ function readings(device: Device, trans: TranslationBundle): string[] {
   ];
 }
 
-/** Return the utilisation. Slices, and GPUs in MIG mode, never have this reading. */
+/** Return the utilisation as text; '' for slices and for GPUs in MIG mode, which never have this reading. */
 function busy({ parent, sliced, utilisation }: Device, trans: TranslationBundle): string {
   if (utilisation !== null) {
     return trans.__('%1 % busy', number(utilisation));

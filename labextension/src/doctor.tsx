@@ -7,7 +7,7 @@ import { type Api, troubleOf } from './api';
 import type { Check } from './state';
 import { explain } from './text';
 
-/** Show the server's checks of the machine and how to mend each; resolve when the dialog is closed. */
+/** Show the server's checks of the machine, with advice. Resolve when the dialog is closed. */
 export async function showDoctor(
   api: Pick<Api, 'doctor'>,
   trans: TranslationBundle
@@ -25,7 +25,7 @@ interface IFindingsProps {
   readonly trans: TranslationBundle;
 }
 
-/** The checks, the worst first. */
+/** The list of checks, the worst first. */
 export function Findings({ api, trans }: IFindingsProps): JSX.Element {
   const [checks, setChecks] = React.useState<readonly Check[] | null>(null);
   const [trouble, setTrouble] = React.useState('');

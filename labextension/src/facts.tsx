@@ -5,7 +5,7 @@ interface IFactsProps {
   readonly items: readonly React.ReactNode[];
 }
 
-/** Short texts on as few lines as they need, none broken in two. The style puts dots between them. */
+/** A row of short texts. Lines break only between texts, and the style sheet puts dots between them. */
 export function Facts({ items }: IFactsProps): JSX.Element {
   return (
     <p className="gpumodels-Facts">

@@ -11,7 +11,7 @@ import type { Load, State } from './state';
 import { useTask } from './task';
 import { owner } from './text';
 
-/** Failed loads, until the user dismisses them; the newest first. */
+/** The failed loads that the user has not dismissed, the newest first. */
 export function Failures({ state }: { state: State }): JSX.Element | null {
   const { trans } = useTools();
   const failed = Object.values(state.loads)

@@ -7,30 +7,30 @@ import { FeedSocket } from './socket';
 import type { FeedMessage, State } from './state';
 
 export type Connection =
-  /** No answer yet, or a connection that has just ended. */
+  /** There is no answer yet, or the connection has just ended. */
   | 'connecting'
   | 'live'
-  /** No WebSocket gets through, but requests do. */
+  /** WebSockets do not work, but requests do. */
   | 'polling'
   /** The Jupyter server does not answer. */
   | 'lost'
-  /** It answers, but has no gpumodels. */
+  /** The Jupyter server answers, but has no gpumodels. */
   | 'missing'
-  /** It asks for a login, or denies access. */
+  /** The Jupyter server asks for a login, or denies access. */
   | 'refused';
 
 /** The state of models and GPUs, kept up to date. */
 export interface IFeed {
-  /** null until the first answer. It may be out of date unless `connection` is live or polling. */
+  /** The last state; null until the first answer. It is up to date only if `connection` is live or polling. */
   readonly state: State | null;
   readonly connection: Connection;
-  /** The reason why the server cannot read the state now, or ''. */
+  /** The reason why the server cannot read the state at present, or ''. */
   readonly trouble: string;
-  /** Emitted when any of the above may have changed, and at least every five seconds while there is a viewer. */
+  /** Emitted when one of the values above may have changed, and at least every five seconds while there is a viewer. */
   readonly stateChanged: ISignal<IFeed, void>;
   /** The server's clock, in seconds since the epoch. */
   now(): number;
-  /** Add a viewer, until it is disposed of. Without viewers, and in a hidden browser tab, nothing is requested. */
+  /** Add a viewer until the result is disposed of. Without viewers, and in a hidden tab, nothing is requested. */
   view(): IDisposable;
 }
 
@@ -40,13 +40,13 @@ const LONGEST_PAUSE = 10000;
 const POLL_EVERY = 2000;
 const POLL_FOR = 60000;
 
-/** The number of failed WebSockets after which we poll instead. */
+/** The number of failed WebSockets after which the feed polls instead. */
 const ATTEMPTS = 2;
 
-/** Our clock is set anew when it is so many seconds ahead of the server's latest message. */
+/** Seconds: our clock is set again if it is so far ahead of the server's latest message. */
 const AHEAD = 2;
 
-/** The feed of a Jupyter server: by WebSocket, or by polling where none gets through. */
+/** The feed of a Jupyter server, by WebSocket, or by polling if WebSockets do not work. */
 export class Feed implements IFeed, IDisposable {
   constructor(private readonly _api: Api) {
     document.addEventListener('visibilitychange', this._onVisibility);
@@ -122,7 +122,7 @@ export class Feed implements IFeed, IDisposable {
     }
   }
 
-  /** Hold one connection until it ends, and return true if it brought any message. */
+  /** Keep one connection until it ends, and return true if a message was received. */
   private async _connect(): Promise<boolean> {
     if (this._isDisposed) {
       return false;
@@ -185,7 +185,7 @@ export class Feed implements IFeed, IDisposable {
     this._trouble = '';
   }
 
-  /** Set our clock by a message of the server. The later the clock it gives, the less time it took on its way. */
+  /** Set our clock by a message of the server. The message with the shortest delay gives the latest and best clock. */
   private _setClock(moment: number): void {
     const offset = moment - Date.now() / 1000;
     if (this._offset === null || offset > this._offset || offset < this._offset - AHEAD) {

@@ -15,7 +15,7 @@ interface IFirstOptionsProps {
   readonly devices: readonly Device[];
 }
 
-/** The choice of GPU, engine and idle time. */
+/** The fields for GPU, engine and idle time. */
 export function FirstOptions({ form, devices }: IFirstOptionsProps): JSX.Element {
   const { choice, trans } = form;
   const times = React.useId();

@@ -1,8 +1,8 @@
 /**
- * Keep the focus in the panel when the focused element vanishes, so that keyboard users can go on.
+ * Keep the focus in the panel when the focused element is removed, so that keyboard users can go on.
  *
- * It moves to the first button of the same row, of the row that took its place, or of the last row; or else to the part
- * of the panel around it.
+ * The focus moves to the first button of the same row, of the row that took its place, or of the last row. Without such
+ * a row it moves to the part of the panel around them.
  */
 export function keepFocus(panel: HTMLElement): MutationObserver {
   let focused: IFocused | null = null;
@@ -20,9 +20,9 @@ export function keepFocus(panel: HTMLElement): MutationObserver {
 
 interface IFocused {
   readonly element: HTMLElement;
-  /** The elements around it, from its row (if it is in one) outwards to the panel. */
+  /** The elements around the focused one, from its row (if it is in one) outwards to the panel. */
   readonly around: readonly HTMLElement[];
-  /** The index of its row in the list. */
+  /** The index in the list of the row with the focused element. */
   readonly index: number;
 }
 

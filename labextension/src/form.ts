@@ -10,10 +10,10 @@ import { find } from './search';
 import type { Catalog, CatalogModel } from './state';
 import { explain } from './text';
 
-/** Milliseconds for which the same line is not run again. */
+/** The milliseconds after a load in which the same line is not run again. */
 const DOUBLE_CLICK = 800;
 
-/** The state of the load form: the catalog, the choice, and the outcome of the last line. */
+/** The state of the form that loads a model: the catalog, the choice, and the outcome of the last line. */
 export class LoadForm {
   constructor(
     private readonly _api: Pick<Api, 'catalog'>,
@@ -38,12 +38,12 @@ export class LoadForm {
     return this._search;
   }
 
-  /** True while a line is on its way into a notebook. */
+  /** True while a line is being inserted into a notebook. */
   get busy(): boolean {
     return this._busy;
   }
 
-  /** A sentence about the last line, or about a catalog that cannot be had; or ''. */
+  /** A sentence on the last line, or on why the catalog cannot be read; or ''. */
   get outcome(): string {
     return this._outcome;
   }
@@ -52,7 +52,7 @@ export class LoadForm {
     return this._failed;
   }
 
-  /** Set when the form shall get the focus; the view resets it. */
+  /** True if the form should get the focus. The view resets it. */
   wantsFocus = false;
 
   /** The models that the search finds. */
@@ -65,17 +65,17 @@ export class LoadForm {
     return this._catalog?.models.find(({ name }) => name === this._choice.model);
   }
 
-  /** Sentences about the texts that make no sense. */
+  /** Sentences on the texts in fields that are not valid. */
   get complaints(): readonly string[] {
     return OPTIONS.map(option => complaint(option, this._choice, this.trans)).filter(Boolean);
   }
 
-  /** The load that the line asks for, as `POST models` would take it; null where something is missing or wrong. */
+  /** The load of the line, in the form of `POST models`; null if a field is missing or wrong. */
   get request(): ILineRequest | null {
     return this._choice.model && !this.complaints.length ? requestOf(this._choice) : null;
   }
 
-  /** The line that will be run; '' where something is missing or wrong. */
+  /** The line that will be run; '' if a field is missing or wrong. */
   get line(): string {
     return this.request ? loadLine(this.request) : '';
   }
@@ -92,7 +92,7 @@ export class LoadForm {
     this.choose(found.length === 1 && !found[0].trouble ? { model: found[0].name } : {});
   }
 
-  /** Choose options and move the focus here. */
+  /** Choose options and move the focus to the form. */
   prefill(change: Partial<Choice>): void {
     this.wantsFocus = true;
     this._search = '';
@@ -140,7 +140,7 @@ export class LoadForm {
   private _choice: Choice = INITIAL;
   private _search = '';
   private _busy = false;
-  /** The last line, and the time from which it may be run again: a double click means one load. */
+  /** The last line. It may not be run again until `_blockedUntil`, because a double click means one load. */
   private _lastLine = '';
   private _blockedUntil = 0;
   private _outcome = '';

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { size } from './presentation';
 import type { CatalogModel, Device, State } from './state';
 
-/** Return the devices that can take a model. */
+/** Return the devices on which a model can be loaded. */
 export function usable(devices: readonly Device[]): readonly Device[] {
   return devices.filter(({ sliced, allowed, trouble }) => !sliced && allowed && !trouble);
 }
@@ -24,13 +24,13 @@ export function choices(
     ...usable(devices).map(device => ({ value: optionFor(device), label: label(device, trans) })),
     { value: 'none', label: trans.__('none (CPU)') }
   ];
-  // The chosen value may come from a command ("0,1"), or name a GPU that has gone.
+  // The chosen value may come from a command ("0,1"), or may name a GPU that has gone.
   return offered.some(({ value }) => value === chosen)
     ? offered
     : [...offered, { value: chosen, label: chosen }];
 }
 
-/** Return a sentence if the model declares that it needs more memory than is free, else ''. */
+/** Return a warning if the model declares that it needs more memory than is free, else ''. */
 export function shortage(
   model: CatalogModel | undefined,
   gpu: string,
@@ -58,10 +58,10 @@ function label({ label, memory_free: free }: Device, trans: TranslationBundle): 
   return free === null ? label : trans.__('%1, %2 free', label, size(free, trans));
 }
 
-/** Return the bytes that a kernel and its models hold, by device; without devices on which they hold none. */
+/** Return the bytes that a kernel and its models hold on each device, without devices on which they hold none. */
 export function memoryOf(kernel: string, state: State): ReadonlyMap<Device, number> {
   const held = new Map<Device, number>();
-  // A GPU in MIG mode repeats the shares of its slices.
+  // The shares of a GPU in MIG mode are those of its slices, which would count twice.
   for (const device of Object.values(state.devices).filter(({ sliced }) => !sliced)) {
     const shares = device.shares.filter(
       ({ kernel_id, instance }) => (kernel_id || state.models[instance]?.kernel_id) === kernel
@@ -76,7 +76,7 @@ export function memoryOf(kernel: string, state: State): ReadonlyMap<Device, numb
   return held;
 }
 
-/** Return the bytes on all devices together. */
+/** Return the sum of the bytes on all devices. */
 export function total(held: ReadonlyMap<Device, number>): number {
   return [...held.values()].reduce((sum, memory) => sum + memory, 0);
 }

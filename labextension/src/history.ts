@@ -1,18 +1,18 @@
 import type { IFeed } from './feed';
 import type { State } from './state';
 
-/** One reading of a device: the server's time in seconds, and percent; null where that is not available. */
+/** One reading of a device: the server's time in seconds, and values in percent; null if not available. */
 export interface IReading {
   readonly moment: number;
   readonly utilisation: number | null;
 }
 
-/** Seconds for which readings are kept. */
+/** The seconds for which readings are kept. */
 export const KEPT = 180;
 
 const NONE: readonly IReading[] = [];
 
-/** The readings of the last minutes, as far as the feed had a viewer. */
+/** The readings of the last minutes, except while the feed had no viewer. */
 export class History {
   constructor(private readonly _feed: IFeed) {
     _feed.stateChanged.connect(this._record, this);

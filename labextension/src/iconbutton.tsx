@@ -5,7 +5,7 @@ interface IIconButtonProps {
   readonly icon: LabIcon;
   readonly label: string;
   readonly disabled?: boolean;
-  /** The state of the part that it opens and closes; undefined for other buttons. */
+  /** True while the part that this button opens is open; undefined for buttons that open nothing. */
   readonly expanded?: boolean;
   readonly onClick: () => void;
 }

@@ -20,10 +20,10 @@ import { ModelsPanel } from './panel';
 import { follow } from './settings';
 import { NotebookMemory } from './statusbar';
 
-/** The panel's rank: below JupyterLab's own tabs in the left sidebar. */
+/** The rank of the panel, which puts it below JupyterLab's own tabs in the left sidebar. */
 const RANK = 650;
 
-/** All tokens are optional: Notebook 7 has no status bar, and some of its pages have no notebook tracker. */
+/** All tokens are optional, because Notebook 7 has no status bar, and some of its pages have no notebook tracker. */
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'gpumodels:plugin',
   description: 'Shows GPUs and models in the sidebar, and loads models into the current notebook.',

@@ -12,10 +12,10 @@ import type { Kernel, State } from './state';
 import { useTask } from './task';
 import { Ticking } from './ticking';
 
-/** Seconds: a kernel that is idle for less may be between two cells. */
+/** Seconds after which a kernel is shown as idle. Before that it may be between two cells. */
 const IDLE_FOR = 5;
 
-/** Idle kernels that hold GPU memory; the largest first. */
+/** The idle kernels that hold GPU memory, those with the most memory first. */
 export function Kernels({ state }: { state: State }): JSX.Element | null {
   const { trans, view } = useTools();
   const held = React.useMemo(() => heldByKernels(state), [state.devices]);
@@ -56,7 +56,7 @@ function modelsOf(kernel: string, { models }: State): string {
 interface IKernelRowProps {
   readonly kernel: Kernel;
   readonly memory: number;
-  /** The names of its models, which end with the kernel. */
+  /** The names of the kernel's models, which end with the kernel. */
   readonly models: string;
 }
 

@@ -20,7 +20,7 @@ interface IPartProps {
   readonly devices: readonly Device[];
 }
 
-/** The form that loads a model, by a line that it shows and then runs in the current notebook. */
+/** The form that loads a model. It shows a line, and runs that line in the current notebook. */
 export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormProps): JSX.Element {
   const { form, feed } = props;
   const { choice, trans } = form;
@@ -65,7 +65,7 @@ export const LoadFormView = React.memo(function LoadFormView(props: ILoadFormPro
   );
 });
 
-/** The line, the obstacles to running it, and the button that runs it. */
+/** The line, the reasons why it cannot be run, and the button that runs it. */
 function Line({ form, devices }: IPartProps): JSX.Element {
   const { choice, line, notebooks, trans } = form;
   const { obstacle } = notebooks;

@@ -12,11 +12,11 @@ import { Ticking } from './ticking';
 
 interface ILoadRowProps {
   readonly load: Load;
-  /** The ids of the models that it starts, separated by spaces. */
+  /** The ids of the models that the load starts, separated by spaces. */
   readonly starting: string;
 }
 
-/** A load under way. */
+/** The row of a load in progress. */
 export const LoadRow = React.memo(function LoadRow(props: ILoadRowProps): JSX.Element {
   const { load, starting } = props;
   const { api, trans, view } = useTools();

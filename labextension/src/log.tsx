@@ -13,7 +13,7 @@ interface ILogProps {
   readonly onClose: () => void;
 }
 
-/** The last lines of a log, read again on demand. They can be selected, and scrolled with the keyboard. */
+/** The last lines of a log, with a button to read them again. The keyboard can scroll them, and select text. */
 export function Log({ name, read, onClose }: ILogProps): JSX.Element {
   const { trans } = useTools();
   const [opener] = React.useState(() => document.activeElement);

@@ -7,14 +7,14 @@ import { size } from './presentation';
 import type { Share } from './state';
 
 interface IMemoryProps {
-  /** The device's label. */
+  /** The label of the device. */
   readonly label: string;
   readonly used: number | null;
   readonly total: number | null;
   readonly shares: readonly Share[];
 }
 
-/** A device's memory, split by holder, and a legend. */
+/** The memory of a device as a bar, split by holder, with a legend. */
 export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Element {
   const { label, used, total, shares } = props;
   const { trans } = useTools();
@@ -56,12 +56,12 @@ export const Memory = React.memo(function Memory(props: IMemoryProps): JSX.Eleme
   );
 });
 
-/** Return the identity of a holder, the same on all devices. */
+/** Return a key of a holder, which is the same on all devices. */
 function holderKey(share: Share): string {
   return `${share.kind} ${share.instance || share.kernel_id || share.name}`;
 }
 
-/** Return the holder's name, and the notebook's file name where that differs. */
+/** Return the name of a holder, and the notebook's file name if that is different. */
 function holder({ kind, name, notebook, over_limit }: Share, trans: TranslationBundle): string {
   const file = PathExt.basename(notebook);
   const translated = { others: trans.__('other users'), unaccounted: trans.__('unaccounted') }[

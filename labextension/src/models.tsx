@@ -8,7 +8,7 @@ import { Section } from './section';
 import type { Load, State } from './state';
 import { owner } from './text';
 
-/** Running and sleeping models and loads under way, by notebook. */
+/** The running and sleeping models and the loads in progress, by notebook. */
 export function Models({ state }: { state: State }): JSX.Element {
   const { trans } = useTools();
   const current = useCurrentNotebook();

@@ -4,11 +4,11 @@ import type { LoadForm } from './form';
 import { type IOption, OPTIONS } from './options';
 import { complaint, ON, title } from './request';
 
-/** The options with fields of their own, above. */
+/** The options that have fields in other parts of the form. */
 const FIRST = ['gpu', 'engine', 'idle'];
 const MORE = OPTIONS.filter(({ name }) => !FIRST.includes(name));
 
-/** All other options of a load, each with a field that its kind asks for. */
+/** The fields for all other options of a load. Each option's kind decides which field it has. */
 export function MoreOptions({ form }: { readonly form: LoadForm }): JSX.Element {
   return (
     <details className="gpumodels-Form-more">
@@ -82,7 +82,7 @@ function Input({ form, option, help }: IFieldProps & { readonly help: string }):
   );
 }
 
-/** Return a clause as a sentence. */
+/** Return a help text as a sentence, with a capital and a full stop. */
 function sentence(clause: string): string {
   return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }

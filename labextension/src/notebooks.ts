@@ -10,7 +10,7 @@ import { LOAD_EXTENSION } from './line';
 const MAKE = 'notebook:create-new';
 const OPEN = 'docmanager:open';
 
-/** The notebooks of this browser tab, above all the current one, for the panel and its commands. */
+/** The current notebook and the other notebooks of this browser tab, for the panel and its commands. */
 export class Notebooks {
   constructor(
     private readonly _app: JupyterFrontEnd,
@@ -21,34 +21,34 @@ export class Notebooks {
     this._follow();
   }
 
-  /** Emitted when another notebook becomes the current one, and when its path, its kernel or the kernel's state change. */
+  /** Emitted when another notebook becomes current, and when its path, its kernel or the kernel's state changes. */
   get currentChanged(): ISignal<this, void> {
     return this._changed;
   }
 
-  /** The path of the current notebook, as the Jupyter server knows it; null where none is open. */
+  /** The path of the current notebook on the Jupyter server; null if none is open. */
   get currentNotebook(): string | null {
     return this._panel && this._path(this._panel);
   }
 
-  /** The id of the current notebook's kernel; '' where it has none. */
+  /** The id of the kernel of the current notebook; '' if it has none. */
   get currentKernel(): string {
     return this._panel?.sessionContext.session?.kernel?.id ?? '';
   }
 
-  /** A sentence about what keeps the current notebook from running a cell, and what to do; '' for nothing. */
+  /** A sentence on why the current notebook cannot run a cell, and what to do; '' if it can. */
   get obstacle(): string {
     return this._panel?.model
       ? obstacle(this._panel, this._language(this._panel), this._trans)
       : this._trans.__('No notebook is open: a model is loaded by a cell of one.');
   }
 
-  /** True where no notebook is open and `make` can make one. */
+  /** True if no notebook is open and `make` can make one. */
   get canMake(): boolean {
     return !this._panel && this._app.commands.hasCommand(MAKE);
   }
 
-  /** Make a notebook, with a Python kernel where there is one. */
+  /** Make a notebook, with a Python kernel if one is installed. */
   async make(): Promise<void> {
     const { kernelspecs } = this._app.serviceManager;
     await kernelspecs.ready;
@@ -59,13 +59,13 @@ export class Notebooks {
   }
 
   /**
-   * Run `line` in a new cell below the active one, preceded by the line that loads the extension where that is missing.
-   * Return the notebook's name; throw an Error that says why it cannot be run.
+   * Run `line` in a new cell below the active one, after a line that loads the extension if that is needed. Return the
+   * name of the notebook. Throw an Error with the reason if the line cannot be run.
    */
   async load(line: string): Promise<string> {
     const panel = this._panel;
     const missing = panel && !this.obstacle && (await needsExtension(panel));
-    // Asking the kernel takes a while, in which the user may have closed the notebook or left it.
+    // While the kernel is asked, the user may close the notebook or go to another one.
     if (this.obstacle || !panel || panel.isDisposed || panel !== this._panel) {
       throw new Error(this.obstacle || this._trans.__('The notebook was left: load it once more.'));
     }
@@ -82,7 +82,7 @@ export class Notebooks {
     }
   }
 
-  /** Shut down a kernel with its session; its notebook then has no kernel. */
+  /** Shut down a kernel and its session. Its notebook then has no kernel. */
   async shutDownKernel(id: string): Promise<void> {
     const { sessions, kernels } = this._app.serviceManager;
     await sessions.refreshRunning();
@@ -116,7 +116,7 @@ export class Notebooks {
   private _panel: NotebookPanel | null = null;
 }
 
-/** Return the signals of a notebook's path, its kernel and the kernel's state. */
+/** Return the signals for changes of a notebook's path, its kernel and the state of its kernel. */
 function signals({ context, sessionContext }: NotebookPanel): ISignal<unknown, unknown>[] {
   const { kernelChanged, statusChanged, connectionStatusChanged } = sessionContext;
   return [context.pathChanged, kernelChanged, statusChanged, connectionStatusChanged];

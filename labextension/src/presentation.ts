@@ -1,9 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 // Durations, sizes, rates and moments as text, by the rules of gpumodels/presentation.py.
-// tests/presentation.json holds both to them.
+// Tests compare both by tests/presentation.json.
 
-const MINUTE = 60; // seconds, as the next two
+const MINUTE = 60; // seconds, like the next two
 const HOUR = 3600;
 const DAY = 86400;
 
@@ -21,7 +21,7 @@ export function number(value: number, digits: 0 | 1 = 0): string {
   return formats[digits].format(value);
 }
 
-/** Return how long something has lasted: "12 s", "85 min", "1.9 h", "3 d"; cut, not rounded. */
+/** Return a duration: "12 s", "85 min", "1.9 h", "3 d". It is rounded down. */
 export function duration(seconds: number, trans: TranslationBundle): string {
   if (seconds < MINUTE) {
     return trans.__('%1 s', number(Math.max(0, Math.floor(seconds))));
@@ -46,12 +46,12 @@ export function size(bytes: number | null, trans: TranslationBundle): string {
     : trans.__('%1 MB', number(rounded(bytes / 1e6)));
 }
 
-/** Return a number of calls a second, without its unit: "0.5", "12". */
+/** Return a number of calls per second, without the unit: "0.5", "12". */
 export function rate(perSecond: number): string {
   return perSecond < 10 ? tenths(perSecond) : number(rounded(perSecond));
 }
 
-/** Return the local time of day, "14:03", after the date where that is not today's. Both moments are in seconds. */
+/** Return the local time of day, "14:03", with the date in front if that is not today. Both moments are in seconds. */
 export function clock(moment: number, now = Date.now() / 1000): string {
   const then = new Date(1000 * moment);
   const time = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -76,7 +76,7 @@ function tenths(value: number): string {
   return number(rounded(10 * value) / 10, 1);
 }
 
-/** Round half up, as Python does here. */
+/** Round to a whole number, halves up, as presentation.py does. */
 function rounded(value: number): number {
   return Math.floor(value + 0.5);
 }

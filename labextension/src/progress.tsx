@@ -2,7 +2,7 @@ import * as React from 'react';
 
 interface IProgressProps {
   readonly name: string;
-  /** From 0 to 1; null where it is not known. */
+  /** The completed part, from 0 to 1; null if it is not known. */
   readonly fraction: number | null;
   readonly text: string;
 }

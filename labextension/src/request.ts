@@ -3,25 +3,25 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ILineRequest } from './line';
 import { type IOption, type OptionName, OPTIONS } from './options';
 
-/** The texts of the form's fields. '' leaves an option to the user's settings; any other text turns a switch on. */
+/** The texts in the form's fields. '' leaves an option to the user's settings. Any other text turns a switch on. */
 export type Choice = Readonly<Record<'model' | OptionName, string>>;
 
 const EMPTY = Object.fromEntries(OPTIONS.map(({ name }) => [name, ''])) as Choice;
 
-/** The form as it begins. A field that still has this text leaves its option to the user's settings, too. */
+/** The texts at the start. A field that still has its first text leaves its option to the user's settings, too. */
 export const INITIAL: Choice = { ...EMPTY, model: '', gpu: 'auto', engine: 'auto' };
 
-/** The text of a switch that is turned on. */
+/** The text for a switch that is turned on. */
 export const ON = 'on';
 
-/** Return the request that the form makes. */
+/** Return the request for the texts of the form. */
 export function requestOf(choice: Choice): ILineRequest {
   const given = OPTIONS.filter(option => isGiven(option, choice));
   const values = given.map(option => [option.name, valueOf(option, choice[option.name])]);
   return { model: choice.model, ...Object.fromEntries(values) } as ILineRequest;
 }
 
-/** Return the texts for what another extension asks for, without values that no field can show. */
+/** Return the texts for the options of a command, which another extension may pass. Leave out unsuitable values. */
 export function choiceOf(asked: Readonly<Record<string, unknown>>): Partial<Choice> {
   const texts = Object.entries(asked).filter(
     ([name, value]) => name in INITIAL && typeof value === 'string'
@@ -33,7 +33,7 @@ export function choiceOf(asked: Readonly<Record<string, unknown>>): Partial<Choi
   return Object.fromEntries([...texts, ...turned]) as Partial<Choice>;
 }
 
-/** Return a sentence about a text that makes no sense, else ''. The notebook checks the rest when it runs the line. */
+/** Return a sentence on a text that is not valid, else ''. The notebook checks the rest when it runs the line. */
 export function complaint(option: IOption, choice: Choice, trans: TranslationBundle): string {
   const text = choice[option.name].trim();
   if (!isGiven(option, choice)) {
@@ -59,13 +59,13 @@ export function complaint(option: IOption, choice: Choice, trans: TranslationBun
   }
 }
 
-/** Return the name of an option's field, which is that of its flag: "No cache" for `--no-cache`. */
+/** Return the name of an option's field, made of its flag: "No cache" for `--no-cache`. */
 export function title({ flag }: IOption): string {
   const words = flag.replace(/^--/, '').replace(/-/g, ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Return true if `duration` of gpumodels/settings/units.py can read the text; the endless times are among examples. */
+/** Return true for a time such as "10m", as `duration` of gpumodels/settings/units.py reads it; false for "never". */
 export function isDuration(text: string): boolean {
   const written = /^([0-9]+(?:\.[0-9]+)?) ?[smhd]?$/.exec(text);
   return written !== null && Number(written[1]) > 0;

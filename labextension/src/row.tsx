@@ -12,11 +12,11 @@ import { Work } from './work';
 
 interface IRowProps {
   readonly model: Model;
-  /** True if its notebook runs on this Jupyter server, so that it can be opened. */
+  /** True if the model's notebook runs on this Jupyter server, so that it can be opened. */
   readonly here: boolean;
 }
 
-/** One model: its state, its readings and its buttons. */
+/** The row of one model: its state, its readings and its buttons. */
 export const Row = React.memo(function Row({ model, here }: IRowProps): JSX.Element {
   const { trans } = useTools();
   const { running, trouble, begin } = useTask<ModelAction>();
@@ -101,7 +101,7 @@ function stateOf(
   }
 }
 
-/** Return the model's owner, the moment of its load and its engine. */
+/** Return the owner of a model, the moment of its load and its engine. */
 function origin(model: Model, trans: TranslationBundle): string {
   return trans.__(
     '%1, loaded by %2 %3, engine %4',

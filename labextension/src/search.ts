@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { CatalogModel } from './state';
 
-/** Return the models that a search finds. A path stands for a model that is not in the catalog. */
+/** Return the models that a search finds. If the text is a path, that is a model too. */
 export function find(
   catalog: readonly CatalogModel[],
   search: string,

@@ -8,7 +8,7 @@ interface ISectionProps {
   readonly children: React.ReactNode;
 }
 
-/** A part of the panel that can be folded. Its contents stay mounted. */
+/** A part of the panel that the user can fold. Its contents stay mounted. */
 export function Section({ name, more, children }: ISectionProps): JSX.Element {
   const [open, setOpen] = React.useState(true);
   const Caret = open ? caretDownIcon : caretRightIcon;

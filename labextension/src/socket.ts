@@ -3,13 +3,13 @@ import type { ServerConnection } from '@jupyterlab/services';
 
 import type { FeedMessage, FeedRequest } from './state';
 
-/** Milliseconds until the first message, and between two: the server sends one every five seconds. */
+/** Milliseconds until the first message, and between two messages. The server sends one every five seconds. */
 const FIRST_WITHIN = 5000;
 const NEXT_WITHIN = 12000;
 
 /** One connection to the feed. */
 export class FeedSocket {
-  /** Resolves when the connection has ended, for whatever reason: true if it brought any message. */
+  /** Resolves when the connection has ended, for any reason, with true if a message was received. */
   readonly ended: Promise<boolean>;
 
   constructor(
@@ -27,7 +27,7 @@ export class FeedSocket {
     this._expect(FIRST_WITHIN);
   }
 
-  /** Pause or resume: without viewers the server need not read the state, and may be silent. */
+  /** Ask the server to pause or to resume. While paused, it sends no messages. */
   pause(paused: boolean): void {
     if (paused === this._paused) {
       return;
@@ -56,7 +56,7 @@ export class FeedSocket {
     }
   }
 
-  /** Close the connection unless a message comes within so many milliseconds. */
+  /** Close the connection unless a message arrives within so many milliseconds. */
   private _expect(within: number): void {
     clearTimeout(this._timer);
     if (!this._paused) {
@@ -65,7 +65,7 @@ export class FeedSocket {
   }
 
   private readonly _socket: WebSocket;
-  private _resolve!: (heard: boolean) => void;
+  private _resolve!: (received: boolean) => void;
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _received = false;
   private _paused: boolean;

@@ -4,13 +4,13 @@ import { useTools } from './context';
 import { type IReading, KEPT } from './history';
 import { number } from './presentation';
 
-const WIDE = 120; // units of the drawing, which the style stretches
+const WIDE = 120; // units of the drawing, which the style sheet stretches
 const HIGH = 24;
 
-/** Seconds between two readings from which the line has a gap. */
+/** Seconds: if two readings are so far apart, the line has a gap between them. */
 const GAP = 12;
 
-/** The utilisation of the last minutes, with gaps where it was not read or is not available. */
+/** The utilisation of the last minutes as a line, with gaps for the time without a reading. */
 export function Sparkline({ device }: { device: string }): JSX.Element {
   const { trans, view } = useTools();
   const readings = view.useReadings(device);
@@ -39,7 +39,7 @@ function foot(point: string): string {
   return `${point.split(',')[0]},${HIGH}`;
 }
 
-/** Return the points of each unbroken line. */
+/** Return the points of each part of the line between two gaps. */
 export function lines(readings: readonly IReading[]): string[][] {
   const last = readings.at(-1)?.moment ?? 0;
   const runs: string[][] = [[]];

@@ -11,10 +11,10 @@ import type { Notebooks } from './notebooks';
 import { size } from './presentation';
 
 /**
- * The status bar's item: the GPU memory of the current notebook.
+ * The item of the status bar, which shows the GPU memory of the current notebook.
  *
- * It views the feed only where a notebook has a kernel, and stops for good when the machine has no GPU or the server has
- * no gpumodels.
+ * It views the feed only while the current notebook has a kernel. It stops for good if the machine has no GPU or the
+ * server has no gpumodels.
  */
 export class NotebookMemory extends ReactWidget {
   constructor(
@@ -29,7 +29,7 @@ export class NotebookMemory extends ReactWidget {
     _notebooks.currentChanged.connect(this._refresh);
   }
 
-  /** Turn the item on or off, as the user's settings say; it begins off. */
+  /** Turn the item on or off, by the user's settings. At the start it is off. */
   enable(enabled: boolean): void {
     this._enabled = enabled;
     this._refresh();
@@ -95,6 +95,6 @@ export class NotebookMemory extends ReactWidget {
   private _viewing: IDisposable | null = null;
   private _enabled = false;
   private _active = false;
-  /** null until it is known. */
+  /** True if the machine has a GPU; null until that is known. */
   private _hasGpu: boolean | null = null;
 }

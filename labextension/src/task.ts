@@ -9,7 +9,7 @@ export interface ITask<T extends string> {
   readonly running: T | null;
   /** The reason why the last task failed, or ''. */
   readonly trouble: string;
-  /** Begin a task, unless one runs. The text that it resolves to is announced to screen readers. */
+  /** Begin a task, unless one runs. Its result is a text, which is announced to screen readers. */
   readonly begin: (name: T, act: () => Promise<string | void>) => void;
 }
 

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Trouble } from './api';
 
-/** Return one sentence about a failed request: what happened and what to do. */
+/** Return a sentence on a failed request: what happened, and what to do. */
 export function explain(trouble: Trouble, trans: TranslationBundle): string {
   switch (trouble.kind) {
     case 'unreachable':

@@ -3,10 +3,10 @@ import * as React from 'react';
 import { useTools } from './context';
 
 /**
- * A text that depends on the server's time, in seconds since the epoch, and follows it every second.
+ * A text that depends on the server's time, in seconds since the epoch. It is updated every second.
  *
- * Ticks write into the element and bypass React: drawing a hundred of these each second would be most of the panel's
- * work.
+ * The updates are written into the element without React, because drawing a hundred of them each second would be most
+ * of the panel's work.
  */
 export function Ticking({ text }: { text: (now: number) => string }): JSX.Element {
   const { view } = useTools();

@@ -5,7 +5,7 @@ import { clock } from './presentation';
 import { explain } from './text';
 import type { IShown } from './view';
 
-/** Problems of the Jupyter server or of Docker, and what to do. */
+/** The problems of the Jupyter server and of Docker, with advice. */
 export function Troubles({ shown }: { shown: IShown }): JSX.Element {
   const { trans } = useTools();
   const { connection, state, trouble } = shown;
@@ -37,7 +37,7 @@ export function Troubles({ shown }: { shown: IShown }): JSX.Element {
   );
 }
 
-/** Return a sentence about the connection or the server; '' where all is well. */
+/** Return a sentence on a problem of the connection or the server; '' if there is none. */
 function useProblem({ connection, state, trouble }: IShown): string {
   const { trans } = useTools();
   switch (connection) {

@@ -6,7 +6,7 @@ import type { Connection, IFeed } from './feed';
 import { History, type IReading } from './history';
 import type { State } from './state';
 
-/** The feed's state as the panel shows it. */
+/** The state of the feed, as the panel shows it. */
 export interface IShown {
   readonly state: State | null;
   readonly connection: Connection;
@@ -15,7 +15,7 @@ export interface IShown {
 
 const TICK = 1000;
 
-/** The feed as the panel shows it. While the panel is hidden, it stands still and costs nothing. */
+/** The panel's view of the feed. While the panel is hidden, it requests nothing and does not change. */
 export class View {
   constructor(private readonly _feed: IFeed) {
     this._history = new History(_feed);
@@ -49,7 +49,7 @@ export class View {
     return React.useSyncExternalStore(this._onChange, () => this._shown);
   }
 
-  /** Return the last readings of a device, and draw the component again when there are more. */
+  /** Return the last readings of a device, and draw the component again when a new one arrives. */
   useReadings(device: string): readonly IReading[] {
     return React.useSyncExternalStore(this._onChange, () => this._history.of(device));
   }
@@ -64,10 +64,10 @@ export class View {
     return this._feed.now();
   }
 
-  /** Call `listener` every second while the panel is visible; return a function that ends it. */
+  /** Call `listener` every second while the panel is visible. Return a function that ends this. */
   readonly onTick = (listener: () => void): (() => void) => subscribed(this._ticked, listener);
 
-  /** Resolve when the server has read its state after now, so that the panel shows the effect of an action. */
+  /** Resolve after the next reading of the server. The panel then shows the effect of an action. */
   async nextReading(): Promise<void> {
     const since = this.now();
     await new Promise<void>(resolve => {

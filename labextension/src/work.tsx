@@ -7,7 +7,7 @@ import { duration, rate, secondsOf, since, size } from './presentation';
 import type { Model } from './state';
 import { Ticking } from './ticking';
 
-/** A model's device, memory and activity. */
+/** The device, the memory and the activity of a model. */
 export function Work({ model }: { model: Model }): JSX.Element {
   const { trans } = useTools();
   const { activity, device, freed, memory, state } = model;
@@ -30,7 +30,7 @@ export function Work({ model }: { model: Model }): JSX.Element {
   );
 }
 
-/** Return for how long the model sleeps, or is idle. */
+/** Return a text on how long the model sleeps or is idle. */
 function rest(model: Model, trans: TranslationBundle): React.ReactNode {
   const { asleep_since: asleep, idle_since: idle } = model;
   if (asleep) {

@@ -1,4 +1,4 @@
-/** Parts of a browser that JupyterLab's packages need while they load, and that jsdom lacks. */
+/** Parts of a browser that jsdom lacks, and that JupyterLab's packages need while they load. */
 Object.assign(navigator, { clipboard: {} });
 Object.assign(window, {
   DragEvent: class extends MouseEvent {},

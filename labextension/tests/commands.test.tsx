@@ -51,7 +51,7 @@ const noDialog = () => waitFor(() => expect(screen.queryByRole('dialog')).toBeNu
 
 afterEach(() => jest.restoreAllMocks());
 
-test('all are in the palette, in a category of their own', () => {
+test('all commands are in the palette, in their own category', () => {
   const { commands, palette } = made();
   const ids = commands.listCommands().filter(id => id.startsWith('gpumodels:'));
   expect(ids).toHaveLength(6);
@@ -61,13 +61,13 @@ test('all are in the palette, in a category of their own', () => {
   }
 });
 
-test('what is asked for is chosen in the form', async () => {
+test('the arguments of the load command are chosen in the form', async () => {
   const { commands, prefill } = made();
   await commands.execute('gpumodels:load', { model: 'ctpn', gpu: '1', engine: 3, other: 'x' });
   expect(prefill).toHaveBeenCalledWith({ model: 'ctpn', gpu: '1' });
 });
 
-test('without a notebook its models cannot be meant', () => {
+test('commands for this notebook are disabled if no notebook is open', () => {
   const { commands, notebooks } = made();
   expect(commands.isEnabled('gpumodels:stop-all-here')).toBe(true);
   notebooks.change({ currentNotebook: null });
@@ -75,7 +75,7 @@ test('without a notebook its models cannot be meant', () => {
   expect(commands.isEnabled('gpumodels:sleep-all-here')).toBe(false);
 });
 
-test('the models of this notebook are stopped, once that is agreed to', async () => {
+test('the models of this notebook are stopped after a confirmation', async () => {
   const { commands, api } = made();
   const stopped = commands.execute('gpumodels:stop-all-here');
   const asked = await dialog();
@@ -86,7 +86,7 @@ test('the models of this notebook are stopped, once that is agreed to', async ()
   expect(api.stop.mock.calls.flat()).toEqual(['a', 'b']);
 });
 
-test('a question that is declined does nothing', async () => {
+test('nothing is done if the question is declined', async () => {
   const { commands, api, notebooks } = made();
   for (const command of ['gpumodels:stop-all-here', 'gpumodels:shut-down-idle']) {
     const asked = commands.execute(command);
@@ -98,13 +98,13 @@ test('a question that is declined does nothing', async () => {
   expect(notebooks.shutDownKernel).not.toHaveBeenCalled();
 });
 
-test('the models of this notebook that are awake are put to sleep', async () => {
+test('the awake models of this notebook are put to sleep', async () => {
   const { commands, api } = made();
   await commands.execute('gpumodels:sleep-all-here');
   expect(api.sleep.mock.calls.flat()).toEqual(['a']);
 });
 
-test('idle kernels that hold GPU memory are listed with it, and shut down', async () => {
+test('idle kernels that hold GPU memory are listed with their memory, and shut down', async () => {
   const { commands, notebooks } = made();
   const done = commands.execute('gpumodels:shut-down-idle');
   const asked = await dialog();
@@ -116,7 +116,7 @@ test('idle kernels that hold GPU memory are listed with it, and shut down', asyn
   expect(notebooks.shutDownKernel.mock.calls.flat()).toEqual(['k2']);
 });
 
-test('where there is nothing to do, that is said', async () => {
+test('a command with nothing to do reports that', async () => {
   const info = jest.spyOn(Notification, 'info').mockReturnValue('');
   const { commands } = made(stateOf([device(0)]));
   await commands.execute('gpumodels:shut-down-idle');
@@ -127,7 +127,7 @@ test('where there is nothing to do, that is said', async () => {
   ]);
 });
 
-test('what fails is said, and the others are done', async () => {
+test('a failure is reported, and the other models are still stopped', async () => {
   const error = jest.spyOn(Notification, 'error').mockReturnValue('');
   const { commands, api, notebooks } = made();
   api.stop.mockRejectedValueOnce(new ApiError({ kind: 'failed', message: 'Docker is down.' }));
@@ -144,7 +144,7 @@ test('what fails is said, and the others are done', async () => {
   expect(notebooks.shutDownKernel).not.toHaveBeenCalled();
 });
 
-test('the doctor shows each check, the worst first, and how to mend it', async () => {
+test('the doctor shows all checks with advice, the worst first', async () => {
   const { commands, api } = made();
   const mend = 'Install `nvidia-ctk`.';
   api.doctor.mockResolvedValue([
@@ -160,7 +160,7 @@ test('the doctor shows each check, the worst first, and how to mend it', async (
   await shown;
 });
 
-test('a doctor who does not answer is said', async () => {
+test('a failure of the doctor is reported', async () => {
   const { commands, api } = made();
   api.doctor.mockRejectedValue(new ApiError({ kind: 'unreachable' }));
   const shown = commands.execute('gpumodels:doctor');

@@ -37,7 +37,7 @@ export function model(id: string, of: Partial<Model> = {}): Model {
   return { id, name: 'echo', device: 'GPU 0', state: 'ready', kernel_id: '', ...of } as Model;
 }
 
-/** A feed with the state that a test gives it, which counts its viewers. */
+/** A feed with a state that the test sets. It counts its viewers. */
 export class FakeFeed implements IFeed {
   state: State | null = null;
   connection: Connection = 'connecting';
@@ -62,7 +62,7 @@ export class FakeFeed implements IFeed {
   }
 }
 
-/** The notebooks of a browser tab, with the properties that a test gives them. */
+/** The notebooks of a browser tab, with properties that the test sets. */
 export class FakeNotebooks {
   currentNotebook: string | null = 'signs.ipynb';
   currentKernel = 'k1';

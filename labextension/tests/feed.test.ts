@@ -42,18 +42,18 @@ async function live(): Promise<FakeSocket> {
   return FakeSocket.last;
 }
 
-test('nobody looks and nothing is asked', async () => {
+test('without a viewer nothing is requested', async () => {
   await after(60_000);
   expect(FakeSocket.made).toHaveLength(0);
   expect(server.requests).toEqual([]);
 });
 
-test('it listens below the base URL, with the token where Jupyter would', async () => {
+test('the WebSocket is below the base URL, and has the token in its URL as those of Jupyter', async () => {
   await live();
   expect(FakeSocket.last.url).toBe('ws://here/user/me/gpumodels/api/feed?token=a%20b');
 });
 
-test('a snapshot and then changes are one state, in which what has not changed is the same object', async () => {
+test('changes are applied to the snapshot, and unchanged values stay the same objects', async () => {
   const changed = jest.fn();
   feed.stateChanged.connect(changed);
   const socket = await live();
@@ -81,7 +81,7 @@ test('a snapshot and then changes are one state, in which what has not changed i
   expect(changed).toHaveBeenCalledTimes(2);
 });
 
-test('a second snapshot keeps the objects of what is as it was', async () => {
+test('a second snapshot keeps the objects of unchanged values', async () => {
   const socket = await live();
   const before = feed.state!;
   const next = aState({ moment: 1005 });
@@ -91,13 +91,13 @@ test('a second snapshot keeps the objects of what is as it was', async () => {
   expect(Object.keys(feed.state!.models)).toEqual(['m2']);
 });
 
-test('messages of a type that it does not know are no trouble', async () => {
+test('messages of an unknown type are ignored', async () => {
   const socket = await live();
   socket.receive({ type: 'weather' });
   expect(feed.connection).toBe('live');
 });
 
-test('what the server cannot read is said until it can', async () => {
+test('the trouble of a server that cannot read the state is reported until it can', async () => {
   const socket = await live();
   socket.receive({ type: 'trouble', message: 'The disk does not answer.' });
   expect(feed).toMatchObject({ connection: 'live', trouble: 'The disk does not answer.' });
@@ -111,7 +111,7 @@ test("the server's clock goes on between its messages", async () => {
   expect(feed.now()).toBeCloseTo(1003);
 });
 
-test('a server that falls silent is asked anew', async () => {
+test('the feed connects again when the server falls silent', async () => {
   const socket = await live();
   await after(SILENCE - 1000);
   socket.receive({ type: 'alive', moment: 1011 });
@@ -123,7 +123,7 @@ test('a server that falls silent is asked anew', async () => {
   expect(feed.state).not.toBeNull();
 });
 
-test('a server that is restarted is found again, and its snapshot is taken', async () => {
+test('the feed connects to a restarted server and takes its snapshot', async () => {
   answerState(() => new Error('refused'));
   (await live()).end();
   await after(500);
@@ -136,7 +136,7 @@ test('a server that is restarted is found again, and its snapshot is taken', asy
   expect(feed.state!.models).toEqual({});
 });
 
-test('a server that stays away is asked less and less, every ten seconds at last', async () => {
+test('a server that does not answer is tried less and less often, at last every ten seconds', async () => {
   answerState(() => new Error('refused'));
   feed.view();
   const pauses: number[] = [];
@@ -152,7 +152,7 @@ test('a server that stays away is asked less and less, every ten seconds at last
   expect(pauses).toEqual([1, 2, 4, 8, 10, 10, 10, 10]);
 });
 
-test('where WebSockets are buffered on their way, it asks every two seconds, and tries them again each minute', async () => {
+test('if a proxy buffers WebSockets, the feed polls every two seconds, and tries them again each minute', async () => {
   let moment = 1000;
   answerState(() => json(aState({ moment: moment++ })));
   feed.view();
@@ -171,7 +171,7 @@ test('where WebSockets are buffered on their way, it asks every two seconds, and
   expect(feed.connection).toBe('live');
 });
 
-test('where the browser forbids WebSockets, it asks', async () => {
+test('if the browser forbids WebSockets, the feed polls', async () => {
   FakeSocket.forbidden = true;
   answerState(() => json(aState()));
   feed.view();
@@ -182,7 +182,7 @@ test('where the browser forbids WebSockets, it asks', async () => {
   expect(server.requests.length).toBeGreaterThan(3);
 });
 
-test('a server without gpumodels, and one that refuses, are told apart', async () => {
+test('a server without gpumodels is distinguished from one that refuses', async () => {
   feed.view();
   await after(0);
   FakeSocket.last.end();
@@ -207,7 +207,7 @@ test.each([
   expect(feed.connection).toBe(connection);
 });
 
-test('a state that cannot be read is said while polling, too', async () => {
+test('a state that cannot be read is reported while polling, too', async () => {
   answerState(() => json({ message: 'The directory is on NFS.' }, 500));
   feed.view();
   await after(0);
@@ -216,7 +216,7 @@ test('a state that cannot be read is said while polling, too', async () => {
   expect(feed).toMatchObject({ connection: 'polling', trouble: 'The directory is on NFS.' });
 });
 
-test('the server is told when the last viewer goes, and may then be silent', async () => {
+test('the server is asked to pause when the last viewer goes, and may then be silent', async () => {
   feed.view();
   const other = feed.view();
   await after(0);
@@ -235,7 +235,7 @@ test('the server is told when the last viewer goes, and may then be silent', asy
   expect(FakeSocket.made).toHaveLength(2);
 });
 
-test('a connection that is lost while nobody looks is made anew when somebody does', async () => {
+test('a connection that is lost without a viewer is made again for the next viewer', async () => {
   const viewing = feed.view();
   await after(0);
   FakeSocket.last.open().receive({ type: 'snapshot', state: aState() });
@@ -248,14 +248,14 @@ test('a connection that is lost while nobody looks is made anew when somebody do
   expect(FakeSocket.made).toHaveLength(2);
 });
 
-test('whoever goes before the connection stands is told as soon as it does', async () => {
+test('if the viewer goes before the connection is open, the server is asked to pause when it opens', async () => {
   const viewing = feed.view();
   await after(0);
   viewing.dispose();
   expect(FakeSocket.last.open().sent).toEqual(['{"type":"pause"}']);
 });
 
-test('nothing is polled in a hidden browser tab', async () => {
+test('the feed does not poll in a hidden browser tab', async () => {
   answerState(() => json(aState()));
   feed.view();
   await after(0);
@@ -273,7 +273,7 @@ test('nothing is polled in a hidden browser tab', async () => {
   expect(server.requests).toEqual(['GET state']);
 });
 
-test('nothing goes on when it is disposed of', async () => {
+test('a feed that is disposed of requests nothing more', async () => {
   const socket = await live();
   feed.dispose();
   expect(socket.readyState).toBe(3);

@@ -3,7 +3,7 @@ import { device, GB, model, share, stateOf, trans } from './fakes';
 
 const ctpn = { name: 'ctpn', summary: '', memory: 4 * GB, folder: '', trouble: '' };
 
-test('GPUs that a model cannot be put on are not offered', () => {
+test('GPUs on which no model can be loaded are not offered', () => {
   const devices = [
     device(0),
     device(1, { allowed: false }),
@@ -19,11 +19,11 @@ test('GPUs that a model cannot be put on are not offered', () => {
   ]);
 });
 
-test('a choice that no GPU stands for stays one', () => {
+test('a chosen value that is no GPU of the list stays in the choices', () => {
   expect(choices([device(0)], '0,1', trans)).toContainEqual({ value: '0,1', label: '0,1' });
 });
 
-test('a model that needs more than is free is warned of, wherever it would go', () => {
+test('there is a warning if a model needs more memory than is free on any possible GPU', () => {
   const devices = [device(0, { memory_free: GB }), device(1, { memory_free: 2 * GB })];
   expect(shortage(ctpn, '1', devices, trans)).toBe('ctpn needs 4.0 GB, and GPU 1 has 2.0 GB free.');
   expect(shortage(ctpn, 'auto', devices, trans)).toBe(
@@ -31,7 +31,7 @@ test('a model that needs more than is free is warned of, wherever it would go', 
   );
 });
 
-test('nothing is warned of where it fits, or where nobody knows', () => {
+test('there is no warning if the model fits, or if that is not known', () => {
   const [full, empty, silent] = [
     device(0, { memory_free: GB }),
     device(1),
@@ -45,7 +45,7 @@ test('nothing is warned of where it fits, or where nobody knows', () => {
   expect(shortage(undefined, '0', [full], trans)).toBe('');
 });
 
-test("a notebook's memory is its kernel's and its models', on all devices, each byte once", () => {
+test("a notebook's memory is that of its kernel and its models on all devices, each byte counted once", () => {
   const mine = { kernel_id: 'k1' };
   const sliced = device(1, { sliced: true, shares: [share(5 * GB, mine)] });
   const slice = device(1, { uuid: 'MIG-1', parent: 'GPU-1', shares: [share(5 * GB, mine)] });

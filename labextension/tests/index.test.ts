@@ -9,7 +9,7 @@ import { Feed } from '../src/feed';
 import { LoadForm } from '../src/form';
 import plugin from '../src/index';
 
-// The plugin needs only the tokens of these packages, which need more of a browser than jsdom has.
+// These packages need more of a browser than jsdom has. The plugin needs only their tokens.
 jest.mock('@jupyterlab/notebook', () => ({ INotebookTracker: {} }));
 jest.mock('@jupyterlab/application', () => ({ ILayoutRestorer: {} }));
 
@@ -26,7 +26,7 @@ function frontEnd() {
   return { app: app as unknown as JupyterFrontEnd, added };
 }
 
-/** Return settings as JupyterLab gives them: the schema's defaults, and over them the user's. */
+/** Return settings as in JupyterLab: the defaults of the schema, replaced by those of the user. */
 function settingsOf(set: object) {
   const defaults = Object.entries(schema.properties).map(([key, { default: value }]) => [
     key,
@@ -37,7 +37,7 @@ function settingsOf(set: object) {
   return { load: async () => Promise.resolve(settings) };
 }
 
-test('where nothing else is there, the panel and its commands are', () => {
+test('the panel and its commands work without the optional tokens', () => {
   const { app, added } = frontEnd();
   void plugin.activate(app, null, null, null, null, null, null);
   expect(added.map(({ widget, area }) => [widget.id, area])).toEqual([['gpumodels-panel', 'left']]);
@@ -46,7 +46,7 @@ test('where nothing else is there, the panel and its commands are', () => {
   expect(app.shell.activateById).toHaveBeenCalledWith('gpumodels-panel');
 });
 
-test('settings say whether the status bar has an item, and what the form begins with', async () => {
+test('settings turn the item of the status bar on, and set the first texts of the form', async () => {
   const { app } = frontEnd();
   const feed = jest.spyOn(Feed.prototype, 'view').mockImplementation(() => looking);
   const looking = { isDisposed: false, dispose: jest.fn() };

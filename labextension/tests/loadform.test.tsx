@@ -38,7 +38,7 @@ async function shown(catalog = () => Promise.resolve(CATALOG)) {
 const search = () => screen.getByRole('searchbox', { name: 'Search models' });
 const load = () => screen.getByRole('button', { name: 'Load' });
 
-test('a model is found by what it does, and the line says all that is chosen', async () => {
+test('a model is found by its summary, and the line has all chosen options', async () => {
   const { user, line, notebooks } = await shown();
   expect(load()).toBeDisabled();
   await user.type(search(), 'TEXT pict');
@@ -54,20 +54,20 @@ test('a model is found by what it does, and the line says all that is chosen', a
   expect(screen.getByRole('status')).toHaveTextContent('signs.ipynb runs it.');
 });
 
-test('the keyboard alone loads', async () => {
+test('a model can be loaded by the keyboard alone', async () => {
   const { user, notebooks } = await shown();
   await user.click(search());
   await user.keyboard('echo{Enter}');
   expect(notebooks.load).toHaveBeenCalledWith('%load_model echo');
 });
 
-test('a path is taken as one', async () => {
+test('a path can be loaded', async () => {
   const { user, line } = await shown();
   await user.type(search(), './my models/one');
   expect(line()).toBe("%load_model './my models/one'");
 });
 
-test('a search that finds nothing says so, and keeps what was chosen', async () => {
+test('a search without a result reports that, and keeps the chosen model', async () => {
   const { user, line } = await shown();
   await user.click(screen.getByRole('radio', { name: 'echo' }));
   await user.type(search(), 'nothing');
@@ -75,13 +75,13 @@ test('a search that finds nothing says so, and keeps what was chosen', async () 
   expect(line()).toBe('%load_model echo');
 });
 
-test('a model that cannot be loaded says why and cannot be chosen', async () => {
+test('a model that cannot be loaded shows the reason and cannot be chosen', async () => {
   await shown();
   expect(screen.getByRole('radio', { name: 'torn' })).toBeDisabled();
   expect(screen.getByText('model.toml: no entry.')).toBeVisible();
 });
 
-test('an idle time that is none is told before the notebook would', async () => {
+test('an idle time that is not valid is reported before the line is run', async () => {
   const { user } = await shown();
   await user.click(screen.getByRole('radio', { name: 'echo' }));
   await user.type(screen.getByRole('combobox', { name: 'Sleep when idle for' }), 'soon');
@@ -89,7 +89,7 @@ test('an idle time that is none is told before the notebook would', async () => 
   expect(load()).toBeDisabled();
 });
 
-test('every other option is among more options, with its help, and comes into the line', async () => {
+test('every other option is under "more options" with its help, and appears in the line', async () => {
   const { user, line } = await shown();
   await user.click(screen.getByRole('radio', { name: 'echo' }));
   await user.click(screen.getByText('More options'));
@@ -117,7 +117,7 @@ test('every option has a field', async () => {
   expect(form.request).toBeNull();
 });
 
-test('what stands in the way is said until it is gone', async () => {
+test('an obstacle is shown until it is gone', async () => {
   const { user, notebooks } = await shown();
   await user.click(screen.getByRole('radio', { name: 'echo' }));
   const obstacle = 'The kernel of signs.ipynb is not ready yet.';
@@ -128,7 +128,7 @@ test('what stands in the way is said until it is gone', async () => {
   expect(load()).toBeEnabled();
 });
 
-test('where no notebook is open, one can be made', async () => {
+test('if no notebook is open, one can be made', async () => {
   const { user, notebooks } = await shown();
   expect(screen.queryByRole('button', { name: 'New notebook' })).toBeNull();
   notebooks.canMake = true;
@@ -138,7 +138,7 @@ test('where no notebook is open, one can be made', async () => {
   expect(notebooks.load).not.toHaveBeenCalled();
 });
 
-test('a line that could not be run is an alert, which the next choice ends', async () => {
+test('a line that could not be run is an alert until the next choice', async () => {
   const { user, notebooks } = await shown();
   notebooks.load.mockRejectedValueOnce(new Error('signs.ipynb has no kernel.'));
   await user.click(screen.getByRole('radio', { name: 'echo' }));
@@ -148,7 +148,7 @@ test('a line that could not be run is an alert, which the next choice ends', asy
   expect(screen.queryByRole('alert')).toBeNull();
 });
 
-test('a line that is on its way is not sent twice', async () => {
+test('a line that is being inserted is not inserted twice', async () => {
   const { user, notebooks } = await shown();
   let arrive: (notebook: string) => void = () => undefined;
   notebooks.load.mockReturnValueOnce(new Promise(resolve => (arrive = resolve)));
@@ -170,12 +170,12 @@ test('a double click loads once', async () => {
   expect(notebooks.load).toHaveBeenCalledTimes(1);
 });
 
-test('a catalog that cannot be had says why', async () => {
+test('the reason is shown if the catalog cannot be read', async () => {
   await shown(() => Promise.reject(new ApiError({ kind: 'failed', message: 'A file is broken.' })));
   expect(screen.getByRole('alert')).toHaveTextContent('A file is broken.');
 });
 
-test('a command chooses, and brings the keyboard here', async () => {
+test('a command chooses options, and moves the focus to the form', async () => {
   const { form, line } = await shown();
   await act(async () => Promise.resolve(form.prefill({ model: 'ctpn', gpu: '0,1' })));
   expect(search()).toHaveFocus();

@@ -8,13 +8,13 @@ import { trans } from './fakes';
 // The rest of the package needs a real browser; tests/browser/ has one.
 jest.mock('@jupyterlab/notebook', () => ({ NotebookActions: { runCells: jest.fn() } }));
 
-// Yjs warns when JupyterLab's documents read cells that are not in them yet.
+// Yjs logs a warning when JupyterLab reads cells before they are part of a document.
 beforeAll(() => jest.spyOn(console, 'warn').mockImplementation());
 
 const LINE = '%load_model echo';
 const BOTH = `%load_ext gpumodels\n${LINE}`;
 
-/** An open notebook of these cells, the second of them active, on a real document. */
+/** An open notebook with a real document of these cells. The second cell is active. */
 class Panel {
   constructor(
     path: string,
@@ -39,7 +39,7 @@ class Panel {
     statusChanged: new Signal(this),
     connectionStatusChanged: new Signal(this)
   };
-  /** The indices of cells that run, or have run. */
+  /** The indices of the cells that run or have run. */
   readonly ran = new Set<number>();
   readonly kernel = {
     id: 'k1',
@@ -118,7 +118,7 @@ function tab(current: Panel | null, others: readonly Panel[] = []) {
   return { app, tracker, notebooks: new Notebooks(app as never, tracker as never, trans) };
 }
 
-test('a cell goes below the active one, is run, and one undo takes it away', async () => {
+test('the new cell is below the active one, is run, and is removed by one undo', async () => {
   const panel = new Panel('a/signs.ipynb', ['x', 'y', 'z']);
   expect(await tab(panel).notebooks.load(LINE)).toBe('signs.ipynb');
   expect(panel.sources).toEqual(['x', 'y', BOTH, 'z']);
@@ -169,7 +169,7 @@ test.each([
   expect(panel.sources).toEqual(['x', 'y']);
 });
 
-test('a cell that waits for input would make the next wait for ever', async () => {
+test('no line is run while a cell waits for input, because it would wait for ever', async () => {
   const panel = new Panel('signs.ipynb', ['x', 'y']);
   panel.sessionContext.pendingInput = true;
   await expect(tab(panel).notebooks.load(LINE)).rejects.toThrow('waits for your input');
@@ -184,7 +184,7 @@ test('a notebook that is not Python is refused', async () => {
   );
 });
 
-test('a notebook without a kernel, and none at all, are told apart', () => {
+test('a notebook without a kernel is distinguished from no notebook', () => {
   const panel = new Panel('signs.ipynb', ['x']);
   Object.assign(panel.sessionContext, { session: null, kernelDisplayStatus: 'unknown' });
   expect(tab(panel).notebooks.obstacle).toContain('signs.ipynb has no kernel');
@@ -197,14 +197,14 @@ test('a notebook without a kernel, and none at all, are told apart', () => {
   ]);
 });
 
-test('a new notebook is one of Python, whatever the default is', async () => {
+test('a new notebook is for Python even if the default is another kernel', async () => {
   const { app, notebooks } = tab(null);
   await notebooks.make();
   const made = { kernelName: 'python3', activate: true };
   expect(app.commands.execute).toHaveBeenCalledWith('notebook:create-new', made);
 });
 
-test('what the current notebook does is told, and what another does is not', () => {
+test('changes of the current notebook are signalled, and those of others are not', () => {
   const [first, second] = [new Panel('a.ipynb', ['x']), new Panel('b.ipynb', ['x'])];
   const { notebooks, tracker } = tab(first);
   const changed = jest.fn();
@@ -218,7 +218,7 @@ test('what the current notebook does is told, and what another does is not', () 
   expect(changed).toHaveBeenCalledTimes(2);
 });
 
-test('an open notebook is brought to the front, another is opened', async () => {
+test('an open notebook is brought to the front, and another one is opened', async () => {
   const { app, notebooks } = tab(new Panel('RTC:a.ipynb', ['x']));
   await notebooks.goToNotebook('a.ipynb');
   expect(app.shell.activateById).toHaveBeenCalledWith('panel');
@@ -226,7 +226,7 @@ test('an open notebook is brought to the front, another is opened', async () => 
   expect(app.commands.execute).toHaveBeenCalledWith('docmanager:open', { path: 'b.ipynb' });
 });
 
-test('a kernel is shut down with its session where it has one', async () => {
+test('a kernel is shut down with its session if it has one', async () => {
   const { app, notebooks } = tab(null);
   await notebooks.shutDownKernel('k1');
   expect(app.serviceManager.sessions.shutdown).toHaveBeenCalledWith('s1');

@@ -18,7 +18,7 @@ async function show(of: Partial<State> = {}): Promise<PanelPage> {
   return page;
 }
 
-/** Return an answer that comes when the test gives it. */
+/** Return the promise of an answer, and a function with which the test gives the answer. */
 function later(): { promise: Promise<Response>; answer: (response: Response) => void } {
   let answer!: (response: Response) => void;
   const promise = new Promise<Response>(resolve => (answer = resolve));
@@ -28,7 +28,7 @@ function later(): { promise: Promise<Response>; answer: (response: Response) => 
 const DONE = (): Response => new Response(null, { status: 204 });
 
 describe('the panel', () => {
-  test('looks only while it is visible, and keeps what was typed', async () => {
+  test('views the feed only while it is visible, and keeps the typed text', async () => {
     await show();
     expect(page.feed.viewers).toBe(1);
     page.get('textbox', 'what is typed').focus();
@@ -42,14 +42,14 @@ describe('the panel', () => {
     expect(page.section('Models')).toHaveTextContent('No model is running');
   });
 
-  test('stands still while it is hidden', async () => {
+  test('does not change while it is hidden', async () => {
     await show();
     await page.do(() => page.panel.hide());
     await page.publish({ models: {} });
     expect(page.panel.node).not.toHaveTextContent('No model is running');
   });
 
-  test('has its parts in their order, and folds them', async () => {
+  test('shows its parts in order, and folds them', async () => {
     await show({ loads: byId([aLoad('l1', { failed: 'no' })]) });
     await page.publish({ devices: table([aDevice(0, { shares: [kernelShare()] })], d => d.uuid) });
     const parts = within(page.panel.node).getAllByRole('region');
@@ -61,10 +61,10 @@ describe('the panel', () => {
   });
 });
 
-describe('what is wrong', () => {
+describe('troubles', () => {
   const past = (): HTMLElement | null => document.querySelector<HTMLElement>('.gpumodels-mod-past');
 
-  test('a server that does not answer is said, and what was known stays and cannot be used', async () => {
+  test('if the server does not answer, the panel reports that, and shows the last state disabled', async () => {
     await show();
     await page.publish({}, 'lost');
     expect(page.panel.node.querySelector('[role=alert]')).toHaveTextContent(
@@ -86,7 +86,7 @@ describe('what is wrong', () => {
     expect(within(page.panel.node).queryAllByRole('region')).toEqual([]);
   });
 
-  test('before the first answer it says that it asks', async () => {
+  test('before the first answer the panel reports that it waits', async () => {
     page = new PanelPage();
     await page.do(() => page.feed.publish(null, 'connecting'));
     const { Widget } = await import('@lumino/widgets');
@@ -94,14 +94,14 @@ describe('what is wrong', () => {
     expect(page.panel.node).toHaveTextContent('Asking the Jupyter server…');
   });
 
-  test('a state that cannot be read is said', async () => {
+  test('a state that cannot be read is reported', async () => {
     await show();
     page.feed.trouble = 'The runtime directory is on NFS.';
     await page.publish({});
     expect(screen.getByRole('alert')).toHaveTextContent('The runtime directory is on NFS.');
   });
 
-  test('no GPU and no Docker say why, and what works', async () => {
+  test('without a GPU or Docker the panel shows the reason, and what still works', async () => {
     await show({ devices: {}, trouble: 'no driver is installed', docker: 'it is not running.' });
     expect(page.section('GPUs')).toHaveTextContent(
       'No GPU: no driver is installed. Models run on the CPU.'
@@ -113,7 +113,7 @@ describe('what is wrong', () => {
 });
 
 describe('a GPU', () => {
-  test('says its readings, and whose its memory is', async () => {
+  test('shows its readings and the holders of its memory', async () => {
     const shares = [
       aShare({ memory: 10 * GB }),
       aShare({ kind: 'kernel', name: 'train.ipynb', notebook: 'b/train.ipynb', memory: 2e9 }),
@@ -133,7 +133,7 @@ describe('a GPU', () => {
     ).toHaveLength(3);
   });
 
-  test('says what is not available, and what is wrong with it', async () => {
+  test('shows which readings are not available, and its trouble', async () => {
     const silent = { utilisation: null, temperature: null, power: null, memory_used: null };
     const lost = { trouble: 'it fell off the bus', name: '' };
     const devices = [aDevice(0, silent), aDevice(1, lost), aDevice(2, { allowed: false })];
@@ -145,7 +145,7 @@ describe('a GPU', () => {
     expect(page.get('article', 'GPU 2 NVIDIA H100')).toHaveTextContent('not allowed by your');
   });
 
-  test('has its slices behind it, whatever their order', async () => {
+  test('is followed by its slices, in whichever order they are read', async () => {
     const slice = (n: number): Partial<State['devices'][string]> => ({
       uuid: `MIG-${n}`,
       label: `GPU 0:${n}`,
@@ -171,7 +171,7 @@ describe('a GPU', () => {
     expect(names[1]).not.toHaveTextContent('not available');
   });
 
-  test('has a line of the last minutes, with a gap where nobody looked', async () => {
+  test('has a line of the last minutes, with a gap for the time without a viewer', async () => {
     await show();
     const line = (): NodeListOf<Element> =>
       page.get('article', 'GPU 0 NVIDIA H100').querySelectorAll('polyline');
@@ -209,7 +209,7 @@ describe('models', () => {
     expect(page.groups()[0]).toBe('z.ipynb (this notebook)');
   });
 
-  test('say what they are and do', async () => {
+  test('show their state, readings and owner', async () => {
     const work = { ...aModel('m').activity!, running: 2, waiting: 1, per_second: 12.3 };
     await show({
       models: byId([
@@ -237,7 +237,7 @@ describe('models', () => {
     expect(rows[5]).toContain('Over its memory limit since');
   });
 
-  test("grow idle by the server's clock, and nothing else is drawn meanwhile", async () => {
+  test("count their idle time by the server's clock, and nothing else is drawn meanwhile", async () => {
     jest.useFakeTimers();
     await show({ models: byId([aModel('m1', { idle_since: MOMENT - 3 })]) });
     const [row] = page.rows('Models');
@@ -252,7 +252,7 @@ describe('models', () => {
     expect(row).toHaveTextContent('idle 5 s');
   });
 
-  test('that have not changed are not drawn anew', async () => {
+  test('that have not changed are not drawn again', async () => {
     await show();
     const drawn = jest.spyOn(trans, '__');
     const models = { ...page.feed.state!.models, m1: aModel('m1', { memory: 5 * GB }) };
@@ -263,7 +263,7 @@ describe('models', () => {
     drawn.mockRestore();
   });
 
-  test('are stopped: the row says so, the button waits, and a screen reader hears of it', async () => {
+  test('can be stopped: the row shows it, the button is disabled, and a screen reader is notified', async () => {
     await show({ models: byId([aModel('m1')]) });
     const { promise, answer } = later();
     page.server.answers['DELETE models/m1'] = promise;
@@ -281,7 +281,7 @@ describe('models', () => {
     expect(page.server.requests).toEqual(['DELETE models/m1']);
   });
 
-  test('that were stopped by another meanwhile are no trouble', async () => {
+  test('that were stopped elsewhere meanwhile cause no error', async () => {
     await show({ models: byId([aModel('m1')]) });
     page.server.answers['DELETE models/m1'] = json({ message: 'none has that id' }, 404);
     await page.click('Stop echo');
@@ -290,7 +290,7 @@ describe('models', () => {
     expect(screen.queryByRole('alert')).toBeNull();
   });
 
-  test('that cannot be stopped say why, until it is tried again', async () => {
+  test('that cannot be stopped show the reason until the next attempt', async () => {
     await show({ models: byId([aModel('m1')]) });
     page.server.answers['DELETE models/m1'] = json({ message: 'Docker does not answer.' }, 503);
     await page.click('Stop echo');
@@ -301,7 +301,7 @@ describe('models', () => {
     expect(screen.queryByRole('alert')).toBeNull();
   });
 
-  test('are put to sleep, and woken where they can be', async () => {
+  test('can be put to sleep, and woken if this server can wake them', async () => {
     const asleep = { state: 'asleep', asleep_since: '2025-10-09T08:53:40+00:00' } as const;
     await show({ models: byId([aModel('m1'), aModel('m2', { ...asleep, name: 'far' })]) });
     page.server.answers['POST models/m1/sleep'] = DONE();
@@ -317,7 +317,7 @@ describe('models', () => {
     expect(page.server.requests).toEqual(['POST models/m1/sleep', 'POST models/m1/wake']);
   });
 
-  test('that sleep have no log, and are stopped after the cell that runs in their notebook', async () => {
+  test('that sleep have no log, and stop after the cell that runs in their notebook', async () => {
     await show({ models: byId([aModel('m1', { state: 'asleep' })]) });
     expect(page.query('button', 'Logs of echo')).toBeNull();
     page.server.answers['DELETE models/m1'] = json({ waits: true }, 202);
@@ -348,7 +348,7 @@ describe('models', () => {
     expect(page.get('button', 'Logs of echo')).toHaveFocus();
   });
 
-  test('lead to their notebook where it is open here; a script, and another server, cannot be gone to', async () => {
+  test('have a link to their notebook, but not to a script or to a notebook of another server', async () => {
     const script = aModel('m2', { notebook: '/bin/pytest', kernel_id: '' });
     const elsewhere = aModel('m3', { notebook: 'far.ipynb', kernel_id: 'of another server' });
     await show({ models: byId([aModel('m1'), script, elsewhere]) });
@@ -357,7 +357,7 @@ describe('models', () => {
     expect(within(page.panel.node).getAllByRole('button', { name: /^Go to/ })).toHaveLength(1);
   });
 
-  test('that vanish leave the focus to the row that takes their place, and the last to the part', async () => {
+  test('that vanish pass the focus to the row in their place, and the last one to the part around it', async () => {
     const named = ['a', 'b', 'c'].map(name => aModel(name, { name }));
     await show({ models: byId(named) });
     page.get('button', 'Stop b').focus();
@@ -369,7 +369,7 @@ describe('models', () => {
     await waitFor(() => expect(page.section('Models')).toHaveFocus());
   });
 
-  test('whose button vanishes keep the focus in their row', async () => {
+  test('keep the focus in their row when a button vanishes', async () => {
     await show({ models: byId([aModel('m1'), aModel('m2')]) });
     const [, row] = page.rows('Models');
     within(row).getByRole('button', { name: 'Put echo to sleep' }).focus();
@@ -380,7 +380,7 @@ describe('models', () => {
     );
   });
 
-  test('do not take the focus from elsewhere when they vanish', async () => {
+  test('that vanish do not take the focus from other elements', async () => {
     await show();
     page.get('button', 'Go to train.ipynb').focus();
     const elsewhere = document.body.appendChild(document.createElement('input'));
@@ -391,8 +391,8 @@ describe('models', () => {
   });
 });
 
-describe('a load under way', () => {
-  test('shows how far it is, in place of the models that it starts', async () => {
+describe('a load in progress', () => {
+  test('shows its progress, in place of the models that it starts', async () => {
     await show({
       models: byId([aModel('m1'), aModel('m2', { state: 'loading', name: 'ctpn' })]),
       loads: byId([aLoad('l1', { instances: ['m2'] })])
@@ -408,7 +408,7 @@ describe('a load under way', () => {
     expect(page.rows('Models')[1]).toHaveTextContent('ctpnloading…');
   });
 
-  test('is stopped by stopping what starts; before that the server says how', async () => {
+  test('is stopped by stopping its models; before there are any, the server cancels it', async () => {
     const said = 'Interrupt signs.ipynb to stop this load.';
     await show({ models: {}, loads: byId([aLoad('l1')]) });
     page.server.answers['DELETE loads/l1'] = json({ message: said }, 409);
@@ -427,7 +427,7 @@ describe('a load under way', () => {
 });
 
 describe('failed loads', () => {
-  test('stay with reason and log until they are dismissed, the newest first', async () => {
+  test('stay visible with their reason and log until they are dismissed, the newest first', async () => {
     const old = aLoad('l1', {
       failed: 'No space.',
       model: 'old',
@@ -448,7 +448,7 @@ describe('failed loads', () => {
     expect(page.query('region', 'Failed loads')).toBeNull();
   });
 
-  test('are loaded again by their line; where there is no notebook that is said', async () => {
+  test('are loaded again by their line; without a notebook the panel shows why not', async () => {
     await show({ loads: byId([aLoad('l1', { failed: 'No space.' })]) });
     page.actions.load.mockRejectedValueOnce(new Error('No notebook is open.'));
     await page.click('Load ctpn again');
@@ -472,7 +472,7 @@ describe('idle kernels that hold memory', () => {
       d => d.uuid
     );
 
-  test('are shown with all that they hold, when they have been idle for some seconds', async () => {
+  test('are shown with all their memory when they have been idle for some seconds', async () => {
     jest.useFakeTimers();
     const kernels = byId([
       aKernel('k1', { idle_since: MOMENT - 3 }),
@@ -491,7 +491,7 @@ describe('idle kernels that hold memory', () => {
     expect(page.query('region', 'Idle kernels')).toBeNull();
   });
 
-  test('hold on a GPU in MIG mode what they hold on its slices, once', async () => {
+  test('have the memory on slices of a GPU in MIG mode counted once', async () => {
     const shares = [kernelShare({ memory: 2e9 })];
     const slice = { uuid: 'MIG-0', parent: 'GPU-0', slice_index: 0, shares };
     const devices = [aDevice(0, { sliced: true, shares }), aDevice(0, slice)];
@@ -499,7 +499,7 @@ describe('idle kernels that hold memory', () => {
     expect(page.rows('Idle kernels')[0]).toHaveTextContent('holds 2.0 GB');
   });
 
-  test('are shut down when that is confirmed, and their models are named before', async () => {
+  test('are shut down after a confirmation that lists their models', async () => {
     await show({ devices: holding('k2') });
     // jsdom treats a dialog as hidden: it shows one by its attribute, and not by its style.
     const dialog = async (): Promise<HTMLElement> => screen.findByRole('dialog', { hidden: true });
@@ -517,7 +517,7 @@ describe('idle kernels that hold memory', () => {
   });
 });
 
-test('holders have the colours that the server gives them', async () => {
+test('holders have the colours of the server', async () => {
   const shares = [
     aShare({ instance: 'm1', colour: '#123456' }),
     aShare({ instance: 'm2', colour: '#654321' })

@@ -12,7 +12,7 @@ import { FakeFeed, trans } from './fakes';
 import { aState, MOMENT } from './samples';
 import { FakeServer } from './sockets';
 
-/** The real timer, for tests that fake timers. */
+/** The real timer, because some tests fake timers. */
 const soon = setTimeout;
 
 export class FakeActions implements IActions {
@@ -45,7 +45,7 @@ export class PanelPage {
     return page;
   }
 
-  /** Do something, and wait until React and Lumino have drawn its effect. */
+  /** Run a function, and wait until React and Lumino have drawn its effect. */
   async do(action: () => unknown): Promise<void> {
     await act(async () => {
       await action();
@@ -59,7 +59,7 @@ export class PanelPage {
     await this.do(() => this.feed.publish({ ...this.feed.state!, ...of }, connection));
   }
 
-  /** Publish another reading of the server, a second later. */
+  /** Publish a new reading of the server, a second after the last one. */
   async nextReading(of: Partial<State> = {}): Promise<void> {
     this.feed.clock += 1;
     await this.publish({ ...of, moment: this.feed.state!.moment + 1 });
@@ -83,7 +83,7 @@ export class PanelPage {
     await this.settled();
   }
 
-  /** Wait until the last action has had its effect. */
+  /** Wait until the effect of the last action is drawn. */
   async settled(): Promise<void> {
     await this.do(() => undefined);
   }

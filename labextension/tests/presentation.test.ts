@@ -5,7 +5,7 @@ import { runInNewContext } from 'vm';
 import * as sidebar from '../src/presentation';
 import { owner } from '../src/text';
 import { trans } from './fakes';
-// tests/unit/presentation/test_vectors.py holds gpumodels/presentation.py to the same file.
+// tests/unit/presentation/test_vectors.py checks gpumodels/presentation.py by the same file.
 import vectors from './presentation.json';
 
 type Form = (value: number | null) => string;
@@ -17,7 +17,7 @@ interface IPresentation {
   clock: (moment: number, now: number) => string;
 }
 
-/** The functions of the widgets' part, which is a plain script. */
+/** The functions of the widgets, from a plain script. */
 const widgets = runInNewContext(
   readFileSync(join(__dirname, '../../gpumodels/widgets/front/presentation.js'), 'utf8') +
     '\n;({ duration, size, latency, rate, clock, known })'
@@ -64,12 +64,12 @@ test('a value that is not available is a dash in a widget', () => {
   expect(widgets.known(widgets.size, 0)).toBe('0.0 GB');
 });
 
-test('the time of day is that of today unless another day is said', () => {
+test('a moment has a date unless it is today', () => {
   const now = Date.now() / 1000;
   expect(sidebar.since(new Date().toISOString(), trans)).toBe(`since ${widgets.clock(now, now)}`);
 });
 
-test('a model without a notebook is its process', () => {
+test('the owner of a model without a notebook is its process', () => {
   expect(owner({ notebook: '', pid: 17 }, trans)).toBe('process 17');
   expect(owner({ notebook: 'a/b.ipynb', pid: 17 }, trans)).toBe('b.ipynb');
 });

@@ -9,12 +9,12 @@ function complaints(change: Partial<Choice>): readonly string[] {
   return OPTIONS.map(option => complaint(option, choice, trans)).filter(Boolean);
 }
 
-test('what is left as it was is left to the settings', () => {
+test('unchanged fields are left to the settings', () => {
   expect(requestOf({ ...INITIAL, model: 'ctpn' })).toEqual(NOTHING);
   expect(requestOf({ ...INITIAL, model: 'ctpn', gpu: '', engine: ' ', idle: '' })).toEqual(NOTHING);
 });
 
-test('every field becomes the value that a load takes', () => {
+test('the text of every field becomes a value of the request', () => {
   const texts = { ...INITIAL, model: 'ctpn', gpu: '0,1', engine: 'docker', timeout: ' 30m ' };
   const more = { serve: '127.0.0.1:0', share: 'on', keep: '2h', idle: 'never', memory: '4GiB' };
   const rest = { replicas: '2', evict: 'on', cache: 'on', env: 'A=1\n\nB==\n' };
@@ -25,7 +25,7 @@ test('every field becomes the value that a load takes', () => {
   });
 });
 
-test('what another extension asks for is shown, but for what no field can show', () => {
+test('arguments of a command fill the fields, except values that no field can show', () => {
   const asked = {
     model: 'ctpn',
     gpu: '0',
@@ -39,7 +39,7 @@ test('what another extension asks for is shown, but for what no field can show',
   expect(choiceOf({ share: false, cache: false })).toEqual({ share: '', cache: 'on' });
 });
 
-test('a time is one that Python can read', () => {
+test('a time is valid if Python can read it', () => {
   expect(complaints({ keep: '2h', timeout: '600', idle: 'never' })).toEqual([]);
   expect(complaints({ keep: 'forever', timeout: 'never' })).toEqual([]);
   expect(complaints({ keep: 'never', idle: 'forever' })).toEqual([

@@ -2,7 +2,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import { Api } from '../src/api';
 
-/** A WebSocket whose server is the test. */
+/** A WebSocket. The test plays its server. */
 export class FakeSocket {
   static readonly made: FakeSocket[] = [];
   static forbidden = false;
@@ -50,7 +50,7 @@ export class FakeSocket {
   }
 }
 
-/** A server that records requests and gives prepared answers; all others are 404, as of Jupyter for unknown routes. */
+/** A server that records requests and returns prepared answers. Other requests get 404, as in Jupyter. */
 export class FakeServer {
   /** The requests, each as "METHOD path". */
   readonly requests: string[] = [];

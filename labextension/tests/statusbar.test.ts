@@ -25,7 +25,7 @@ afterEach(() => item.dispose());
 const busy = (memory: number) =>
   stateOf([device(0, { shares: [share(memory, { kernel_id: 'k1' })] })]);
 
-test('it looks only while it is wanted and there is a notebook with a kernel', () => {
+test('the item views the feed only while it is enabled and the notebook has a kernel', () => {
   expect(feed.viewers).toBe(0);
   item.enable(true);
   expect(feed.viewers).toBe(1);
@@ -37,7 +37,7 @@ test('it looks only while it is wanted and there is a notebook with a kernel', (
   expect(feed.viewers).toBe(0);
 });
 
-test('it shows the memory of the current notebook, device by device in its title', async () => {
+test('the item shows the memory of the current notebook, and in its title that of each device', async () => {
   item.enable(true);
   feed.publish(busy(3 * GB));
   await waitFor(() => expect(item.node).toHaveTextContent('GPU 3.0 GB'));
@@ -50,20 +50,20 @@ test('it shows the memory of the current notebook, device by device in its title
   await waitFor(() => expect(item.node).toHaveTextContent('GPU 0.0 GB'));
 });
 
-test('without a GPU it is hidden, and looks no longer', () => {
+test('without a GPU the item is hidden and stops viewing', () => {
   item.enable(true);
   feed.publish(stateOf([]));
   expect(feed.viewers).toBe(0);
   expect(registered.isActive!()).toBe(false);
 });
 
-test('a server without gpumodels is not asked for ever', () => {
+test('the item stops viewing if the server has no gpumodels', () => {
   item.enable(true);
   feed.publish(null, 'missing');
   expect(feed.viewers).toBe(0);
 });
 
-test('what may no longer be true is not shown', () => {
+test('the item is hidden while the state may be out of date', () => {
   item.enable(true);
   feed.publish(busy(GB));
   expect(registered.isActive!()).toBe(true);
@@ -72,7 +72,7 @@ test('what may no longer be true is not shown', () => {
   expect(feed.viewers).toBe(1);
 });
 
-test('it looks no longer when it is disposed of', () => {
+test('an item that is disposed of stops viewing', () => {
   item.enable(true);
   item.dispose();
   expect(feed.viewers).toBe(0);

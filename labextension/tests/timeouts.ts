@@ -1,4 +1,4 @@
 import { configure } from '@testing-library/dom';
 
-// Elements appear at once, except on a busy machine.
+// Elements appear at once, but on a busy machine that takes long.
 configure({ asyncUtilTimeout: 10000 });

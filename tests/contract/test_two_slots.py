@@ -1,4 +1,4 @@
-"""What a user's two calls at once meet, where the model server runs both."""
+"""Two calls of a user at once, on a model server that runs both."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def load(engine_name):
 
 
 def calls(model):
-    """How many calls run and wait, by what the server tells everybody."""
-    told = read_activity(model.attachment.instance.connector(), "echo", 10)
-    return told.running, told.waiting
+    """Return the numbers of running and of waiting calls, as the server reports them."""
+    activity = read_activity(model.attachment.instance.connector(), "echo", 10)
+    return activity.running, activity.waiting
 
 
-def test_two_calls_of_a_handle_run_and_a_third_waits(load):
+def test_two_calls_of_a_handle_run_while_a_third_waits(load):
     model = load()
     running = [model.submit(number, sleep=1.0) for number in range(3)]
     until(lambda: calls(model) == (2, 1))
@@ -42,19 +42,19 @@ def test_two_calls_of_a_handle_run_and_a_third_waits(load):
     until(lambda: calls(model) == (0, 0))
 
 
-def test_a_crash_in_one_call_ends_both_with_the_log_s_tail(load):
+def test_a_crash_in_one_call_ends_both_with_the_end_of_the_log(load):
     model = load()
-    beside = model.submit(1, sleep=30.0)
+    other = model.submit(1, sleep=30.0)
     until(lambda: calls(model) == (1, 0))
     crashes = model.submit(2, sleep=0.3, crash="exit")
-    for call in (beside, crashes):
+    for call in (other, crashes):
         with pytest.raises(ModelGone, match="exit code 9") as caught:
             call.result(30)
         assert "echo: load on cpu" in str(caught.value)
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_future_that_is_cancelled_leaves_the_other_call_alone(load, first):
+def test_cancelling_a_future_does_not_end_the_other_call(load, first):
     model = load()
     running = []
     for number in range(2):
@@ -78,7 +78,7 @@ def test_sleep_waits_for_the_calls_of_both_slots(load):
     assert model.asleep
 
 
-def test_an_idle_time_does_not_pass_while_one_slot_is_busy(load):
+def test_the_idle_time_does_not_pass_while_one_slot_is_busy(load):
     model = load(idle=0.3)
     running = model.submit(1, sleep=2.0)
     time.sleep(1.5)

@@ -1,4 +1,4 @@
-"""The fake engine with a model server of two slots in place of the usual one."""
+"""The fake engine with a model server that has two slots."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class TwoSlotsEngine(FakeEngine):
-    """Starts instances as the fake engine does, by an interpreter that runs another server for `-m gpumodels.server`.
+    """A fake engine with another interpreter, which runs the server of two slots for `-m gpumodels.server`.
 
-    Its name stays "fake": other processes, which know no engine of the tests, look at and end its instances as such.
+    Its name is still "fake", because other processes do not know the engines of the tests. They list and end its
+    instances as those of the fake engine.
     """
 
     interpreter: Path
@@ -31,11 +32,11 @@ class TwoSlotsEngine(FakeEngine):
 
 @contextmanager
 def in_place_of_fake(place):
-    """Make `engine="fake"` mean this engine, with its interpreter in the directory `place`; gives that name."""
+    """Let `engine="fake"` load with this engine, and yield that name. Make its interpreter in the directory `place`."""
     interpreter = place / "python-of-two-slots"
     interpreter.write_text(f"#!/bin/sh\n{_SWITCH}")
     interpreter.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:  # one of its own, which outlasts what the test patches
+    with pytest.MonkeyPatch.context() as patch:  # its patches stay when those of a test are undone
         patch.setattr(TwoSlotsEngine, "interpreter", interpreter, raising=False)
         patch.setitem(engines._BUILT_IN, "fake", f"{__name__}:TwoSlotsEngine")
         yield "fake"

@@ -1,6 +1,6 @@
-"""The base image: Debian with Python. It is pulled from a registry, or made without one.
+"""The base image of all models: Debian with Python. It is pulled from a registry.
 
-Without access to a registry, `gpumodels base-image` makes it with debootstrap (a tool of Debian) and `docker import`.
+Without access to a registry, `gpumodels base-image` makes it with debootstrap, a tool of Debian, and `docker import`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PACKAGES = ("python3", "python3-venv", "ca-certificates")
 def find(client: DockerClient, progress: Progress) -> str:
     """Return the name of the base image, and pull it if the daemon does not have it.
 
-    The setting `base_image` names another image. Raises BaseImageUnavailable with advice how to make one.
+    The setting `base_image` can name another image. Raises BaseImageUnavailable, with advice how to make the image.
     """
     if here := present(client):
         return here
@@ -52,7 +52,7 @@ def find(client: DockerClient, progress: Progress) -> str:
 
 
 def present(client: DockerClient) -> str:
-    """Return the name of the base image that the daemon has and builds use; "" if it has none."""
+    """Return the name of the base image that builds use; "" if the daemon does not have it."""
     configured = settings().base_image
     with daemon.answering("a base image was looked for"):
         for name in [configured] if configured else [made(), PULLED]:
@@ -63,7 +63,7 @@ def present(client: DockerClient) -> str:
 
 
 def made() -> str:
-    """Return the name of the image that `gpumodels base-image` makes. If it exists, nothing is pulled."""
+    """Return the name of the image that `gpumodels base-image` makes. If that image exists, none is pulled."""
     return f"{settings().image_prefix}/base:{_SUITE}"
 
 
@@ -114,7 +114,7 @@ def make(progress: Progress) -> str:
 
 
 def _run(command: list[str], progress: Progress) -> None:
-    # On SIGTERM debootstrap unmounts what it has mounted.
+    # SIGTERM lets debootstrap unmount its file systems.
     code, lines = program.run(command, lambda line: progress(f"base image: {line}", None), end_with=signal.SIGTERM)
     if code:
         tail = "\n".join(lines[-10:])

@@ -1,4 +1,4 @@
-"""Making, finding, ending and sweeping containers. Every function here calls the Docker daemon."""
+"""Making, finding, ending and sweeping of containers. Every function here calls the Docker daemon."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from gpumodels.engines.base import LaunchPlan
     from gpumodels.engines.docker.engine import DockerEngine
 
-#: Seconds that a busy daemon may take to make an image or a container.
+#: The seconds that a busy daemon may take to make an image or a container.
 MADE_WITHIN = 60
 
-_TMP = "exec,mode=1777,size=4g"  # JIT compilers write and run code there; it is the server's HOME too
+_TMP = "exec,mode=1777,size=4g"  # `exec` for JIT compilers, which write code there and run it; /tmp is also HOME
 _PIDS = 4096
 _LOGS = docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"})
-#: Messages of daemons that do not see a path of this machine: Linux, then Docker Desktop.
+#: The messages of daemons that do not see a path of this machine, on Linux and in Docker Desktop.
 _FILES_UNSEEN = ("bind source path does not exist", "mounts denied", "Mounts denied")
-_MARGIN = 2.0  # seconds that the daemon may need beyond the grace
-#: Seconds that a busy daemon may take to remove a container.
+_MARGIN = 2.0  # seconds that the daemon may need in addition to the grace
+#: The seconds that a busy daemon may take to remove a container.
 _REMOVED_WITHIN = 15
 
 
@@ -60,8 +60,8 @@ def start(engine: DockerEngine, plan: LaunchPlan, name: str, note: Callable[[dic
 
 
 def _create(engine: DockerEngine, plan: LaunchPlan, name: str) -> str:
-    # On a thread that is waited for: an interrupt here would lose the id of a container that the daemon is making, and
-    # undoing the load would not remove it.
+    # The request runs on another thread, and the end of the `with` block waits for it. Otherwise an interrupt could
+    # undo the load while the daemon still makes the container, and the container would stay.
     with ThreadPoolExecutor(1) as pool:
         command = launch.command(plan, plan.paths_inside, image.PYTHON, plan.spec.entry)
         options = _options(engine, plan, name)
@@ -90,9 +90,9 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
 
 
 def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
-    """Return mounts of all artifacts that the image does not hold.
+    """Return the mounts of all artifacts that are not in the image.
 
-    They are mounts of type bind. Docker's older option `Binds` would create missing directories on a remote host.
+    They are mounts of the type bind. Docker's older option `Binds` would create missing directories on a remote host.
     """
     return [
         docker.types.Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
@@ -103,7 +103,7 @@ def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
 
 def _user(engine: DockerEngine) -> dict[str, Any]:
     if engine.daemon.rootless:
-        return {"user": "0:0"}  # root in the container is the calling user outside
+        return {"user": "0:0"}  # root in the container is the calling user outside of it
     uid, gid = engine.instance_user or (os.getuid(), os.getgid())
     options: dict[str, Any] = {"user": f"{uid}:{gid}"}
     if engine.instance_user is None:
@@ -145,13 +145,14 @@ def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
 
 
 def ask_to_end(container: Container, grace: float) -> None:
-    """Ask a container to end and wait for it, a little longer than `grace` seconds at most."""
+    """Ask a container to end, and wait for that, little more than `grace` seconds at most."""
     try:
-        # SIGINT lets the leash wait the whole grace. SIGTERM, which `docker stop` sends, does not.
+        # After SIGINT the leash gives the server the whole grace. After SIGTERM, the signal of `docker stop`, it does
+        # not.
         container.kill("SIGINT")
         container.wait(timeout=grace + _MARGIN)
     except (docker.errors.DockerException, requests.RequestException):
-        return  # it does not run, is paused or is too slow; the caller removes it by force
+        return  # the container does not run, is paused or is too slow; the caller removes it by force
 
 
 def remove(client: DockerClient, container: str) -> None:
@@ -170,7 +171,7 @@ def remove(client: DockerClient, container: str) -> None:
 
 
 def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
-    """Remove stopped containers without a directory of their instance in `runtime`. Return their names.
+    """Remove the stopped containers of instances that have no directory in `runtime`. Return their names.
 
     Raises EngineUnavailable.
     """
@@ -191,7 +192,7 @@ def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
 
 
 def _is_orphaned(listed: dict[str, Any], runtime: Path, location: dict[str, str], boot: str) -> bool:
-    """Return True for a stopped container of this machine if the directory of its instance is gone."""
+    """Return True if a stopped container is of this machine and the directory of its instance is gone."""
     found = listed["Labels"]
     if found.get(labels.MACHINE) != location[labels.MACHINE]:
         return False
@@ -204,6 +205,6 @@ def _is_orphaned(listed: dict[str, Any], runtime: Path, location: dict[str, str]
 
 
 def _booted() -> int:
-    """Return when the machine started, in seconds since the epoch (proc(5), btime of stat)."""
+    """Return the moment when the machine started, in seconds since the epoch (proc(5), btime of stat)."""
     lines = Path("/proc/stat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("btime "))

@@ -1,4 +1,4 @@
-"""The build context of an image: a tar of its files. It is hashed and sent in pieces, because it may be large."""
+"""The build context of an image, a tar of its files. It is hashed and sent in pieces, because it may be large."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from gpumodels.errors import BuildFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    #: Names in the build context, with the content of each or its path on this machine.
+    #: The files by their names in the build context, each as its content or its path on this machine.
     Files = Mapping[str, bytes | Path]
 
 _PIECE = 1 << 20
 
 
 def fingerprint(files: Files) -> str:
-    """Return a hexadecimal hash of names and contents. Raises BuildFailed if a file cannot be read."""
+    """Return a hexadecimal hash of all names and contents. Raises BuildFailed if a file cannot be read."""
     return _write(files, None)
 
 
 @contextmanager
 def packed(files: Files) -> Iterator[tuple[IO[bytes], str]]:
-    """Yield the tar and the fingerprint of its content. The tar is deleted after the block or when this process dies.
+    """Yield the tar and the fingerprint of its content. The tar is deleted after the block, or if this process dies.
 
     Raises BuildFailed.
     """
     try:
-        archive = tempfile.TemporaryFile()  # noqa: SIM115  it is closed below
+        archive = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
     except OSError as error:
         reason = error.strerror or error
         raise BuildFailed(f"The image cannot be packed: {reason}. Name another place by TMPDIR.") from None
@@ -44,7 +44,7 @@ def packed(files: Files) -> Iterator[tuple[IO[bytes], str]]:
 
 
 def _write(files: Files, target: IO[bytes] | None) -> str:
-    """Write the tar to `target`, if there is one, and return its hash. The same content gives the same bytes."""
+    """Return the hash of the tar, and write the tar to `target` unless that is None. Equal files give equal bytes."""
     sink = _Hashing(target)
     with tarfile.open(fileobj=sink, mode="w|", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
         for name, content in sorted(files.items()):
@@ -65,7 +65,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes | Path) -> None:
 
 
 class _Hashing:
-    """A file that hashes what is written to it, and passes it on to another file if there is one."""
+    """A file that hashes the data written to it, and copies the data to another file if there is one."""
 
     def __init__(self, target: IO[bytes] | None) -> None:
         self.digest = hashlib.sha256()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: How the daemon gives GPUs to a container.
 GpuAccess = Literal["cdi", "nvidia runtime", "device request", "none"]
 
-#: Seconds that the daemon has for its first answer, and for each simple request afterwards.
+#: The seconds that the daemon has for its first answer, and for the answer to each simple request after that.
 _FIRST_ANSWER_WITHIN = 3
 _ANSWER_WITHIN = 5
 _DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
@@ -40,7 +40,7 @@ _USE_PROCESS = "or use `--engine process`, which needs no Docker"
 
 @dataclass(frozen=True)
 class Daemon:
-    """The properties of a daemon that matter here, from `docker info`."""
+    """The properties of a daemon that the engine needs, from `docker info`."""
 
     rootless: bool
     remaps_users: bool
@@ -48,7 +48,7 @@ class Daemon:
 
 
 def connect() -> DockerClient:
-    """Return a client for DOCKER_HOST, or else for the current context of the docker command.
+    """Return a client of the daemon at DOCKER_HOST, or else of the current context of the docker command.
 
     Raises EngineUnavailable with advice.
     """
@@ -59,7 +59,7 @@ def connect() -> DockerClient:
     try:
         if address.startswith("unix:"):
             _probe(urlsplit(address).path)
-        client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # this asks the daemon for its version
+        client = docker.DockerClient(**settings, timeout=_FIRST_ANSWER_WITHIN)  # it requests the daemon's version
     except (DockerException, requests.RequestException, OSError) as error:
         raise EngineUnavailable(_why_unreachable(address, error)) from error
     client.api.timeout = _ANSWER_WITHIN
@@ -67,14 +67,14 @@ def connect() -> DockerClient:
 
 
 def address() -> str:
-    """Return the address of the daemon. Raises EngineUnavailable if it cannot be found out."""
+    """Return the address of the daemon. Raises EngineUnavailable if the environment or the context is wrong."""
     return str(_settings()["base_url"])
 
 
 def _settings() -> dict[str, Any]:
-    """Return the address and TLS settings of the daemon, for docker-py.
+    """Return the address and TLS settings of the daemon, as arguments of docker-py.
 
-    As in the docker command, they come from DOCKER_HOST, DOCKER_CONTEXT or the current context.
+    They come from DOCKER_HOST, DOCKER_CONTEXT or the current context, as for the docker command.
     """
     if os.environ.get("DOCKER_HOST"):
         try:
@@ -84,7 +84,7 @@ def _settings() -> dict[str, Any]:
     name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     try:
         context = ContextAPI.get_context(name)
-    except Exception as error:  # docker-py raises this class for a file that it cannot read
+    except Exception as error:  # docker-py raises this very class for a file that it cannot read
         raise EngineUnavailable(f"The Docker context {name!r} cannot be used: {error}.") from error
     if context is None:
         raise EngineUnavailable(f"There is no Docker context {name!r}. `docker context ls` lists them.")
@@ -92,7 +92,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _probe(path: str) -> None:
-    """Connect to the socket and disconnect. Raises OSError, which is clearer than the error of requests, and sooner."""
+    """Connect to the socket and disconnect. Raises OSError, earlier than requests and with a clearer message."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(_FIRST_ANSWER_WITHIN)
         probe.connect(path)
@@ -122,7 +122,10 @@ def _user() -> str:
 
 
 def _short(error: BaseException) -> str:
-    """Return the daemon's own text, or that of the innermost cause. requests and urllib3 wrap the socket's error."""
+    """Return the daemon's own message, or else that of the innermost cause.
+
+    requests and urllib3 wrap the error of the socket.
+    """
     if isinstance(error, APIError) and error.explanation:
         return str(error.explanation)
     while (cause := error.__cause__ or error.__context__) is not None:
@@ -133,7 +136,7 @@ def _short(error: BaseException) -> str:
 
 @contextmanager
 def answering(doing: str) -> Iterator[None]:
-    """Turn errors of docker-py in the block into EngineUnavailable. `doing` completes "Docker failed while ..."."""
+    """Turn errors of docker-py in the block into EngineUnavailable: "Docker failed while `doing`: ..."."""
     try:
         yield
     except (DockerException, requests.RequestException) as error:
@@ -142,7 +145,7 @@ def answering(doing: str) -> Iterator[None]:
 
 @contextmanager
 def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
-    """Wait up to so many seconds for each answer in the block. A busy daemon makes and removes containers slowly."""
+    """Let each answer in the block take so many seconds. A busy daemon makes and removes containers slowly."""
     client.api.timeout = seconds
     try:
         yield
@@ -152,9 +155,9 @@ def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
 
 @contextmanager
 def closing_streams(client: DockerClient) -> Iterator[None]:
-    """Close every response that is streamed in the block. The daemon ends a build or pull when its client is gone.
+    """Close every streamed response of the block, so that the daemon ends the build or pull.
 
-    docker-py has no way to close a stream, and after an interrupt a traceback may keep the stream alive.
+    docker-py cannot close a stream, and after an interrupt a traceback may keep the stream alive.
     """
     opened: list[requests.Response] = []
 
@@ -172,7 +175,7 @@ def closing_streams(client: DockerClient) -> Iterator[None]:
 
 def inspect(client: DockerClient) -> Daemon:
     """Return the properties of the daemon. Raises EngineUnavailable."""
-    with answering("it was asked what it is"):
+    with answering("its properties were read"):
         info: dict[str, Any] = client.info()
     options = [str(option) for option in info.get("SecurityOptions") or ()]
     return Daemon(
@@ -187,7 +190,7 @@ def _gpu_access(info: dict[str, Any]) -> GpuAccess:
         return "cdi"
     if "nvidia" in (info.get("Runtimes") or {}):
         return "nvidia runtime"
-    # A daemon accepts `--gpus` if this program is installed. `docker info` does not report it.
+    # A daemon accepts `--gpus` if this program is installed, but `docker info` does not report that.
     return "device request" if shutil.which("nvidia-container-runtime-hook") else "none"
 
 
@@ -195,7 +198,7 @@ def _cdi_offers_gpus(info: dict[str, Any]) -> bool:
     discovered = info.get("DiscoveredDevices")
     if discovered is not None:
         return any(str(device.get("ID", "")).startswith(f"{_CDI_KIND}=") for device in discovered)
-    # Docker before 28.3 reports only the directories of the specifications.
+    # Docker before 28.3 reports only the directories of the CDI specifications.
     for directory in info.get("CDISpecDirs") or ():
         with suppress(OSError):
             if any(_CDI_KIND in path.read_text() for path in Path(directory).iterdir() if path.is_file()):

@@ -1,7 +1,7 @@
-"""The docker engine. Instances are containers that see their artifacts and nothing else of this machine.
+"""The docker engine. Its instances are containers, which see only their artifacts of this machine.
 
-Importing docker-py takes 0.2 s, and many callers attach to instances without calling the daemon. So only the methods
-that call the daemon import it.
+Importing docker-py takes 0.2 s, and most uses of an instance do not call the daemon. So only the methods that call the
+daemon import docker-py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpumodels.engines.docker.daemon import Daemon
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
-#: The user of instances that root loads. No account on Debian or in usual images has this number, so it owns nothing.
+#: The uid and gid of instances that root loads. No account on Debian or in usual images has them, so they own no file.
 _UNPRIVILEGED = (65532, 65532)
 
 
@@ -54,11 +54,11 @@ class DockerEngine(Engine):
 
     @property
     def instance_user(self) -> tuple[int, int] | None:  # type: ignore[override]
-        """The user of containers: an unprivileged one for root, None (the caller) for others."""
+        """The uid and gid of containers: unprivileged ones if the caller is root, else None, the caller's own."""
         return _UNPRIVILEGED if os.getuid() == 0 and not self.daemon.rootless else None
 
     def check(self) -> None:
-        self.daemon  # noqa: B018  (connecting to it is the check)
+        self.daemon  # noqa: B018  (connects to the daemon, which is the check)
 
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
         from gpumodels.engines.docker import base_image, containers, daemon, image  # noqa: PLC0415

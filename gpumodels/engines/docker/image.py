@@ -1,4 +1,4 @@
-"""Building a model's image, by the default Dockerfile or on top of the folder's own."""
+"""Building the image of a model, from the base image or on top of the folder's own Dockerfile."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from gpumodels.catalog import Flavour, ModelSpec, Progress
     from gpumodels.engines.docker.context import Files
 
-#: The interpreter inside an image.
+#: The path of the interpreter inside an image.
 PYTHON = "/opt/model/bin/python"
-#: The artifacts that an image holds; the others are mounted.
+#: The artifacts that the image contains; the others are mounted.
 BAKED: tuple[artifacts.ArtifactName, ...] = ("payload", "code")
 
 _PAYLOAD, _FOLDER = (artifacts.INSIDE[name] for name in BAKED)
@@ -40,9 +40,9 @@ _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _CHATTER = re.compile(r"---> |Removing intermediate container|Requirement already satisfied|\W*━")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-#: The build argument that carries the address of the package index, which may hold a password. `docker history` shows
-#: all build arguments except Docker's predefined ones; of these, no index is reached by FTP_PROXY. A file would not do:
-#: files that a build copies stay in the layers of the image.
+#: The build argument for the address of the package index, which may contain a password. `docker history` shows all
+#: build arguments except Docker's predefined ones. FTP_PROXY is the one of these that no index needs. A file is not
+#: possible, because files that a build copies stay in the layers of the image.
 _UNRECORDED = "FTP_PROXY"
 
 _DOCKERFILE = f"""\
@@ -68,11 +68,11 @@ HEALTHCHECK NONE
 def build(
     client: DockerClient, spec: ModelSpec, flavour: Flavour, base: str, progress: Progress, *, fresh: bool
 ) -> str:
-    """Return the name of the model's image. Build it if there is none of the same content, or if `fresh` is set.
+    """Return the name of the model's image. Build it if no image has the same content, or if `fresh` is set.
 
-    A folder's own Dockerfile describes only the environment. It must install `python3` with `venv`, and gets the build
-    arguments BASE and FLAVOUR. The model server and the folder are added on top of it. They run in a venv that sees
-    the packages of that `python3`.
+    A folder's own Dockerfile describes only the environment. It must install `python3` with `venv`, and receives the
+    build arguments BASE and FLAVOUR. The model server and the folder are added on top of its image. They run in a venv
+    that sees the packages of that `python3`.
 
     Raises BuildFailed and EngineUnavailable.
     """
@@ -87,7 +87,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Building:
-    """The images of one load: that of the folder's own Dockerfile, and that of the model."""
+    """The builder of the images of one load: the one of the folder's own Dockerfile, and the one of the model."""
 
     client: DockerClient
     spec: ModelSpec
@@ -96,12 +96,12 @@ class _Building:
     fresh: bool
 
     def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: str) -> str:
-        """Return the tag of the image that `files` make of `base`. Build it if it is missing.
+        """Return the tag of the image that is built from `files` on top of `base`. Build the image if it is missing.
 
-        `index` is the name of the build argument for the address of the package index. The address does not change
-        the tag.
+        `index` is the name of the build argument for the address of the package index. The tag does not depend on that
+        address.
         """
-        repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows fewer characters
+        repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows only these characters
         prefix = settings().image_prefix
         origin = f"{arguments} {_image_id(self.client, base) or base}"
 
@@ -112,16 +112,16 @@ class _Building:
         tag = tag_of(context.fingerprint(files))
         if _image_id(self.client, tag) is None or self.fresh:
             with context.packed(files) as (archive, packed):
-                tag = tag_of(packed)  # a file may have been edited meanwhile
+                tag = tag_of(packed)  # it differs if a file was edited meanwhile
                 before = _image_id(self.client, tag)
                 self._build(archive, tag, {"BASE": base, **arguments, **self._settings(index)})
             if before not in (None, _image_id(self.client, tag)):
-                with suppress(docker.errors.APIError):  # a container uses it, so it stays
+                with suppress(docker.errors.APIError):  # if a container uses the old image, it stays
                     self.client.images.remove(before)
         return tag
 
     def _build(self, archive: IO[bytes], tag: str, arguments: dict[str, str]) -> None:
-        """Build an image and show the progress. A build that fails or is cancelled leaves no container."""
+        """Build an image and show the progress. A build that fails or is cancelled leaves no container behind."""
         try:
             with daemon.closing_streams(self.client):
                 events = self.client.api.build(
@@ -175,9 +175,9 @@ def _follow(events: Iterable[dict[str, Any]], model: str, progress: Progress) ->
     lines: list[str] = []
     pulled = Layers()
     for event in events:
-        if pulled.take(event):  # the image that the Dockerfile starts FROM is being pulled
+        if pulled.take(event):  # the image in the line FROM of the Dockerfile is being pulled
             progress(f"building {model}: pulling {pulled}", fraction)
-        text = _COLOUR.sub("", str(event.get("stream", "")))  # the daemon colours what a step writes to stderr
+        text = _COLOUR.sub("", str(event.get("stream", "")))  # the daemon colours the output on stderr
         for line in filter(None, map(str.strip, text.splitlines())):
             if found := _STEP.match(line):
                 step, lines = found[3], []

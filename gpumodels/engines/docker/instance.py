@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DockerInstance(LocalInstance):
-    """A container. It is found by its name, so it can be removed even if the request that made it had no answer."""
+    """A container, found by its name. So it can be removed even if the request that made it got no answer."""
 
     def __init__(self, engine: DockerEngine, record: InstanceRecord, directory: InstanceDirectory) -> None:
         super().__init__(record, directory)
@@ -26,7 +26,7 @@ class DockerInstance(LocalInstance):
         self.name = f"gpumodels-{record.id}"
 
     def _container(self) -> Container | None:
-        from gpumodels.engines.docker import containers  # noqa: PLC0415  see `engine`
+        from gpumodels.engines.docker import containers  # noqa: PLC0415  (docker-py is slow to import)
 
         return containers.find(self._engine.client, self.name, self.id)
 
@@ -66,4 +66,4 @@ class DockerInstance(LocalInstance):
 
         if self._container() is not None:
             containers.remove(self._engine.client, self.name)
-        processes.kill_marked(self.id)  # the forwarder runs outside of the container
+        processes.kill_marked(self.id)  # ends the forwarder, which runs outside of the container

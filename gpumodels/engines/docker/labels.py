@@ -15,7 +15,7 @@ IDENTITY = "gpumodels.identity"
 
 
 def of_location(runtime: Path, identity: str) -> dict[str, str]:
-    """Return the labels that locate a container: its user, machine, boot and runtime directory."""
+    """Return the labels of a container's location: its user, machine, boot and runtime directory."""
     return {
         UID: str(os.getuid()),
         MACHINE: _read("/etc/machine-id"),

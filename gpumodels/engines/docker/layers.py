@@ -1,4 +1,4 @@
-"""The progress of a pull, computed from the daemon's events about each layer."""
+"""The progress of a pull, computed from the daemon's events on each layer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Layers:
-    """The layers of one image. Each is downloaded and then extracted, so its bytes count twice."""
+    """The layers of one image. Each layer is downloaded and then extracted, so its bytes count twice."""
 
     def __init__(self) -> None:
-        self._layers: dict[str, tuple[int, int]] = {}  # bytes done and bytes in all, by layer
+        self._layers: dict[str, tuple[int, int]] = {}  # by layer: the bytes that are done, and all its bytes
 
     def __str__(self) -> str:
         done = sum(passed == total for passed, total in self._layers.values())
@@ -17,12 +17,12 @@ class Layers:
 
     @property
     def fraction(self) -> float | None:
-        """The part that is done, 0 to 1; None while no size is known."""
+        """The completed part, from 0 to 1; None while no size is known."""
         total = sum(total for _, total in self._layers.values())
         return sum(passed for passed, _ in self._layers.values()) / total if total else None
 
     def take(self, event: dict[str, Any]) -> bool:
-        """Count an event of the daemon's stream. Return False if it is not about a layer."""
+        """Count an event of the daemon's stream. Return False if the event is not about a layer."""
         layer, status, detail = event.get("id"), event.get("status"), event.get("progressDetail") or {}
         if not layer or "progressDetail" not in event:
             return False

@@ -16,7 +16,7 @@ from gpumodels.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Seconds. Adding up the sizes of images and containers is slow if there are many.
+#: The seconds for adding up the sizes of all images and containers, which is slow if there are many.
 _COUNTED_WITHIN = 120
 _REMOVED_WITHIN = 60
 _NO_NAME = "<none>:<none>"
@@ -24,12 +24,14 @@ _NO_NAME = "<none>:<none>"
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image: its names, the bytes that no other image shares with it, and its user ("" for none)."""
+    """An image that gpumodels has made."""
 
     id: str
     names: tuple[str, ...]
     model: str
+    #: The bytes that no other image shares with this one.
     size: int
+    #: The container that uses the image, as "container NAME"; "" for none.
     used_by: str
 
 
@@ -43,7 +45,7 @@ class Storage:
     def images(self) -> list[StoredImage]:
         """Return all images that gpumodels has made for models, the largest first.
 
-        An image that somebody built on one of ours has our label too, but not one of our names. It is left out.
+        An image that a user built on top of one of ours inherits our label, but has none of our names. It is left out.
         """
         usage = self._usage()
         users = self._users(usage["Containers"] or ())
@@ -57,7 +59,7 @@ class Storage:
         return sorted(found, key=lambda image: -image.size)
 
     def total(self) -> int:
-        """Return the bytes of all layers together."""
+        """Return the number of bytes of all layers together."""
         return int(self._usage()["LayersSize"])
 
     def remove(self, image: StoredImage) -> None:
@@ -79,7 +81,10 @@ class Storage:
             return usage
 
     def _users(self, containers: Iterable[dict[str, Any]]) -> dict[str, str]:
-        """Return the user of each image, by its id: a container in any state, made of it or of an image built on it."""
+        """Return the user of each image, by the image's id.
+
+        A user is a container in any state, made of that image or of an image built on top of it.
+        """
         found: dict[str, str] = {}
         for container in containers:
             name = str((container.get("Names") or [container["Id"][:12]])[0]).lstrip("/")
@@ -92,12 +97,12 @@ class Storage:
             try:
                 steps: list[dict[str, Any]] = self._client.api.history(image)  # type: ignore[no-untyped-call]
                 return [step["Id"] for step in steps]
-            except docker.errors.ImageNotFound:  # somebody removed it by force while its container exists
+            except docker.errors.ImageNotFound:  # a user removed the image by force, though a container exists
                 return []
 
 
 def _is_ours(name: str, model: str) -> bool:
-    """Return True for a name that gpumodels gives: PREFIX/MODEL:HASH, with any prefix."""
+    """Return True if gpumodels gives such a name to images of the model: PREFIX/MODEL:HASH, with any prefix."""
     repository = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
     return re.fullmatch(rf"(?:.*/)?{re.escape(repository)}(?:-environment)?:[0-9a-f]{{12}}", name) is not None
 
@@ -111,17 +116,17 @@ class Report:
     daemon: daemon.Daemon
     #: The directory of images and containers on the daemon's machine.
     root: str
-    #: The base image that models would be built on; "" if the daemon has none.
+    #: The name of the base image that builds use; "" if the daemon does not have it.
     base_image: str
-    #: Whether it does not see this machine's files, because it runs in a virtual machine.
+    #: True if the daemon runs in a virtual machine, so that it does not see this machine's files.
     elsewhere: bool
 
 
 def report() -> Report:
-    """Ask the daemon for these facts. Raises EngineUnavailable."""
+    """Return a report on the daemon. Raises EngineUnavailable."""
     client = daemon.connect()
     try:
-        with daemon.answering("it was asked what it is"):
+        with daemon.answering("its properties were read"):
             info: dict[str, Any] = client.info()
         return Report(
             version=str(info.get("ServerVersion", "unknown")),

@@ -1,9 +1,10 @@
-"""The browser's side of the widgets: the parts of one JavaScript module, in this order, and its style."""
+"""The browser side of the widgets: the parts of one JavaScript module, and its style sheet."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
+#: The parts of the module, in the order in which they are joined.
 _PARTS = ("presentation", "text", "source", "watch", "devices", "row", "models", "loading", "views")
 
 

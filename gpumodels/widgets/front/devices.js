@@ -1,8 +1,8 @@
-// GPUs: memory by holder, readings, and lines of the last minutes.
+// The GPUs: memory by holder, readings, and lines of the last minutes.
 
-const WIDE = 120; // units of the drawing, which the style stretches
+const WIDE = 120; // units of the drawing, which the style sheet stretches
 const HIGH = 28;
-const SHORTEST = 60; // readings that a line has room for, until there are more
+const SHORTEST = 60; // the width of a line in readings, until it has more than that
 
 /** A line of percentages, with gaps where a reading is not available. */
 class Line {
@@ -45,14 +45,14 @@ class Line {
   }
 }
 
-/** Return the holder of a share for the legend: its name, and the notebook's file name where that differs. */
+/** Return the holder of a share as text: its name, and the notebook's file name if that is different. */
 function holder(share) {
   const notebook = filename(share.notebook);
   const text = notebook && notebook !== share.name ? `${share.name} · ${notebook}` : share.name;
   return share.over_limit ? `${text} · over its memory limit` : text;
 }
 
-/** One share's part of a bar. */
+/** The part of a bar for one share. */
 class Part {
   constructor() {
     this.element = make('span');
@@ -67,7 +67,7 @@ class Part {
   }
 }
 
-/** One share's entry in the legend. */
+/** The entry in the legend for one share. */
 class Legend {
   constructor() {
     this.swatch = make('i', { 'aria-hidden': 'true' });
@@ -138,7 +138,7 @@ class DeviceRow {
   }
 }
 
-/** Return the available readings, as `attribution/text.py` does; or the device's trouble. */
+/** Return the available readings in the form of `attribution/text.py`, or the device's trouble. */
 function readings(device) {
   if (device.trouble) return device.trouble;
   const { utilisation, temperature, power, power_limit: limit } = device;

@@ -1,4 +1,4 @@
-// The form that loads a model by running the line that it shows.
+// The form that loads a model. It shows a line and runs it.
 
 /** One option of a select. */
 class Choice {
@@ -13,7 +13,7 @@ class Choice {
   }
 }
 
-/** The form. */
+/** The form that loads a model. */
 class LoadForm {
   constructor(view, catalog, engines) {
     this.view = view;

@@ -1,6 +1,6 @@
 // The list of models, and their restarts.
 
-/** The running models, and below them the sleeping ones of this kernel. */
+/** The running models, and below them the sleeping models of this kernel. */
 class Models {
   constructor(view, label) {
     this.view = view;
@@ -35,7 +35,7 @@ class Models {
     );
   }
 
-  /** Give a handle a new model server, also one whose model sleeps. The row goes meanwhile, so the note is here. */
+  /** Give a running or sleeping model a new model server. Its row disappears meanwhile, so the list has the note. */
   async restart(instance) {
     this.restarting = instance;
     this.setNote('restarting…');
@@ -59,7 +59,7 @@ class Models {
     this.sleepers.update(asleep);
     this.table.hidden = !models.length;
     this.nothing.hidden = models.length + asleep.length > 0;
-    if (focused && !this.element.contains(document.activeElement)) this.element.focus(); // the focused row has gone
+    if (focused && !this.element.contains(document.activeElement)) this.element.focus(); // the focused row was removed
   }
 }
 

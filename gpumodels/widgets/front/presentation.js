@@ -1,7 +1,7 @@
 // Durations, sizes, rates and moments as text, by the rules of gpumodels/presentation.py.
-// labextension/tests/presentation.json holds both to them.
+// Tests compare both by labextension/tests/presentation.json.
 
-const MINUTE = 60; // seconds, as the next two
+const MINUTE = 60; // seconds, like the next two
 const HOUR = 3600;
 const DAY = 86400;
 
@@ -14,7 +14,7 @@ function number(value, digits = 0) {
   });
 }
 
-/** Return how long something has lasted: "12 s", "85 min", "1.9 h", "3 d"; cut, not rounded. */
+/** Return a duration: "12 s", "85 min", "1.9 h", "3 d". It is rounded down. */
 function duration(seconds) {
   if (seconds < MINUTE) return `${number(Math.max(0, Math.floor(seconds)))} s`;
   if (seconds < 90 * MINUTE) return `${number(Math.floor(seconds / MINUTE))} min`;
@@ -32,17 +32,17 @@ function size(bytes) {
   return `${number(rounded(bytes / 1e6))} MB`;
 }
 
-/** Return how long a call took: "0.3 ms", "12 ms", "1.5 s". */
+/** Return the duration of a call: "0.3 ms", "12 ms", "1.5 s". */
 function latency(seconds) {
   return seconds >= 1 ? `${tenths(seconds)} s` : `${rate(1000 * seconds)} ms`;
 }
 
-/** Return a number of calls a second, without its unit: "0.5", "12". */
+/** Return a number of calls per second, without the unit: "0.5", "12". */
 function rate(value) {
   return value < 10 ? tenths(value) : number(rounded(value));
 }
 
-/** Return the local time of day, "14:03", after the date where that is not today's. Both moments are in seconds. */
+/** Return the local time of day, "14:03", with the date in front if that is not today. Both moments are in seconds. */
 function clock(moment, now = Date.now() / 1000) {
   const then = new Date(1000 * moment);
   const time = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -51,7 +51,7 @@ function clock(moment, now = Date.now() / 1000) {
   return `${day} ${time}`;
 }
 
-/** Return the text of a value by `form`, or a dash where the value is not available. */
+/** Return the text of a value by `form`, or a dash if the value is not available. */
 function known(form, value) {
   return value === null || value === undefined ? '–' : form(value);
 }
@@ -60,7 +60,7 @@ function tenths(value) {
   return number(rounded(10 * value) / 10, 1);
 }
 
-/** Round half up, as Python does here. */
+/** Round to a whole number, halves up, as presentation.py does. */
 function rounded(value) {
   return Math.floor(value + 0.5);
 }

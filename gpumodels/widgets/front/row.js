@@ -27,7 +27,7 @@ function figures(model) {
   ];
 }
 
-/** Return the state of a model where it is not just ready. */
+/** Return the state of a model; '' if it is ready and below its memory limit. */
 function stateOf(model) {
   const over = model.over_since ? `over its memory limit since ${clockOf(model.over_since)}` : '';
   return [lifecycle(model), over].filter(Boolean).join(', ');
@@ -93,7 +93,7 @@ class ModelRow {
     this.name.append(make('span', {}, model.name), ' ', this.state);
   }
 
-  /** Return a button for `action`. While that runs, the row's buttons are disabled and its note is `progress`. */
+  /** Return a button for `action`. While the action runs, the row's buttons are disabled and its note is `progress`. */
   button(label, progress, action) {
     const begin = async () => {
       this.busy = true;
@@ -102,7 +102,7 @@ class ModelRow {
       try {
         this.setNote((await action(text => this.setNote(text))) ?? '');
       } catch (error) {
-        const gone = error.status === 404; // as the user wanted
+        const gone = error.status === 404; // the model has ended already, which is no failure
         this.setNote(gone ? '' : `${label} failed: ${error.message}`, !gone);
       }
       this.busy = false;
@@ -135,7 +135,7 @@ class ModelRow {
     this.enable();
   }
 
-  /** Name the buttons, and enable those that can be used now. */
+  /** Update the labels of the buttons, and enable those that can be used now. */
   enable() {
     const { model, buttons, view } = this;
     const restarting = view.models?.restarting === model.id;

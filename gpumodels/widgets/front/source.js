@@ -1,12 +1,12 @@
-// Sources of the state: the Jupyter server, which needs no kernel, or else the kernel itself.
+// The sources of the state: the Jupyter server or, where there is none, the kernel.
 
 const EXPLAINED = {
   401: 'The Jupyter server refused: log in again.',
   403: 'The Jupyter server refused: log in again, or ask its administrator.',
-  404: 'It runs no more.'
+  404: 'The model does not run any more.'
 };
 
-/** A request that failed; `status` is 0 where there was no answer. */
+/** The error of a failed request; `status` is 0 if there was no answer. */
 class Refused extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -14,7 +14,7 @@ class Refused extends Error {
   }
 }
 
-/** Return the page's Jupyter server, as JupyterLab, Notebook 7 and nbclassic name it; null in other front ends. */
+/** Return the Jupyter server of a page of JupyterLab, Notebook 7 or nbclassic; null in other front ends. */
 function jupyterServer() {
   const config = document.getElementById('jupyter-config-data');
   try {
@@ -84,7 +84,7 @@ class Kernel {
     model.on('msg:custom', message => this.receive(message));
   }
 
-  /** Request an action and return its answer. `report` gets the progress. */
+  /** Request an action and return its answer. `report` is called with each text of progress. */
   ask(action, more = {}, report = () => {}) {
     const id = `${this.prefix}-${this.count++}`;
     return new Promise((resolve, reject) => {
@@ -95,14 +95,14 @@ class Kernel {
 
   receive(message) {
     const request = this.pending.get(message.id);
-    if (!request) return; // another view made it
+    if (!request) return; // a request of another view
     if ('progress' in message) return void request.report(message.progress);
     this.pending.delete(message.id);
     if ('error' in message) request.reject(new Refused(message.error, 500));
     else request.resolve(message.answer);
   }
 
-  /** Return the state. Reject after five seconds: a busy kernel answers later, and a dead one never. */
+  /** Return the state. Reject after five seconds, because a busy kernel answers late, and a dead one never. */
   state() {
     this.reading ??= this.ask('state').finally(() => (this.reading = null));
     const late = new Promise((_, reject) =>

@@ -2,7 +2,7 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** Create an element. An attribute `onNAME` is a listener; one that is null or false is left out. */
+/** Create an element. An attribute `onNAME` is a listener. Attributes that are null or false are left out. */
 function make(tag, attributes = {}, ...children) {
   const element =
     tag === 'svg' || tag === 'polyline'
@@ -17,7 +17,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Set an element's text, if it differs: so a selection, and a screen reader's position, survive. */
+/** Set the text of an element only if it changes, to keep the selection and the position of a screen reader. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -26,7 +26,7 @@ function filename(path) {
   return path.split('/').pop();
 }
 
-/** Return the key of a device among the others. A GPU that fell off the bus may have no UUID. */
+/** Return a key of a device, unique in the state. A GPU that has failed may have no UUID. */
 function deviceKey(device) {
   return device.uuid || device.label;
 }
@@ -36,7 +36,7 @@ function owner(model) {
   return filename(model.notebook) || `process ${model.pid}`;
 }
 
-/** A list of children, one per item and in the items' order, behind the children that the parent has already.
+/** A list of children of an element: one for each item, in the order of the items, after the first children.
  *
  *  A child is made once and then updated, so that a focused or pressed element stays the same element. */
 class Keyed {

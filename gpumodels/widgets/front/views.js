@@ -1,10 +1,10 @@
-// The two kinds of widget, dashboard and card, and the source that each reads.
+// The two kinds of widget, dashboard and card.
 
 const GONE =
   'The kernel is gone: it was restarted or has ended. Run the cell again to load and restart models from here.';
 const BY_KERNEL = 'The kernel answers itself, and so does not count as idle: ';
 
-/** The base of both: it reads the state while it is on screen. */
+/** The base class of dashboard and card. It reads the state while it is on screen. */
 class View {
   constructor(model, element) {
     Object.assign(this, {
@@ -16,7 +16,7 @@ class View {
     });
     this.alert = make('p', { class: 'gpumodels-trouble', role: 'alert', hidden: true });
     this.element = make('div', { class: `gpumodels gpumodels-${model.get('kind')}` });
-    // The picture in the notebook is for the time when this view is gone. Meanwhile the view hides it.
+    // The picture in the notebook is for the time after this view. Until then the view hides it.
     const picture = `[data-gpumodels-picture="${model.get('picture_id')}"]`;
     const around = `:is(.jp-OutputArea-child, .output_area):has(> * ${picture})`;
     element.replaceChildren(
@@ -27,7 +27,7 @@ class View {
     model.on('change', this.changed);
   }
 
-  /** Draw the state when the widget was made, and follow the source while on screen. The element is on the page. */
+  /** Draw the state that came with the widget, and follow the source while on screen. Call this on the page. */
   begin() {
     const server = serverWatch();
     this.watch = server ?? new Watch(this.kernel);
@@ -51,7 +51,7 @@ class View {
     return this.watch.source;
   }
 
-  /** Take over a new reading of the watch. */
+  /** Show a new reading of the watch. */
   show(watch) {
     if (watch !== this.watch) return;
     const missing = watch.trouble?.status === 404;
@@ -69,7 +69,7 @@ class View {
     this.draw();
   }
 
-  /** Read the state from the kernel from now on, for the given reason. */
+  /** Read the state from the kernel from now on, and show the reason. */
   askKernelInstead(reason) {
     this.watch.remove(this);
     this.watch = new Watch(this.kernel);
@@ -78,7 +78,7 @@ class View {
     if (this.onScreen) this.watch.add(this);
   }
 
-  /** Refresh once when an instance of this kernel has gone: it may sleep, and only the kernel knows that. */
+  /** Ask the kernel to refresh if an instance of it has gone. Its model may sleep, which only the kernel knows. */
   noticeSleepers() {
     const mine = new Set(
       this.state.models.filter(model => this.isMine(model)).map(model => model.id)
@@ -96,7 +96,7 @@ class View {
     return this.state.kernels?.[this.model.get('kernel_id')]?.state === 'busy';
   }
 
-  /** Return true if the kernel has ended, for good: after a restart it has the same id, but not this widget. */
+  /** Return true if the kernel has ended. After a restart it has the same id, but not this widget. */
   kernelIsGone() {
     const id = this.model.get('kernel_id');
     const kernels = this.state.kernels; // only the Jupyter server lists them
@@ -109,12 +109,12 @@ class View {
     return this.gone;
   }
 
-  /** Return the reason why the kernel cannot be asked; "" where it can. */
+  /** Return the reason why the kernel cannot answer; '' if it can. */
   kernelObstacle() {
     return this.kernelIsGone() ? 'The kernel is gone' : '';
   }
 
-  /** Request an action of the kernel. `report` gets the progress, and a wait for a running cell. */
+  /** Request an action of the kernel. `report` is called with each text of progress, and with a wait for a cell. */
   askKernel(action, more, report) {
     if (this.kernelIsBusy()) report('waits for the running cell');
     return this.kernel.ask(action, more, report);
@@ -132,7 +132,7 @@ class View {
   }
 }
 
-/** GPUs, models and the form. */
+/** The dashboard: GPUs, models and the form. */
 class DashboardView extends View {
   constructor(model, element) {
     super(model, element);
@@ -164,7 +164,7 @@ class DashboardView extends View {
   }
 }
 
-/** One model, or the text of its handle where no model server runs. */
+/** The card of one model, or the text of its handle if no model server runs. */
 class CardView extends View {
   constructor(model, element) {
     super(model, element);

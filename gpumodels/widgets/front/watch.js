@@ -1,10 +1,10 @@
-// Reading the state once a second for all views on screen, and not at all without one.
+// Reading the state once a second, as long as a view is on screen.
 
-const EVERY = 1000; // ms between two readings
-const RARELY = 8000; // ms at most, while there is no answer
+const EVERY = 1000; // milliseconds between two readings
+const RARELY = 8000; // milliseconds at most between two readings that fail
 const REMEMBERED = 300; // readings in a line
 
-/** The state of one source for all its views; `history` has the readings of each device. */
+/** The state of one source, for all its views. `history` has the last readings of each device. */
 class Watch {
   constructor(source) {
     Object.assign(this, {
@@ -27,7 +27,7 @@ class Watch {
     this.views.delete(view);
   }
 
-  /** Read now, and then again and again while a view is on screen. */
+  /** Read now, and then once a second while a view is on screen. */
   begin() {
     if (this.reading || !this.watched()) return;
     clearTimeout(this.timer);
@@ -68,14 +68,14 @@ class Watch {
   }
 }
 
-/** Return the page's one watch on its Jupyter server. It is global, because every widget has a copy of this module. */
+/** Return the page's watch on the Jupyter server. It is a global, because each widget has a copy of this module. */
 function serverWatch() {
   const name = Symbol.for('gpumodels watch 1');
   const server = jupyterServer();
   return server && (globalThis[name] ??= new Watch(server));
 }
 
-/** Call `changed` with true when a part of the element comes on screen, with false when the last part leaves. */
+/** Call `changed` with true when a part of the element comes on screen, and with false when no part is any more. */
 function whenOnScreen(element, changed) {
   const observer = new IntersectionObserver(entries => changed(entries.at(-1).isIntersecting));
   observer.observe(element);

@@ -71,7 +71,7 @@ def test_a_daemon_that_answers_only_with_its_version_is_unavailable(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
     with (
         relayed(tmp_path / "other.sock", REAL, cut),
-        pytest.raises(EngineUnavailable, match="Docker failed while it was asked what it is"),
+        pytest.raises(EngineUnavailable, match="Docker failed while its properties were read"),
     ):
         engine("docker").check()
 

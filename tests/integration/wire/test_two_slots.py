@@ -1,6 +1,6 @@
-"""A model server that runs two calls at once: what the seam between reading and running calls promises.
+"""A model server that runs two calls at once.
 
-Only tests have such a scheduler (`tests/slots.py`); what runs over it is the server's own loop, connections and sleep.
+Only tests have such a scheduler (`tests/slots.py`). The loop, the connections and the sleep are those of the server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpumodels.errors import CallTimeout, ModelCallError, ModelGone
 from gpumodels.protocol import files, messages, methods
 from gpumodels.server.sleep import EXIT_CODE
 from tests.integration.wire.conftest import wait_until
-from tests.integration.wire.two_slots import WAITS, asking, runs, told
+from tests.integration.wire.two_slots import WAITS, activity, request_of, wait_for_calls
 
 WAYS = pytest.mark.parametrize(
     "lanes", [(True, True), (False, False), (True, False)], ids=["lane", "grpc", "lane and grpc"]
@@ -44,7 +44,7 @@ def test_two_calls_are_inside_predict_at_the_same_time(serve_two, pool, lanes):
         assert [each.result(30) for each in calls] == [0, 1]
 
 
-def test_one_client_has_both_slots(serve_two, pool):
+def test_one_client_can_use_both_slots(serve_two, pool):
     client = serve_two(MEET).client()
     assert list(pool.map(lambda number: client.call((number,), {}), range(40))) == list(range(40))
 
@@ -56,7 +56,7 @@ STREAMS = MEET.replace("def predict(self, x: int) -> int:", "def predict(self, x
 
 
 @WAYS
-def test_streams_of_both_slots_come_side_by_side(serve_two, pool, lanes):
+def test_two_streams_run_at_the_same_time(serve_two, pool, lanes):
     served = serve_two(STREAMS)
     client = served.client()
     streams = [
@@ -68,17 +68,17 @@ def test_streams_of_both_slots_come_side_by_side(serve_two, pool, lanes):
 
 
 def _stream_by_grpc(served, number):
-    request = messages.ModelInferRequest.FromString(asking(number))
+    request = messages.ModelInferRequest.FromString(request_of(number))
     with grpc.insecure_channel(f"unix:{served.sockets / files.SOCKET_NAME}") as channel:
         answers = list(methods.stub(channel).ModelStreamInfer(iter([request]), timeout=30))
     assert [each.error_message for each in answers] == [""] * len(answers)
     contents = [each.infer_response.raw_output_contents[0] for each in answers]
-    return [json.loads(content[4:]) for content in contents]  # a JSON value behind its length
+    return [json.loads(content[4:]) for content in contents]  # the length, then a JSON value
 
 
 @WAYS
 @pytest.mark.parametrize("first", [0, 1])
-def test_the_end_of_one_call_does_not_touch_the_other(serve_two, pool, tmp_path, lanes, first):
+def test_the_end_of_one_call_does_not_affect_the_other(serve_two, pool, tmp_path, lanes, first):
     served = serve_two(WAITS)
     clients = [served.client(lane=lane) for lane in lanes]
     stays, leaves = clients[first], clients[1 - first]
@@ -87,14 +87,14 @@ def test_the_end_of_one_call_does_not_touch_the_other(serve_two, pool, tmp_path,
     with pytest.raises(CallTimeout):
         leaves.call((str(tmp_path / "leaves"),), {}, 0.3)
     served.wait_for_log("cancelled leaves")
-    runs(served, 1)
+    wait_for_calls(served, 1)
     (tmp_path / "stays").touch()
     assert staying.result(30) == "went False False"
     assert "cancelled stays" not in served.log
     assert served.log.count("call cancelled by the client") == 1
 
 
-def test_a_thread_of_the_author_s_is_told_of_the_only_call_and_of_none_of_two(serve_two, pool):
+def test_a_thread_of_the_author_learns_of_the_cancellation_only_if_one_call_runs(serve_two, pool):
     source = """
 import threading, time
 from gpumodels.server import cancelled
@@ -106,7 +106,7 @@ class Model:
         while True:
             time.sleep(0.01)
             if cancelled():
-                print("the thread was told", flush=True)
+                print("the thread noticed", flush=True)
                 self.stops.set()
     def predict(self, x: int) -> int:
         self.stops.wait(20)
@@ -118,32 +118,32 @@ class Model:
     for each in running:
         with pytest.raises(CallTimeout):
             each.result(30)
-    assert "the thread was told" not in served.log  # of two that left, neither is the thread's
+    assert "the thread noticed" not in served.log  # both clients have left, but the thread belongs to neither call
     served.process.kill()
     alone = serve_two(source)
     with pytest.raises(CallTimeout):
         alone.client().call((1,), {}, 0.2)
-    alone.wait_for_log("the thread was told")
+    alone.wait_for_log("the thread noticed")
 
 
 @WAYS
-def test_two_calls_run_and_a_third_waits(serve_two, pool, tmp_path, lanes):
+def test_two_calls_run_while_a_third_waits(serve_two, pool, tmp_path, lanes):
     served = serve_two(WAITS)
     clients = [served.client(lane=lane) for lane in (*lanes, lanes[0])]
     go = tmp_path / "go"
     first = pool.submit(clients[0].call, (str(go),), {})
-    runs(served, 1)
+    wait_for_calls(served, 1)
     second = pool.submit(clients[1].call, (str(go),), {})
-    runs(served, 2)
+    wait_for_calls(served, 2)
     third = pool.submit(clients[2].call, (str(go),), {})
-    runs(served, 2, waiting=1)
+    wait_for_calls(served, 2, waiting=1)
     time.sleep(0.2)
-    assert (told(served).running, told(served).waiting) == (2, 1)
+    assert (activity(served).running, activity(served).waiting) == (2, 1)
     go.touch()
     for each in (first, second, third):
         assert each.result(30).startswith("went False")
-    wait_until(lambda: told(served).calls == 3)
-    seen = told(served)
+    wait_until(lambda: activity(served).calls == 3)
+    seen = activity(served)
     assert (seen.running, seen.waiting, seen.errors) == (0, 0, 0)
 
 
@@ -151,14 +151,13 @@ HASTY = """
 import sys
 class Model:
     def load(self, device):
-        sys.setswitchinterval(1e-6)  # so that the loop and the slots meet at any moment
+        sys.setswitchinterval(1e-6)  # so that the threads of the loop and of the slots switch at any moment
     def predict(self, x: int) -> int:
         return x
 """
 
 
-def test_calls_of_both_ways_that_wait_are_taken_in_turn(serve_two, pool):
-    """Neither the lane's calls nor gRPC's keep the others from a slot."""
+def test_waiting_calls_of_the_lane_and_of_grpc_run_in_turn(serve_two, pool):
     served = serve_two(HASTY)
     clients = [served.client(lane=lane) for lane in (True, True, True, False, False, False)]
     end, made = time.monotonic() + 2, [0] * len(clients)
@@ -173,8 +172,8 @@ def test_calls_of_both_ways_that_wait_are_taken_in_turn(serve_two, pool):
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["idle", "asked"])
-def test_sleep_cuts_no_call_that_runs_in_a_slot(serve_two, pool, tmp_path, asked):
-    """One slot is free, so the loop waits for events while the call runs, and none comes."""
+def test_sleep_waits_for_a_call_that_runs_in_a_slot(serve_two, pool, tmp_path, asked):
+    # One slot is free, so the loop waits for events while the call runs, and none arrives.
     served = serve_two(WAITS, GPUMODELS_IDLE="0.3")
     client = served.client()
     go = tmp_path / "go"
@@ -196,15 +195,15 @@ def test_sleep_cuts_no_call_that_runs_in_a_slot(serve_two, pool, tmp_path, asked
         watch.hear()
     watch.close()
     assert served.process.wait(10) == EXIT_CODE
-    assert asked or time.monotonic() - went > 0.3  # the clock begins with the end of the call
+    assert asked or time.monotonic() - went > 0.3  # the idle time begins with the end of the call
     assert "falls asleep" in served.log
 
 
-def test_a_call_on_the_second_slot_keeps_awake_what_is_about_to_sleep(serve_two, pool, tmp_path):
+def test_a_call_on_the_second_slot_keeps_a_server_awake_that_is_about_to_sleep(serve_two, pool, tmp_path):
     served = serve_two(WAITS, GPUMODELS_IDLE="0.3")
     client = served.client()
     watch = client.watch()
-    while not watch.hear():  # and now the server waits two seconds for the answer
+    while not watch.hear():  # after that, the server waits two seconds for the answer
         pass
     running = pool.submit(client.call, (str(tmp_path / "go"),), {})
     served.wait_for_log("began go")
@@ -228,23 +227,23 @@ class Model:
 
 
 @WAYS
-def test_a_crash_ends_both_calls_and_one_that_waited_had_not_begun(serve_two, pool, lanes):
+def test_a_crash_ends_both_calls_and_a_waiting_call_has_not_begun(serve_two, pool, lanes):
     served = serve_two(CRASHES)
     clients = [served.client(lane=lane) for lane in lanes]
     waits = served.client()
     running = [pool.submit(clients[0].call, (False,), {}), pool.submit(clients[1].call, (True,), {})]
-    runs(served, 2)
+    wait_for_calls(served, 2)
     waiting = pool.submit(waits.call, (False,), {})
     for each in running:
         assert isinstance(each.exception(30), ModelGone)
         assert each.exception().begun
     assert isinstance(waiting.exception(30), ModelGone)
-    assert not waiting.exception().begun  # so that a replica may be asked
+    assert not waiting.exception().begun  # so it can be sent to another replica
     assert served.process.wait(10) == 9
     assert served.log.count("began") == 2
 
 
-def test_an_error_in_one_slot_is_its_own_call_s(serve_two, pool):
+def test_an_error_in_one_slot_fails_only_its_own_call(serve_two, pool):
     source = MEET.replace("return x", "return 6 // x")
     client = serve_two(source).client()
     fails, works = (pool.submit(client.call, (x,), {}) for x in (0, 3))
@@ -253,7 +252,7 @@ def test_an_error_in_one_slot_is_its_own_call_s(serve_two, pool):
     assert works.result(30) == 2
 
 
-def test_large_results_of_both_slots_are_each_caller_s_own(serve_two, pool):
+def test_each_caller_receives_its_own_large_result(serve_two, pool):
     source = MEET.replace("import threading", "import threading\nimport numpy as np").replace(
         "(self, x: int) -> int:", "(self, x: np.ndarray) -> np.ndarray:"
     )
@@ -263,8 +262,7 @@ def test_large_results_of_both_slots_are_each_caller_s_own(serve_two, pool):
         np.testing.assert_array_equal(result, array)
 
 
-def test_threads_that_ask_at_once_never_see_another_s_call(serve_two, pool):
-    """Under load, with calls that are cancelled and calls that are not: each asks for itself alone."""
+def test_a_call_never_sees_the_cancellation_of_another_call_under_load(serve_two, pool):
     source = """
 import time
 from gpumodels.server import cancelled

@@ -1,4 +1,4 @@
-"""Connections of a server of two slots: those whose calls run, those that wait, and those that nobody reads."""
+"""Connections of a server with two slots: with a running call, with a waiting call, and with unread answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gpumodels.errors import CallTimeout
 from gpumodels.protocol import frames, messages
 from tests.integration.wire.conftest import server_files, wait_until
 from tests.integration.wire.test_hostile_clients import NO_MEMORY
-from tests.integration.wire.two_slots import WAITS, asking, runs, told
+from tests.integration.wire.two_slots import WAITS, activity, request_of, wait_for_calls
 
 
 def test_the_loop_does_not_spin_while_a_call_runs_whose_client_has_left(serve_two, pool, tmp_path):
-    """Epoll tells the end of a client again and again, whatever it was asked for."""
+    # epoll would report the end of the client again and again.
     served = serve_two(WAITS.replace("if cancelled():", "if False:"))
     client = served.client()
     with pytest.raises(CallTimeout):
@@ -24,10 +24,10 @@ def test_the_loop_does_not_spin_while_a_call_runs_whose_client_has_left(serve_tw
     before = _processor_seconds(served)
     time.sleep(1)
     assert _processor_seconds(served) - before < 0.4
-    runs(served, 1)
+    wait_for_calls(served, 1)
     (tmp_path / "go").touch()
-    runs(served, 0)
-    wait_until(lambda: told(served).errors == 1)
+    wait_for_calls(served, 0)
+    wait_until(lambda: activity(served).errors == 1)
 
 
 def _processor_seconds(served):
@@ -35,7 +35,7 @@ def _processor_seconds(served):
     return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_connections_of_running_calls_do_not_make_room_for_others(serve_two, pool, tmp_path, connect):
+def test_a_connection_with_a_running_call_is_not_closed_for_new_connections(serve_two, pool, tmp_path, connect):
     served = serve_two(WAITS)
     client = served.client()
     running = pool.submit(client.call, (str(tmp_path / "go"),), {})
@@ -48,12 +48,12 @@ def test_connections_of_running_calls_do_not_make_room_for_others(serve_two, poo
     assert running.result(30).startswith("went False")
 
 
-def test_requests_that_come_before_the_answer_are_answered_in_turn(serve_two, connect):
+def test_requests_sent_before_the_answer_are_answered_in_order(serve_two, connect):
     served = serve_two("class Model:\n def load(self, d): pass\n def predict(self, x: int) -> int: return x\n")
     served.client()
     peer = connect(served)
     for number in range(50):
-        peer.send(frames.INFER, asking(number))
+        peer.send(frames.INFER, request_of(number))
     for number in range(50):
         frame = peer.frame()
         assert frame.kind == frames.ANSWER
@@ -71,15 +71,15 @@ class Model:
 """
 
 
-def test_an_answer_that_nobody_reads_holds_up_nobody_while_a_slot_is_free(serve_two, connect):
+def test_an_unread_answer_delays_no_other_call_while_a_slot_is_free(serve_two, connect):
     served = serve_two(NO_MEMORY + IMPATIENT)
     client = served.client()
-    connect(served).send(frames.INFER, asking(50_000_000))
+    connect(served).send(frames.INFER, request_of(50_000_000))
     end = time.monotonic() + 2
     while time.monotonic() < end:
         assert client.call((10,), {}, 30).shape == (10,)
     assert "given up" not in served.log
-    connect(served).send(frames.INFER, asking(50_000_000))
-    runs(served, 2)
+    connect(served).send(frames.INFER, request_of(50_000_000))
+    wait_for_calls(served, 2)
     assert client.call((10,), {}, 30).shape == (10,)
     served.wait_for_log("an answer that was not read within 0 s held up other calls: it was given up")

@@ -1,4 +1,4 @@
-"""What tests of a server of two slots share: a model whose calls wait, and questions to the server."""
+"""Helpers for tests of a server with two slots: a model with calls that wait, and readings of the activity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gpumodels.engines.local import LocalConnector
 from gpumodels.protocol import messages
 from tests.integration.wire.conftest import wait_until
 
-#: Each call runs until its file `go` is there, or until it is cancelled, and says which.
+#: A model. Each call runs until the file `go` exists, or until it is cancelled, and returns which of both happened.
 WAITS = """
 import threading, time
 from pathlib import Path
@@ -31,16 +31,16 @@ class Model:
 """
 
 
-def told(served):
+def activity(served):
     return read_activity(LocalConnector(served.sockets, None), served.name, 10)
 
 
-def runs(served, running, waiting=0):
-    wait_until(lambda: (told(served).running, told(served).waiting) == (running, waiting))
+def wait_for_calls(served, running, waiting=0):
+    wait_until(lambda: (activity(served).running, activity(served).waiting) == (running, waiting))
 
 
-def asking(number):
-    """A request with one INT64, `x`."""
+def request_of(number):
+    """Return a request with one INT64 input, `x`, as bytes."""
     request = messages.ModelInferRequest(model_name="model0", id=str(number))
     request.inputs.add(name="x", datatype="INT64", shape=[])
     request.raw_input_contents.append(number.to_bytes(8, "little"))

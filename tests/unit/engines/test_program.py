@@ -1,4 +1,4 @@
-"""Running another program to its end, and ending it after an interrupt."""
+"""Running another program to its end, and ending it after an interrupt or an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpumodels.engines import program
 
 @pytest.fixture
 def alarm():
-    """A function that sends SIGINT to this process after so many seconds.
+    """A function that sends SIGINT to this process after the given number of seconds.
 
     The garbage collector is off meanwhile: finalizers and callbacks that it runs would swallow the KeyboardInterrupt.
     """

@@ -1,4 +1,4 @@
-"""What `gpumodels.server` offers to a model's author."""
+"""The functions of `gpumodels.server` for authors, and the calls on an author's model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpumodels.server.scheduler import SerialScheduler, install
 from gpumodels.signature import Signature, TensorSpec
 
 
-def test_weights_are_found_by_name_and_missing_ones_name_those_that_are_there(tmp_path, monkeypatch):
+def test_weights_are_found_by_name_and_the_error_for_a_missing_file_lists_the_others(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"")
     monkeypatch.setenv("GPUMODELS_WEIGHTS", str(tmp_path))
     assert weights_path("net.onnx") == tmp_path / "net.onnx"
@@ -26,11 +26,11 @@ def test_nothing_is_cancelled_outside_of_a_call():
 
 
 class OwnError(BaseException):
-    """An author's own, which no `except Exception` hears."""
+    """An exception of the author, which `except Exception` does not catch."""
 
 
-class Asked(Call):
-    """A call whose client keeps what it is told, and leaves after so many answers."""
+class RecordedCall(Call):
+    """A call that records its answers. Its client leaves after `leaves_after` answers."""
 
     def __init__(self, leaves_after: int = 1000) -> None:
         super().__init__(messages.ModelInferRequest(model_name="mine"), None)
@@ -56,68 +56,68 @@ def run(call, predict, *, stream=False):
     scheduler = SerialScheduler(Model("mine", predict, Signature((), (TensorSpec("value", "int64", ()),), stream)))
     install(scheduler)
     assert scheduler.submit(call)
-    told = messages.ModelStatisticsResponse().model_stats.add()
-    scheduler.statistics.write(told)
-    return told.inference_stats
+    statistics = messages.ModelStatisticsResponse().model_stats.add()
+    scheduler.statistics.write(statistics)
+    return statistics.inference_stats
 
 
 @pytest.mark.parametrize(
     "raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, OwnError], ids=lambda e: e.__name__
 )
-def test_whatever_predict_raises_is_a_failed_call_and_not_the_end_of_the_server(raised):
+def test_any_exception_of_predict_fails_the_call_and_does_not_end_the_server(raised):
     def predict():
         raise raised("bye")
 
-    call = Asked()
+    call = RecordedCall()
     assert run(call, predict).fail.count == 1
     assert f"{raised.__name__}: bye" in str(call.failure)
     assert 'raise raised("bye")' in call.failure.remote_traceback
 
 
 def test_a_call_is_answered_and_counted():
-    call = Asked()
+    call = RecordedCall()
     assert run(call, lambda: 7).success.count == 1
     assert (call.answers, call.failure) == ([((7).to_bytes(8, "little"), True)], None)
 
 
 def test_a_call_cancelled_before_it_began_does_not_run(capsys):
-    assert run(Asked(leaves_after=0), lambda: pytest.fail("it ran")).fail.count == 1
+    assert run(RecordedCall(leaves_after=0), lambda: pytest.fail("it ran")).fail.count == 1
     assert capsys.readouterr().err.count("call cancelled by the client") == 1
 
 
-def test_a_client_that_leaves_during_a_stream_ends_it_at_the_next_answer(capsys):
-    given = []
+def test_a_stream_ends_at_the_next_answer_after_its_client_has_left(capsys):
+    events = []
 
     def predict():
         try:
             for number in range(10):
-                given.append(number)
+                events.append(number)
                 yield number
         finally:
-            given.append("closed")
+            events.append("closed")
 
-    call = Asked(leaves_after=2)
+    call = RecordedCall(leaves_after=2)
     run(call, predict, stream=True)
-    assert given == [0, 1, 2, "closed"]
+    assert events == [0, 1, 2, "closed"]
     assert not call.ended
     assert capsys.readouterr().err.count("call cancelled by the client") == 1
 
 
-def test_answers_of_a_stream_come_one_by_one_and_then_its_end():
-    call = Asked()
+def test_a_stream_sends_its_answers_one_by_one_and_then_its_end():
+    call = RecordedCall()
     run(call, lambda: (number for number in range(2)), stream=True)
     assert [last for _, last in call.answers] == [False, False]
     assert call.ended
 
 
-def test_a_generator_that_nothing_announced_is_told_to_the_author():
-    call = Asked()
+def test_a_predict_that_returns_a_generator_fails_with_advice():
+    call = RecordedCall()
     run(call, lambda: (number for number in range(2)))
     assert "predict returned a generator: to give several answers, let predict itself yield them" in str(call.failure)
 
 
-def test_inside_a_call_the_author_may_ask_whether_it_was_cancelled():
-    asked = []
-    run(Asked(), lambda: asked.append(cancelled()) or 1)
-    assert asked == [False]
+def test_cancelled_returns_false_in_a_call_whose_client_waits():
+    answers = []
+    run(RecordedCall(), lambda: answers.append(cancelled()) or 1)
+    assert answers == [False]
     assert not cancelled()

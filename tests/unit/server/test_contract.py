@@ -4,5 +4,5 @@ from gpumodels.server.contract import check_takes
 from gpumodels.signature import TensorSpec
 
 
-def test_compiled_code_that_does_not_say_what_it_takes_is_let_pass():
+def test_compiled_code_without_a_signature_is_not_checked():
     check_takes(max, (TensorSpec("picture", "any"),))

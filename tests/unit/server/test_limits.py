@@ -1,7 +1,7 @@
-"""What the author's framework is told of the memory limit, by stand-ins that behave as the real ones do there.
+"""The memory limit in the author's framework, with fakes of torch and tensorflow.
 
-The calls were tried with tensorflow 2.21 and jax 0.10, which need no GPU to be configured; torch's are those of its
-documentation and source.
+The calls were tried with the real tensorflow 2.21 and jax 0.10, which can be configured without a GPU. Those of torch
+are from its documentation and source.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cuda:
         return SimpleNamespace(total_memory=(8 << 30, 2 << 30)[index])
     def set_per_process_memory_fraction(self, share, index):
         assert self.initialised and 0 <= share <= 1
-        self.shares[index], self.current = share, index  # older ones stay on that device
+        self.shares[index], self.current = share, index  # older versions leave this device the current one
     def device(self, index):
         return Device(self)
 class Device:
@@ -59,8 +59,8 @@ config = SimpleNamespace(
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """`told(limit, torch=SOURCE)` imports such a module where there is such a limit."""
+def import_with(tmp_path, monkeypatch):
+    """A function: `import_with(limit, torch=SOURCE)` imports a module of that name and source under a limit."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -71,48 +71,48 @@ def told(tmp_path, monkeypatch):
         ((name, text),) = source.items()
         (tmp_path / f"{name}.py").write_text(text)
         importlib.invalidate_caches()
-        assert importlib.util.find_spec(name) is not None  # as programs ask that can do with or without
+        assert importlib.util.find_spec(name) is not None  # as a program does for which the framework is optional
         importlib.import_module(name)
         return sys.modules.pop(name)
 
     return make
 
 
-def test_torch_is_told_when_it_first_touches_a_gpu_and_not_before(told):
-    torch = told(4 << 30, torch=TORCH)
+def test_the_limit_is_set_in_torch_only_when_cuda_is_first_used(import_with):
+    torch = import_with(4 << 30, torch=TORCH)
     assert not torch.cuda.initialised
     torch.cuda.touch()
     assert torch.cuda.shares == {0: 0.5, 1: 1.0}
     assert torch.cuda.current == 0
 
 
-def test_a_framework_that_is_not_as_it_was_is_left_alone_and_loads(told, capfd):
-    assert told(4 << 30, torch="cuda = None\n").cuda is None
-    assert "torch could not be told how much GPU memory it may use: AttributeError" in capfd.readouterr().err
-    torch = told(4 << 30, torch=TORCH.replace("def get_device_properties", "def other"))
+def test_an_unknown_version_of_a_framework_loads_without_the_limit(import_with, capfd):
+    assert import_with(4 << 30, torch="cuda = None\n").cuda is None
+    assert "the limit of GPU memory could not be set in torch: AttributeError" in capfd.readouterr().err
+    torch = import_with(4 << 30, torch=TORCH.replace("def get_device_properties", "def other"))
     torch.cuda.touch()
     assert "AttributeError" in capfd.readouterr().err
 
 
-def test_tensorflow_has_so_much_of_each_gpu_and_may_be_asked_to_grow(told):
-    tensorflow = told(3 << 30, tensorflow=TENSORFLOW)
+def test_tensorflow_takes_the_limit_on_each_gpu_and_set_memory_growth_does_nothing(import_with):
+    tensorflow = import_with(3 << 30, tensorflow=TENSORFLOW)
     assert tensorflow.limits == {"one": [3072], "two": [3072]}
     tensorflow.config.experimental.set_memory_growth("one", enable=True)
 
 
-def test_without_a_limit_nothing_is_touched(told):
+def test_without_a_limit_nothing_is_changed(import_with):
     before = list(sys.meta_path)
-    assert told(0, torch=TORCH).cuda.queued == []
+    assert import_with(0, torch=TORCH).cuda.queued == []
     assert sys.meta_path == before
 
 
-def test_one_that_is_not_there_is_missed_as_ever(told):
-    told(4 << 30, torch=TORCH)
+def test_importing_a_framework_that_is_not_installed_fails_as_usual(import_with):
+    import_with(4 << 30, torch=TORCH)
     with pytest.raises(ModuleNotFoundError, match="No module named 'tensorflow'"):
         importlib.import_module("tensorflow")
 
 
-def test_an_author_can_ask_for_the_limit(monkeypatch):
+def test_memory_limit_returns_the_limit(monkeypatch):
     assert gpumodels.server.memory_limit() is None
     monkeypatch.setenv("GPUMODELS_MEMORY_LIMIT", "1000")
     assert gpumodels.server.memory_limit() == 1000

@@ -9,7 +9,7 @@ from gpumodels.protocol import files
 from gpumodels.server.memory import RegionError, SharedMemory
 
 
-def test_a_view_outlives_the_region_that_was_unregistered_under_it(tmp_path):
+def test_a_view_stays_valid_after_its_region_is_unregistered(tmp_path):
     (tmp_path / "mine").write_bytes(b"12345678")
     shared = SharedMemory(str(tmp_path))
     shared.register("r", "mine", 2, 6)
@@ -35,7 +35,7 @@ def test_without_a_directory_nothing_is_shared():
         shared.register("r", "mine", 0, 1)
 
 
-def test_a_region_that_is_unregistered_while_orphans_are_looked_for_is_no_matter(tmp_path, monkeypatch):
+def test_a_region_can_be_unregistered_while_orphans_are_dropped(tmp_path, monkeypatch):
     names = [files.new_name(), files.new_name()]
     shared = SharedMemory(str(tmp_path))
     owners = []

@@ -1,4 +1,4 @@
-"""The last minute of a model: rates and durations, whatever came before it."""
+"""Rates and durations of the calls of the last minute."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ SECOND = 1_000_000_000
 
 
 @pytest.mark.parametrize("took", [1_100, 150_000, 2_500_000, 1_000_000_000, 3_000_000_000_000])
-def test_a_duration_is_told_to_within_six_percent(took):
+def test_a_duration_is_reported_within_six_percent(took):
     minute = Minute(0)
     minute.answered(SECOND, took)
     assert minute.quantiles(SECOND, 0.5, 0.99) == pytest.approx([took, took], rel=0.0625)
 
 
 @pytest.mark.parametrize("took", [0, 1, 10**18])
-def test_what_is_beyond_the_scale_counts_at_its_end(took):
+def test_durations_beyond_the_scale_count_in_its_first_or_last_bin(took):
     minute = Minute(0)
     minute.answered(0, took)
     (told,) = minute.quantiles(0, 0.5)
     assert told == pytest.approx(1088 if took < 1024 else 2**44, rel=0.0625)
 
 
-def test_quantiles_are_of_answered_calls_and_the_rate_of_all():
+def test_quantiles_count_answered_calls_and_the_rate_counts_all_calls():
     minute = Minute(0)
     for index in range(98):
         minute.answered(index * SECOND // 10, 1_000_000)
@@ -36,7 +36,7 @@ def test_quantiles_are_of_answered_calls_and_the_rate_of_all():
     assert minute.per_second(10 * SECOND) == pytest.approx(12)
 
 
-def test_what_is_older_than_a_minute_is_forgotten():
+def test_calls_older_than_a_minute_are_forgotten():
     minute = Minute(0)
     minute.answered(5 * SECOND, 1_000_000)
     minute.answered(30 * SECOND, 9_000_000)
@@ -44,11 +44,11 @@ def test_what_is_older_than_a_minute_is_forgotten():
     assert minute.quantiles(65 * SECOND, 0.1) == pytest.approx([9_000_000], rel=0.0625)
     assert minute.quantiles(90 * SECOND, 0.1) == [0]
     assert minute.per_second(90 * SECOND) == 0
-    minute.answered(90 * SECOND, 2_000_000)  # in the place of the one at 30
+    minute.answered(90 * SECOND, 2_000_000)  # in the row of the call at 30
     assert minute.quantiles(90 * SECOND, 0.99) == pytest.approx([2_000_000], rel=0.0625)
 
 
-def test_a_steady_rate_is_told_as_it_is():
+def test_a_steady_rate_is_reported_exactly():
     minute = Minute(0)
     for index in range(3000):
         minute.failed(index * SECOND // 20)

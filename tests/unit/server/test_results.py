@@ -33,7 +33,7 @@ def heads(value, outputs):
 
 
 @pytest.mark.parametrize("value", [(A, B), [A, B], {"scores": B, "boxes": A}, Pair(A, B), Data(A, B)], ids=type)
-def test_several_outputs_are_taken_in_every_form(value):
+def test_several_outputs_are_accepted_in_every_form(value):
     assert heads(value, BOXES) == ["boxes FP32[2, 8]", "scores FP32[2]"]
 
 
@@ -60,7 +60,7 @@ def test_several_outputs_are_taken_in_every_form(value):
         ((1, 2), (), ["output BYTES[1]json"]),
     ],
 )
-def test_what_predict_may_return(value, outputs, expected):
+def test_values_that_predict_may_return(value, outputs, expected):
     assert heads(value, outputs) == expected
 
 
@@ -83,11 +83,11 @@ def test_what_predict_may_return(value, outputs, expected):
         (5, (TensorSpec("text", "str"),), "it is not text"),
     ],
 )
-def test_what_does_not_fit_its_declaration_is_told_to_the_author(value, outputs, match):
+def test_a_value_that_does_not_fit_its_declaration_fails_the_call(value, outputs, match):
     with pytest.raises(CallFailed, match=match):
         to_tensors(value, outputs, {})
 
 
-def test_outputs_agree_with_the_sizes_of_the_inputs():
+def test_outputs_must_have_the_named_sizes_of_the_inputs():
     with pytest.raises(CallFailed, match="its N is 2, elsewhere 3"):
         to_tensors(B, SCORES, {"N": 3})

@@ -1,4 +1,4 @@
-"""Which calls run, for how long none has, and whose call `gpumodels.server.cancelled` speaks of."""
+"""The schedulers: which calls run, since when none runs, and for which call `gpumodels.server.cancelled` answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.leftovers import until
 from tests.slots import TwoSlots
 
 
-class Asked(Call):
-    """A call whose client leaves when it is told to."""
+class RecordedCall(Call):
+    """A call that records its answer. Its client has left when the test sets `left`."""
 
     def __init__(self, number=0):
         request = messages.ModelInferRequest(model_name="mine")
@@ -28,19 +28,19 @@ class Asked(Call):
         request.raw_input_contents.append(number.to_bytes(8, "little"))
         super().__init__(request, None)
         self.left = False
-        self.said = []
+        self.answers = []
 
     def gone(self):
         return self.left
 
     def answer(self, tensors, *, last):
-        self.said.append(int.from_bytes(tensors[0].data, "little"))
+        self.answers.append(int.from_bytes(tensors[0].data, "little"))
 
     def end(self):
         pass
 
     def failed(self, failure):
-        self.said.append(failure)
+        self.answers.append(failure)
 
 
 def make(kind, predict):
@@ -61,9 +61,9 @@ def in_a_thread(function):
 def test_a_serial_call_runs_before_submit_returns_and_on_the_same_thread():
     threads = []
     scheduler = make(SerialScheduler, lambda number: threads.append(threading.get_ident()) or number)
-    call = Asked(7)
+    call = RecordedCall(7)
     assert scheduler.submit(call)
-    assert call.said == [7]
+    assert call.answers == [7]
     assert threads == [threading.get_ident()]
     assert len(scheduler.ended) == len(scheduler.queue) == 0
 
@@ -72,22 +72,22 @@ def test_a_serial_scheduler_is_full_while_its_call_runs_and_idle_from_its_end():
     seen = []
 
     def predict(number):
-        seen.append((scheduler.full, scheduler.running, scheduler.under_way, scheduler.idle_since))
+        seen.append((scheduler.full, scheduler.running, scheduler.in_flight, scheduler.idle_since))
         time.sleep(0.05)
         return number
 
     scheduler = make(SerialScheduler, predict)
     before = scheduler.idle_since
     assert (scheduler.full, scheduler.running) == (False, 0)
-    scheduler.submit(Asked())
+    scheduler.submit(RecordedCall())
     assert seen == [(True, 1, 1, None)]
     assert (scheduler.full, scheduler.running) == (False, 0)
     assert before + 0.05 <= scheduler.idle_since <= time.monotonic()
 
 
-def test_every_thread_may_ask_of_a_serial_call():
+def test_every_thread_can_learn_that_a_serial_call_is_cancelled():
     seen = []
-    call = Asked()
+    call = RecordedCall()
 
     def predict(number):
         seen.append((cancelled(), in_a_thread(cancelled)))
@@ -102,13 +102,13 @@ def test_every_thread_may_ask_of_a_serial_call():
 
 
 class Two:
-    """Two calls inside predict, each of which answers what it is asked on its own thread."""
+    """Two calls that run at the same time. When the test passes `ask`, each records if it is cancelled."""
 
     def __init__(self):
         self.begun, self.ask, self.found = threading.Barrier(3), threading.Barrier(3), {}
         self.goes = threading.Event()
         self.scheduler = make(TwoSlots, self.predict)
-        self.calls = [Asked(0), Asked(1)]
+        self.calls = [RecordedCall(0), RecordedCall(1)]
         assert not any(self.scheduler.submit(call) for call in self.calls)
         self.begun.wait(10)
 
@@ -125,24 +125,24 @@ class Two:
 
 
 @pytest.mark.parametrize("leaves", [0, 1])
-def test_each_of_two_calls_is_told_of_itself_and_other_threads_of_neither(leaves):
+def test_each_of_two_calls_learns_only_of_its_own_cancellation_and_other_threads_of_none(leaves):
     two = Two()
     two.calls[leaves].left = True
-    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (2, 2, True)
+    assert (two.scheduler.running, two.scheduler.in_flight, two.scheduler.full) == (2, 2, True)
     assert two.scheduler.idle_since is None
     assert not cancelled()
     two.ask.wait(10)
     until(lambda: len(two.found) == 2)
     assert two.found == {leaves: True, 1 - leaves: False}
     two.end()
-    assert (two.scheduler.running, two.scheduler.under_way, two.scheduler.full) == (0, 0, False)
-    assert [call.said for call in two.calls] == [[0], [1]]
+    assert (two.scheduler.running, two.scheduler.in_flight, two.scheduler.full) == (0, 0, False)
+    assert [call.answers for call in two.calls] == [[0], [1]]
 
 
-def test_a_third_call_waits_and_one_that_ended_makes_room():
+def test_a_third_call_waits_until_another_call_ends():
     going = threading.Semaphore(0)
     scheduler = make(TwoSlots, lambda number: going.acquire(timeout=10) and number)
-    calls = [Asked(number) for number in range(3)]
+    calls = [RecordedCall(number) for number in range(3)]
     for call in calls:
         scheduler.submit(call)
     until(lambda: scheduler.running == 2)
@@ -156,12 +156,12 @@ def test_a_third_call_waits_and_one_that_ended_makes_room():
     going.release(2)
     until(lambda: len(scheduler.ended) == 3)
     assert scheduler.idle_since <= time.monotonic()
-    assert [call.said for call in calls] == [[0], [1], [2]]
+    assert [call.answers for call in calls] == [[0], [1], [2]]
 
 
-def test_a_slot_keeps_no_call_that_has_ended():
+def test_a_slot_keeps_no_reference_to_a_call_that_has_ended():
     scheduler = make(TwoSlots, lambda number: number)
-    call = weakref.ref(asked := Asked())
+    call = weakref.ref(asked := RecordedCall())
     scheduler.submit(asked)
     del asked
     until(lambda: len(scheduler.ended))
@@ -169,21 +169,21 @@ def test_a_slot_keeps_no_call_that_has_ended():
     until(lambda: gc.collect() is not None and call() is None)
 
 
-def test_whatever_the_author_raises_leaves_the_slot_to_the_next_call():
+def test_an_exception_of_the_author_leaves_the_slot_free_for_the_next_call():
     def predict(number):
         raise SystemExit(number)
 
     scheduler = make(TwoSlots, predict)
-    calls = [Asked(number) for number in range(6)]
+    calls = [RecordedCall(number) for number in range(6)]
     for call in calls:
         scheduler.submit(call)
     until(lambda: len(scheduler.ended) == 6)
-    assert [str(call.said[0]) for call in calls] == [f"SystemExit: {number}" for number in range(6)]
+    assert [str(call.answers[0]) for call in calls] == [f"SystemExit: {number}" for number in range(6)]
 
 
-def test_a_queue_is_readable_as_often_as_calls_were_put_and_gives_them_in_order():
+def test_a_queue_is_readable_once_for_each_call_and_returns_the_calls_in_order():
     queue = CallQueue()
-    calls = [Asked(number) for number in range(3)]
+    calls = [RecordedCall(number) for number in range(3)]
     for call in calls:
         queue.put(call)
     poll = select.poll()
@@ -197,7 +197,7 @@ def test_a_queue_is_readable_as_often_as_calls_were_put_and_gives_them_in_order(
 
 
 def test_waiting_for_a_queue_ends_with_the_first_call():
-    queue, call = CallQueue(), Asked()
+    queue, call = CallQueue(), RecordedCall()
     threading.Timer(0.1, queue.put, [call]).start()
     queue.wait()
     assert queue.take() is call

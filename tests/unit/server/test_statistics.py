@@ -1,4 +1,4 @@
-"""Counting calls: what ModelStatistics tells, also of many threads at once."""
+"""Counts and times of calls in ModelStatistics, also with many threads at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def written(statistics):
     return response.model_stats[0]
 
 
-def test_times_are_told_by_where_they_went():
+def test_the_time_of_a_call_is_split_into_its_stages():
     statistics = Statistics()
     statistics.answered(came=100, began=110, read=130, ended=170, replied=250)
     statistics.answered(came=0, began=1, read=2, ended=3, replied=4)
@@ -35,12 +35,12 @@ def test_times_are_told_by_where_they_went():
     }
 
 
-def test_nothing_is_told_of_a_model_that_was_never_called():
+def test_a_model_that_was_never_called_has_zero_counts():
     told = written(Statistics())
     assert (told.inference_count, told.last_inference, told.inference_stats.success.count) == (0, 0, 0)
 
 
-def test_no_call_is_lost_among_threads():
+def test_no_call_is_lost_when_many_threads_count():
     statistics = Statistics()
 
     def count():

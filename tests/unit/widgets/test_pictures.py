@@ -1,4 +1,4 @@
-"""Pictures that widgets leave in a saved notebook, and the reading that they share."""
+"""The pictures that widgets leave in a saved notebook, and the reading that all widgets share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODEL = {
 NO_GPU = {"place": "p", "moment": 0.0, "trouble": "no driver is installed", "devices": []}
 
 
-def test_a_picture_tells_what_the_dashboard_told():
+def test_a_picture_has_the_facts_of_the_dashboard():
     shown = pictures.dashboard({**NO_GPU, "models": [MODEL]}, "m-1", ["ctpn is asleep since 14:03"])
     for text in ("signs & sounds.ipynb", "12.0 GB", "2.5", "12 ms", "1.5 s", "1 min", "ctpn is asleep since 14:03"):
         assert text in shown["text/plain"]
@@ -27,13 +27,13 @@ def test_a_picture_tells_what_the_dashboard_told():
     assert "signs &amp; sounds.ipynb" in shown["text/html"]
 
 
-def test_nothing_in_a_picture_is_taken_for_markup():
+def test_texts_in_a_picture_are_escaped():
     shown = pictures.dashboard({**NO_GPU, "models": [MODEL]}, '"><script>', ["<i>"])
     assert not any(bad in shown["text/html"] for bad in ("<b>echo", "<script>", "<i>"))
     assert "<b>echo" not in pictures.card({**NO_GPU, "models": [MODEL]}, "m-1", ["echo-1"], "<b>echo")["text/html"]
 
 
-def test_what_is_not_known_is_no_number():
+def test_unknown_values_are_shown_as_dashes():
     unknown = {**MODEL, "activity": None, "idle": None, "memory": None, "notebook": "", "over_since": "2026-01-01"}
     shown = pictures.card({**NO_GPU, "models": [unknown]}, "m-1", ["echo-1"], "said")["text/html"]
     assert "None" not in shown
@@ -41,7 +41,7 @@ def test_what_is_not_known_is_no_number():
     assert "over its memory limit" in shown
 
 
-def test_one_reading_serves_all_who_look():
+def test_one_reading_serves_all_callers():
     read = []
 
     def reading():
