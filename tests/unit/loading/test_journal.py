@@ -39,7 +39,7 @@ def test_a_load_is_listed_from_its_beginning_to_its_end(runtime_path):
         seen.extend(list_loads())
         load_journal.notice("echo runs on the CPU")
         load_journal.progress("building", 0.25)
-        load_journal.concerns("echo-1")  # written at once, even directly after another note
+        load_journal.add_instance("echo-1")  # written at once, even directly after another note
         seen.extend(list_loads())
         return "loaded"
 
