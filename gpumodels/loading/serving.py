@@ -48,7 +48,7 @@ class Listener:
         self._socket: socket.socket | None = None
 
     def open(self, within: float = 0.0) -> None:
-        """Listen on the address, unless that is done. Raises LoadRefused if it is not free `within` those seconds."""
+        """Listen on the address, unless that is done. Raises LoadRefused if it is not free after `within` seconds."""
         deadline = time.monotonic() + within
         while self._socket is None:
             try:
