@@ -23,11 +23,11 @@ export interface IOption {
   readonly metavar: string;
   readonly help: string;
   readonly examples: readonly string[];
-  /** Null if the user's settings decide, or if nothing is asked for. */
+  /** Null if the default is in the user's settings, or if there is none. */
   readonly default: string | number | boolean | null;
 }
 
-/** Every option, in the order of its help. */
+/** All options, in their order in `--help`. */
 // prettier-ignore
 export const OPTIONS: readonly IOption[] = [
   {
