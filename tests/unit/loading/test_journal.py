@@ -130,7 +130,7 @@ _STOPPED.stopped = True
 @pytest.mark.parametrize(
     "error", [LoadCancelled("echo: cancelled"), CancelledError(), KeyboardInterrupt(), ModelStopped("echo"), _STOPPED]
 )
-def test_a_load_that_somebody_ended_leaves_nothing(runtime_path, error):
+def test_a_cancelled_or_stopped_load_leaves_nothing(runtime_path, error):
     load_journal = LoadJournal(NullReport(), "echo", LINE)
 
     def load():
@@ -148,7 +148,8 @@ _OURS = ("journal.py", "notes.py")
 class _InterruptAt:
     """A trace function that interrupts before the n-th line of the code that writes notes.
 
-    It does not interrupt lines that take or release a lock: Python handles no signal between that and the block.
+    It does not interrupt lines that take or release a lock, because Python handles no signal between these and the
+    block.
     """
 
     def __init__(self, number):
