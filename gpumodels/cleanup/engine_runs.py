@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _POLL = 0.05  # seconds
-#: After so many failures in a row, a process ignores an engine. It is no failure if the engine is unavailable.
+#: Failures in a row after which a process ignores an engine. It is no failure if the engine is unavailable.
 _GIVE_UP_AFTER = 3
 
 #: The last run of each engine.

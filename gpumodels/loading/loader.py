@@ -98,7 +98,7 @@ class Loader:
         if request.fingerprint not in ("", self.fingerprint):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
-                f"since. Load it anew, with `%load_model {request.model}`."
+                f"since. Load it again with `%load_model {request.model}`."
             )
         self._make = make
         if replaced is not None and request.cache and _is_usable(replaced) and adopt(self.key):

@@ -29,7 +29,7 @@ def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], repo
     """
     most = request.memory or 0
     if not chosen:
-        report.notice(f"{model} runs on the CPU, where its limit of GPU memory means nothing.")
+        report.notice(f"{model} runs on the CPU, where its limit of GPU memory has no effect.")
         return
     automatic = request.gpu.automatic  # the load may take other devices than `chosen`
     known = [each for each in admitted(devices.devices()) if not each.sliced] if automatic else chosen

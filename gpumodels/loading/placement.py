@@ -172,7 +172,7 @@ class Placement:
             return False
         chosen = eviction.plan(self._candidates(usage()), lambda freed: self._fits(engine, need, freed))
         for each in chosen:
-            later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
+            later = "the next load starts it again" if each.record.state == "kept" else "its next call wakes it"
             self.journal.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
         if chosen:
             eviction.put_to_sleep(chosen)

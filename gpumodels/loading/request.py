@@ -106,8 +106,8 @@ class LoadRequest:
     )  # fmt: skip
     cache: bool = option(
         read=options.read_switch, default=True, kind="switch", types="bool", schema={"type": "boolean"},
-        help="build the image or environment anew",
-        doc="If False, the image or environment is built anew.",
+        help="build the image or environment again",
+        doc="If False, the image or environment is built again.",
     )  # fmt: skip
     #: The fingerprint that the load must have; "" for any. An attached model has one: its `env` is not known here.
     fingerprint: str = ""

@@ -142,5 +142,5 @@ def named(runtime: RuntimeDirectory, name: str) -> InstanceRecord:
     if found:
         ids = ", ".join(each.id for each in found)
         raise ModelNotFound(f"Several running models are called {name!r}: {ids}. Give the id of one.")
-    ids = ", ".join(record.id for record in known) or "nothing"
-    raise ModelNotFound(f"No running model is called {name!r}; what runs is {ids}.")
+    ids = ", ".join(record.id for record in known) or "none"
+    raise ModelNotFound(f"No running model is called {name!r}. Running models: {ids}.")

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import InstanceRecord
 
-#: The driver may need a while to free a process's memory. Wait until this share of it is free, for so many seconds.
-_RETURNED, _WITHIN = 0.75, 5.0
+#: The driver may need a while to free a process's memory. This share of it counts as all of it.
+_RETURNED = 0.75
+#: Seconds to wait until that share is free.
+_WITHIN = 5.0
 _POLL = 0.1  # seconds
 
 

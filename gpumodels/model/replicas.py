@@ -193,7 +193,7 @@ class Replicas:
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the first task on this thread, where an interrupt can end it, and each other task on a thread of its own."""
+    """Run the first task on this thread, where an interrupt can end it, and each other task on a new thread."""
     threads = [threading.Thread(target=task, name="gpumodels replica", daemon=True) for task in tasks[1:]]
     for thread in threads:
         thread.start()

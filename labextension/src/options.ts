@@ -134,7 +134,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--no-cache",
     "kind": "switch",
     "metavar": "",
-    "help": "build the image or environment anew",
+    "help": "build the image or environment again",
     "examples": [],
     "default": true
   }

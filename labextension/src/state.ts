@@ -296,7 +296,7 @@ export interface components {
       /** @description The most GPU memory that each copy of the model may use: bytes, or "4GiB". */
       readonly memory?: string | number;
       /**
-       * @description If False, the image or environment is built anew.
+       * @description If False, the image or environment is built again.
        * @default true
        */
       readonly cache?: boolean;
