@@ -1,4 +1,4 @@
-"""Packages with lazy names: a public name is imported at its first use, so that importing the package costs nothing."""
+"""Lazy public names of packages: a name is imported at its first use, so that importing a package costs no time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of `package` (PEP 562).
+    """Return the function `__getattr__` of `package` (PEP 562).
 
-    `homes` maps each public name to the module of the package that defines it. No name may be that of a module of the
-    package: once imported, the module would replace it.
+    `homes` maps each public name to the module of the package that defines it. A name must not be the name of a module
+    of the package, because the module would replace it when it is imported.
     """
 
     def find(name: str) -> Any:

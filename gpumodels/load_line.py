@@ -1,6 +1,6 @@
-"""The line that loads a model in a notebook, `%load_model ctpn --gpu 0`, quoted for IPython and the magic.
+"""The line that loads a model in a notebook, such as `%load_model ctpn --gpu 0`, quoted for IPython and the magic.
 
-`labextension/src/line.ts` writes the same lines. `labextension/tests/lines.json` has examples that test both.
+`labextension/src/line.ts` writes the same lines. `labextension/tests/lines.json` has the test cases of both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAGIC = "%load_model"
 
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
-#: Characters that end a line or cannot be sent to a kernel: control characters, separators of lines, lone surrogates.
+#: Characters that end a line or cannot be sent to a kernel: control characters, line separators, lone surrogates.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -24,7 +24,7 @@ def load_line(model: str, options: Iterable[tuple[str, str | None]] = ()) -> str
     for flag, value in options:
         if value is None:
             words.append(flag)
-        elif value.startswith("-"):  # as a word of its own it would be read as another option
+        elif value.startswith("-"):  # as a separate word it would be read as another option
             words.append(f"{flag}={word(value)}")
         else:
             words += [flag, word(value)]
@@ -32,9 +32,9 @@ def load_line(model: str, options: Iterable[tuple[str, str | None]] = ()) -> str
 
 
 def model_word(model: str) -> str:
-    """Return the model as the magic takes it: a path that begins with a dash gets ./ before it.
+    """Return the model as the magic takes it. A path that begins with a dash gets "./" at its front.
 
-    Otherwise it would be read as an option. No model's name begins with a dash.
+    Without "./" it would be read as an option. No name of a model begins with a dash.
     """
     return f"./{model}" if model.startswith("-") else model
 
@@ -42,9 +42,9 @@ def model_word(model: str) -> str:
 def word(text: str) -> str:
     """Return the text as one word of the line.
 
-    It is quoted as in a shell. IPython expands `{x}` inside quotes too, so braces are doubled. It also expands `$x`
-    unless an odd number of quotes follows, so the quotes end and begin again behind a dollar sign. A line break is
-    written as `{chr(10)}`, which IPython expands.
+    The text is quoted as in a shell. IPython expands `{x}` inside quotes too, so braces are doubled. IPython also
+    expands `$x` unless an odd number of quotes follows, so the quotes end and begin again after a dollar sign. A line
+    break is written as `{chr(10)}`, which IPython expands.
     """
     if _PLAIN.fullmatch(text):
         return text

@@ -1,7 +1,7 @@
-"""Durations, sizes, rates and moments as text, by one rule each, wherever people read them.
+"""Durations, sizes, rates and moments as text, with one rule for each in all views.
 
 `widgets/front/presentation.js` and `labextension/src/presentation.ts` follow the same rules in the browser.
-`labextension/tests/presentation.json` holds all three to them.
+`labextension/tests/presentation.json` has the test cases of all three.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ _MB, _GB = 10**6, 10**9
 
 
 def duration(seconds: float) -> str:
-    """Return how long something has lasted, in one unit: "12 s", "85 min", "1.9 h", "3 d".
+    """Return a duration in one unit: "12 s", "85 min", "1.9 h", "3 d".
 
-    Minutes go up to 90, hours to 48; only hours have a decimal. The value is cut, not rounded, so it never shows a
-    unit or a second that it has not reached. A negative one, of clocks that disagree, is "0 s".
+    Durations below 90 minutes are in minutes, and below 48 hours in hours. Only hours have a decimal. The value is
+    rounded down, so the text never shows more time than has passed. A negative duration, which comes from clocks that
+    differ, is "0 s".
     """
     if seconds < _MINUTE:
         return f"{max(0, math.floor(seconds))} s"
@@ -32,7 +33,7 @@ def duration(seconds: float) -> str:
 
 
 def size(memory: int | None) -> str:
-    """Return bytes in powers of ten: "1.2 GB", "35 MB"; "? GB" for None."""
+    """Return a number of bytes in units of powers of ten: "1.2 GB", "35 MB"; "? GB" for None."""
     if memory is None:
         return "? GB"
     if memory >= _GB or not memory:
@@ -41,7 +42,7 @@ def size(memory: int | None) -> str:
 
 
 def latency(seconds: float) -> str:
-    """Return how long a call took: "0.3 ms", "12 ms", "1.5 s"."""
+    """Return the duration of a call: "0.3 ms", "12 ms", "1.5 s"."""
     if seconds >= 1:
         return f"{_tenths(seconds)} s"
     milliseconds = 1000 * seconds
@@ -49,15 +50,15 @@ def latency(seconds: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Return a number of calls a second, without its unit: "0.5", "12"."""
+    """Return a number of calls per second, without the unit: "0.5", "12"."""
     return _number(per_second)
 
 
 def clock(moment: float, now: float | None = None, *, seconds: bool = False) -> str:
-    """Return the local time of day of a moment: "14:03". The date precedes it where that is not today's.
+    """Return the local time of day of a moment: "14:03". The date precedes it if the moment is not of today.
 
-    `moment` and `now`, which decides the day that is today, are in seconds since the epoch. With `seconds` the text is
-    "14:03:25". The form is the same in every language, so a notebook and the sidebar beside it agree.
+    `moment` is in seconds since the epoch, and so is `now`, the present. With `seconds` the text is "14:03:25". The
+    form does not depend on the language, so notebooks and the sidebar show the same text.
     """
     then, today = _local(moment), _local(time.time() if now is None else now)
     text = f"{then:%H:%M:%S}" if seconds else f"{then:%H:%M}"
@@ -65,7 +66,7 @@ def clock(moment: float, now: float | None = None, *, seconds: bool = False) -> 
 
 
 def date_and_clock(moment: float) -> str:
-    """Return the local date and time of day, for a text that is read on other days: "2025-10-09 14:03"."""
+    """Return the local date and time of day: "2025-10-09 14:03". Use it for text that is read on other days."""
     return f"{_local(moment):%Y-%m-%d %H:%M}"
 
 
@@ -75,7 +76,7 @@ def moment(seconds: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text without control characters: the name of a file or program must not steer the terminal."""
+    """Return the text with "?" for control characters, because names of files and programs may contain any."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -84,7 +85,7 @@ def _local(moment: float) -> datetime:
 
 
 def _number(value: float) -> str:
-    return _tenths(value) if value < 10 else str(_rounded(value))  # noqa: PLR2004  from there a decimal says little
+    return _tenths(value) if value < 10 else str(_rounded(value))  # noqa: PLR2004  larger numbers need no decimal
 
 
 def _tenths(value: float) -> str:
@@ -92,5 +93,5 @@ def _tenths(value: float) -> str:
 
 
 def _rounded(value: float) -> int:
-    """Round half up. Python's formats and a browser's differ in what they do with halves."""
+    """Round half up. The formats of Python and of browsers round halves differently."""
     return math.floor(value + 0.5)

@@ -1,9 +1,10 @@
-"""Write the files that repeat the options of a load from `gpumodels/loading/request.py`.
+"""Generate two files from the options of a load in `gpumodels/loading/request.py`.
 
-- `gpumodels/jupyter/openapi.json`: the schema LoadRequest. The server checks the bodies of `POST models` by it.
-- `src/options.ts`: the table that the sidebar makes its form and its line from.
+- `gpumodels/jupyter/openapi.json`: only its schema LoadRequest, by which the server checks the bodies of `POST models`.
+- `src/options.ts`: the table of options, for the form of the sidebar and the line that the form writes.
 
-With --check, write nothing, and fail if a file is stale. `generate.mjs` then writes the types of the schemas.
+With --check, write nothing, and fail if a file is stale. After this, run `generate.mjs`, which generates types from the
+schemas.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ export interface IOption {{
   readonly metavar: string;
   readonly help: string;
   readonly examples: readonly string[];
-  /** Null if the user's settings decide, or if nothing is asked for. */
+  /** Null if the default is in the user's settings, or if there is none. */
   readonly default: string | number | boolean | null;
 }}
 
-/** Every option, in the order of its help. */
+/** All options, in their order in `--help`. */
 // prettier-ignore
 export const OPTIONS: readonly IOption[] = {table};
 """
@@ -48,7 +49,7 @@ FACTS = ("name", "flag", "kind", "metavar", "help", "examples", "default")
 
 
 def pretty(value: Any, indent: int = 0, before: int = 0) -> str:
-    """Return JSON. A list or an object stands on one line if it fits there behind `before` characters."""
+    """Return JSON. A list or an object is on one line if it fits there after the first `before` characters."""
     flat = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, (dict, list)) or before + len(flat) < WIDTH:
         return flat
@@ -63,7 +64,7 @@ def pretty(value: Any, indent: int = 0, before: int = 0) -> str:
 
 
 def openapi(text: str) -> str:
-    """Return the text of openapi.json with the schema of today's options."""
+    """Return the text of openapi.json with the schema LoadRequest of the present options."""
     start = text.index('"LoadRequest": {') + len('"LoadRequest": ')
     _, end = json.JSONDecoder().raw_decode(text, start)
     indent = text.index('"LoadRequest"') - text.rindex("\n", 0, start) - 1
@@ -81,7 +82,7 @@ def table() -> str:
 
 
 def generated() -> dict[Path, str]:
-    """Return the text of each file, by path."""
+    """Return the new text of each generated file, by path."""
     return {OPENAPI: openapi(OPENAPI.read_text(encoding="utf-8")), TABLE: table()}
 
 

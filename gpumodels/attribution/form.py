@@ -1,4 +1,4 @@
-"""A `Usage` as plain values: the Jupyter server's answer, the output of `gpumodels gpus --json`, a widget's state."""
+"""A `Usage` as plain values for JSON: for the Jupyter server, `gpumodels gpus --json` and the widgets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def as_json(usage: Usage) -> dict[str, Any]:
-    """Return `{"moment", "trouble", "devices": [...]}` with the names and units of `Usage`; see docs/gpus.md.
+    """Return `{"moment", "trouble", "devices": [...]}`, with the names and units of `Usage`; see docs/gpus.md.
 
-    A reading that is not available is null. Each share has the `colour` of its holder, as CSS.
+    A reading that is not available is None. Each share has the `colour` of its holder in CSS.
     """
     assigned = colours.assign(share for device in usage.devices for share in device.shares)
     devices = [_device(each, assigned) for each in usage.devices]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Holders:
-    """The holders of the processes of one look, where `records` are this user's running instances."""
+    """The holders of processes at the moment of a `Look`. `records` are the running instances of this user."""
 
     def __init__(self, look: Look, records: Iterable[InstanceRecord]) -> None:
         self._look = look
@@ -27,10 +27,10 @@ class Holders:
         self._ids_are_ours = in_first_namespace()
 
     def holder(self, pid: int) -> Share | None:
-        """Return the holder of a process of the driver's list as a share of no memory; None where it is not known.
+        """Return the holder of a process that the driver lists, as a share without memory. None if it is unknown.
 
         The holder is the nearest model or kernel among the process and its ancestors. Environments and command lines
-        count for this user's own processes only: other users may write there what they like.
+        are read only of this user's processes, because other users could forge theirs.
         """
         process = self._look.process(pid) if self._ids_are_ours else None
         if process is None:
@@ -50,7 +50,7 @@ class Holders:
         return self._records.get(facts.instance) or next(by_cgroup, None)
 
     def _kernel(self, process: Process, kernel_id: str) -> Share:
-        recorded = self._notebooks.get(process.pid, "")  # the kernel wrote it when it loaded a model: it knows best
+        recorded = self._notebooks.get(process.pid, "")  # preferred, because the kernel itself wrote it at a load
         notebook = recorded if recorded.endswith(".ipynb") else process.facts.notebook
         name = PurePath(notebook).name or f"kernel {kernel_id[:8] or process.pid}"
         path = notebook or process.facts.directory

@@ -1,4 +1,4 @@
-"""Jupyter kernels, recognised by their command lines."""
+"""Recognition of Jupyter kernels by their command lines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Every kernel gets its connection file. Servers name it by the kernel's id, whatever the language:
-#: `-f .../kernel-ID.json`, `--connection-file=.../kernel-ID.json` or the path alone.
+#: The connection file on the command line of a kernel of any language: `-f .../kernel-ID.json`,
+#: `--connection-file=.../kernel-ID.json` or the path alone. Jupyter servers put the kernel's id into its name.
 _NAMED = re.compile(r"(?:^|[/=])kernel-([^/=]+)\.json$")
-#: Programs that start one kernel (nbclient, papermill) may name the file anyhow.
+#: Programs that start one kernel (nbclient, papermill) may give the connection file any name.
 _ANY_FILE = re.compile(r"\.json$")
 _PYTHON = ("ipykernel_launcher", "ipykernel")
 
 
 def kernel_id(command: Sequence[str]) -> str | None:
-    """Return the id of the kernel that a command starts: "" where the id is not known, None for no kernel."""
+    """Return the id of the kernel that a command starts; "" if the id is not known, None if it starts no kernel."""
     for word in command[1:]:
         if found := _NAMED.search(word):
             return found[1]

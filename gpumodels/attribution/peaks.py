@@ -1,8 +1,8 @@
-"""Peaks: the most GPU memory that models held before, so that the next load of the same is placed where it fits.
+"""Peaks: the largest GPU memory that each model ever held. Placement uses them for the next load of the same model.
 
-They lie in `peaks.json` below the user's state directory, by the load's fingerprint (content of the folder, settings,
-limits), engine, number of devices and kind of device. They guide placement and refuse nothing: a file that is damaged,
-or cannot be written, counts as empty.
+They are stored in `peaks.json` in the user's state directory, by the load's fingerprint (content of the folder,
+settings, limits), engine, number of devices and kind of device. A load is never refused because of a peak. A file that
+is damaged or cannot be written counts as empty.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 _VERSION = 1
-#: A peak is written only where it exceeds the one before by 2 %.
+#: A peak is written only if it is at least 2 % larger than the one before.
 _MORE = 1.02
-_LARGEST = 1 << 20  # bytes that are read of the file
-_KEPT = 1000  # peaks; the one seen longest ago goes first
+_LARGEST = 1 << 20  # bytes; the rest of the file is not read
+_KEPT = 1000  # peaks; more are removed, the oldest first
 
 
 class _Peak(NamedTuple):
-    """The bytes of an instance on all its devices, and the moment they were seen, in seconds since the epoch."""
+    """The bytes of an instance on all its devices, and the moment of that reading in seconds since the epoch."""
 
     memory: int
     seen: float
@@ -44,9 +44,9 @@ _Peaks = dict[str, _Peak]
 
 
 def note(record: InstanceRecord, memory: int | None) -> None:
-    """Remember that an instance holds `memory` bytes on all its devices together, if that is its peak.
+    """Store `memory`, the bytes of an instance on all its devices together, if that is a new peak.
 
-    Otherwise it takes some 10 microseconds. It raises nothing.
+    If it is none, this takes about 10 microseconds. No error is raised.
     """
     names = {device["name"] for device in record.devices}
     if not memory or not names or not record.fingerprint:
@@ -64,14 +64,14 @@ def note(record: InstanceRecord, memory: int | None) -> None:
 
 
 def note_seen(records: Iterable[InstanceRecord], seen: Iterable[DeviceUsage]) -> None:
-    """Remember the memory of each of `records`, where `seen` are all devices at one moment."""
+    """Store the new peaks among the instances of `records`. `seen` are all devices at one moment."""
     found = held_in_all(seen)
     for record in records:
         note(record, found.get(record.id))
 
 
 def learnt(fingerprint: str, engine: str, count: int) -> dict[str, int]:
-    """Return the peaks of one fingerprint: bytes on its `count` devices together, by the device's name."""
+    """Return the peaks of a fingerprint on `count` devices: the bytes on all devices together, by the device's name."""
     beginning = _key(fingerprint, engine, count, "")
     with suppress(OSError, GpumodelsError):
         known = _read(_path())
@@ -97,7 +97,7 @@ def _read(path: Path) -> _Peaks:
 
 @lru_cache(maxsize=1)
 def _parsed(path: Path, *_version: int) -> _Peaks:
-    """Return the peaks that the file holds. Callers share the result and must not change it."""
+    """Return the peaks in the file. The result is cached, so callers must not change it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe must not block
         with open(fd, encoding="utf-8") as file:  # noqa: PTH123

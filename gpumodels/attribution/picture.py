@@ -1,6 +1,6 @@
-"""A usage as HTML: a bar for each device, split by holder, with inline styles for light and for dark ground.
+"""A usage as HTML: a bar for each device, split by holder. Its inline styles suit light and dark backgrounds.
 
-The functions take the plain values of `as_json`. Where a front end removes styles, the legend still has all facts.
+The functions take the plain values of `as_json`. If a front end removes the styles, the legend still shows all facts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HATCHED = "repeating-linear-gradient(135deg, {colour} 0 3px, transparent 3px 6p
 
 
 def as_html(usage: Mapping[str, Any]) -> str:
-    """Return all devices, one below the other; or the reason why there is none."""
+    """Return the HTML of all devices, one below the other. If there is no device, it shows the reason."""
     if not usage["devices"]:
         return f"<div>{escape(no_device(usage))}</div>"
     devices = "".join(map(_device, usage["devices"]))

@@ -1,7 +1,7 @@
-"""Processes as `/proc` shows them: user, program, instance, container, kernel and ancestors.
+"""The processes in `/proc`, each with its user, program, instance, containers, kernel and ancestors.
 
-A `Look` holds one moment. Facts that do not change while a process lives are taken from the look before. They are
-found by process id *and* start time, so a reused id is another process.
+A `Look` holds the processes of one moment. Facts that cannot change while a process lives are copied from the look
+before. They are found by process id *and* start time, because a process id may be reused.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _FIRST_NAMESPACE = 0xEFFFFFFC
 _NAMESPACE = Path("/proc/self/ns/pid")
 
-#: A container's id. Every engine writes it into the path of its cgroup (v1 and v2, cgroupfs and systemd).
+#: A container's id. Each container runtime puts it into the path of the cgroup (v1 and v2, cgroupfs and systemd).
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
-#: The slice of one user, in which that user may name cgroups anyhow.
+#: The systemd slice of a user. In their own slice, users may give cgroups any name.
 _USER_SLICE = re.compile(r"/user-(\d+)\.slice/")
 _NOTEBOOK = "JPY_SESSION_NAME"
 _PIECE = 1 << 16  # bytes
@@ -34,25 +34,29 @@ _PIECE = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Facts:
-    """Properties of a process that last as long as it. Those of other users' processes cannot be feigned."""
+    """The facts of a process that do not change while it lives.
 
-    #: Whether the process belongs to this user.
+    For processes of other users, only facts that those users cannot forge are read.
+    """
+
+    #: True if the process belongs to this user.
     own: bool
-    #: For display.
+    #: The name of the program, for display.
     program: str = ""
-    #: Id of the instance in its environment.
+    #: The id of the instance in the environment of the process, "" for none.
     instance: str = ""
-    #: Ids of the containers around it.
+    #: The ids of the containers that the process runs in.
     containers: frozenset[str] = frozenset()
-    #: Id of the Jupyter kernel that it is: "" where the id is not known, None for no kernel.
+    #: The kernel's id if the process is a Jupyter kernel: "" if that id is not known. None for any other process.
     kernel: str | None = None
-    #: Path of the notebook in its environment, from which it was started.
+    #: The path of the notebook that started the process, from its environment; "" for none.
     notebook: str = ""
+    #: The working directory.
     directory: str = ""
 
 
 class Process(NamedTuple):
-    """A process that exists. `started` is in clock ticks since boot."""
+    """A living process. `started` is in clock ticks since boot."""
 
     pid: int
     parent: int
@@ -61,7 +65,7 @@ class Process(NamedTuple):
 
 
 class Look:
-    """Processes at one moment. The facts in `before`, an earlier look, are not read again."""
+    """The processes at one moment. Facts that are known from `before`, an earlier look, are not read again."""
 
     def __init__(self, before: Look | None = None) -> None:
         self._known = {} if before is None else before.facts
@@ -73,7 +77,7 @@ class Look:
         return {(each.pid, each.started): each.facts for each in self._seen.values() if each is not None}
 
     def process(self, pid: int) -> Process | None:
-        """Return the process with this id; None where it has ended."""
+        """Return the process with this id, or None if it has ended."""
         if pid not in self._seen:
             self._seen[pid] = self._read(pid) if pid > 0 else None
         return self._seen[pid]
@@ -83,7 +87,7 @@ class Look:
         passed: set[int] = set()
         while pid not in passed and (process := self.process(pid)) is not None:
             yield process
-            passed.add(pid)  # ids reused meanwhile could form a circle
+            passed.add(pid)  # ids that are reused meanwhile could form a circle
             pid = process.parent
 
     def _read(self, pid: int) -> Process | None:
@@ -93,17 +97,17 @@ class Look:
             if facts is None:
                 facts = _facts(pid)
                 if _stat(pid)[1] != started:
-                    return self._read(pid)  # the facts may be those of the process before
+                    return self._read(pid)  # the id was reused, so the facts may belong to the former process
         except (OSError, ValueError, IndexError):
             return _unseen(pid)
         return Process(pid, parent, started, facts)
 
 
 def in_first_namespace() -> bool:
-    """Return True if the driver's process ids are those of this process's /proc.
+    """Return True if the driver and the /proc of this process use the same process ids.
 
-    The driver counts in the machine's first PID namespace. In another one, as in a container, its ids belong to no
-    process or to a wrong one.
+    The driver uses the ids of the machine's first PID namespace. In another namespace, such as in a container, those
+    ids belong to no process or to a wrong one.
     """
     try:
         return _NAMESPACE.stat().st_ino == _FIRST_NAMESPACE
@@ -112,14 +116,14 @@ def in_first_namespace() -> bool:
 
 
 def _unseen(pid: int) -> Process | None:
-    """Return a process that /proc does not show: hidden by `hidepid`, or None where it has ended."""
+    """Return a process that the mount option `hidepid` hides in /proc, or None if the process has ended."""
     try:
         os.kill(pid, 0)
     except PermissionError:
         return Process(pid, 0, 0, Facts(own=False))
     except (OSError, OverflowError):
         return None
-    return Process(pid, 0, 0, Facts(own=True, program="process"))  # it hides from its own user
+    return Process(pid, 0, 0, Facts(own=True, program="process"))  # /proc hides it even from its own user
 
 
 def _stat(pid: int) -> tuple[int, int]:
@@ -147,25 +151,25 @@ def _facts(pid: int) -> Facts:
 
 
 def containers_of(cgroup: str, user: int) -> frozenset[str]:
-    """Return the container ids in `/proc/PID/cgroup`, except for lines within another user's slice."""
+    """Return the container ids in `/proc/PID/cgroup`. Lines of another user's slice are ignored; they may be forged."""
     trusted = (line for line in cgroup.splitlines() if not set(_USER_SLICE.findall(line)) - {str(user)})
     return frozenset(found for line in trusted for found in _CONTAINER.findall(line))
 
 
 def _user(pid: int) -> int:
-    """Return the real user id, the first of the four."""
+    """Return the real user id, which is the first of the four ids in the line `Uid`."""
     return int(_content(pid, "status").partition(b"\nUid:")[2].split(maxsplit=1)[0])
 
 
 def _text(pid: int, name: str) -> str:
-    """Return the content of a file; "" where it may not be read, or has gone with its process."""
+    """Return the content of a file of a process; "" if it may not be read or the process has ended."""
     with suppress(OSError):
         return os.fsdecode(_content(pid, name))
     return ""
 
 
 def _content(pid: int, name: str) -> bytes:
-    # Dozens of these are read each second, and the layers of `open` take longer than the system call.
+    # `os.open`, because dozens of files are read each second, and `open` takes longer than the system call itself.
     fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return b"".join(iter(lambda: os.read(fd, _PIECE), b""))

@@ -1,4 +1,4 @@
-"""Names of programs for people: the script rather than its interpreter alone."""
+"""Names of programs for display, which include the name of a Python script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WITH_A_VALUE = ("-W", "-X")
 def program(command: Sequence[str]) -> str:
     """Return the name for a command line: "python train.py", "python -m torch.distributed.run", "ollama".
 
-    It has no other words of the command line, because those may be secret. An empty command line gives "".
+    Other words of the command line are left out, because they may be secret. The name for an empty line is "".
     """
     words = [word for word in command if word]
     if not words:

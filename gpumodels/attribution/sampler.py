@@ -1,4 +1,4 @@
-"""Sampling all devices, for as many as want to know."""
+"""`Sampler`: readings of all devices, shared by all viewers of a process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import InstanceRecord
 
-#: Seconds. Callers that ask once a second get a new sample each time.
+#: The age in seconds at which a sample is replaced. It is below one second, so callers that ask once a second always
+#: get a new sample.
 _INTERVAL = 0.9
 
 
 class Sampler:
-    """Samples of all devices, taken only on request: without viewers there is no work.
+    """The source of samples of all devices. A sample is taken only on request, so without viewers there is no work.
 
-    `running` returns this user's instances; its exceptions reach the caller. Any thread may call.
+    `running` returns the running instances of this user; its errors are raised to the caller. Threads may use a sampler
+    at the same time.
     """
 
     def __init__(self, running: Callable[[], Iterable[InstanceRecord]], interval: float = _INTERVAL) -> None:
@@ -35,22 +37,22 @@ class Sampler:
         self._interval = interval  # seconds
         self._look = Look()
         self._last: Usage | None = None
-        self._sampled = 0.0  # by the monotonic clock
+        self._sampled = 0.0  # the moment of the last sample, by time.monotonic()
         self._renew_lock()
-        os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held it
+        os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held the lock
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def recent(self) -> Usage:
-        """Return the last sample, or a new one if that is older than the interval: all viewers share it."""
+        """Return the last sample, or take a new one if the last is older than the interval. All viewers share it."""
         with self._lock:
             if self._last is None or time.monotonic() - self._sampled >= self._interval:
                 return self._sample()
             return self._last
 
     def now(self) -> Usage:
-        """Return a new sample."""
+        """Take and return a new sample."""
         with self._lock:
             return self._sample()
 

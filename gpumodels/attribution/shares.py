@@ -1,4 +1,4 @@
-"""A device's memory in use, split by holder."""
+"""Splitting the used memory of devices by holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _LAST = ("others", "unaccounted")
 
 
 def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> tuple[Share, ...]:
-    """Return the shares of `seen`, one of the snapshots `everything`, in the order that `DeviceUsage` describes."""
+    """Return the shares of the device in the snapshot `seen`, in the order that `DeviceUsage` describes.
+
+    `everything` are the snapshots of all devices, including `seen`.
+    """
     held: dict[Share, list[Holding]] = {}
     for holding in _processes(seen, everything):
         if holder := holders.holder(holding.pid):
@@ -32,7 +35,7 @@ def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> t
 
 
 def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
-    """Return the memory of each instance by its id: bytes by device UUID."""
+    """Return the memory of each instance, by its id: its bytes by device UUID."""
     found: dict[str, Counter[str]] = {}
     for each in seen:
         # A GPU in MIG mode repeats the shares of its slices.
@@ -43,12 +46,12 @@ def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
 
 
 def held_in_all(seen: Iterable[DeviceUsage]) -> dict[str, int]:
-    """Return the bytes of each instance on all devices together, by its id, where the driver reports them."""
+    """Return the bytes of each instance on all devices together, by its id, as far as the driver reports them."""
     return {instance: found.total() for instance, found in held(seen).items()}
 
 
 def _processes(seen: Snapshot, everything: Iterable[Snapshot]) -> Iterable[Holding]:
-    if seen.processes is None and seen.device.sliced:  # some drivers list processes for slices only
+    if seen.processes is None and seen.device.sliced:  # some drivers list processes only for slices
         slices = (each for each in everything if each.device.parent == seen.device.uuid)
         return [holding for each in slices for holding in each.processes or ()]
     return seen.processes or ()

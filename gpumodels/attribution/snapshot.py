@@ -1,4 +1,4 @@
-"""GPU memory by holder at one moment, as frozen values that any thread or process may keep."""
+"""GPU memory by holder at one moment, as frozen values that threads and processes can share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from gpumodels.devices import Snapshot
 
-#: A model, a Jupyter kernel or another process of this user; other users' processes; memory that the driver counts as
-#: used but shows no process for.
+#: The kinds of holders: "model", "kernel" (Jupyter) and "process" (any other) are of this user, and "others" are the
+#: processes of other users. "unaccounted" is memory that the driver counts as used but lists for no process.
 Kind = Literal["model", "kernel", "process", "others", "unaccounted"]
 
 
@@ -18,39 +18,39 @@ class Share:
     """One holder's part of one device's memory."""
 
     kind: Kind
-    #: Text for people: "ctpn", "train.ipynb", "python (pid 4711)", "other users", "unaccounted".
+    #: The name for display: "ctpn", "train.ipynb", "python (pid 4711)", "other users", "unaccounted".
     name: str
-    #: Bytes; None where the driver names the process without its memory.
+    #: The bytes; None if the driver lists the process without its memory.
     memory: int | None
-    #: Path of the notebook: the kernel's own, or the one that loaded the model or started the process. A kernel whose
-    #: front end does not tell the path has its working directory. "" for none.
+    #: The path of the kernel's notebook, or of the notebook that loaded the model or started the process. If the path
+    #: of a kernel's notebook is not known, its working directory. "" for none.
     notebook: str = ""
-    #: Id of the model's instance.
+    #: The id of the model's instance, "" for other holders.
     instance: str = ""
     kernel_id: str = ""
-    #: Process ids on this machine; empty for other users.
+    #: The process ids on this machine; empty for other users.
     pids: tuple[int, ...] = ()
-    #: Whether a model has held more than its memory limit for some time; see `instances.memory_limit`.
+    #: True if a model exceeds its memory limit; see `instances.memory_limit`.
     over_limit: bool = False
 
 
 @dataclass(frozen=True)
 class DeviceUsage:
-    """A device's readings and its memory by holder. A GPU in MIG mode repeats the shares of its slices."""
+    """The readings of a device, and its memory by holder. A GPU in MIG mode has the shares of all its slices."""
 
     snapshot: Snapshot
-    #: Largest first, then unknown sizes, then "others", then "unaccounted". They add up to the memory in use, where the
-    #: driver reports that; or to slightly more, because the driver does not count everything at once.
+    #: The shares, largest first, then those of unknown size, then "others", then "unaccounted". If the driver reports
+    #: the used memory, they add up to it, or to slightly more, because the driver reads the values one after another.
     shares: tuple[Share, ...] = ()
-    #: Whether the administrator lets this process use the device (CUDA_VISIBLE_DEVICES at its start).
+    #: True if the administrator lets this process use the device (CUDA_VISIBLE_DEVICES at its start).
     allowed: bool = True
 
 
 @dataclass(frozen=True)
 class Usage:
-    """All devices at one moment, which is in seconds since the epoch."""
+    """All devices at one moment. `moment` is in seconds since the epoch."""
 
     moment: float
     devices: tuple[DeviceUsage, ...] = ()
-    #: The reason why there is no device, as a clause; "" where there are some.
+    #: The reason why there is no device, without a full stop; "" if there is one.
     trouble: str = ""

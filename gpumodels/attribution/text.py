@@ -1,4 +1,4 @@
-"""A usage in words, for terminals and for the texts of a picture. All functions take the plain values of `as_json`."""
+"""A usage as text, for terminals and for labels of the HTML. All functions take the plain values of `as_json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 60  # characters of a bar
 
 
 class Piece(NamedTuple):
-    """A part of a line and its colour as CSS; "" for the colour of the text around it."""
+    """A part of a line and its colour in CSS; "" for the colour of normal text."""
 
     text: str
     colour: str = ""
@@ -26,7 +26,7 @@ def as_text(usage: Mapping[str, Any]) -> str:
 
 
 def as_lines(usage: Mapping[str, Any]) -> Iterator[Sequence[Piece]]:
-    """Yield the lines of each device: readings, a bar, and its holders. Without devices, one line gives the reason."""
+    """Yield the lines of each device: its readings, a bar and its holders. Without a device, yield the reason."""
     if not usage["devices"]:
         yield [Piece(no_device(usage))]
     for device in usage["devices"]:
@@ -40,12 +40,15 @@ def as_lines(usage: Mapping[str, Any]) -> Iterator[Sequence[Piece]]:
 
 
 def no_device(usage: Mapping[str, Any]) -> str:
-    """Return the sentence for a usage without devices."""
+    """Return the sentence for a usage without devices, with the reason."""
     return f"No GPU: {usage['trouble']}."
 
 
 def readings(device: Mapping[str, Any]) -> str:
-    """Return the available readings: "11.2 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W"; or the device's trouble."""
+    """Return the available readings, such as "11.2 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W".
+
+    If the device cannot be read, return the reason.
+    """
     if device["trouble"]:
         return str(device["trouble"])
     texts = [f"{size(device['memory_used'])} / {size(device['memory_total'])}"]
@@ -63,14 +66,14 @@ def readings(device: Mapping[str, Any]) -> str:
 
 
 def holder(share: Mapping[str, Any]) -> str:
-    """Return the holder of a share for a legend: its name, and the notebook's file name where that differs."""
+    """Return the name of a share's holder for a legend, and the file name of its notebook if that differs."""
     notebook = share["notebook"].rpartition("/")[2]
     texts = [share["name"], *([notebook] if notebook not in ("", share["name"]) else [])]
     return " · ".join([*texts, *(["over its memory limit"] if share["over_limit"] else [])])
 
 
 def _bar(device: Mapping[str, Any]) -> list[Piece]:
-    """Return the device's memory from left to right. The end of each share is rounded, so that errors do not add up."""
+    """Return a bar of the device's memory. The end of each share is rounded, so that rounding errors do not add up."""
     pieces, so_far, at = [Piece("  [")], 0, 0
     for share in device["shares"]:
         so_far += share["memory"] or 0

@@ -1,4 +1,4 @@
-"""Removing what nobody uses any more: instances of dead notebooks, and cached images, environments and weights."""
+"""Removing unused things: the instances of dead notebooks, and cached images, environments and weights."""
 
 from __future__ import annotations
 

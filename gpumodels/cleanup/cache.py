@@ -1,8 +1,8 @@
-"""The cache (see `settings.cache_dir`): what lies in it, how large it is, and who uses it.
+"""The parts of the cache (see `settings.cache_dir`), with their sizes and users.
 
-- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and half-made ones
-- `server/KEY`, `server/tmp*`: copies of the model server, and half-made ones
-- `guards/KEY`, `guards/tmp*`: copies of the code of guards and keepers, and half-made ones
+- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and unfinished ones
+- `server/KEY`, `server/tmp*`: copies of the model server, and unfinished ones
+- `guards/KEY`, `guards/tmp*`: copies of the code of guards and keepers, and unfinished ones
 - `weights/files/SHA256`, `weights/sets/HASH`: see `catalog.weights`
 """
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _UNFINISHED = ".making-"
 _DISTRIBUTION = re.compile(r"(.+?)-[^-]+\.dist-info")
-#: Distributions that every environment holds, so that they tell nothing of it.
+#: Distributions that are in every environment, so an environment is not described by them.
 _EVERYWHERE = ("grpcio", "numpy", "protobuf", "typing_extensions")
 _NAMED = 4
 _BLOCK = 512  # bytes; the unit of st_blocks
-#: Directories with copies of our own code, and what a copy is called.
+#: The directories with copies of our own code, and the names of such copies.
 _COPIES = {"server": "model server", "guards": "guard"}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the cache: the bytes that its removal frees, and who uses it ("" for nobody)."""
+    """A part of the cache, the bytes that its removal frees, and its user ("" if it is unused)."""
 
     kind: str
     name: str
@@ -46,14 +46,14 @@ class Part:
 
 
 class Cache:
-    """The cache as it is now."""
+    """The content of the cache at one moment."""
 
     def __init__(self) -> None:
         self._top = cache_dir()
         self._users = users_by_part(self._top)
 
     def environments(self) -> list[Part]:
-        """Return environments, copies of our own code, and what was left half-made of them."""
+        """Return environments, copies of our own code, and unfinished ones of both."""
         found = []
         for path in _directories(self._top / "environments"):
             kind = "half-made" if _UNFINISHED in path.name else "environment"
@@ -64,7 +64,7 @@ class Cache:
         return found
 
     def _copies(self, directory: str, kind: str) -> list[Part]:
-        """Return copies that are used one by one, and all others together."""
+        """Return a part for each copy that is used, and one part for all unused copies together."""
         paths = _directories(self._top / directory)
         found = [self._part(kind, f"copy {path.name}", [path]) for path in paths if self._user(path)]
         if idle := [path for path in paths if not self._user(path)]:
@@ -72,7 +72,7 @@ class Cache:
         return found
 
     def weights(self) -> list[Part]:
-        """Return files of weights under the names that models know them by, and broken-off downloads."""
+        """Return the files of weights, with the names that models give them, and unfinished downloads."""
         top = self._top / "weights"
         links = defaultdict[tuple[int, int], list[Path]](list)
         for link in (top / "sets").rglob("*"):
@@ -110,7 +110,7 @@ def _directories(parent: Path) -> list[Path]:
 
 
 def _contents(environment: Path) -> str:
-    """Return the distributions that set an environment apart, for display."""
+    """Return the distributions that only some environments have, as text that describes an environment."""
     names = {
         match[1]
         for path in environment.glob("lib/python*/site-packages/*.dist-info")
@@ -123,9 +123,10 @@ def _contents(environment: Path) -> str:
 
 
 def users_by_part(cache: Path) -> dict[str, str]:
-    """Return the users of each part of the cache, by its path inside. Running processes name what they use.
+    """Return the user of each part of the cache that is in use, by the part's path in the cache.
 
-    A leash, model server or guard names it in its command line or environment, a container has it among its mounts.
+    The users are found among the running processes. A leash, model server or guard has the path in its command line or
+    environment, and a container has it among its mounts.
     """
     inside = re.compile(re.escape(os.fsencode(cache)) + rb"/((?:environments|server|guards|weights/sets)/[^/\0:\s]+)")
     mounted = re.compile(rb"/(weights/sets/[0-9a-f]{64})\s")
@@ -157,12 +158,12 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def _set_of(link: Path) -> str:
-    """Return the set that a link lies in. Its files may lie in directories of their own."""
+    """Return the name of the set that contains a link. The link may be in a subdirectory of the set."""
     return link.parts[link.parts.index("sets") + 1]
 
 
 def _freed_bytes(paths: Iterable[Path]) -> int:
-    """Return the bytes on the disk that the removal of all `paths` frees. Files that are linked elsewhere free none."""
+    """Return the bytes on the disk that the removal of `paths` frees. A file with other links elsewhere frees none."""
     seen: dict[tuple[int, int], tuple[int, int, int]] = {}
     for top in paths:
         for path in [top, *top.rglob("*")]:
@@ -175,7 +176,7 @@ def _freed_bytes(paths: Iterable[Path]) -> int:
 
 
 def _remove(paths: Iterable[Path], lock: Path | None) -> None:
-    """Rename directories before they are removed, so that no process meets half of one."""
+    """Remove directories. Each is renamed first, so that no process finds a half-removed one."""
     for path in paths:
         away = path if _UNFINISHED in path.name else path.with_name(f"{path.name}{_UNFINISHED}pruned")
         if away != path:
@@ -188,7 +189,7 @@ def _remove(paths: Iterable[Path], lock: Path | None) -> None:
 def _remove_weights(homes: Iterable[Path], links: Iterable[Path]) -> None:
     for link in links:
         link.unlink(missing_ok=True)
-        for parent in link.parents:  # directories that are empty now
+        for parent in link.parents:  # remove the directories that are now empty
             if parent.name == "sets":
                 break
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Clean-up by engines, each on a thread of its own with a deadline: an engine that hangs or fails delays no other."""
+"""Clean-up by engines. Each engine has its own thread and deadline, so one that hangs or fails delays no other."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _POLL = 0.05  # seconds
-#: After so many failures in a row, a process gives an engine up. An engine that is merely unavailable has not failed.
+#: Failures in a row after which a process ignores an engine. It is no failure if the engine is unavailable.
 _GIVE_UP_AFTER = 3
 
-#: The last run of each engine, and its failures since it last succeeded.
+#: The last run of each engine.
 _last: dict[str, Run] = {}
+#: The number of failures of each engine since its last success.
 _failures: Counter[str] = Counter()
 
 
 class Run(threading.Thread):
-    """One task of one engine."""
+    """A thread that runs one task of one engine."""
 
     def __init__(self, name: str, task: Callable[[Engine], Any]) -> None:
         super().__init__(name=f"gpumodels clean-up by {name}", daemon=True)
         self.engine_name = name
         self.result: Any = None
         self.error: BaseException | None = None
-        #: Seconds after which it counts as hanging; the engine says how many once it is imported.
+        #: Seconds after which the run counts as hanging. Once the engine is imported, its own value is used.
         self.seconds = Engine.cleanup_seconds
         self._task = task
 
@@ -40,15 +41,15 @@ class Run(threading.Thread):
             engine = engines.engine(self.engine_name)
             self.seconds = engine.cleanup_seconds
             self.result = self._task(engine)
-        except BaseException as error:  # noqa: BLE001  another package's engine may raise anything
+        except BaseException as error:  # noqa: BLE001  an engine of another package may raise any error
             self.error = error
 
 
 def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float("inf")) -> dict[str, Run]:
-    """Run a task of each engine side by side, and return the runs that ended.
+    """Run a task of each engine, all at the same time, and return the runs that ended.
 
-    Wait for each as long as its engine allows, `within` seconds at most. A run that takes longer goes on by itself; its
-    engine is skipped until it ends.
+    Wait for each run as long as its engine's `cleanup_seconds` allow, and at most `within` seconds. A run that takes
+    longer goes on, and its engine is skipped until then.
     """
     runs = {name: Run(name, task) for name, task in tasks.items() if not _still_busy(name)}
     for name, run in runs.items():
@@ -68,7 +69,7 @@ def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float
 
 
 def _still_busy(name: str) -> bool:
-    """Return True, and count a failure, if the engine has not ended its last run."""
+    """Return True if the last run of an engine has not ended. That counts as a failure."""
     busy = name in _last and _last[name].is_alive()
     _failures[name] += busy
     return busy
@@ -82,5 +83,5 @@ def _count(name: str, run: Run) -> None:
 
 
 def is_given_up(name: str) -> bool:
-    """Return True if this process does not wait for the engine any more: it hung or failed again and again."""
+    """Return True if the engine hung or failed three times in a row, so that this process ignores it."""
     return _failures[name] >= _GIVE_UP_AFTER

@@ -1,8 +1,8 @@
 """The guard of one process: `python -m gpumodels.cleanup.guard PIDFD PID IDENTITY`.
 
-It waits for the death of the process behind the descriptor, whose id is PID, and then sweeps. The runtime directory is
-the one of that identity, as it was when the process loaded: not what the settings name by now, nor a directory that
-somebody made anew in its place.
+The guard waits for the death of the process PID, which PIDFD refers to, and then sweeps. It sweeps the runtime
+directory of the process's first load. IDENTITY identifies that directory, because the settings may have changed since,
+or the directory may have been removed and made again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def ensure_guard(runtime: RuntimeDirectory) -> None:
-    """Start this process's guard, unless it runs."""
-    from gpumodels.cleanup import private_copy  # noqa: PLC0415  what the guard itself need not import
+    """Start the guard of this process, unless it runs."""
+    from gpumodels.cleanup import private_copy  # noqa: PLC0415  the guard itself does not need it
 
     guard.ensure("gpumodels.cleanup.guard", runtime, private_copy.directory)
 
 
 def sweeper(runtime: RuntimeDirectory, of_process: int | None = None) -> Callable[[], bool]:
-    """Return the sweep of a guard or keeper. It is imported when there is work: until then the process stays small."""
+    """Return the sweep function of a guard or keeper. It imports the sweep when called, to keep the process small."""
 
     def sweep() -> bool:
         from gpumodels.cleanup import sweeping  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""The keeper of a kept model: `python -m gpumodels.cleanup.keeper ID FD`, one more holder of its instance.
+"""The keeper of a kept model: `python -m gpumodels.cleanup.keeper ID FD`.
 
-It lets go when nobody else has held the instance for as long as its record says, and removes what is then left. It is
-detached, so that the end of the notebook does not end it. If it is killed, the instance ends with its notebooks, and a
-second process behind it sweeps.
+The keeper is one more holder of the instance. When no other process has used the instance for the keep time of its
+record, the keeper releases the lease and removes the remains. It is detached, so it survives the end of the notebook.
+If it is killed, the instance ends with the last notebook that uses it, and the keeper's second process sweeps.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gpumodels.lease import LeaseRefusedError, RuntimeDirectory, UnknownRecordEr
 if TYPE_CHECKING:
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
-_PERIOD = 0.5  # seconds between two looks at the other holders
+_PERIOD = 0.5  # seconds between two checks for other users
 
 
 def start_keeper(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
     """Start the keeper of an instance, and wait until it holds the lease."""
-    from gpumodels.cleanup import private_copy  # noqa: PLC0415  what the keeper itself need not import
+    from gpumodels.cleanup import private_copy  # noqa: PLC0415  the keeper itself does not need it
 
     read, write = os.pipe()
     try:
@@ -34,7 +34,7 @@ def start_keeper(runtime: RuntimeDirectory, record: InstanceRecord) -> None:
         guard.detached("gpumodels.cleanup.keeper", runtime, arguments, write, package=private_copy.directory())
         os.close(write)
         write = -1
-        os.read(read, 1)  # returns when it holds the lease, or has ended
+        os.read(read, 1)  # returns when the keeper holds the lease or has ended
     finally:
         os.close(read)
         if write >= 0:
@@ -45,7 +45,7 @@ def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
     try:
         directory, lease = runtime.join(instance_id, use=False)
         fd = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends: one keeper is enough
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until this process ends: one keeper is enough
     except (OSError, LeaseRefusedError):
         return
     finally:
@@ -66,7 +66,7 @@ def _keep(runtime: RuntimeDirectory, instance_id: str, held: int) -> None:
 
 
 def _keep_seconds(directory: InstanceDirectory) -> float:
-    """Return the time as the record says it now: a load that takes the instance up may ask for longer."""
+    """Return the keep time in the record. It is read each time, because a load that joins may make it longer."""
     try:
         return directory.record().keep or 0.0
     except UnknownRecordError:
@@ -74,7 +74,7 @@ def _keep_seconds(directory: InstanceDirectory) -> float:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the keeper; `arguments` are the instance's id and the descriptor to close when its lease is held."""
+    """Run the keeper. `arguments` are the instance's id, and a descriptor to close once the lease is held."""
     instance_id, held = arguments[0], int(arguments[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

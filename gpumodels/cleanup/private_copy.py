@@ -1,8 +1,8 @@
-"""A private copy of this package and of what engines need to sweep, for guards and keepers.
+"""A copy of this package, and of the packages that a sweep needs, for guards and keepers.
 
-They outlive upgrades, and the deletion, of the environment that started them. The sweep, which they import only when
-their kernel has died, therefore comes from a copy in the cache. It lies in `guards/KEY`, where the key changes with
-this package and with the installed packages.
+Guards and keepers outlive upgrades, and even the deletion, of the environment that started them, and they import the
+sweep only when their kernel has died. So they import it from a copy in the cache, `guards/KEY`. The key changes when
+this package or the installed packages change.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from gpumodels.errors import GpumodelsError
 from gpumodels.settings import cache_dir
 
 _PACKAGE = Path(__file__).parents[1]
-#: Distributions that a sweep imports beside this package and its engines.
+#: Distributions that a sweep imports, in addition to this package and to engines of other packages.
 _NEEDED = ("docker", "msgspec", "nvidia-ml-py")
-#: Distributions with more bytes stay where they are installed; so does this package, of which the modules are copied.
+#: Distributions with more bytes are not copied; they are imported from the environment.
 _LARGEST = 20 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-#: Seconds after which a copy that nobody uses any more is removed, when a new one is made.
+#: Seconds after its last use. Then a copy is removed, when the next copy is made.
 _UNUSED_FOR = 7 * 86400
-#: Directories that change when a package is installed.
+#: The end of the names of directories that change when a package is installed.
 _INSTALLED = re.compile(r"-packages/?$")
 
 
 def directory() -> Path:
-    """Return a directory for PYTHONPATH that holds the copy; made unless it is there.
+    """Return the directory of the copy, for PYTHONPATH. Make the copy if it is missing.
 
-    Where the cache cannot take it, this is the directory of the package itself.
+    If the copy cannot be made, return the directory that this package is installed in.
     """
     try:
         path = cache_dir() / "guards" / _key()
         if path.exists():
-            os.utime(path)  # so that it counts as used
+            os.utime(path)  # the moment of its last use
         else:
             _make(path)
             _remove_unused(path.parent)
@@ -53,7 +53,7 @@ def directory() -> Path:
 
 
 def _key() -> str:
-    """Return a hash that changes with this package's modules, the Python version, and installations beside them."""
+    """Return a hash that changes with this package's modules, the Python version and the installed packages."""
     digest = hashlib.sha256(sys.version.encode())
     for path in _modules():
         found = path.stat()
@@ -79,12 +79,12 @@ def _make(path: Path) -> None:
         made.rename(path)
     except OSError:
         shutil.rmtree(made, ignore_errors=True)
-        if not path.exists():  # else another process was first
+        if not path.exists():  # if it exists, another process has made the same copy
             raise
 
 
 def _remove_unused(copies: Path) -> None:
-    """Remove copies of older versions that no process has imported from for long."""
+    """Remove copies that were not used for seven days and that no process uses."""
     old = [path for path in copies.iterdir() if path.stat().st_mtime < time.time() - _UNUSED_FOR]
     if old:
         users = users_by_part(copies.parent)
@@ -94,7 +94,10 @@ def _remove_unused(copies: Path) -> None:
 
 
 def _distributions() -> list[str]:
-    """Return what engines need: packages of their own, and everything those require, but not this package."""
+    """Return the distributions to copy: those that a sweep and engines need, and everything that they require.
+
+    This package itself is not among them; `_make` copies its modules.
+    """
     waiting = [*_NEEDED, *engines.distributions()]
     found: list[str] = []
     while waiting:

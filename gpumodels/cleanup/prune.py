@@ -1,4 +1,4 @@
-"""Pruning: images, environments and weights that were made for models and can be made again."""
+"""Pruning: removing images, environments and weights that no model uses. All of them can be made again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("images", "environments", "weights")
 
 @dataclass(frozen=True)
 class Prunable:
-    """A thing that could be removed: the bytes that this frees, and who uses it ("" for nobody: it may go)."""
+    """A thing that could be removed, the bytes that its removal frees, and its user ("" if it is unused)."""
 
     kind: str
     name: str
@@ -33,7 +33,7 @@ class Prunable:
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything there is, and why some of it could not be looked at."""
+    """All things that could be removed, and the reasons why some could not be listed."""
 
     items: tuple[Prunable, ...]
     troubles: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Removed:
-    """The number of removed things, the bytes that came free, and what went wrong."""
+    """The number of removed things, the freed bytes, and the reasons why some could not be removed."""
 
     removed: int
     freed: int
@@ -49,12 +49,12 @@ class Removed:
 
 
 def alone() -> AbstractContextManager[None]:
-    """Return a context in which no load uses the cache. Raises EngineError if one does now."""
+    """Return a context in which no load uses the cache. Raises EngineError if a load uses it now."""
     return cache_alone()
 
 
 def survey(kinds: Iterable[str] = KINDS) -> Survey:
-    """Return everything of these kinds that gpumodels made. Call it within `alone()`."""
+    """List all things of these kinds that gpumodels made. Call it within `alone()`."""
     wanted, items, troubles = set(kinds), [], []
     if "images" in wanted:
         try:
@@ -70,9 +70,10 @@ def survey(kinds: Iterable[str] = KINDS) -> Survey:
 
 
 def remove_unused(items: Sequence[Prunable]) -> Removed:
-    """Remove those of `items` that nobody uses. Call it within `alone()`.
+    """Remove the unused things among `items`. Call it within `alone()`.
 
-    An image goes after those that are made of it, so it is tried again as long as anything goes.
+    An image can be removed only after the images that are based on it. So the remaining things are tried again, until a
+    round removes nothing.
     """
     wanted = [item for item in items if not item.used_by]
     before, pending, freed, reasons = _stored(wanted), wanted, 0, dict[str, str]()
@@ -96,7 +97,7 @@ def remove_unused(items: Sequence[Prunable]) -> Removed:
 
 
 def _images() -> list[Prunable]:
-    from gpumodels.engines.docker import storage  # noqa: PLC0415  docker-py, which only images need
+    from gpumodels.engines.docker import storage  # noqa: PLC0415  this imports docker-py, which only images need
 
     stored = storage.Storage()
     return [
@@ -110,7 +111,7 @@ def _image_name(image: StoredImage) -> str:
 
 
 def _stored(items: Iterable[Prunable]) -> int | None:
-    """Return the bytes of all images; None if none of the items is one, or Docker does not tell."""
+    """Return the bytes of all images. None if there is no image among `items`, or if Docker does not answer."""
     if any(item.kind == "image" for item in items):
         from gpumodels.engines.docker import storage  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Sweeping: removing instances that nobody holds, of this user, in one runtime directory."""
+"""Sweeping: removing the instances of one runtime directory that no process holds."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from gpumodels.engines import Engine
     from gpumodels.lease import RuntimeDirectory
 
-#: Seconds beyond the model's grace after which a leash counts as stuck (paused, or stopped).
+#: Seconds that a leash may take in addition to the model's grace. After that it counts as stuck, such as by SIGSTOP.
 _LEASH_PATIENCE = 1.0
 _POLL = 0.02  # seconds
-#: The file in a swept directory that marks the end of its instance as logged.
+#: The name of the file in a swept directory that shows that the end of the instance is logged.
 _END_LOGGED = "told"
 
 
 def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None) -> bool:
-    """Remove all instances that nobody holds. Return True if nothing is left to do.
+    """Remove all instances that no process holds. Return True if nothing is left to do.
 
-    Instances that somebody holds or is just making are never touched, nor those of another version, user or machine.
-    False means that an engine did not answer, or that a leash is still ending its instance: sweep again. With
-    `of_process`, only instances that this process held count for the answer. An engine that failed again and again does
-    not count either.
+    Instances that a process holds or is just making are never touched, nor those of another version, user or machine.
+    If the answer is False, an engine did not answer, or a leash is still ending its instance: sweep again. With
+    `of_process`, the answer depends only on instances that this process held. Instances of an engine that is given up
+    do not matter for it.
     """
     runtime = runtime or runtime_directory()
     if not runtime.exists:
@@ -58,9 +58,9 @@ def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None
 
 
 def sweep_directories(runtime: RuntimeDirectory, within: float = float("inf")) -> list[InstanceDirectory]:
-    """Remove instances that have a directory, and return the directories of those that could not be removed yet.
+    """Remove instances that have a directory, and return the directories that could not be removed yet.
 
-    Wait for each engine as long as it allows, `within` seconds at most.
+    Wait for each engine as long as its `cleanup_seconds` allow, and at most `within` seconds.
     """
     left = _remove_claimed(runtime.claim_stale(), within)
     _remove_remains(runtime)
@@ -68,13 +68,13 @@ def sweep_directories(runtime: RuntimeDirectory, within: float = float("inf")) -
 
 
 def _remove_claimed(claimed: Sequence[InstanceDirectory], within: float) -> list[InstanceDirectory]:
-    """Remove claimed instances, and return the directories of those that could not be removed yet."""
+    """Remove claimed instances, and return the directories that could not be removed yet."""
     by_engine: dict[str, list[tuple[InstanceDirectory, InstanceRecord]]] = {}
     for directory in claimed:
         try:
             record = directory.record()
         except UnknownRecordError:
-            directory.remove()  # it was never written, so nothing was started
+            directory.remove()  # the record was never written, so nothing was started
             continue
         if not _is_ending(directory, record):
             by_engine.setdefault(record.engine, []).append((directory, record))
@@ -83,19 +83,19 @@ def _remove_claimed(claimed: Sequence[InstanceDirectory], within: float) -> list
 
 
 def _remove_remains(runtime: RuntimeDirectory) -> None:
-    """Remove what processes that ended left outside of instance directories."""
+    """Remove the shared memory, notes and reservations of processes that have ended."""
     runtime.sweep_shared_memory()
     notes.sweep(runtime.path)
     reservations.sweep()
 
 
 def _is_ending(directory: InstanceDirectory, record: InstanceRecord) -> bool:
-    """Return True while the leash ends its server politely. It holds its byte of the lease until that is done."""
+    """Return True while the leash is ending its server within the grace. The leash holds its lock until then."""
     return directory.claimed_for() < record.grace + _LEASH_PATIENCE and directory.leash_lives
 
 
 def _remove_all(found: Sequence[tuple[InstanceDirectory, InstanceRecord]], engine: Engine) -> None:
-    """Remove claimed instances of one engine. Raises the last EngineError; the next sweep tries those again."""
+    """Remove claimed instances of one engine. Raises the last EngineError; the next sweep tries the rest again."""
     failed: EngineError | None = None
     for directory, record in found:
         try:
@@ -120,9 +120,10 @@ def _log_end(directory: InstanceDirectory, record: InstanceRecord) -> None:
 
 
 def sweep_engines(runtime: RuntimeDirectory, within: float = float("inf")) -> dict[str, engine_runs.Run]:
-    """Let every engine that ever ran instances here remove remains that have no directory. Return the runs that ended.
+    """Run the sweep of each engine that ever ran instances here, and return the runs that ended.
 
-    Wait for each engine as long as it allows, `within` seconds at most.
+    It removes remains without a directory. Wait for each engine as long as its `cleanup_seconds` allow, and at most
+    `within` seconds.
     """
     task = _engine_sweep(runtime)
     return engine_runs.run_each(dict.fromkeys(runtime.engines(), task), within)
@@ -139,9 +140,10 @@ def _is_given_up(directory: InstanceDirectory) -> bool:
 
 
 def _sweep_elsewhere(runtime: RuntimeDirectory) -> bool:
-    """Sweep what a removed runtime directory leaves elsewhere. Return True when none of it runs any more.
+    """Remove the remains of ended instances after the runtime directory was removed. Return True if none runs.
 
-    Whether somebody wants an instance cannot be seen then. One that runs is left alone, and ends with its holders.
+    Without the directory, the holders of an instance are not known. So an instance that runs is not touched; it ends
+    with its holders.
     """
     found = runtime.shared_memory()
     running = {instance_id for instance_id, _ in found if processes.marked(instance_id)}
@@ -157,33 +159,34 @@ def _sweep_elsewhere(runtime: RuntimeDirectory) -> bool:
 
 def _remove_by_id(runtime: RuntimeDirectory, ids: Iterable[str], engine: Engine) -> None:
     for instance_id in ids:
-        record = InstanceRecord(instance_id, "", engine.name, Owner(0), 0.0)  # an id is all that removing needs
+        record = InstanceRecord(instance_id, "", engine.name, Owner(0), 0.0)  # `remove` needs only the id
         engine.attach(record, InstanceDirectory(runtime.path / instance_id)).remove()
 
 
 def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
-    """Sweep, and wait so many seconds at most while leashes end what nobody holds. Return True if anything was ending.
+    """Sweep, and wait until leashes have ended the instances that no process holds. Return True if any was ending.
 
-    The memory of a restarted notebook's models is free afterwards. An engine that is down is not waited for.
+    Wait `at_most` seconds or less, and not for an engine that is down. Afterwards the memory is free that the models of
+    a restarted notebook held.
     """
     deadline = time.monotonic() + at_most
     before = {directory.id for directory in runtime.claimed()}
     claimed = runtime.claim_stale()
     found = any(directory.id not in before or directory.leash_lives for directory in claimed)
     while claimed and time.monotonic() < deadline:
-        ending = any(directory.leash_lives for directory in claimed)  # looked at first: see below
+        ending = any(directory.leash_lives for directory in claimed)  # read before the removal; see below
         if not _remove_claimed(claimed, deadline - time.monotonic()) or not ending:
             break
         time.sleep(_POLL)
-        claimed = runtime.claim_stale()  # so an instance that ended meanwhile is removed once more
+        claimed = runtime.claim_stale()  # `ending` is from before, so an instance that ended meanwhile is tried again
     _remove_remains(runtime)
-    sweep_engines(runtime, within=0.0)  # in the background: the load needs nothing of it
+    sweep_engines(runtime, within=0.0)  # in the background, because the load need not wait for it
     return found
 
 
 @dataclass(frozen=True)
 class Reaped:
-    """The result of `reap`: what was removed, what could not be removed yet, and why, in words for a user."""
+    """The result of `reap` as text for users: removed things, things that are left, and the reasons."""
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -191,9 +194,9 @@ class Reaped:
 
 
 def reap(within: float) -> Reaped:
-    """Remove what nobody holds, and wait so many seconds for model servers that are just ending.
+    """Remove everything that no process holds. Wait up to `within` seconds for model servers that are ending.
 
-    Never touches what somebody holds or is just making, nor instances of another version, user or machine.
+    The rules of `sweep` apply: instances that a process holds or is just making are never touched.
     """
     runtime = runtime_directory()
     memory = _shared_memory(runtime)
@@ -219,7 +222,7 @@ def _describe(directory: InstanceDirectory) -> str:
 
 
 def _remains(runtime: RuntimeDirectory) -> tuple[list[str], list[str]]:
-    """Return what engines removed that had no directory, and the troubles they had."""
+    """Sweep the engines, and return the remains that they removed, and the reasons why some could not be swept."""
     removed, troubles = [], []
     names = sorted({engines.FIRST, *runtime.engines()})
     ended = engine_runs.run_each(dict.fromkeys(names, _engine_sweep(runtime)))

@@ -1,4 +1,4 @@
-"""Running, sleeping and loading models of this user, in whichever process they were loaded."""
+"""The running, sleeping and loading models of this user, in all processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Models and loads as plain values, for the sidebar, the dashboard and the REST interface: schemas of openapi.json.
+"""Models and loads as plain values for JSON, which the sidebar, the dashboard and the REST interface use.
 
-Moments are ISO 8601 in UTC, "" for none. `notebook` is "" if a script loaded the model, which `pid` then names.
+`openapi.json` has their schemas. Moments are text in ISO 8601 in UTC, "" for none. `notebook` is "" if a program
+loaded the model; `pid` is then the id of that program's process.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def record_json(record: InstanceRecord) -> dict[str, Any]:
-    """Return a model without readings; the schema ListedModel."""
+    """Return a running model without measured values, in the schema ListedModel."""
     owner = record.owner
     return {
         "id": record.id,
@@ -36,13 +37,13 @@ def record_json(record: InstanceRecord) -> dict[str, Any]:
 
 
 def sleeping_json(sleep: SleepingModel) -> dict[str, Any]:
-    """Return a sleeping model with the owner that can wake it; the schema SleepingModel."""
+    """Return a sleeping model, with the process that can wake it as owner, in the schema SleepingModel."""
     record = replace(sleep.record, owner=sleep.owner, state="asleep")
     return {**record_json(record), "asleep_since": moment(sleep.since), "freed": sleep.freed}
 
 
 def model_json(view: ModelView) -> dict[str, Any]:
-    """Return a model with its readings; the schema Model, without what only a Jupyter server knows."""
+    """Return a model with its measured values, in the schema Model. A Jupyter server adds the remaining keys."""
     activity = view.activity
     return {
         **record_json(replace(view.record, owner=view.owner)),
@@ -56,5 +57,5 @@ def model_json(view: ModelView) -> dict[str, Any]:
 
 
 def load_json(load: Load) -> dict[str, Any]:
-    """Return a load; the schema Load."""
+    """Return a load in the schema Load."""
     return {**asdict(load), "began": moment(load.began)}

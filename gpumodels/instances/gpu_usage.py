@@ -1,4 +1,4 @@
-"""GPU memory by holder, with the running models of this user as holders."""
+"""GPU memory by holder. The holders include the running models of this user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def usage() -> Usage:
     Returns
     -------
     Usage
-        `devices` with their readings and shares of memory in bytes. Without a GPU it is empty, and `trouble` says why.
+        Its `devices` have readings and shares of memory in bytes. Without a GPU, `devices` is empty and `trouble` is
+        the reason.
 
     Raises
     ------
@@ -31,5 +32,5 @@ def usage() -> Usage:
 
 
 def recent_usage() -> Usage:
-    """Return a usage that is at most a second old. All callers of this process share one reading a second."""
+    """Return a usage that is at most one second old. All callers of this process share the reading."""
     return _sampler.recent()

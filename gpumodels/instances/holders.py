@@ -1,4 +1,4 @@
-"""Holders of an instance. Locks on its lease name the processes; files beside it say which notebooks those are."""
+"""The processes that hold an instance, read from the locks on its lease, and their notebooks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import InstanceDirectory
 
-_FIELDS = 8  # of a line of /proc/locks
+_FIELDS = 8  # the number of fields in a line of /proc/locks
 
 
 def this_process() -> Owner:
-    """Return this process as an owner: its kernel's id and its notebook's path, as far as they are known inside."""
+    """Return this process as an owner, with the id of its kernel and the path of its notebook if they are known."""
     return Owner(os.getpid(), _kernel_id(), _notebook())
 
 
 def _shell() -> Any:
-    ipython = sys.modules.get("IPython")  # a notebook's kernel has it imported
+    ipython = sys.modules.get("IPython")  # the kernel of a notebook has imported IPython
     return ipython.get_ipython() if ipython is not None else None
 
 
@@ -44,8 +44,9 @@ def _kernel_id() -> str:
 
 
 def _notebook() -> str:
-    """Return the notebook that VS Code (a variable) or the Jupyter server (the environment) names, or else the working
-    directory; outside IPython, the program.
+    """Return the path of the notebook, of the working directory if that is unknown, or of the program outside IPython.
+
+    VS Code puts the notebook's path into a variable of the notebook, the Jupyter server into the environment.
     """
     shell = _shell()
     if shell is None:
@@ -61,33 +62,33 @@ def _working_directory() -> str:
 
 
 def sign(directory: InstanceDirectory, holder: Owner) -> None:
-    """Write beside the lease that this process, `holder`, holds the instance; for views."""
-    with suppress(OSError):  # for display only: the lock is what counts
+    """Write the facts of `holder`, this process, into a file beside the lease, so that views can show its notebook."""
+    with suppress(OSError):  # the file is for display only; the process holds the instance by its lock
         path = directory.path / "holders"
         path.mkdir(mode=0o700, exist_ok=True)
         write_atomically(path / str(holder.pid), json.dumps(asdict(holder)))
 
 
 def holders_of(directory: InstanceDirectory) -> list[Owner]:
-    """Return the processes that hold the instance, its keeper too, the longest holder first.
+    """Return the processes that hold the instance, including its keeper, the longest holder first.
 
-    From /proc/locks (proc(5)): processes of another PID namespace are not seen.
+    They are read from /proc/locks (proc(5)), which does not list processes of another PID namespace.
     """
     return _among(_locks(LEASE), directory)
 
 
 def users_of(directories: Iterable[InstanceDirectory]) -> dict[str, list[Owner]]:
-    """Return the processes that use each instance and do not only keep it, by instance id. Read the locks once."""
+    """Return the processes that use each instance, by instance id. A keeper is no user. The locks are read once."""
     known = _locks(USE)
     return {directory.id: _among(known, directory) for directory in directories}
 
 
 def _locks(byte: int) -> dict[str, list[int]]:
-    """Return the processes that share a byte of a file, by the file's device and inode as /proc/locks writes them."""
+    """Return the processes with a shared lock on a byte of a file, by file. A file is named as in /proc/locks."""
     found: dict[str, list[int]] = {}
     with suppress(OSError):
         for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()  # a waiting process has "->" before the kind
+            fields = line.split()  # the line of a waiting process has one more field, "->" before the kind
             if len(fields) == _FIELDS and fields[1] == "POSIX" and fields[3] == "READ" and fields[6] == str(byte):
                 found.setdefault(fields[5], []).append(int(fields[4]))
     return found
@@ -104,7 +105,7 @@ def _among(locks: Mapping[str, list[int]], directory: InstanceDirectory) -> list
 
 
 def _signed_at(directory: InstanceDirectory, pid: int) -> float:
-    """Return when the process signed. A keeper never does. /proc/locks has no order."""
+    """Return the moment at which a process called `sign`. A keeper never calls it, so its moment is infinite."""
     with suppress(OSError):
         return (directory.path / "holders" / str(pid)).stat().st_mtime
     return math.inf

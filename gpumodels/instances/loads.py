@@ -1,4 +1,4 @@
-"""Loads of this user: those in progress, and those that failed until somebody dismisses them."""
+"""The loads of this user: those in progress, and failed ones, which stay until a user dismisses them."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class Load:
     """One load, from its beginning to its end. `began` is in seconds since the epoch."""
 
     id: str
-    #: The model's name; until that is known, the text that was asked for.
+    #: The model's name. Until it is known, the name or path that was given to the load.
     model: str
     #: The line that loads it again in a notebook, without environment settings, which may be secret.
     line: str
-    #: The process that loads; see `lease.record.Owner`.
+    #: The notebook, kernel id and process id of the process that loads; see `lease.record.Owner`.
     notebook: str
     kernel_id: str
     pid: int
     began: float
-    #: The current step, and the share of it that is done (0 to 1) if it is known.
+    #: The current step, and its progress from 0 to 1; None if unknown.
     text: str = ""
     fraction: float | None = None
-    #: Why it failed, in a sentence; "" while it is in progress.
+    #: The reason why the load failed, in a sentence; "" while it is in progress.
     failed: str = ""
-    #: Notices, and after a failure the last lines that were printed.
+    #: The notices of the load. If it failed, the last lines of output follow them.
     log: tuple[str, ...] = ()
-    #: The instances that it starts, and before them the sleeping one that it wakes.
+    #: The ids of the instances that the load starts. If it wakes a model, the id of the sleeping instance is the first.
     instances: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
-        """Its progress, for display."""
+        """The progress as text, such as "building (40%)"."""
         done = "" if self.fraction is None else f" ({self.fraction:.0%})"
         return f"{self.text or 'loading'}{done}"
 
@@ -51,7 +51,7 @@ _FIELDS = {field.name for field in fields(Load)}
 
 
 def new_load_id(model: object) -> str:
-    """Return an id for a load of that model, made of letters, digits and -."""
+    """Return an id for a load of a model. It consists of letters, digits and "-"."""
     name = re.sub(r"[^a-z0-9]+", "-", str(model).lower()).strip("-")[-40:]
     return f"{name}-{secrets.token_hex(5)}".lstrip("-")
 
@@ -66,7 +66,7 @@ def list_loads(runtime: Path | None = None) -> list[Load]:
 
 
 def dismiss_load(load_id: str) -> None:
-    """Forget a load that failed. Raises KeyError if no failed load has that id."""
+    """Remove the note of a failed load. Raises KeyError if no failed load has that id."""
     runtime = runtime_directory().path
     if load_id not in [load.id for load in list_loads(runtime) if load.failed]:
         raise KeyError(load_id)
@@ -74,7 +74,7 @@ def dismiss_load(load_id: str) -> None:
 
 
 def _read(note: Mapping[str, Any]) -> Load | None:
-    """Return the load that a note describes, or None if another version wrote it so that it cannot be read."""
+    """Return the load that a note describes, or None if another version wrote the note in a way unknown here."""
     with suppress(TypeError):
         known = {name: value for name, value in note.items() if name in _FIELDS}
         return Load(**{**known, "log": tuple(note.get("log", ())), "instances": tuple(note.get("instances", ()))})

@@ -1,4 +1,4 @@
-"""Output of model servers, whichever process loaded them."""
+"""The output of the model servers of this user, in all processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def instances_with_logs() -> list[InstanceRecord]:
-    """Return all instances of this user whose log can be read, oldest first.
+    """Return all instances of this user that have a log, oldest first.
 
-    Of instances that ended, only those of models that do not run now. A model that died keeps its log until its
-    notebook notices.
+    An instance that ended is included only if no instance of the same model runs. The log of a model that died is kept
+    until its notebook notices the end.
     """
     runtime = runtime_directory()
     found = running(runtime)
@@ -33,14 +33,14 @@ def instances_with_logs() -> list[InstanceRecord]:
 
 
 def last_lines(record: InstanceRecord, lines: int) -> list[str]:
-    """Return the last lines of an instance's log; [] if it is gone."""
+    """Return the last lines of an instance's log; [] if the log is gone."""
     directory = runtime_directory().directory(record.id)
     text = engines.attach(record, directory).logs(lines) or directory.kept_log()
     return text.splitlines()[-lines:] if lines else []
 
 
 def last_lines_of(instance_id: str, lines: int = 100) -> list[str]:
-    """Return the last lines of the log of an instance. Raises KeyError if no instance of that id is known."""
+    """Return the last lines of the log of an instance. Raises KeyError if no instance has that id."""
     record = next((record for record in instances_with_logs() if record.id == instance_id), None)
     if record is None:
         raise KeyError(instance_id)

@@ -1,7 +1,7 @@
-"""Limits of GPU memory (`--memory`): a model that holds more for long is marked in all views.
+"""Limits of GPU memory (`--memory`): marking models that hold more than their limit for ten seconds.
 
-The mark is a file in the instance's directory, which all views read. The holder of an instance checks it, so an
-instance that only its keeper holds keeps its mark.
+The mark is a file in the instance's directory, which all views read. Each process checks the instances that its models
+hold. A keeper checks nothing, so the mark of an instance that is only kept does not change.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 _PERIOD = 2.0  # seconds between two checks
-#: A model is over its limit if it holds this share of it for so many seconds: peaks may pass, and CUDA needs some.
+#: A model is marked if it holds more than this multiple of its limit, because CUDA itself needs some memory, for this
+#: many seconds, because short peaks are allowed.
 _OVER, _FOR = 1.1, 10.0
 
 
 class LimitWatcher:
-    """One thread that marks models of this process that exceed their limit. It runs while one of them has a limit."""
+    """The thread that marks models of this process which exceed their limit. It runs while a model has a limit."""
 
     def __init__(self) -> None:
         self._runs = False
@@ -45,7 +46,7 @@ class LimitWatcher:
         self._runs = False
 
     def begin(self) -> None:
-        """Watch the models that this process holds now."""
+        """Start the thread if a model of this process has a limit and the thread does not run."""
         with self._lock:
             if not self._runs and _limited():
                 self._runs = True
@@ -60,7 +61,7 @@ class LimitWatcher:
                 if not records:
                     self._runs = False
                     return
-            with suppress(GpumodelsError, OSError):  # checked again in a moment
+            with suppress(GpumodelsError, OSError):  # the next check tries again
                 check(records, first_seen)
 
 
@@ -68,10 +69,10 @@ LIMIT_WATCHER = LimitWatcher()
 
 
 def check(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> None:
-    """Mark instances that have exceeded their limit for long, and unmark those that do not.
+    """Mark instances that have exceeded their limit for ten seconds, and remove the marks of those that do not.
 
-    `first_seen` is kept between checks: when each was first seen over its limit, by time.time(). If the driver does not
-    say what an instance holds, its mark stays.
+    `first_seen` holds the moments, by time.time(), at which instances were first seen over their limit; pass the same
+    dict to each check. If the driver does not report the memory of an instance, its mark does not change.
     """
     seen = {each.snapshot.device.uuid: each for each in recent_usage().devices}
     for record in records:
@@ -79,11 +80,11 @@ def check(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> No
         if held is None:
             first_seen.pop(record.id, None)
             continue
-        with suppress(KeyError):  # it has just ended
-            _judge(record, held, first_seen)
+        with suppress(KeyError):  # the instance has just ended
+            _update_mark(record, held, first_seen)
 
 
-def _judge(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
+def _update_mark(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
     most, runtime = record.limit or 0, registry.runtime_directory()
     directory = runtime.directory(record.id)
     if held <= _OVER * most:
@@ -103,7 +104,7 @@ def _limited() -> list[InstanceRecord]:
 
 
 def _held(record: InstanceRecord, seen: Sequence[DeviceUsage | None]) -> int | None:
-    """Return the bytes that the instance holds of those devices, or None if the driver does not say."""
+    """Return the bytes that an instance holds on its devices, or None if the driver does not report them."""
     found: list[int | None] = []
     for each in seen:
         if each is None or each.snapshot.processes is None:

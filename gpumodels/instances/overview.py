@@ -1,6 +1,6 @@
-"""Overview: everything that exists of this user now, assembled once for all views.
+"""The overview of all models, loads and GPUs of this user at one moment.
 
-`ps`, `%models`, the dashboard, the sidebar's feed and the gateway show parts of it.
+All views show parts of it: `ps`, `%models`, the dashboard, the sidebar's feed and the gateway.
 """
 
 from __future__ import annotations
@@ -27,60 +27,63 @@ if TYPE_CHECKING:
     from gpumodels.instances.sleep import SleepingModel
     from gpumodels.lease import RuntimeDirectory
 
-_ANSWER_WITHIN = 0.4  # seconds for a model server to tell its activity
-_AT_ONCE = 16
+_ANSWER_WITHIN = 0.4  # seconds that a model server has to report its activity
+_AT_ONCE = 16  # threads that ask model servers
 
 
 @dataclass(frozen=True)
 class ModelView:
     """One model of this user that runs, loads or sleeps."""
 
-    #: Its record, as it is seen now. The id is "" for a load that has no instance yet.
+    #: The record of its instance, with its present state. The id is "" for a load that has no instance yet.
     record: InstanceRecord
-    #: The processes that use it, the longest user first.
+    #: The processes that use the model, the longest user first.
     users: tuple[Owner, ...] = ()
-    #: Bytes of GPU memory that it holds; None if that is not known or was not measured.
+    #: GPU memory that the model holds, in bytes; None if it is not known or was not measured.
     memory: int | None = None
-    #: The answer of its model server; None if it does not tell or was not asked.
+    #: The activity that the model server reports; None if it reports none or was not asked.
     activity: Activity | None = None
-    #: The sleep of a model that sleeps.
+    #: The facts of its sleep if the model sleeps, else None.
     sleep: SleepingModel | None = None
-    #: The load of a model that is being loaded.
+    #: The load if the model is being loaded, else None.
     load: Load | None = None
 
     @property
     def running(self) -> bool:
-        """Whether it has an instance."""
+        """True if the model has an instance."""
         return self.record.id != "" and self.sleep is None
 
     @property
     def owner(self) -> Owner:
-        """The process that loaded it or, if that uses it no more, the first remaining user."""
+        """The process that loaded the model. If it has stopped using the model, the first remaining user."""
         loader = self.record.owner
         return loader if not self.users or loader.pid in [user.pid for user in self.users] else self.users[0]
 
     @property
     def idle(self) -> float | None:
-        """Seconds since the last call, or since it was loaded; 0 while a call runs; None if that is not known."""
+        """Seconds since the last call, or since the load if there was none; 0 while a call runs; None if unknown."""
         return None if self.activity is None else self.activity.idle(self.record.created)
 
     @property
     def idle_since(self) -> float | None:
-        """When it became idle, in seconds since the epoch; None while a call runs, or if that is not known."""
+        """The moment of the last call, or of the load if there was none, in seconds since the epoch.
+
+        None while a call runs, and if it is not known.
+        """
         return None if self.activity is None else self.activity.idle_since(self.record.created)
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything that exists of this user at one moment."""
+    """All models, loads and GPUs of this user at one moment."""
 
-    #: The identity of the runtime directory: views of the same one see the same models.
+    #: The identity of the runtime directory. Two views with the same identity show the same models.
     place: str
-    #: Running models, oldest first, then sleeping ones, then loads that have no instance yet.
+    #: Running models, oldest first, then sleeping models, then loads that have no instance yet.
     models: tuple[ModelView, ...]
-    #: Loads in progress and failed ones, oldest first.
+    #: The loads that are in progress or failed, oldest first.
     loads: tuple[Load, ...]
-    #: The GPUs with their holders; none if they were not measured.
+    #: The GPUs with their holders. It has no devices if nothing was measured.
     usage: Usage
 
     @property
@@ -95,12 +98,12 @@ class Overview:
 
 
 def read_overview(*, measured: bool = True) -> Overview:
-    """Look at everything. With `measured`, read the GPUs and ask the model servers too, which takes longer.
+    """Return the overview of this moment. With `measured`, also read the GPUs and ask the model servers.
 
-    Raises RuntimeDirectoryError and SettingsError.
+    Measuring takes longer. Raises RuntimeDirectoryError and SettingsError.
     """
     runtime = runtime_directory()
-    # In this order, a model that changes just now is seen at least once.
+    # This order finds a model at least once, even if it falls asleep or is loaded between two of the readings.
     records, asleep, loads = running(runtime), sleeping(runtime), list_loads(runtime.path)
     in_progress = [load for load in loads if not load.failed]
     by_instance = {instance: load for load in in_progress for instance in load.instances}
@@ -142,14 +145,14 @@ def _measured(views: list[ModelView], usage: Usage) -> list[ModelView]:
 
 
 def activity_of(record: InstanceRecord) -> Activity | None:
-    """Ask a model server for its activity. Return None if it is being loaded, has ended, or does not answer in time."""
-    from gpumodels.client import read_activity  # noqa: PLC0415  gRPC, which only views of activity need
+    """Ask a model server for its activity. Return None while it loads, if it has ended, or if it answers too late."""
+    from gpumodels.client import read_activity  # noqa: PLC0415  this imports gRPC, which only views of activity need
 
     if record.state == "loading":
         return None
     try:
         return read_activity(attached(record).connector(), record.model, _ANSWER_WITHIN)
-    except (KeyError, OSError, EngineError):  # it has ended since
+    except (KeyError, OSError, EngineError):  # the instance has ended meanwhile
         return None
 
 
@@ -158,6 +161,6 @@ def _asleep(model: SleepingModel) -> ModelView:
 
 
 def _early(load: Load) -> ModelView:
-    """Return the view of a load that has no instance yet: an image is built, say, or weights are fetched."""
+    """Return the view of a load that has no instance yet, for example while an image is built."""
     owner = Owner(load.pid, load.kernel_id, load.notebook)
     return ModelView(InstanceRecord("", load.model, "", owner, load.began), load=load)

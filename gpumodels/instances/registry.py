@@ -1,4 +1,4 @@
-"""Models that run: those of this process by their handles, those of all processes by their records."""
+"""The models that run: the handles of this process, and the records of all processes of this user."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceDirectory, InstanceRecord, Look
     from gpumodels.model import Model
 
-#: Handles of this process, by instance id: a model outlives the user's variables. They lie on `sys`, as the leases do,
-#: so that reloading this package forgets none.
+#: The handles of this process by instance id. They keep models alive whose variables were deleted. They are stored on
+#: `sys`, as the leases are, because reloading this package would lose them here.
 _models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 
@@ -29,9 +29,9 @@ def runtime_directory() -> RuntimeDirectory:
 
 
 def remember(model: Model, instance_id: str) -> None:
-    """Keep a handle under the id of its instance, the first of several replicas.
+    """Keep a handle under the id of its first instance.
 
-    Forget dead models of the same name, which were kept for their logs.
+    Ended models of the same name are removed; they were kept only for their logs.
     """
     for known, old in list(_models.items()):
         if old is model or (old.name == model.name and old.over):
@@ -40,7 +40,7 @@ def remember(model: Model, instance_id: str) -> None:
 
 
 def handles() -> list[Model]:
-    """Return the models that this process loaded, dead ones too, oldest first, and clean up the dead ones."""
+    """Clean up models of this process that have ended, and return all models that this process loaded, oldest first."""
     found = [model for model in list(_models.values()) if model.mine]
     for model in found:
         model.clean_up()
@@ -54,17 +54,18 @@ def held_here() -> list[InstanceRecord]:
 
 
 def models() -> list[Model]:
-    """Return the models that this process loaded and that can be called, sleeping ones too, oldest first."""
+    """Return the running and sleeping models that this process loaded, oldest first."""
     return [model for model in handles() if not model.over]
 
 
 def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
-    """Return the records of all running or loading models of this user, of all notebooks and programs, oldest first.
+    """Return the records of all running or loading models of this user, in all notebooks and programs.
 
     Returns
     -------
     list of InstanceRecord
-        Each has `id`, `model`, `engine`, `device`, `owner`, `state` and `created` (seconds since the epoch).
+        The records, oldest first, with the attributes `id`, `model`, `engine`, `device`, `owner`, `state` and `created`
+        (in seconds since the epoch).
 
     Raises
     ------
@@ -85,34 +86,34 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
 
 
 def _as_seen(directory: InstanceDirectory, record: InstanceRecord, look: Look) -> InstanceRecord:
-    """Add to a record what only other files and locks tell."""
+    """Return a record with its present state, which is read from the locks and from other files of the instance."""
     if record.limit is not None:
         record = replace(record, over_since=directory.over_since)
     if directory.ended is not None:
         return replace(record, state="stopping")
     if record.keep is None or record.state == "loading" or look.in_use:
         return record
-    return replace(record, state="kept", kept_since=directory.kept_since or time.time())  # the keeper will note it soon
+    # `kept_since` is missing for a moment, until the keeper has noticed that it is the only holder.
+    return replace(record, state="kept", kept_since=directory.kept_since or time.time())
 
 
 def match(name: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
-    """Return the records that `name` may mean: by id, else by model, else by the start of the id."""
+    """Return the record with the id `name`. Else return records of the model `name`, else those by the id's start."""
     by_id = [record for record in known if record.id == name]
     by_name = [record for record in known if record.model == name]
     return by_id or by_name or [record for record in known if name and record.id.startswith(name)]
 
 
 def attached(record: InstanceRecord) -> Instance:
-    """Return the engine's handle of an instance. Raises KeyError if it is gone, and EngineUnavailable."""
+    """Return the engine's object for an instance. Raises KeyError if the instance is gone, and EngineUnavailable."""
     return engines.attach(record, runtime_directory().directory(record.id))
 
 
 def stop_instance(instance_id: str, by: str = "another process") -> None:
-    """Stop an instance of this user, whichever process loaded it.
+    """Stop an instance of this user, of any process.
 
-    Its holder's next call raises ModelStopped ("stopped from {by} at 14:03"). Other replicas go on.
-
-    Raises KeyError if there is none of that id, EngineError if the engine does not answer.
+    The next call of its holder raises ModelStopped ("stopped from {by} at 14:03"). Other replicas of the model run on.
+    Raises KeyError if no instance has that id, and EngineError if the engine does not answer.
     """
     for model in [model for model in list(_models.values()) if model.mine]:
         for replica in model.replicas:
@@ -143,11 +144,12 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
     Parameters
     ----------
     name : str, optional
-        A model's name or the id of an instance. Without it, the only model is stopped.
+        A model's name or the id of an instance. It may be left out if this process has only one model.
     everything : bool
-        Stop all models of this process.
+        Stop all models of this process. The default is False.
     by : str
-        Who stops them, for messages. The default is this notebook or program.
+        The place that stops the models, for messages, such as "the sidebar". The default is "this notebook" or "this
+        program".
 
     Returns
     -------
@@ -157,7 +159,7 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
     Raises
     ------
     ModelNotFound
-        No model has that name, or several run and none was named.
+        No model has that name, or no name was given and several models run.
 
     """
     chosen = choose(name, everything=everything)
@@ -167,7 +169,7 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
 
 
 def choose(name: str | None, *, everything: bool = False) -> list[Model]:
-    """Return the models of this process that are meant; see `stop`. Raises ModelNotFound."""
+    """Return the models of this process that `stop` would stop, for the same parameters. Raises ModelNotFound."""
     mine = models()
     chosen = [model for model in mine if everything or name is None or model.is_called(name)]
     if not everything:

@@ -1,4 +1,4 @@
-"""Models that sleep: putting an instance to sleep, listing sleeping models, and waking those of this process."""
+"""Sleep: putting an instance to sleep, listing sleeping models, and waking the models of this process."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from gpumodels.lease import RuntimeDirectory
     from gpumodels.model import Model
 
-_WITHIN = 10.0  # seconds; a model that is called all the while does not sleep
+_WITHIN = 10.0  # seconds to wait until no call runs
 
 
 @dataclass(frozen=True)
 class SleepingModel:
-    """A model that sleeps: a handle in a process that lives, and that can wake it."""
+    """A sleeping model. A living process has its handle and can wake the model."""
 
-    #: The record of the instance that it was.
+    #: The record of the instance before it fell asleep.
     record: InstanceRecord
-    #: When it fell asleep, in seconds since the epoch.
+    #: The moment at which the model fell asleep, in seconds since the epoch.
     since: float
-    #: Bytes of GPU memory that came back; None if that is not known (yet).
+    #: The freed GPU memory in bytes; None if it is not known, or not yet.
     freed: int | None
-    #: The process that has the handle. An instance that was shared leaves one sleeping model in each process.
+    #: The process that has the handle. If processes shared an instance, each of them has a sleeping model.
     owner: Owner
 
     def __str__(self) -> str:
@@ -43,9 +43,9 @@ class SleepingModel:
 
 
 def sleep_instance(instance_id: str) -> None:
-    """Free an instance's memory as soon as no call runs. Its handles wake it with the next call.
+    """Put an instance to sleep as soon as no call runs, which frees its memory. The next call wakes the model.
 
-    Raises KeyError if no instance has that id, EngineError if calls run for more than ten seconds.
+    Raises KeyError if no instance has that id, and EngineError if calls run for more than ten seconds.
     """
     for replica in [each for model in registry.handles() for each in model.replicas]:
         if replica.record.id == instance_id and replica.alive:
@@ -55,14 +55,14 @@ def sleep_instance(instance_id: str) -> None:
     try:
         record = directory.record()
         asleep = ask_for_sleep(engines.attach(record, directory).connector(), _WITHIN)
-    except (OSError, UnknownRecordError):  # it has ended
+    except (OSError, UnknownRecordError):  # the instance has ended
         raise KeyError(instance_id) from None
     if not asleep:
-        raise EngineError(f"{record.model} was asked to sleep, but calls ran all the while: it goes on.")
+        raise EngineError(f"{record.model} does not sleep: calls ran for ten seconds without a pause.")
 
 
 def sleeping(runtime: RuntimeDirectory | None = None) -> list[SleepingModel]:
-    """Return all models of this user that sleep, the longest sleeper first. Raises RuntimeDirectoryError."""
+    """Return all sleeping models of this user, the longest sleeper first. Raises RuntimeDirectoryError."""
     runtime = runtime or registry.runtime_directory()
     found = [_read(note) for note in notes.standing(runtime.path, notes.ASLEEP)]
     left = [each for each in found if each is not None and not _runs(runtime, each.record.id)]
@@ -70,9 +70,10 @@ def sleeping(runtime: RuntimeDirectory | None = None) -> list[SleepingModel]:
 
 
 def wake_here(instance_id: str) -> None:
-    """Begin to wake the model of this process that was that instance. Its load is shown as any other.
+    """Begin to wake the model of this process that had the instance, and return at once.
 
-    Return at once, so that the kernel is not kept busy. Raises KeyError if there is none.
+    The load runs on a thread, so the kernel is not busy. Views show it as any other load. Raises KeyError if this
+    process has no such model.
     """
     found = [model for model in registry.models() if instance_id in [each.record.id for each in model.replicas]]
     if not found:
@@ -81,7 +82,7 @@ def wake_here(instance_id: str) -> None:
 
 
 def _wake(model: Model) -> None:
-    with suppress(Exception):  # a load that fails stays listed
+    with suppress(Exception):  # the note of a failed load shows the error
         model.wake(NullReport())
 
 
@@ -89,12 +90,12 @@ def _read(note: Mapping[str, Any]) -> SleepingModel | None:
     try:
         record = InstanceRecord.from_json(json.dumps(note["record"]))
         return SleepingModel(record, float(note["since"]), note["freed"], Owner(**note["owner"]))
-    except (UnknownRecordError, KeyError, TypeError, ValueError):  # of another version
+    except (UnknownRecordError, KeyError, TypeError, ValueError):  # another version wrote the note
         return None
 
 
 def _runs(runtime: RuntimeDirectory, instance_id: str) -> bool:
-    """Return True if the instance goes on for others, and only this handle left it."""
+    """Return True if the instance still runs for other processes, so that only this handle has left it."""
     try:
         return runtime.directory(instance_id).lease_state is LeaseState.HELD
     except KeyError:

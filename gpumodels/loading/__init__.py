@@ -1,4 +1,4 @@
-"""Loading a model: request, placement, start, readiness, and undoing all of it on failure."""
+"""Loads: checking the request, placing, starting and connecting to a model, and undoing all of that on failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`load` and `attach`, and the load that wakes a model."""
+"""The functions `load` and `attach`, and the loads that wake a model or restart a replica."""
 
 from __future__ import annotations
 
@@ -46,31 +46,31 @@ def load(
         A name of the catalog, or the path of a model folder.
     {options}
     in_place_of : Model, optional
-        A model that this one replaces. It is returned as it is if it already is what is asked for, and stopped before
-        the new one starts if not.
+        A model that this load replaces. If the model and its options have not changed, this model is returned.
+        Otherwise it is stopped before the new one starts.
     report : optional
-        An object whose methods `progress(text, fraction)`, `notice(text)` and `end(text)` show the load. The default
-        prints notices on standard error.
+        An object with the methods `progress(text, fraction)`, `notice(text)` and `end(text)`, which show the load. The
+        default prints notices on standard error.
     load_id : str
-        The id under which other processes see the load. The default is a new one.
+        The id of the load in other processes. The default is a new id.
     **options
         The options above.
 
     Returns
     -------
     Model
-        The handle.
+        The handle of the model.
 
     Raises
     ------
     LoadRefused, SettingsError, ModelNotFound, ModelFolderError
-        What was asked for makes no sense, or there is no such model.
+        An option or setting is not valid, there is no such model, or its folder is faulty.
     DeviceError
-        There is no such GPU, or none has room.
+        There is no such GPU, or no GPU has enough free memory.
     EngineError, WeightsError
-        The engine cannot run it, or its weights cannot be fetched.
+        The engine cannot run the model, or its weights cannot be fetched.
     LoadFailed, LoadTimeout, LoadCancelled
-        It did not become ready. Whatever is raised, nothing of the load is left.
+        The model did not become ready. After each of these errors, nothing of the load is left.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def load(
     loader = Loader(request, runtime, known, journal)
 
     def make(request: LoadRequest, key: LoadKey, attachments: list[Attachment]) -> Model:
-        handle = Model(attachments, _Loaded(_anchored(request, key), key))
+        handle = Model(attachments, _Loaded(_with_absolute_path(request, key), key))
         _remember(handle, attachments[0].record)
         _log_load(runtime, attachments)
         return handle
@@ -94,7 +94,7 @@ def load(
     def adopt(key: LoadKey) -> bool:
         if in_place_of is None or not isinstance(in_place_of.origin, _Loaded) or in_place_of.origin.key != key:
             return False
-        in_place_of.origin = _Loaded(_anchored(request, key), key)
+        in_place_of.origin = _Loaded(_with_absolute_path(request, key), key)
         return True
 
     try:
@@ -110,16 +110,21 @@ setattr(load, "__signature__", requests.signature(load))  # noqa: B010  mypy kno
 
 
 def attach(name: str, *, timeout: float | str | None = None) -> Model:
-    """Return a handle on a model of this user that runs already, in whichever process it was loaded.
+    """Return a handle on a running model of this user. Any process may have loaded the model.
 
-    The instance then ends with the last process that holds it.
+    From then on this process uses the model too. The model ends when the last process that uses it ends or stops it.
 
     Parameters
     ----------
     name : str
-        The id of an instance, the start of one, or the name of a model.
+        The id of an instance, the start of an id, or the name of a model.
     timeout : float or str, optional
         Time to wait for an instance that is being loaded: "10m", or seconds. The default is in the settings.
+
+    Returns
+    -------
+    Model
+        The handle. If this process has one on that model already, the same handle.
 
     Raises
     ------
@@ -127,6 +132,10 @@ def attach(name: str, *, timeout: float | str | None = None) -> Model:
         No running model has that name, or several have.
     LoadFailed, LoadTimeout
         The instance did not become ready.
+
+    Examples
+    --------
+    >>> model = gpumodels.attach("ctpn")
 
     """
     if not isinstance(name, str):
@@ -154,7 +163,7 @@ def attach(name: str, *, timeout: float | str | None = None) -> Model:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """The origin of a model: its request, and its key, which an attached model gets when it is loaded again."""
+    """The origin of a model: the request and the key of its load. The key of an attached model is None at first."""
 
     request: LoadRequest
     key: LoadKey | None
@@ -162,14 +171,14 @@ class _Loaded:
     def reload(
         self, model: Model, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool
     ) -> None:
-        """Load a replica that slept or died again; see `model.Origin`. The end of the ticket gives it up."""
+        """Load a replica again that sleeps or died; see `model.Origin`. Ending the ticket cancels the load."""
         shown = report or (NullReport() if background else default_report())
         outcome = f"{model.name} is started again later" if replica.dead else "it sleeps on"
         known = settings()
         runtime = RuntimeDirectory(known.runtime_dir)
         journal = shown if isinstance(shown, LoadJournal) else _journal(model.name, self.request.line, shown, runtime)
         if replica.asleep:
-            journal.concerns(replica.record.id)
+            journal.add_instance(replica.record.id)
         share = len(model.replicas) == 1 and (self.request.share or model.was_shared)
         siblings = [each.record for each in model.replicas if each is not replica and each.alive]
         request = replace(self.request, cache=True, share=share)
@@ -210,13 +219,13 @@ def _log_load(runtime: RuntimeDirectory, attachments: Sequence[Attachment]) -> N
 
 
 def _remember(handle: Model, record: InstanceRecord) -> None:
-    """Keep the handle, and watch its GPU memory if that is limited."""
+    """Remember the handle, and watch its GPU memory if the model has a limit."""
     remember(handle, record.id)
     if record.limit is not None:
         LIMIT_WATCHER.begin()
 
 
-def _anchored(request: LoadRequest, key: LoadKey) -> LoadRequest:
-    """Return the request with a model that means the same when the working directory has changed."""
+def _with_absolute_path(request: LoadRequest, key: LoadKey) -> LoadRequest:
+    """Return the request with the absolute path of a model folder, so that the working directory may change."""
     is_name = "/" not in request.model and request.model[:1] not in "~."
     return request if is_name else replace(request, model=str(key.spec.folder.absolute()))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpumodels.attribution import Usage
     from gpumodels.lease import InstanceRecord
 
-#: A model that was called less than so many seconds ago is at work.
+#: Seconds without a call after which a model may be put to sleep.
 _IDLE_FOR = 10.0
 _AT_ONCE = 16
 
@@ -31,9 +31,9 @@ class Candidate:
     """A loaded model of this user that might be put to sleep."""
 
     record: InstanceRecord
-    #: Seconds since its last call; 0 if it is at work, None if its server does not tell.
+    #: Seconds since its last call; 0 while calls run, None if its server does not report that.
     idle: float | None
-    #: Bytes that it holds, by device UUID.
+    #: GPU memory that the model holds, in bytes by device UUID.
     held: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Candidate:
 
 
 def candidates(seen: Usage) -> list[Candidate]:
-    """Return the loaded models of this user with the memory that `seen` shows, the least recently called first."""
+    """Return the loaded models of this user, the least recently called first. Their memory is read from `seen`."""
     found = held(seen.devices)
     records = [record for record in running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -52,9 +52,10 @@ def candidates(seen: Usage) -> list[Candidate]:
 
 
 def plan(known: Iterable[Candidate], fits: Callable[[Mapping[str, int]], bool]) -> list[Candidate]:
-    """Return the fewest of `known` whose sleep makes room; [] if all together do not.
+    """Return the models of `known` that should sleep to make room, as few as possible.
 
-    `fits` returns True if a load would fit with so many bytes freed, by device UUID.
+    Return [] if even the sleep of all would not make room. `fits` takes the freed bytes by device UUID, and returns
+    True if the load would then fit.
     """
     chosen: list[Candidate] = []
     for each in known:
@@ -64,7 +65,7 @@ def plan(known: Iterable[Candidate], fits: Callable[[Mapping[str, int]], bool]) 
                 break
     else:
         return []
-    for each in chosen[-2::-1]:  # the last one made it fit; of the others, keep the least recently called
+    for each in chosen[-2::-1]:  # the last one is needed; leave out others if possible, recently called ones first
         fewer = [one for one in chosen if one is not each]
         if fits(_together(fewer)):
             chosen = fewer
@@ -72,13 +73,13 @@ def plan(known: Iterable[Candidate], fits: Callable[[Mapping[str, int]], bool]) 
 
 
 def put_to_sleep(chosen: Iterable[Candidate]) -> None:
-    """Begin to put models to sleep, as their own notebooks would: no call is cut, and the next one wakes them."""
+    """Begin to put models to sleep on threads. Calls that run are finished first, and the next call wakes a model."""
     for each in chosen:
         threading.Thread(target=_sleep, args=(each.record.id,), name="gpumodels evict", daemon=True).start()
 
 
 def _sleep(instance_id: str) -> None:
-    with suppress(KeyError, OSError, ValueError, GpumodelsError):  # it has ended by itself, or goes on being called
+    with suppress(KeyError, OSError, ValueError, GpumodelsError):  # the model has ended, or calls keep it awake
         sleep_instance(instance_id)
 
 

@@ -1,4 +1,4 @@
-"""Loads in flight: the memory that they will take of GPUs that still look free."""
+"""The GPU memory that loads in flight will take, but do not hold yet."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 def claims(
     running: Sequence[InstanceRecord], siblings: Iterable[InstanceRecord] = (), freed: Mapping[str, int] = _NOTHING
 ) -> Claims:
-    """Return the claims on free memory: by loading instances of this user, and by reservations of all users.
+    """Return the claims on free memory: of loading instances of this user, and of the reservations of all users.
 
-    `siblings` are replicas of the instance that is to be placed. `freed` are bytes, by device UUID, that will be free
-    in a moment.
+    `siblings` are the other replicas of the instance that will be placed. `freed` is memory that will soon be free, in
+    bytes by device UUID.
     """
     loading = {token(record): record for record in running if record.state == "loading" and record.devices}
     taken = _taken(loading.values())
@@ -39,7 +39,7 @@ def claims(
     for each in reservations.standing():
         for uuid in each.devices:
             known = 0
-            if (mine := loading.get(each.token)) is not None:  # some of it is promised, or taken already
+            if (mine := loading.get(each.token)) is not None:  # part of it is counted in `promised`, or held already
                 known = max(mine.memory // len(mine.devices), taken[mine.id][uuid])
             reserved[uuid] += max(0, each.memory - known)
             unknown[uuid] += not each.memory
@@ -48,7 +48,7 @@ def claims(
 
 
 def _taken(records: Collection[InstanceRecord]) -> defaultdict[str, Counter[str]]:
-    """Return the bytes that instances hold by now, by id and device."""
+    """Return the bytes that instances hold now, by instance id and device UUID."""
     if not records:
         return defaultdict(Counter)
     seen, holders = snapshots(), Holders(Look(), records)
@@ -56,5 +56,5 @@ def _taken(records: Collection[InstanceRecord]) -> defaultdict[str, Counter[str]
 
 
 def token(record: InstanceRecord) -> str:
-    """Return the name of an instance's reservation. It does not tell other users which model it is."""
+    """Return the name of an instance's reservation. Other users cannot learn the model from this name."""
     return hashlib.sha256(record.nonce.encode()).hexdigest()[:16]

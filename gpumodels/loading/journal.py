@@ -1,4 +1,4 @@
-"""`LoadJournal`: the record that a load publishes of itself, from its beginning to its end, for all views."""
+"""`LoadJournal`: the note by which a load publishes its progress and its failure, for all views."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PERIOD = 0.2  # seconds between two writes: a build may print hundreds of lines a second
-#: Failed loads that are kept, the newest.
+_PERIOD = 0.2  # seconds between two writes, because a build may print hundreds of lines a second
+#: The number of failed loads that are kept.
 _KEPT = 20
 _LINES, _LONGEST = 60, 500  # lines of a log, and characters of a line
 
-#: Escape sequences (ECMA-48) and other control characters but the tab.
+#: Escape sequences (ECMA-48) and other control characters, except for the tab.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0a-\x1f\x7f]")
-#: The line in which a model server says why it could not load; see `server.__main__`.
+#: Parts of the last line of a model server whose model failed to load; see `server.__main__`.
 _SERVER, _FAILED = "gpumodels: ", " failed to load: "
 
 
 class LoadJournal:
-    """A report that passes everything on and publishes it as a note in the runtime directory.
+    """A report that passes everything to another report, and publishes it as a note in the runtime directory.
 
-    Safe to use from threads. If the note cannot be written, other processes do not see the load; nothing else fails.
+    Threads may use it at the same time. If the note cannot be written, other processes do not see the load, but the
+    load goes on.
     """
 
     def __init__(self, report: Report, model: str, line: str, load_id: str = "", runtime: Path | None = None) -> None:
-        """`runtime` is the path of the runtime directory, if it is known."""
+        """Create the journal of a load of `model`. `runtime` is the path of the runtime directory, if it is known."""
         self._report = report
         self.owner = here = this_process()
         self._load = Load(
@@ -52,28 +53,31 @@ class LoadJournal:
         self._next = 0.0
 
     def run(self, load: Callable[[], T]) -> T:
-        """Run `load` and return its result. The note ends with it, and stays only if it failed."""
+        """Run `load` and return its result. Remove the note at the end, unless the load failed."""
         self._over = self._settled = False
         self._next = 0.0
         try:
             try:
                 return load()
             except Exception as error:
-                if not _is_wanted(error):
+                if not _is_intended(error):
                     self._fail(str(error) if isinstance(error, GpumodelsError) else f"{type(error).__name__}: {error}")
                 raise
             finally:
                 self._settle()
         finally:
-            if not self._settled:  # an interrupt cut the first one short
+            if not self._settled:  # an interrupt ended the first try
                 self._settle()
 
     def begin(self, model: str) -> None:
-        """Note the model's name, now that it is known."""
+        """Publish the model's name, once it is known."""
         self._change(model=model)
 
-    def concerns(self, instance_id: str) -> None:
-        """Note that the load wakes an instance or is about to start it. Written at once, before a view can see it."""
+    def add_instance(self, instance_id: str) -> None:
+        """Publish the id of an instance that the load wakes or will start. The note is written at once.
+
+        So views find the load's note before they find the instance.
+        """
         with self._lock:
             self._load = replace(self._load, instances=(*self._load.instances, instance_id))
             if not self._over:
@@ -85,12 +89,12 @@ class LoadJournal:
         self._report.progress(text, fraction)
 
     def notice(self, text: str) -> None:
-        """Show and publish a line that stays; see `Report`."""
+        """Show and publish a notice; see `Report`."""
         self._change(log=_shortened((*self._load.log, *text.split("\n"))))
         self._report.notice(text)
 
     def end(self, text: str) -> None:
-        """Show the last line; see `Report`."""
+        """Show the outcome; see `Report`."""
         self._report.end(text)
 
     def _change(self, **changes: Any) -> None:
@@ -102,7 +106,7 @@ class LoadJournal:
             if wait <= 0:
                 self._write()
                 return
-            self._waiting = True  # the last change must be seen, even if nothing follows for long
+            self._waiting = True  # write the change later: it may be the last one for long
         later = threading.Timer(wait, self._catch_up)
         later.daemon = True
         later.start()
@@ -120,12 +124,12 @@ class LoadJournal:
 
     def _path(self) -> Path | None:
         if self._runtime is None:
-            with suppress(GpumodelsError, OSError):  # the load itself will fail and say why
+            with suppress(GpumodelsError, OSError):  # the load will fail for the same reason and report it
                 self._runtime = runtime_directory().path
         return self._runtime
 
     def _fail(self, why: str) -> None:
-        if self._load.failed:  # it was asked for within another load, which shares this journal
+        if self._load.failed:  # a load inside this one shares the journal, and has published the failure
             return
         first, *tail = (why.strip("\n") or "no reason was given").split("\n")
         with self._lock:
@@ -135,7 +139,7 @@ class LoadJournal:
             events.log(path, "failed", instance="", model=self._load.model, text=self._load.failed)
 
     def _settle(self) -> None:
-        """Remove the note, or leave it for good if the load failed."""
+        """Remove the note, or make it a lasting one if the load failed."""
         with self._lock:
             self._over = True
             if self._settled or (path := self._path()) is None:
@@ -147,7 +151,7 @@ class LoadJournal:
             self._settled = True
 
     def _forget_older(self, path: Path) -> None:
-        """Remove failed loads of the same line, and the oldest ones if there are too many."""
+        """Remove older notes of failed loads: those of the same line, and the oldest if there are too many."""
         known = [load for load in list_loads(path) if load.failed and load.id != self._load.id]
         same = [load for load in known if _is_same(load, self._load)]
         others = [load for load in known if load not in same]
@@ -155,14 +159,14 @@ class LoadJournal:
             notes.remove(path, notes.LOAD, load.id)
 
 
-def _is_wanted(error: Exception) -> bool:
-    """Return True if somebody wanted the load to end, so that nothing is wrong with it."""
+def _is_intended(error: Exception) -> bool:
+    """Return True if a user cancelled the load or stopped the model, so that this is no failure."""
     stopped = isinstance(error, LoadFailed) and error.stopped
     return stopped or isinstance(error, (LoadCancelled, CancelledError, ModelStopped))
 
 
 def _reason(first: str, tail: Sequence[str]) -> str:
-    """Return the reason in one sentence: the model server's own last word says more than the fact that it ended."""
+    """Return the reason in one sentence: the last line of the model server if it has the reason, or else `first`."""
     last = tail[-1] if tail else ""
     if last.startswith(_SERVER) and _FAILED in last:
         return last.removeprefix(_SERVER)
@@ -174,7 +178,7 @@ def _shortened(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _plain(line: str) -> str:
-    """Return a line as a terminal shows it in the end: no colours, and only the last of overwritten parts."""
+    """Return a line as a terminal shows it: without colours, and without parts that carriage returns overwrite."""
     return _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])[:_LONGEST]
 
 

@@ -1,4 +1,4 @@
-"""Liveness of the instances that a load has started, checked while it waits for them."""
+"""Checks that the instances which a load has started are alive, while the load waits for them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from gpumodels.errors import EngineError
     from gpumodels.model import Attachment, Report
 
-_PERIOD = 0.2  # seconds between two questions to the engine
+_PERIOD = 0.2  # seconds between two requests to the engine
 
 
 class Liveness:
-    """Check of one instance between attempts to connect to it."""
+    """A check that one instance is alive, made between two attempts to connect."""
 
     def __init__(self, attachment: Attachment, report: Report, began: float) -> None:
         self._attachment, self._report, self._began = attachment, report, began

@@ -1,4 +1,4 @@
-"""`Loader`: one load from end to end. It places, prepares, starts and waits; on any failure everything is undone."""
+"""`Loader`: one load from its request to the handle. If any step fails, all steps are undone."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
     from gpumodels.model import Attachment, Model, Report
     from gpumodels.settings import Settings
 
-    #: Makes the handle of what was loaded, while all can still be undone.
+    #: The function that creates the handle of the loaded instances. If it raises, the load is undone.
     Make = Callable[[LoadRequest, LoadKey, list[Attachment]], Model]
 
 #: Seconds that a load waits for the memory of instances that are ending.
 _ENDINGS_WITHIN = 10.0
-_POLL = 0.1  # seconds between two questions for that memory
-#: Seconds for which the address of a model that was just stopped may still be taken.
+_POLL = 0.1  # seconds between two attempts to place
+#: Seconds that a load waits for the address of a model that was just stopped.
 _FREED_WITHIN = 1.0
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An engine, and what it prepared for the model."""
+    """An engine and the image or environment that it prepared for the model."""
 
     engine: Engine
     name: str
@@ -70,8 +70,10 @@ class Loader:
         report: Report | None = None,
         siblings: Sequence[InstanceRecord] | None = None,
     ) -> None:
-        """`report` shows the load if that is not the journal itself. With `siblings`, the replicas that there are, one
-        more replica is started instead of all that are asked for.
+        """Create the load of a request.
+
+        `report` shows the load; the default is the journal. If `siblings`, the running replicas of a handle, are given,
+        one more replica is started. Otherwise all replicas of the request are started.
         """
         self.request = request
         self.runtime = runtime
@@ -83,10 +85,10 @@ class Loader:
         self.began = time.monotonic()
 
     def run(self, make: Make, replaced: Model | None, adopt: Callable[[LoadKey], bool]) -> Model:
-        """Load, in place of `replaced`.
+        """Load the model in place of `replaced`, and return its handle.
 
-        `adopt` returns True if `replaced` is what the key asks for, and gives it the new request. It is then returned
-        instead.
+        If `replaced` has the same key, `adopt` gives it the new request and returns True. Then `replaced` is returned,
+        and nothing is loaded.
         """
         request = self.request
         self.spec = spec = catalog.find(request.model, self.settings)
@@ -96,10 +98,10 @@ class Loader:
         if request.fingerprint not in ("", self.fingerprint):
             raise LoadRefused(
                 f"{spec.name} was loaded elsewhere, with settings that are not known here, or its folder has changed "
-                f"since. Load it anew, with `%load_model {request.model}`."
+                f"since. Load it again with `%load_model {request.model}`."
             )
         self._make = make
-        if replaced is not None and request.cache and _answers(replaced) and adopt(self.key):
+        if replaced is not None and request.cache and _is_usable(replaced) and adopt(self.key):
             if request.keep is not None:
                 reuse.keep(self.runtime, replaced.record, request.keep)
             replaced.wake(self.report)
@@ -114,7 +116,7 @@ class Loader:
         if self.listener is not None and (replaced is None or not _is_at(replaced, self.listener)):
             self.listener.open()
         ensure_guard(self.runtime)
-        handles()  # cleans up after those that died or were stopped elsewhere
+        handles()  # this cleans up models that died or were stopped elsewhere
         freeing = wait_for_endings(self.runtime, _ENDINGS_WITHIN)
         self.placement = Placement(
             self.request, self.spec, self.fingerprint, self.runtime, self.journal, self.settings.placement
@@ -143,7 +145,7 @@ class Loader:
             return self._start_or_join(self._fall_back(prepared.engine, error, gpu=gpu))
 
     def _reuse(self, record: InstanceRecord | None, replaced: Model | None) -> Model | None:
-        """Return the model on an instance that runs already: a kept one, or any if sharing was asked for."""
+        """Return the model on the running instance if it is kept, or if the request has `share`. Else return None."""
         if record is None or (replaced is not None and replaced.is_called(record.id)):
             return None
         if not self.request.share and record.keep is None:
@@ -154,13 +156,13 @@ class Loader:
         return self._join(record)
 
     def _join(self, record: InstanceRecord) -> Model | None:
-        """Return the model on a running instance; None if it has just ended."""
+        """Return the model on a running instance, or None if the instance has just ended."""
         mine = next((model for model in models() if model.alive and model.is_called(record.id)), None)
         if mine is not None:
             return mine
         request = self.request
         if request.keep is None and record.keep is not None:
-            request = replace(request, keep=record.keep)  # so that it is kept again when it has slept
+            request = replace(request, keep=record.keep)  # so that the instance is kept again after it slept
 
         def make(attachment: Attachment) -> Model:
             return self._make(request, self.key, [attachment])
@@ -179,7 +181,7 @@ class Loader:
                     return joined
 
     def _prepare(self, engine: Engine, *, gpu: bool) -> _Prepared:
-        """Let the engine build what the model needs. With `auto`, fall back to the next engine, and say why."""
+        """Build the image or environment of the model. With `auto`, fall back to the next engine, with a notice."""
         try:
             return self._prepared_by(engine, gpu=gpu)
         except (EngineUnavailable, BaseImageUnavailable) as error:
@@ -204,17 +206,17 @@ class Loader:
         return _Prepared(engine, name, artifacts.of_model(self.spec, self.content, weights))
 
     def _start(self, prepared: _Prepared) -> Model:
-        """Start all replicas and wait for them. If one of them fails, none is left."""
+        """Start all replicas and wait until they are ready. If one fails, all are removed."""
         began = time.monotonic()
         self.report.progress(f"starting {self.spec.name}", None)
         self.placement.siblings = list(self.siblings)
         with contextlib.closing(self.placement), contextlib.ExitStack() as undone:
             started = [self._launch(prepared, undone) for _ in range(self.count)]
             checks = [Liveness(each, self.report, began) for each in started]
-            clients = [self._answering(each, began, checks, undone) for each in started]
+            clients = [self._wait_ready(each, began, checks, undone) for each in started]
             for attachment, client in zip(started, clients, strict=True):
                 self._connect(attachment, client)
-            # An interrupt up to here undoes all. From here on the user has a handle to stop it.
+            # An interrupt before this line undoes the load. From here on the user has a handle that can stop the model.
             model = self._make(self.request, self.key, started)
             undone.pop_all()
         return model
@@ -237,16 +239,19 @@ class Loader:
 
     def _place(self, engine: Engine, undone: contextlib.ExitStack) -> tuple[tuple[Device, ...], Attachment]:
         while True:
-            with uninterrupted():  # so that an instance that is made is known here, and can be undone
+            with uninterrupted():  # an interrupt in between would leave an instance that is not undone
                 if (placed := self.placement.place(engine)) is not None:
                     undone.callback(placed[1].end)
                     return placed
             time.sleep(_POLL)
 
-    def _answering(
+    def _wait_ready(
         self, attachment: Attachment, began: float, checks: Sequence[Liveness], undone: contextlib.ExitStack
     ) -> Client:
-        """Return a client when the instance is ready. Raises LoadFailed if one of those that are checked has died."""
+        """Wait until an instance is ready, and return a client of it.
+
+        Raises LoadTimeout if that takes too long, and LoadFailed if an instance of `checks` has ended.
+        """
         from gpumodels.client import Client  # noqa: PLC0415
 
         client = Client(attachment.instance.connector(), attachment.record.model)
@@ -274,11 +279,11 @@ class Loader:
         attachment.connect(client, time.monotonic() - self.began, endpoint)
 
 
-def _answers(model: Model) -> bool:
+def _is_usable(model: Model) -> bool:
     served = model.endpoint is None or model.endpoint.alive
     return (model.alive or model.asleep) and served
 
 
 def _is_at(model: Model, listener: Listener) -> bool:
-    """Return True if the model is served at that address, which will be free when it is stopped."""
+    """Return True if the model is served at the listener's address. The address is then free once it is stopped."""
     return model.alive and model.endpoint is not None and model.endpoint.address == listener.address

@@ -1,4 +1,4 @@
-"""Messages for loads that no GPU has room for: who holds the memory, since when idle, and what frees it."""
+"""The error if no GPU has room for a load. It names the holders of the memory, and how to free it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MOST_GPUS, _MOST_HOLDERS = 4, 3  # in one message
 
 
 def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], report: Report) -> None:
-    """Raise LoadRefused if the memory limit is more than any GPU has; give notice if there is no GPU to limit.
+    """Raise LoadRefused if no GPU has as much memory as the limit. Show a notice if the model runs on the CPU.
 
     `chosen` are the devices that the load would take now.
     """
     most = request.memory or 0
     if not chosen:
-        report.notice(f"{model} runs on the CPU, where its limit of GPU memory means nothing.")
+        report.notice(f"{model} runs on the CPU, where its limit of GPU memory has no effect.")
         return
-    automatic = request.gpu.automatic  # then it may take other devices as well
+    automatic = request.gpu.automatic  # the load may take other devices than `chosen`
     known = [each for each in admitted(devices.devices()) if not each.sliced] if automatic else chosen
     sizes = [each.memory_total for each in known if each.memory_total is not None]
     largest = (max if automatic else min)(sizes, default=None)
@@ -46,9 +46,9 @@ def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], repo
 def no_room(
     name: str, full: Full, seen: Usage, known: Sequence[Candidate], helps: Sequence[Candidate] = ()
 ) -> DeviceError:
-    """Return the error, with a sentence for each GPU, the one with most room first.
+    """Return the error for a load that does not fit. It has a sentence for each GPU, most free memory first.
 
-    `helps` are models whose sleep would make room.
+    If the models in `helps` slept, the load would fit.
     """
     shares = {each.snapshot.device.uuid: each.shares for each in seen.devices}
     models = {each.record.id: each for each in known}

@@ -1,8 +1,8 @@
-"""Options of a load: how each is described to people and programs, and how a given value is read.
+"""The description of an option of a load, and a reader for the value of each option.
 
-`LoadRequest` lists them. The signature of `load`, `%load_model`, `gpumodels run`, `POST models` and the sidebar's form
-are derived from these descriptions, so an option is added in one place. A notebook that loads the extension imports
-them, so readers import what they need when they are called.
+`LoadRequest` lists the options. The signature of `load`, `%load_model`, `gpumodels run`, `POST models` and the form of
+the sidebar follow from these descriptions. Every notebook that loads the extension imports this module. So the readers
+import other modules only when they are called.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 #: "text" takes a value; a "switch" takes none; "settings" takes NAME=VALUE and may be repeated.
 Kind = Literal["text", "duration", "count", "switch", "settings"]
 
-#: Reads the value that was given for a model, with the user's settings. Raises LoadRefused.
+#: A reader: it takes the model, the given value and the settings, and returns the checked value. Raises LoadRefused.
 Read = Callable[[str, Any, "Settings"], Any]
 
 MOST_REPLICAS = 64
 _LAST_PORT = 65535
-#: Fewer bytes than this mean a forgotten unit.
+#: The smallest memory limit in bytes. A smaller number is probably one without its unit.
 _LEAST_MEMORY = 1 << 20
-#: Both are endless times, each for the option that it is said of.
+#: Words for endless times. An option takes only one of them: `keep` takes "forever", the others "never".
 _ENDLESS = ("never", "forever")
 
 
@@ -41,26 +41,26 @@ class Option:
 
     name: str
     read: Read
-    #: A clause for `--help`, and sentences for the docstring of `load`.
+    #: A short text for `--help`, and whole sentences for the docstring of `load`.
     help: str
     doc: str
-    #: The types that `load` takes, for its docstring.
+    #: The types of the value, for the docstring of `load`.
     types: str
     default: Any = None
     kind: Kind = "text"
     metavar: str = ""
-    #: The JSON schema of its value in `POST models`; None if HTTP does not offer it.
+    #: The JSON schema of the value in `POST models`; None if the option is not offered there.
     schema: Mapping[str, Any] | None = None
     #: Values that completion proposes.
     examples: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
-        """Its name on a command line. A switch that is on by default is turned off there."""
+        """The name on a command line, such as "--gpu". A switch with the default True has "--no-" before its name."""
         return f"--no-{self.name}" if self.default is True else f"--{self.name}"
 
     def words(self, value: Any) -> list[tuple[str, str | None]]:
-        """Return what a line says of the value, for `load_line`: its flag and text, or nothing for the default."""
+        """Return the flag and the text of a value, for `load_line`; [] for the default and for secret values."""
         if self.kind == "switch":
             return [] if bool(value) == self.default else [(self.flag, None)]
         if value == self.default or self.kind == "settings":  # settings may be secret
@@ -68,12 +68,12 @@ class Option:
         return [(self.flag, self._text(value))]
 
     def _text(self, value: Any) -> str:
-        if value is None:  # as a GPU
+        if value is None:  # for the option `gpu`
             return "none"
         if isinstance(value, (list, tuple)):
             return ",".join(map(str, value))
         if isinstance(value, float):
-            # As `float`, because numpy's floats have a repr of their own.
+            # `float`, because the repr of numpy's floats is not a number.
             return self._endless if math.isinf(value) else format(Decimal(repr(float(value))), "f")
         return str(value)
 
@@ -83,7 +83,7 @@ class Option:
 
 
 def option(**described: Any) -> Any:
-    """Return a dataclass field that is an option; its name is that of the field."""
+    """Return a dataclass field that describes an option. The field's name is the option's name."""
     return field(metadata={"option": described})
 
 
@@ -188,12 +188,12 @@ def read_memory(model: str, given: Any, _: Settings) -> int | None:
 
 
 def seconds(model: str, name: str, given: Any, never: str) -> float | None:
-    """Return the seconds of a time; None if it was not given, math.inf for `never`. Raises LoadRefused."""
+    """Return a time in seconds; None if none was given, math.inf for the word `never`. Raises LoadRefused."""
     if given is None:
         return None
     from gpumodels.settings import duration  # noqa: PLC0415
 
     with suppress(ValueError):
-        if given not in _ENDLESS or given == never:  # to keep a model never is not to keep it forever
+        if given not in _ENDLESS or given == never:  # `keep="never"` would be read as forever
             return duration(given)
     raise LoadRefused(f"{model}: {name} must be a time such as '90s', '10m' or '2h', or '{never}', not {given!r}.")

@@ -1,4 +1,4 @@
-"""Placement: the devices of one instance are chosen and the choice is recorded, in one step."""
+"""Placement: choosing the devices of an instance, and recording the choice in the same step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EVICTED_WITHIN = 15.0
 
 
 class Overtaken(Exception):
-    """Another notebook that loads the same model, and lets others use it, was placed first."""
+    """The signal that another process has just placed an instance of the same model, which this load can join."""
 
     def __init__(self, record: InstanceRecord) -> None:
         super().__init__(record.id)
@@ -48,7 +48,10 @@ class Overtaken(Exception):
 
 @dataclass
 class Placement:
-    """Places the instances of one load, one after another. Close it when they have their memory, or have failed."""
+    """The placement of the instances of one load, one after another.
+
+    Close it once the instances have their memory or have failed.
+    """
 
     request: LoadRequest
     spec: ModelSpec
@@ -56,17 +59,17 @@ class Placement:
     runtime: RuntimeDirectory
     journal: LoadJournal
     policy: Policy = "most-free"
-    #: When the memory of instances that are ending counts as lost, by time.monotonic(); until then it is waited for.
+    #: The end of the wait for memory that ending or evicted instances may free, by time.monotonic().
     deadline: float = 0.0
-    #: Replicas of the same handle. `auto` takes other devices than theirs if it can.
+    #: The other replicas of the same handle. `auto` prefers devices without them.
     siblings: list[InstanceRecord] = field(default_factory=list)
     _reserved: list[str] = field(default_factory=list, init=False)
     _evicted: bool = field(default=False, init=False)
 
     def preview(self, engine: Engine) -> tuple[tuple[Device, ...], InstanceRecord | None]:
-        """Return the devices that would be taken now, whatever the model needs, and a running instance to reuse.
+        """Return the devices that the load would take now, and a running instance of the same model there, or None.
 
-        Raises DeviceError.
+        The memory that the model needs is not considered. Raises DeviceError.
         """
         known = running(self.runtime)
         chosen = self._select(engine, known, Need())
@@ -75,11 +78,11 @@ class Placement:
     def place(self, engine: Engine) -> tuple[tuple[Device, ...], Attachment] | None:
         """Choose the devices and record the choice, so that two loads cannot take the same free memory.
 
-        Return None if memory is lacking that an ending or evicted instance may yet free: ask again then. Raises
-        DeviceError, and Overtaken if there is an instance to join by now.
+        Return None if memory is lacking that an ending or evicted instance may soon free; then call this again. Raises
+        DeviceError, and Overtaken if there is now an instance to join.
         """
         need, lacking = self._need(engine), None
-        for wanted in (need, replace(need, insists=False)):  # a learnt need refuses no load
+        for wanted in (need, replace(need, insists=False)):  # a load is never refused only for its learnt memory
             try:
                 placed = self._placed(engine, wanted)
             except Full as full:
@@ -94,13 +97,13 @@ class Placement:
         raise self._no_room(engine, cast("Full", lacking), need)
 
     def close(self) -> None:
-        """Release the reservations: the placed instances have their memory, or have ended."""
+        """Release the reservations, because the placed instances have their memory or have ended."""
         while self._reserved:
             reservations.release(self._reserved.pop())
 
     def _running_already(self, known: list[InstanceRecord], chosen: tuple[Device, ...]) -> InstanceRecord | None:
-        """Return a running instance of the same model on those devices; None if a new one is asked for."""
-        alone = not self.request.cache or self.request.replicas > 1  # replicas are nobody else's
+        """Return a running instance of the same model on those devices. Return None if the load needs a new one."""
+        alone = not self.request.cache or self.request.replicas > 1  # replicas are never shared
         return None if alone else reuse.find(known, self.fingerprint, self.request, chosen)
 
     def _need(self, engine: Engine) -> Need:
@@ -119,18 +122,18 @@ class Placement:
                     raise Overtaken(other)
                 record = self._record(engine, chosen, known)
                 self._reserve(record, chosen, need)
-            self.journal.concerns(record.id)
+            self.journal.add_instance(record.id)
             directory, lease = self.runtime.create(record, engine.instance_user)
             shared = self.runtime.make_shared_memory(record.id, engine.instance_user) if engine.sees_files else ""
         self.siblings.append(record)
         self._evicted = False
         sign(directory, record.owner)
-        # The attachment's record names everything that a failed load has to remove.
+        # The attachment's record must name the shared memory: a failed load removes it by that name.
         record = replace(record, shared_memory=shared)
         return chosen, Attachment(record, directory, lease, engine.attach(record, directory))
 
     def _turn(self, engine: Engine) -> AbstractContextManager[None]:
-        """Return a context in which no other user of the machine chooses a GPU, if there is one to choose."""
+        """Return a context in which no other user of the machine chooses a GPU. It is empty if no GPU is chosen."""
         contested = not engine.places_itself and self.request.gpu.count and devices.devices()
         return reservations.in_turn() if contested else nullcontext()
 
@@ -160,12 +163,15 @@ class Placement:
             reservations.reserve(reservations.Reservation.of_this_process(token, uuids, each, self.request.timeout))
 
     def _evict(self, engine: Engine, need: Need) -> bool:
-        """Put models to sleep so that the instance fits, once for each instance. Return False if that is no help."""
+        """Put models to sleep so that the instance fits, at most once for each instance.
+
+        Return False if no model was put to sleep.
+        """
         if not self.request.evict or self._evicted:
             return False
         chosen = eviction.plan(self._candidates(usage()), lambda freed: self._fits(engine, need, freed))
         for each in chosen:
-            later = "the next load starts it anew" if each.record.state == "kept" else "its next call wakes it"
+            later = "the next load starts it again" if each.record.state == "kept" else "its next call wakes it"
             self.journal.notice(f"{each} is put to sleep to make room for {self.spec.name}; {later}")
         if chosen:
             eviction.put_to_sleep(chosen)
@@ -174,7 +180,7 @@ class Placement:
         return bool(chosen)
 
     def _candidates(self, seen: Usage) -> list[eviction.Candidate]:
-        """Return the models of this user that are not replicas of the same handle."""
+        """Return the loaded models of this user, except for replicas of the same handle."""
         mine = {record.id for record in self.siblings}
         return [each for each in eviction.candidates(seen) if each.record.id not in mine]
 
@@ -192,7 +198,7 @@ class Placement:
         return no_room(self.spec.name, full, seen, known, () if self.request.evict else helps)
 
     def _record(self, engine: Engine, chosen: tuple[Device, ...], known: list[InstanceRecord]) -> InstanceRecord:
-        """Return the record of a new instance, whose colour the fewest of the `known` ones have."""
+        """Return the record of a new instance. Its id gives it a colour that few of the `known` instances have."""
         from gpumodels._version import __version__  # noqa: PLC0415
 
         name = re.sub(r"[^a-z0-9]+", "-", self.spec.name)

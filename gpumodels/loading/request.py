@@ -1,4 +1,4 @@
-"""`LoadRequest`: everything that one load is asked for. `LoadKey`: what makes two loads the same."""
+"""`LoadRequest`: the model and all options of one load. `LoadKey`: the facts that are equal for two equal loads."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _TIME = ["string", "number"]
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """The options of one load, checked and in one form: times in seconds, sizes in bytes.
+    """The model and the options of one load, checked: times are in seconds, sizes in bytes.
 
-    Kept by the handle, so that a model that slept can be loaded again.
+    The handle keeps the request, so that a model that sleeps can be loaded again.
     """
 
     #: A name of the catalog, or a path of a model folder: with a `/`, or beginning with `~` or `.`.
@@ -56,31 +56,32 @@ class LoadRequest:
     env: Mapping[str, str] = option(
         read=options.read_env, kind="settings", metavar="NAME=VALUE", types="dict of str to str",
         schema={"type": "object", "additionalProperties": {"type": "string"}},
-        help="set it for the model server; may be repeated",
-        doc="Environment settings of the model server.",
+        help="set a variable for the model server; may be repeated",
+        doc="Environment variables of the model server.",
     )  # fmt: skip
-    #: No `schema`: by HTTP nobody would get the token, which `endpoint` of the handle has.
+    #: No `schema`: a load by HTTP returns no handle, and only `endpoint` of the handle has the token.
     serve: str = option(
         read=options.read_serve, metavar="HOST:PORT", types="str", examples=("127.0.0.1:8001", "127.0.0.1:0"),
-        help="answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)",
-        doc='"HOST:PORT" of this machine, such as "127.0.0.1:8001", where the model answers tritonclient too (port 0: '
-        "a free one). `model.endpoint` has the token.",
+        help="answer tritonclient at this address, such as 127.0.0.1:8001 (port 0: a free one)",
+        doc='Address of this machine, "HOST:PORT", at which the model answers tritonclient too, such as '
+        '"127.0.0.1:8001" (port 0: a free one). `model.endpoint` has the token.',
     )  # fmt: skip
     share: bool = option(
         read=options.read_switch, default=False, kind="switch", types="bool", schema={"type": "boolean"},
-        help="use what another notebook has loaded, if it is the same",
-        doc="Use a running instance of the same model on the same device, whichever notebook loaded it. It ends with "
-        "the last notebook that uses it.",
+        help="use a running instance of the same model, also of another notebook",
+        doc="Use a running instance of the same model on the same device, also if another notebook loaded it. The "
+        "instance ends with the last notebook that uses it.",
     )  # fmt: skip
     keep: float | None = option(
         read=options.read_keep, kind="duration", metavar="TIME", types="float or str", schema={"type": _TIME},
-        help="5m, 2h, forever: for how long it outlives its notebooks", examples=("5m", "2h", "forever"),
-        doc='Time for which the model outlives its notebooks: "5m", "2h", "forever", or seconds. The next load of the '
-        "same model takes it up.",
+        help="5m, 2h, forever: how long the model runs on without a notebook", examples=("5m", "2h", "forever"),
+        doc='Time for which the model runs on after its last notebook has ended: "5m", "2h", "forever", or seconds. '
+        "Meanwhile the next load of the same model uses it.",
     )  # fmt: skip
     idle: float | None = option(
         read=options.read_idle, kind="duration", metavar="TIME", types="float or str", schema={"type": _TIME},
-        help="10m, never: after how long without a call it sleeps (default: 1h)", examples=("10m", "1h", "never"),
+        help="10m, never: time without a call after which the model sleeps (default: 1h)",
+        examples=("10m", "1h", "never"),
         doc='Time without a call after which the model sleeps: "10m", "never", or seconds. Sleeping frees its '
         "memory until the next call. The default is in the settings; a model that is kept forever sleeps only if you "
         "set this.",
@@ -88,36 +89,35 @@ class LoadRequest:
     replicas: int = option(
         read=options.read_replicas, default=1, kind="count", metavar="N", types="int",
         schema={"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS},
-        help="so many copies, spread over the GPUs, behind one handle",
-        doc="Number of instances behind the one handle, spread over the GPUs. A call goes to the one with the fewest "
-        "calls in flight.",
+        help="number of copies behind one handle, spread over the GPUs",
+        doc="Number of copies of the model behind one handle, spread over the GPUs. A call goes to the copy with the "
+        "fewest calls in flight.",
     )  # fmt: skip
     evict: bool = option(
         read=options.read_switch, default=False, kind="switch", types="bool", schema={"type": "boolean"},
-        help="where memory is lacking, put your own idle models to sleep",
+        help="if GPU memory is lacking, put your own idle models to sleep",
         doc="If GPU memory is lacking, put your own idle models to sleep, the least recently called first.",
     )  # fmt: skip
     memory: int | None = option(
         read=options.read_memory, metavar="SIZE", types="int or str", schema={"type": ["string", "integer"]},
-        help="4GiB: the most GPU memory that it may use",
-        doc='Most GPU memory that each instance may use: bytes, or "4GiB".',
+        help="4GiB: the most GPU memory that the model may use",
+        doc='The most GPU memory that each copy of the model may use: bytes, or "4GiB".',
     )  # fmt: skip
     cache: bool = option(
         read=options.read_switch, default=True, kind="switch", types="bool", schema={"type": "boolean"},
-        help="build the image or environment anew",
-        doc="If False, the image or environment is built anew.",
+        help="build the image or environment again",
+        doc="If False, the image or environment is built again.",
     )  # fmt: skip
-    #: The fingerprint that the model must have, if not everything it was loaded with is known; else "".
+    #: The fingerprint that the load must have; "" for any. An attached model has one: its `env` is not known here.
     fingerprint: str = ""
-    #: The line that asks for the same in a notebook. Environment settings are left out: they may be secret.
+    #: The line for the same load in a notebook. Environment variables are left out, because they may be secret.
     line: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, model: str | Path, given: Mapping[str, Any], settings: Settings) -> LoadRequest:
-        """Check the options that were given and fill in the settings.
+        """Check the given options, and return the request. Settings are the defaults of options that are not given.
 
-        Raises LoadRefused, naming what was given and what is expected, DeviceError, SettingsError, and TypeError for an
-        option that does not exist.
+        Raises LoadRefused, DeviceError or SettingsError if a value is not valid, and TypeError for an unknown option.
         """
         unknown = given.keys() - {each.name for each in OPTIONS}
         if unknown:
@@ -130,7 +130,7 @@ class LoadRequest:
 
     @classmethod
     def attaching(cls, record: InstanceRecord, timeout: float) -> LoadRequest:
-        """Return the request that loads an attached instance again, as far as its record tells."""
+        """Return the request that loads an attached instance again, with the options that its record has."""
         from gpumodels.devices import GpuChoice  # noqa: PLC0415  see `options`
 
         known = {each.name: each.default for each in OPTIONS}
@@ -147,12 +147,12 @@ def _options() -> tuple[Option, ...]:
     return tuple(Option(name, **facts) for name, facts in described if facts is not None)
 
 
-#: Every option of a load, in the order of its help.
+#: All options of a load, in their order in `--help`.
 OPTIONS = _options()
 
 
 def signature(function: Any) -> inspect.Signature:
-    """Return the signature of a function that takes a model and `**options`, with the options by name."""
+    """Return the signature of a function that takes a model and `**options`. It has a parameter for each option."""
     found = inspect.signature(function)
     kinds = inspect.Parameter
     options = [kinds(each.name, kinds.KEYWORD_ONLY, default=each.default, annotation=each.types) for each in OPTIONS]
@@ -161,7 +161,7 @@ def signature(function: Any) -> inspect.Signature:
 
 
 def parameters_section() -> str:
-    """Return the options as lines of a numpydoc section."""
+    """Return the options as lines of the numpydoc section Parameters."""
     return "".join(f"    {each.name} : {each.types}, optional\n{_wrapped(each.doc)}\n" for each in OPTIONS)
 
 
@@ -170,7 +170,7 @@ def _wrapped(text: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of a load by HTTP."""
+    """Return the JSON schema of the body of `POST models`."""
     offered = {
         each.name: {**each.schema, **_default(each), "description": each.doc}
         for each in OPTIONS
@@ -190,7 +190,7 @@ def _default(described: Option) -> dict[str, Any]:
 
 
 def _model_text(model: object) -> str:
-    """Return the model as text that means the same: a Path is a path even if it has no slash."""
+    """Return the model as text. A Path gets a slash, because text without one is a name of the catalog."""
     if isinstance(model, str):
         return model_word(model)
     if isinstance(model, Path):
@@ -207,8 +207,9 @@ def _check_together(model: str, values: Mapping[str, Any]) -> None:
 
 
 def _idle(given: object, values: Mapping[str, Any]) -> float | None:
-    """Return the idle time; None for never. By default a kept model does not sleep, which would end it, before its
-    time is over.
+    """Return the idle time in seconds, or None for never.
+
+    Sleep ends a kept model that has no user. So the default idle time is not shorter than the keep time.
     """
     idle: float = values["idle"] if given is not None else max(values["idle"], values["keep"] or 0.0)
     return None if math.isinf(idle) else idle
@@ -220,10 +221,10 @@ def _line(model: str, given: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class LoadKey:
-    """The identity of a load: a running model answers another load with an equal key."""
+    """The identity of a load. If a load's key equals that of the model it would replace, nothing is loaded."""
 
     spec: ModelSpec
-    #: The hash of the folder's files: an edited model is another model.
+    #: The hash of the folder's files. A model whose files were edited is another model.
     content: str
     gpu: GpuChoice
     engine: str
@@ -240,6 +241,6 @@ class LoadKey:
 
     @property
     def fingerprint(self) -> str:
-        """A hash that is equal for loads that may share an instance: everything but device and engine."""
+        """A hash of the facts that are equal if two loads may share an instance. It leaves out device and engine."""
         shared = repr((self.spec, self.content, self.env, self.serve, self.memory))
         return hashlib.sha256(shared.encode()).hexdigest()[:24]

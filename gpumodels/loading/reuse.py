@@ -1,4 +1,4 @@
-"""Reuse of running instances: shared ones, kept ones, and those that `attach` names."""
+"""Reuse of running instances, by loads that share or find a kept instance, and by `attach`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from gpumodels.loading.request import LoadRequest
     from gpumodels.model import Model, Report
 
-_POLL = 0.05  # seconds between two looks at an instance that is being started
+_POLL = 0.05  # seconds between two attempts to join an instance that is being started
 
 
 def find(
     running: Sequence[InstanceRecord], fingerprint: str, request: LoadRequest, chosen: Sequence[Device]
 ) -> InstanceRecord | None:
-    """Return the oldest running instance that answers a request, on the devices that were chosen for it."""
+    """Return the oldest running instance that fits a request, on the devices that were chosen for the request."""
     wanted = {device.uuid for device in chosen}
     for record in running:
         there = {device["uuid"] for device in record.devices}
@@ -42,7 +42,7 @@ def find(
 
 
 def advice(record: InstanceRecord) -> str:
-    """Return the notice for a load that starts once more what runs already."""
+    """Return the notice for a load that starts a second instance of a running model."""
     who = "this notebook" if record.owner.pid == os.getpid() else "another notebook"
     with suppress(GpumodelsError):
         if held := memory_held(record):
@@ -57,9 +57,9 @@ def join(
     report: Report,
     make: Callable[[Attachment], Model],
 ) -> Model | None:
-    """Attach to a running instance and return what `make` makes of it; None if the instance has just ended.
+    """Attach to a running instance and return the handle that `make` creates. None if the instance has just ended.
 
-    Raises LoadTimeout after `timeout` seconds, LoadFailed if an instance that is being started fails.
+    Raises LoadTimeout after `timeout` seconds, and LoadFailed if an instance that is being started fails.
     """
     from gpumodels.client import Client  # noqa: PLC0415
 
@@ -75,11 +75,11 @@ def join(
         client = Client(attachment.instance.connector(), record.model)
         deadline, check = began + timeout, Liveness(attachment, report, began).check
         client.wait_ready(deadline, check)
-        if not was_ready:  # the process that began this load may have given up since
+        if not was_ready:  # write the state here too: the process that began the load may have given up
             attachment.record = replace(attachment.record, state="ready")
             attachment.directory.write(attachment.record)
         attachment.connect(client, time.monotonic() - began)
-        # A server that falls asleep just now may not have noticed that we listen. One that answers again has.
+        # A server that is falling asleep may not have noticed our watch. If it answers once more, it has noticed it.
         client.wait_ready(deadline, check)
         return make(attachment)
     except BaseException as error:
@@ -87,20 +87,20 @@ def join(
         if client is not None:
             client.close()
         attachment.end()
-        if was_ready and isinstance(error, OSError | LoadFailed | ModelGone):  # it died, or has just fallen asleep
+        if was_ready and isinstance(error, OSError | LoadFailed | ModelGone):  # it died or fell asleep
             return None
         raise
 
 
 def _attach(runtime: RuntimeDirectory, record: InstanceRecord, deadline: float) -> Attachment | None:
-    """Hold the lease of a running instance. Wait for one that is being started; return None if it has ended."""
+    """Take the lease of a running instance, and wait for one that is being started. None if it has ended."""
     while (joined := _join(runtime, record)) is None:
         if time.monotonic() > deadline or not _is_starting(runtime, record):
             return None
         time.sleep(_POLL)
     directory, lease = joined
     try:
-        record = directory.record()  # by now it says where the engine runs it
+        record = directory.record()  # read again: now it has the engine's reference, such as the container's id
         instance = engines.attach(record, directory)
     except (UnknownRecordError, GpumodelsError):
         lease.release()
@@ -115,7 +115,7 @@ def _join(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDi
 
 
 def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
-    """Return True if the leash is not there yet: the process that loads it is still preparing."""
+    """Return True if the instance has no leash yet, because the process that loads it is still preparing."""
     with suppress(KeyError, UnknownRecordError):
         directory = runtime.directory(record.id)
         wanted = directory.ended is None and directory.lease_state is LeaseState.HELD
@@ -124,7 +124,7 @@ def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
 
 
 def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> None:
-    """Let a running instance outlive its users for at least so many seconds."""
+    """Keep a running instance for at least `seconds` after its last user."""
     with suppress(KeyError, UnknownRecordError):
         directory = runtime.directory(record.id)
         now = directory.record()
@@ -134,12 +134,13 @@ def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> N
 
 
 def named(runtime: RuntimeDirectory, name: str) -> InstanceRecord:
-    """Return the running instance with that id, an id that begins so, or that model. Raises ModelNotFound."""
+    """Return the running instance with that id, that model name, or that start of its id. Raises ModelNotFound."""
     known = running(runtime)
     found = match(name, known)
     if len(found) == 1:
         return found[0]
     if found:
-        raise ModelNotFound(f"Several run that are called {name!r}: {', '.join(each.id for each in found)}.")
-    ids = ", ".join(record.id for record in known) or "nothing"
-    raise ModelNotFound(f"No running model is called {name!r}; what runs is {ids}.")
+        ids = ", ".join(each.id for each in found)
+        raise ModelNotFound(f"Several running models are called {name!r}: {ids}. Give the id of one.")
+    ids = ", ".join(record.id for record in known) or "none"
+    raise ModelNotFound(f"No running model is called {name!r}. Running models: {ids}.")

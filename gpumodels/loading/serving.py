@@ -1,4 +1,4 @@
-"""Serving a model to others' clients by TCP, on an address that only this machine reaches."""
+"""Serving a model to other clients by TCP, at an address that only this machine can reach."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _listen(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     with contextlib.ExitStack() as undone:
         listener = undone.enter_context(socket.socket(socket.AF_INET6 if host.startswith("[") else socket.AF_INET))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # despite connections that ended just now
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else connections that just ended block it
         listener.bind((host.strip("[]"), int(port)))
         listener.listen()
         undone.pop_all()
@@ -36,9 +36,9 @@ def _listen(address: str) -> socket.socket:
 
 
 class Listener:
-    """The address that one model is served at, taken before anything starts, and its token.
+    """The listening socket for the clients of one model, and their token. It is opened before the model starts.
 
-    As a context manager it closes the address here at the end.
+    As a context manager it closes this process's socket at the end.
     """
 
     def __init__(self, model: str, address: str) -> None:
@@ -48,7 +48,7 @@ class Listener:
         self._socket: socket.socket | None = None
 
     def open(self, within: float = 0.0) -> None:
-        """Take the address, once. Raises LoadRefused if it is not free within so many seconds."""
+        """Listen on the address, unless that is done. Raises LoadRefused if it is not free after `within` seconds."""
         deadline = time.monotonic() + within
         while self._socket is None:
             try:
@@ -68,23 +68,21 @@ class Listener:
         self.close()
 
     def serve(self, instance: Instance) -> Endpoint:
-        """Start a process that leads clients to the instance and ends with it; the address must be open.
+        """Start the forwarder, a process that connects clients with the instance and ends with it.
 
-        Raises LoadFailed.
+        The listener must be open. Raises LoadFailed.
         """
         from gpumodels.engines import NotStarted  # noqa: PLC0415 (its asyncio is only for served models)
 
         try:
             pid = instance.forward(cast("socket.socket", self._socket))
         except NotStarted as error:
-            raise LoadFailed(
-                f"{self.model} was loaded, but nobody can be led to it from {self.address}: {error}."
-            ) from None
+            raise LoadFailed(f"{self.model} was loaded, but it cannot be served at {self.address}: {error}.") from None
         self.close()
         return Endpoint(self.model, self.address, self.token, (pid, processes.start_time(pid)))
 
     def close(self) -> None:
-        """Close the address here. The process that serves there keeps its own copy."""
+        """Close the socket of this process. The forwarder has a copy of the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

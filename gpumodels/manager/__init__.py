@@ -1,8 +1,8 @@
-"""Names by which processes with different versions of gpumodels reach each other. New code must not import them.
+"""Old names that processes with other versions of gpumodels use. New code must not import them.
 
 - A guard or keeper that started before an upgrade imports `gpumodels.manager.sweeping` when its kernel has died.
 - A kernel that imported an older gpumodels starts `gpumodels.manager.guard` and `gpumodels.manager.keeper`.
-- A Jupyter server makes kernels, which may have another version, call `gpumodels.manager.sleepers.wake_here` and
+- A Jupyter server asks kernels, which may have another version, to call `gpumodels.manager.sleepers.wake_here` and
   `gpumodels.manager.stop_instance`.
 """
 

@@ -1,4 +1,4 @@
-"""The guard under its former name, by which kernels with an older gpumodels start it."""
+"""The guard under its old name, for kernels with an older gpumodels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper under its former name, by which kernels with an older gpumodels start it."""
+"""The keeper under its old name, for kernels with an older gpumodels."""
 
 from __future__ import annotations
 

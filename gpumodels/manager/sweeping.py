@@ -1,7 +1,8 @@
-"""The sweep, under the name that guards and keepers of older versions import.
+"""The sweep under its old name, for guards and keepers of older versions.
 
-Their processes have older modules loaded, which do not fit this version's, so the sweep runs in a new interpreter:
-`python -m gpumodels.manager.sweeping PATH IDENTITY [PID]`, with status 0 if nothing is left to do.
+Those processes have imported older modules, which do not work with the modules of this version. So the sweep runs in a
+new interpreter: `python -m gpumodels.manager.sweeping PATH IDENTITY [PID]`. The exit status is 0 if nothing is left to
+do.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import Any
 
 
 def sweep(runtime: Any, of_process: int | None = None) -> bool:
-    """Sweep the runtime directory; see `cleanup.sweep`."""
+    """Sweep a runtime directory in a new interpreter; see `cleanup.sweep`."""
     process = [] if of_process is None else [str(of_process)]
     command = [sys.executable, "-m", "gpumodels.manager.sweeping", str(runtime.path), runtime.identity, *process]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def main(arguments: list[str]) -> int:
-    """Sweep once; `arguments` are PATH, IDENTITY and perhaps PID."""
-    from gpumodels.cleanup import sweep as sweep_now  # noqa: PLC0415  not in the process that calls `sweep`
+    """Sweep once. `arguments` are PATH, IDENTITY and optionally PID."""
+    from gpumodels.cleanup import sweep as sweep_now  # noqa: PLC0415  callers of `sweep` above must not import it
     from gpumodels.lease import RuntimeDirectory  # noqa: PLC0415
 
     path, identity, *process = arguments

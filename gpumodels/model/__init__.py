@@ -1,4 +1,4 @@
-"""The handle: what a loaded model is to the user."""
+"""The handle of a loaded model, and this process's lease and connection on each of its instances."""
 
 from __future__ import annotations
 

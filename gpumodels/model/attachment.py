@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from gpumodels.model.endpoint import Endpoint
     from gpumodels.signature import Signature
 
-#: Seconds in which the last word of a server is heard after its connection has broken.
-_HEARD_WITHIN = 1.0
-#: The same if that server is known to be dead.
-_HEARD_OF_DEAD_WITHIN = 10.0
-#: Seconds in which the freed memory of a model that fell asleep is measured.
+#: Seconds to wait for the watcher's event `server_ended` after a connection has broken.
+_EVENT_WITHIN = 1.0
+#: Seconds to wait for that event if the server is known to be dead.
+_EVENT_OF_DEAD_WITHIN = 10.0
+#: Seconds to wait until the freed memory of a model that fell asleep is measured.
 _MEASURED_WITHIN = 6.0
 
 
@@ -39,8 +39,8 @@ class State(Enum):
     """The states of an attachment, in their usual order."""
 
     STARTING = "starting"  # the lease is held; the model server is not ready
-    READY = "ready"  # calls go here
-    LEAVING = "leaving"  # sleep or stop has begun, or the server has said its last word: calls go elsewhere
+    READY = "ready"  # the instance takes calls
+    LEAVING = "leaving"  # sleep or stop has begun, or the server has ended: new calls go to another replica
     ASLEEP = "asleep"  # the instance has given its memory back, and can be loaded again
     GONE = "gone"  # the instance died or was stopped
 
@@ -48,8 +48,8 @@ class State(Enum):
 class Attachment:
     """The lease and the connection of this process on one instance, from its start until it sleeps or ends.
 
-    Safe to use from threads. `error` says why the instance is gone; `freed` what it gave back, once it sleeps or was
-    stopped.
+    Threads may use it at the same time. Once the instance is gone, `error` is the reason. Once the instance sleeps or
+    was stopped, `freed` is the memory that it gave back.
     """
 
     client: Client
@@ -63,7 +63,7 @@ class Attachment:
         instance: Instance,
         guest: Owner | None = None,
     ) -> None:
-        """`guest` is this process if another one loaded the instance."""
+        """Create the attachment. Give this process as `guest` if another process loaded the instance."""
         self.record = record
         self.directory = directory
         self.lease = lease
@@ -72,12 +72,12 @@ class Attachment:
         self.state = State.STARTING
         self.error: ModelGone | None = None
         self.freed: FreedMemory | None = None
-        self.seconds = 0.0  # that the load took
+        self.seconds = 0.0  # the duration of the load
         self.endpoint: Endpoint | None = None
         self.last_lines = ""
-        #: When it ended, by time.monotonic(); 0.0 while it runs.
+        #: The moment at which the instance ended, by time.monotonic(); 0.0 while it runs.
         self.ended = 0.0
-        #: Whether another process used the instance too when it was last seen awake.
+        #: True if another process used the instance too, just before it ended.
         self.was_shared = False
         self._lock = threading.Lock()
         self._server_ended = threading.Event()
@@ -88,47 +88,47 @@ class Attachment:
         self._watch: Watch | None = None
 
     def connect(self, client: Client, seconds: float, endpoint: Endpoint | None = None) -> None:
-        """Take calls from now on: the model server is ready, `seconds` after the load began."""
+        """Take calls from now on, because the model server is ready. The load took `seconds`."""
         self.client, self.signature, self._watch = client, client.signature(), client.watch()
         self.seconds, self.endpoint = seconds, endpoint
-        self._memory_before = self._memory()  # if the kernel is too busy to look later, this is what is known
+        self._memory_before = self._memory()  # used if the kernel is too busy to measure again before sleep
         self.state = State.READY
         if self._watch is not None:
             WATCHER.add(self._watch, self)
 
     @property
     def open(self) -> bool:
-        """Whether calls go here, as far as is known without asking the system."""
+        """True if the state is READY: new calls may be sent to the instance."""
         return self.state is State.READY
 
     @property
     def attached(self) -> bool:
-        """Whether it may still answer a call: it has neither ended nor fallen asleep, as far as is known."""
+        """True if the state is READY or LEAVING: the instance may still answer a call."""
         return self.state in {State.READY, State.LEAVING}
 
     @property
     def alive(self) -> bool:
-        """Whether it can be called. The leash's lock tells; no engine is asked."""
+        """True if the instance can be called: it is attached, and its leash holds its lock. No engine is asked."""
         return self.attached and self.lease.leash_lives
 
     @property
     def asleep(self) -> bool:
-        """Whether it gave its memory back and can be loaded again."""
+        """True if the instance gave its memory back and can be loaded again."""
         return self.state is State.ASLEEP
 
     def on_end(self, listener: Callable[[], None]) -> None:
-        """Call `listener`, on any thread, when the instance has died or fallen asleep."""
+        """Call `listener` once the instance has died or fallen asleep. The call may come on any thread."""
         self._on_end = listener
         if self.ended:
             self._notify_end()
 
     def about_to_sleep(self) -> None:
-        """Measure the memory that will be freed, in the last moment in which it can be seen; see `watcher.Listener`."""
+        """Measure the memory that the server holds, just before it ends; see `watcher.Listener`."""
         self._memory_before = self._memory() or self._memory_before
         self.was_shared = self.lease.others_use
 
     def server_ended(self, *, asleep: bool) -> None:
-        """Clean up on a thread; see `watcher.Listener`."""
+        """Clean up on a thread, because the server has ended; see `watcher.Listener`."""
         self._fell_asleep = asleep
         if self.state is State.READY:
             self.state = State.LEAVING
@@ -136,11 +136,11 @@ class Attachment:
         threading.Thread(target=self.clean_up, name="gpumodels end", daemon=True).start()
 
     def clean_up(self) -> None:
-        """Remove what is left of an instance that ended, and keep the reason. Do nothing if it lives."""
+        """Remove the remains of an instance that ended, and keep the reason. Do nothing if the instance lives."""
         with self._lock:
             if not self.attached:
                 return
-            if self._watch is not None and self._hear_last_word() and self._fell_asleep:
+            if self._watch is not None and self._wait_for_server_end() and self._fell_asleep:
                 self._become_asleep()
             elif (found := ending.end_if_dead(self)) is not None:
                 self.error, self.last_lines = found
@@ -155,14 +155,17 @@ class Attachment:
         if listener is not None:
             listener()
 
-    def _hear_last_word(self) -> bool:
-        """Wait for the server's last word. If it is dead, the watcher will hear it once that thread has its turn."""
-        if self._server_ended.wait(_HEARD_WITHIN):
+    def _wait_for_server_end(self) -> bool:
+        """Wait for the event `server_ended`, and return True if it came.
+
+        The wait is longer if the server is dead: the event will come, but the watcher's thread may get no CPU time.
+        """
+        if self._server_ended.wait(_EVENT_WITHIN):
             return True
-        return not self.lease.leash_lives and self._server_ended.wait(_HEARD_OF_DEAD_WITHIN)
+        return not self.lease.leash_lives and self._server_ended.wait(_EVENT_OF_DEAD_WITHIN)
 
     def sleep(self) -> None:
-        """Give the memory back when no call runs any more. An instance that others use as well is left to them."""
+        """Free the memory once no call runs. If other processes use the instance, only leave it; it runs on."""
         if self.state is State.READY:
             self.state = State.LEAVING
         try:
@@ -198,7 +201,7 @@ class Attachment:
                 self._become_asleep()
 
     def abandon(self) -> None:
-        """Give up an instance that ended while it was joined."""
+        """Give up an instance that ended while this process was joining it."""
         with self._lock:
             if self.attached:
                 again = f"Load it again with {self.record.load_line}."
@@ -207,11 +210,14 @@ class Attachment:
                 self.state = State.GONE
 
     def end(self) -> None:
-        """Release the lease of an instance that did not become ready, and remove what is left of it."""
+        """Release the lease of an instance that did not become ready, and remove its remains."""
         ending.end(self)
 
     def stop(self, by: str) -> None:
-        """End the instance, unless others use it. `by` says who stops it."""
+        """End the instance, or only leave it if other processes use it.
+
+        `by` is the user of `stop` for messages, such as "this notebook".
+        """
         if self.state is State.READY:
             self.state = State.LEAVING
         self._on_end = None
@@ -236,7 +242,7 @@ class Attachment:
             self.freed = freed.measure(self.record, before, time.time())
 
     def woken(self) -> None:
-        """Withdraw the note that the model sleeps: it was loaded again."""
+        """Remove the note that the model sleeps, because the model was loaded again."""
         with self._lock:
             self._forget_sleep()
 
@@ -247,28 +253,28 @@ class Attachment:
         return "\n".join(self.last_lines.splitlines()[-lines:])
 
     def log(self, event: str, what: str, **facts: Any) -> None:
-        """Add an event of this instance to the runtime directory; `what` completes "NAME ..."."""
+        """Log an event of this instance in the runtime directory. Its text is the model's name and `what`."""
         name = self.record.model
         events.log(self._runtime, event, instance=self.record.id, model=name, text=f"{name} {what}", **facts)
 
     def _memory(self) -> int | None:
         if not self.record.devices:
             return None
-        with suppress(Exception):  # whatever the driver raises, a model may end
+        with suppress(Exception):  # an error of the driver must not keep a model from ending
             held = freed.memory_held(self.record)
             peaks.note(self.record, held)
             return held
         return None
 
     def _become_asleep(self) -> None:
-        """Fall asleep, with the lock held: the server has ended itself, or is left to others."""
+        """Change the state to asleep, with the lock held. The server has ended, or other processes go on using it."""
         since = time.time()
         if self._fell_asleep:
-            ending.dies_within(self.lease, self.record.grace)  # its server has ended; no view must see it run
+            ending.dies_within(self.lease, self.record.grace)  # views must not show it as running: wait for the leash
         self.last_lines = self.instance.logs() or self.directory.kept_log()
         self._close()
         memory = FreedMemory(since, self.record.device, self._memory_before)
-        self._note_sleep(memory)  # before the lease is released, so that no view misses it in between
+        self._note_sleep(memory)  # before the lease is released, so that views always show the model
         ending.end(self)
         self.freed, self.state = memory, State.ASLEEP
         threading.Thread(target=self._measure, args=(memory,), name="gpumodels sleep", daemon=True).start()
@@ -284,7 +290,7 @@ class Attachment:
         self._measured.set()
 
     def _note_sleep(self, memory: FreedMemory) -> None:
-        """Publish, with the lock held, that this process has a model that sleeps and can be woken."""
+        """Publish a note of the sleeping model, with the lock held, unless the model was stopped or woken."""
         if self.error is None and not self._forgotten:
             note = {"record": asdict(self.record), "owner": asdict(self.user)}
             notes.write(self._runtime, notes.ASLEEP, self._note, {**note, "since": memory.since, "freed": memory.bytes})
@@ -299,7 +305,7 @@ class Attachment:
 
     @property
     def _note(self) -> str:
-        return f"{self.record.id}.{self.user.pid}"  # each process that shared it has a sleeping model of its own
+        return f"{self.record.id}.{self.user.pid}"  # each process that shared the instance publishes its own note
 
     def _close(self) -> None:
         self.ended = time.monotonic()

@@ -1,4 +1,4 @@
-"""Calls that run while the caller does something else: futures, the threads behind them, and calls over iterables."""
+"""Calls in the background: futures, the threads that make the calls, and calls over iterables."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _LONG = 2.0  # seconds; shorter work shows no bar and does not pay for importing
 
 
 class CallFuture(Future[Any]):
-    """A call that was submitted. Unlike other futures it can be cancelled while it runs, which ends the call in the
-    model server.
+    """The future of a call that was submitted.
+
+    Unlike other futures it can be cancelled while it runs. That ends the call in the model server.
     """
 
     def __init__(self) -> None:
@@ -35,12 +36,12 @@ class CallFuture(Future[Any]):
         self.ticket = Ticket()
 
     def cancel(self) -> bool:
-        """End the call, whether it runs or waits to. Return False if it is over.
+        """Cancel the call, even if it has begun to run.
 
         Returns
         -------
         bool
-            True if the call is cancelled now.
+            True if the call is cancelled. False if it was over already.
 
         """
         if self.cancelled():
@@ -52,12 +53,28 @@ class CallFuture(Future[Any]):
         return True
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the result of the call, or raise its error. The stop button, pressed meanwhile, ends the call.
+        """Return the result of the call, or raise its error.
+
+        If you press the stop button while this waits, the call is cancelled.
 
         Parameters
         ----------
         timeout : float, optional
             Seconds to wait. The default waits until the call is over.
+
+        Returns
+        -------
+        numpy.ndarray, str, bytes, JSON value, Result or list
+            The result, as a call of the model returns it.
+
+        Raises
+        ------
+        TimeoutError
+            The call was not over after `timeout`. It runs on.
+        concurrent.futures.CancelledError
+            The call was cancelled.
+        GpumodelsError
+            The error of the call; see `Model.__call__`.
 
         """
         try:
@@ -66,14 +83,14 @@ class CallFuture(Future[Any]):
             self.cancel()
             raise error.with_traceback(None) from None
         except GpumodelsError as error:
-            raise error.with_traceback(None) from None  # frames of the other thread say nothing here
+            raise error.with_traceback(None) from None  # the frames of the other thread do not help the caller
 
 
 async def awaited(future: CallFuture) -> Any:
-    """Await the result of a call. Cancelling the waiting task ends the call.
+    """Await the result of a call. Cancelling the waiting task cancels the call.
 
-    The loop ticks meanwhile. In a kernel, the stop button's signal handler only tells the loop to cancel the cell. A
-    loop that waits for nothing but files would notice that when one of them becomes readable.
+    Meanwhile a timer wakes the event loop every 0.1 seconds. In a kernel, the signal handler of the stop button only
+    schedules the end of the cell in the loop. Without a timer the loop would sleep until a file becomes readable.
     """
     loop = asyncio.get_running_loop()
     waiting = asyncio.wrap_future(future)
@@ -90,17 +107,17 @@ async def awaited(future: CallFuture) -> Any:
 
 
 class Callers:
-    """Threads that make calls, started as they are needed.
+    """A pool of threads that make calls. A thread is started when all others are busy.
 
-    They are daemons, unlike those of concurrent.futures: a kernel that ends must not wait for a call while it holds the
-    lease.
+    They are daemon threads, unlike those of concurrent.futures. A kernel that exits still holds its leases, so it must
+    not wait for calls.
     """
 
     def __init__(self) -> None:
         self._start_over()
 
     def submit(self, call: Callable[[Ticket], Any]) -> CallFuture:
-        """Make a call on one of the threads. It receives the ticket of the future."""
+        """Run `call` on one of the threads, and return its future. `call` receives the ticket of the future."""
         if self._pid != os.getpid():  # a fork has the parent's queue, but none of its threads
             self._start_over()
         future = CallFuture()
@@ -112,7 +129,7 @@ class Callers:
         return future
 
     def close(self) -> None:
-        """End the threads when the submitted calls are over."""
+        """End each thread once the submitted calls are over."""
         for _ in self._threads:
             self._waiting.put(None)
         self._threads.clear()
@@ -135,7 +152,7 @@ def _run(future: CallFuture, call: Callable[[Ticket], Any]) -> None:
         result = call(future.ticket)
     except CancelledError:
         future.cancel()
-    except BaseException as error:  # noqa: BLE001 (the reader of the result gets it)
+    except BaseException as error:  # noqa: BLE001 (`future.result` raises it)
         with suppress(InvalidStateError):  # cancelled meanwhile
             future.set_exception(error)
     else:
@@ -144,7 +161,7 @@ def _run(future: CallFuture, call: Callable[[Ticket], Any]) -> None:
 
 
 class Bar:
-    """A progress bar for work that turns out to be long. It appears after two seconds, in a notebook or a terminal."""
+    """A progress bar that appears if the work takes more than two seconds, in a notebook or a terminal."""
 
     def __init__(self, title: str, total: int | None, *, wanted: bool) -> None:
         self._title = title
@@ -173,20 +190,20 @@ class Bar:
 
 
 def _is_watched() -> bool:
-    """Return True if somebody can see a progress bar."""
+    """Return True in a notebook and if standard error is a terminal."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return hasattr(shell, "kernel") or sys.stderr.isatty()
 
 
 def check_concurrency(concurrency: int, model: str) -> int:
-    """Return the number of concurrent calls. Raises InputError if it is not one."""
+    """Return `concurrency`. Raises InputError if it is not a whole number above 0."""
     if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
         raise InputError(f"{model}: concurrency must be a whole number above 0, not {concurrency!r}")
     return concurrency
 
 
 def length(iterables: tuple[Any, ...]) -> int | None:
-    """Return how many calls there will be, or None if that is not known."""
+    """Return the number of calls that the iterables will make, or None if one of them has no length."""
     return min(map(len, iterables)) if all(hasattr(each, "__len__") for each in iterables) else None
 
 
@@ -195,7 +212,8 @@ def in_order(
 ) -> Iterator[Any]:
     """Yield the results of `submit(*items)` in order, with `concurrency` calls in flight.
 
-    Items are taken on the calling thread when a call can begin with them. Leaving early cancels the calls in flight.
+    Items are taken from the iterables on the calling thread, each just before its call begins. If the caller leaves
+    the iterator early, the calls in flight are cancelled.
     """
     running: deque[CallFuture] = deque()
     try:
@@ -218,7 +236,7 @@ def in_order(
 async def in_order_async(
     submit: Callable[[Any], CallFuture], items: Iterable[Any] | AsyncIterable[Any], concurrency: int, bar: Bar
 ) -> AsyncIterator[Any]:
-    """Do the same over one iterable of either kind, while the event loop goes on."""
+    """Yield the results as `in_order` does, for one iterable or async iterable, while the event loop runs."""
     running: deque[CallFuture] = deque()
     try:
         with bar:

@@ -1,4 +1,4 @@
-"""What `model?` and Shift-Tab show: the real inputs with dtypes and shapes, and an example."""
+"""The docstring and the signature of a handle, for `model?` and Shift-Tab: inputs with dtypes and shapes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EXAMPLES = {"image": '"photo.jpg"', "str": '"text"', "json": '{"key": "value"}'
 
 
 def call_signature(signature: Signature) -> inspect.Signature:
-    """The signature of a call: each input with its dtype and shape as annotation, then `timeout`."""
+    """Return the signature of a call: each input, annotated with its dtype and shape, then `timeout`."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    # Python wants what may be left out behind what may not.
+    # Python requires parameters with a default behind those without one.
     inputs = sorted(signature.inputs, key=lambda spec: spec.optional)
     parameters = [
         inspect.Parameter(
@@ -44,7 +44,7 @@ class _Unquoted(str):
 
 
 def docstring(name: str, device: str, signature: Signature) -> str:
-    """The text of `model?`."""
+    """Return the text that `model?` shows."""
     needed = ", ".join(_example(spec) for spec in signature.inputs if not spec.optional)
     outputs = ", ".join(spec.name for spec in signature.outputs)
     return "\n".join(
@@ -72,7 +72,7 @@ def _table(specs: Iterable[TensorSpec], *, inputs: bool) -> list[str]:
 
 
 def _type(spec: TensorSpec) -> str:
-    """Dtype and shape; a scalar is its dtype alone."""
+    """Return dtype and shape, such as "float32[N, 4]", or only the dtype of a scalar."""
     return f"{spec.dtype}[{', '.join(map(str, spec.shape))}]" if spec.shape else spec.dtype
 
 

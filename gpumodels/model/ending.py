@@ -1,4 +1,4 @@
-"""Ending an instance: releasing its lease, waiting for its leash, and removing everything that is left."""
+"""The end of an instance: releasing its lease, waiting for its leash, and removing its remains."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceDirectory, Lease
     from gpumodels.model.attachment import Attachment
 
-#: Seconds to wait for the engine to notice an end that a broken connection already showed.
+#: Seconds to wait until the engine reports the end of a server, after the connection to that server has broken.
 _NOTICED_WITHIN = 2.0
-#: Seconds that a leash may need beyond the grace before it counts as stuck.
+#: Seconds that a leash may take in addition to the grace. After that it counts as stuck.
 _LEASH_MARGIN = 1.0
-#: Lines of its log that a dead model leaves for `%model_logs`.
+#: Lines of a dead model's log that are kept for `%model_logs`.
 _LAST_LINES = 40
 
 
 def end(attachment: Attachment, by: str = "") -> bool:
-    """Release the lease and, unless others hold the instance, remove process or container, memory and directory.
+    """Release the lease. If no other process holds the instance, remove its container or processes, memory and files.
 
-    This is the way of a kernel that dies: the leash ends the server within its grace. The rest is removed then, by
-    force if the leash takes too long, or at once on an interrupt. What cannot be removed now (the engine is down) is
-    tried again in a thread, or by the guard if this process ends.
+    The leash ends the server within the grace, as it does when a kernel dies. Then the rest is removed: by force if
+    the leash takes too long, and at once on an interrupt. If the engine is down, a thread tries again later, or the
+    guard does if this process ends.
 
-    `by` is who stopped it, for other views; "" if it ended by itself. Returns True if this was the last hold.
+    `by` is the user of `stop`, for other views, or "" if the instance ended by itself. Return True if no other process
+    held the instance.
     """
     directory, lease, grace = attachment.directory, attachment.lease, attachment.record.grace
     with uninterrupted():
@@ -41,7 +42,7 @@ def end(attachment: Attachment, by: str = "") -> bool:
         lease.release()
         claimed = directory.claim_unless_held()
     if claimed is None:
-        if stopped:  # only its keeper holds it, and removes the rest
+        if stopped:  # only the keeper still holds the instance; the keeper removes the rest
             attachment.instance.stop(grace)
             attachment.log("stopped", f"was stopped from {by}")
         return False
@@ -60,7 +61,7 @@ def end(attachment: Attachment, by: str = "") -> bool:
 
 
 def _remove(instance: Instance, shared_memory: str, claimed: InstanceDirectory) -> bool:
-    """Remove what is left; return False if the engine does not answer."""
+    """Remove the remains of an instance. Return False if the engine does not answer."""
     try:
         instance.remove()
     except EngineError:
@@ -71,13 +72,13 @@ def _remove(instance: Instance, shared_memory: str, claimed: InstanceDirectory) 
 
 
 def end_if_dead(attachment: Attachment) -> tuple[ModelGone, str] | None:
-    """Remove an instance whose model server is dead, and return the error to raise and its last lines.
+    """Remove an instance if its model server is dead, and return the error to raise and the last lines of the log.
 
     Return None if the server lives.
     """
     record, ended = attachment.record, attachment.directory.ended
     if ended is not None and not dies_within(attachment.lease, record.grace + _LEASH_MARGIN):
-        ended = None  # somebody tried to stop it and failed
+        ended = None  # another process tried to stop it and failed
     ending = None if ended is not None else _wait_for_ending(attachment)
     if ended is None and ending is None:
         return None
@@ -93,7 +94,7 @@ def end_if_dead(attachment: Attachment) -> tuple[ModelGone, str] | None:
 
 
 def dies_within(lease: Lease, seconds: float) -> bool:
-    """Wait for the leash to end. Return False if it still lives after so many seconds."""
+    """Wait until the leash has ended. Return False if the leash still lives after `seconds`."""
     deadline = time.monotonic() + seconds
     while lease.leash_lives:
         if time.monotonic() > deadline:
@@ -109,7 +110,8 @@ def _wait_for_ending(attachment: Attachment) -> Ending | None:
             if (ending := attachment.instance.ending()) is not None:
                 return ending
         if time.monotonic() - began > _NOTICED_WITHIN:
-            return None if attachment.lease.leash_lives else Ending(None)  # the engine may be down; the lock tells
+            # The engine may be down. The leash's lock still shows if the instance has ended.
+            return None if attachment.lease.leash_lives else Ending(None)
         time.sleep(0.02)
 
 
@@ -119,7 +121,7 @@ def _cause(ending: Ending) -> str:
         return "the system killed it: out of memory"
     if code is None:
         return "it is gone"
-    if code > 128 or code < 0:  # noqa: PLR2004  shells count 128 + signal, Python counts below 0
+    if code > 128 or code < 0:  # noqa: PLR2004  a signal's exit code is 128 + signal in shells, -signal in Python
         with suppress(ValueError):
             return f"signal {signal.Signals(code - 128 if code > 0 else -code).name}"
     return f"exit code {code}"

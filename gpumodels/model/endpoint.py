@@ -1,4 +1,4 @@
-"""`Endpoint`: where others' clients reach a model, and the token that they need."""
+"""`Endpoint`: the address of a served model for other clients, and the token of their calls."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from gpumodels.lease import processes
 
 @dataclass(frozen=True, repr=False)
 class Endpoint:
-    """The address at which a model answers tritonclient and its like, and what a call there must show.
+    """The address at which a model answers clients such as tritonclient, and the token that each call needs.
 
-    It is a plugin of tritonclient: `client.register_plugin(model.endpoint)` adds the token to all its calls.
+    An endpoint is a plugin of tritonclient: `client.register_plugin(model.endpoint)` adds the token to all calls of
+    that client.
     """
 
     model: str
-    #: HOST:PORT, as tritonclient wants it.
+    #: HOST:PORT, the form that tritonclient takes.
     address: str
     token: str
-    #: The process that forwards to the model server: its id, and when it started.
+    #: Process id and start time of the forwarder, which copies bytes between clients and the model server.
     forwarder: tuple[int, int] = field(default=(0, 0))
 
     @property
     def headers(self) -> dict[str, str]:
-        """The metadata of every call: `client.infer(..., headers=model.endpoint.headers)`."""
+        """The headers with the token, for one call: `client.infer(..., headers=model.endpoint.headers)`."""
         return {"authorization": f"Bearer {self.token}"}
 
     @property
     def alive(self) -> bool:
-        """Whether somebody answers there; the model itself may live on where nobody does."""
+        """True if the forwarder lives. If it died, the model may still live, but not at this address."""
         return processes.same_process(*self.forwarder)
 
     def __call__(self, request: Any) -> None:

@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import InstanceRecord
 
-#: The driver may need a while to return a process's memory: wait for this share of it, at most so many seconds.
-_RETURNED, _WITHIN = 0.75, 5.0
+#: The driver may need a while to free a process's memory. This share of it counts as all of it.
+_RETURNED = 0.75
+#: Seconds to wait until that share is free.
+_WITHIN = 5.0
 _POLL = 0.1  # seconds
 
 
 @dataclass(frozen=True)
 class FreedMemory:
-    """GPU memory of a model in bytes, before and after it fell asleep `since` that moment (seconds since the epoch).
+    """GPU memory that a model held before and after it fell asleep or was stopped.
 
-    `before` and `after` are None if the driver showed no memory: for a model on the CPU, with a driver that does not
-    tell, or if this process was too busy to look.
+    `since` is the moment of that, in seconds since the epoch. `before` and `after` are in bytes. They are None if
+    nothing was measured: the model ran on the CPU, the driver does not report memory by process, or this process was
+    too busy.
     """
 
     since: float
@@ -34,7 +37,7 @@ class FreedMemory:
 
     @property
     def bytes(self) -> int | None:
-        """Bytes of GPU memory that came back; None if that is not known."""
+        """The freed GPU memory in bytes; None if it is not known."""
         return None if self.before is None or self.after is None else self.before - self.after
 
     @property
@@ -51,7 +54,7 @@ class FreedMemory:
 
 
 def total(freed: Sequence[FreedMemory | None]) -> FreedMemory | None:
-    """Add up the freed memory of several instances. None if no instance freed any."""
+    """Add up the freed memory of several instances. Return None if no instance freed any."""
     known = [each for each in freed if each is not None]
     if len(known) <= 1:
         return known[0] if known else None
@@ -65,7 +68,7 @@ def total(freed: Sequence[FreedMemory | None]) -> FreedMemory | None:
 
 
 def measure(record: InstanceRecord, before: int | None, since: float) -> FreedMemory:
-    """Wait until the memory has come back, five seconds at most, and return how much came."""
+    """Wait until the memory is free, for five seconds at most, and return the freed memory."""
     freed = FreedMemory(since, record.device, before)
     deadline = time.monotonic() + _WITHIN
     while before is not None:

@@ -34,20 +34,20 @@ CONCURRENCY = 4
 
 
 class Origin(Protocol):
-    """The request that a model was loaded with. It can load a replica of the model again."""
+    """The request of the first load of a model. It can load a replica of the model again."""
 
     def reload(
         self, model: Model, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool
     ) -> None:
-        """Load the replica again and have the model `continue_on` it; see `restarts.Reload`."""
+        """Load the replica again, and pass its new attachment to `model.continue_on`; see `restarts.Reload`."""
 
 
 class Model:
     """A loaded model. Call it with its inputs.
 
-    Dropping the variable stops nothing: a model lives until it is stopped or its notebook's kernel ends. A model that
-    was not called for long may sleep: its GPU memory is free then, and the next call wakes it. As a context manager it
-    stops at the end of the block.
+    `gpumodels.load` and `gpumodels.attach` return models. A model lives until you stop it or the kernel of its notebook
+    ends; deleting the variable does not stop it. A model that was not called for long may sleep: its GPU memory is free
+    then, and the next call wakes it. If you use a model as a context manager, it is stopped at the end of the block.
 
     Examples
     --------
@@ -58,12 +58,12 @@ class Model:
     """
 
     def __init__(self, attachments: Sequence[Attachment], origin: Origin) -> None:
-        """Made by a load; one attachment for each replica."""
+        """Create the handle of the instances in `attachments`, one for each replica. `origin` can load them again."""
         #: The name of the model.
         self.name = attachments[0].record.model
         self.origin = origin
         self._callers = Callers()
-        # A strong reference to itself would leave connections to the garbage collector when the model is dropped.
+        # With a strong reference to itself, a deleted model would keep its connections until garbage is collected.
         self._replicas = Replicas(attachments, functools.partial(_reload, weakref.ref(self)))
         self._describe()
 
@@ -74,22 +74,22 @@ class Model:
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """The instances behind the handle: one, or as many as were asked for."""
+        """The replicas of the model: one, or as many as the load asked for with `replicas`."""
         return self._replicas.all
 
     @property
     def attachment(self) -> Attachment:
-        """The connection to its instance; of several, the first that can be called."""
+        """The attachment of the first replica that can be called."""
         return self._replicas.first.attachment
 
     @property
     def record(self) -> InstanceRecord:
-        """The record of its instance: id, engine, devices, owner. Of several, the first that can be called."""
+        """The record of the first instance that can be called: its id, engine, devices and owner."""
         return self.attachment.record
 
     @property
     def device(self) -> str:
-        """The devices it runs on, for display: "GPU 0", "CPU", or "GPU 0, GPU 1" of replicas."""
+        """The devices of the model as text: "GPU 0", "CPU", or "GPU 0, GPU 1" if it has replicas."""
         return ", ".join(dict.fromkeys(each.attachment.record.device for each in self._replicas.all))
 
     @property
@@ -99,12 +99,12 @@ class Model:
 
     @property
     def load_seconds(self) -> float:
-        """Seconds that the load took."""
+        """The duration of the load in seconds."""
         return self.attachment.seconds
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """The address for others' clients; None if the model was loaded without `serve`."""
+        """The address for other clients, and their token; None if the model was loaded without `serve`."""
         return self.attachment.endpoint
 
     def is_called(self, name: str) -> bool:
@@ -113,32 +113,32 @@ class Model:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs and can be called."""
+        """True if the model runs and can be called."""
         return self._replicas.alive
 
     @property
     def asleep(self) -> bool:
-        """Whether it gave its memory back. The next call wakes it."""
+        """True if the model sleeps: its GPU memory is free, and the next call wakes it."""
         return self._replicas.asleep
 
     @property
     def over(self) -> bool:
-        """Whether it neither runs nor sleeps: it was stopped, or it died."""
+        """True if the model was stopped or died, so that it neither runs nor sleeps."""
         return self._replicas.over
 
     @property
     def was_shared(self) -> bool:
-        """Whether another notebook used it too when it fell asleep."""
+        """True if another notebook used the model too when it fell asleep or was stopped here."""
         return any(each.attachment.was_shared for each in self.replicas)
 
     @property
     def freed(self) -> FreedMemory | None:
-        """The memory it gave back, and since when it sleeps or is stopped; None while it runs."""
+        """The freed GPU memory, and the moment at which the model fell asleep or was stopped; None while it runs."""
         return None if self.alive else total([each.freed for each in self.replicas])
 
     @property
     def mine(self) -> bool:
-        """Whether this process loaded it; it may be a fork of the one that did."""
+        """True in the process that loaded the model, False in a fork of it."""
         return self._replicas.restarts.pid == os.getpid()
 
     @hide_frames
@@ -155,15 +155,15 @@ class Model:
         Returns
         -------
         numpy.ndarray, str, bytes, JSON value, Result or list
-            One output as it is, several as a `Result`. A model that streams returns the list of all its answers.
-            Arrays belong to the caller.
+            The value of a single output, or a `Result` of several outputs. A model that streams returns the list of
+            all its answers. The caller owns the arrays and may change them.
 
         Raises
         ------
         InputError
-            The inputs do not fit what the model declares.
+            The inputs do not fit the model's declaration.
         ModelCallError
-            The model's code raised; the error holds the remote traceback.
+            The model's code raised an error; the message contains its traceback.
         CallTimeout
             The model gave no answer in time.
         ModelStopped, ModelGone
@@ -176,23 +176,33 @@ class Model:
     def show(self, *inputs: Any, timeout: float | None = None, **named: Any) -> None:
         """Call the model and display the result, as a picture if it can be drawn.
 
-        Parameters and errors are those of a call.
+        Parameters
+        ----------
+        *inputs, **named, timeout
+            The same as for a call, `model(...)`. The errors are the same too.
+
         """
         from IPython.display import display  # noqa: PLC0415
 
         display(*self._replicas.each(lambda client: client.results(inputs, named, timeout)))  # type: ignore[no-untyped-call]
 
     def stream(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Iterator[Any]:
-        """Call a model whose `predict` yields, and iterate over its answers as they come.
+        """Call a model that streams, and iterate over its answers as they come.
 
-        Of any other model it is the one answer. Leaving the iterator early ends the call in the model server.
+        A model streams if its `predict` yields; any other model gives one answer. If you leave the iterator early, the
+        call ends in the model server.
 
         Parameters
         ----------
         *inputs, **named
             The inputs that the model declares.
         timeout : float, optional
-            Seconds for all answers together.
+            Seconds for all answers together. The default is no limit.
+
+        Yields
+        ------
+        numpy.ndarray, str, bytes, JSON value or Result
+            One answer. The errors are those of a call.
 
         """
         return hide_frames_of_each(self._replicas.each(lambda client: client.stream(inputs, named, timeout)))
@@ -202,10 +212,16 @@ class Model:
 
         Inputs are not copied: leave arrays unchanged until the call is over.
 
+        Parameters
+        ----------
+        *inputs, **named, timeout
+            The same as for a call, `model(...)`.
+
         Returns
         -------
         concurrent.futures.Future
-            Its `cancel()` ends the call even while it runs. So does the stop button while `result()` waits.
+            The future of the call. Its `cancel()` ends the call even while it runs. So does the stop button while
+            `result()` waits.
 
         """
         return self._callers.submit(
@@ -213,9 +229,13 @@ class Model:
         )
 
     async def acall(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:  # noqa: ASYNC109 (as in a call)
-        """Await a call while the event loop goes on. Cancelling the task ends the call in the model server.
+        """Await a call while the event loop runs. If the task is cancelled, the call ends in the model server.
 
-        Parameters, result and errors are those of a call.
+        Parameters
+        ----------
+        *inputs, **named, timeout
+            The same as for a call, `model(...)`. The result and the errors are the same too.
+
         """
         return await awaited(self.submit(*inputs, timeout=timeout, **named))
 
@@ -230,8 +250,9 @@ class Model:
     ) -> Iterator[Any]:
         """Call the model for each item and iterate over the results in order.
 
-        A model server runs one call at a time; meanwhile the inputs of the others are made ready. An error is raised
-        in its place. An error, the stop button and leaving early end the calls in flight.
+        A model server runs one call at a time; meanwhile the inputs of the next calls are prepared. If a call fails,
+        the iterator raises its error in place of its result. The calls in flight end after an error, when you press the
+        stop button, and when you leave the iterator early.
 
         Parameters
         ----------
@@ -240,11 +261,21 @@ class Model:
         concurrency : int, optional
             Calls in flight. The default is 4 for each replica.
         timeout : float, optional
-            Seconds for each call.
+            Seconds for each call. The default is no limit.
         progress : bool
-            Show a bar if the work takes more than two seconds.
+            Show a progress bar if the work takes more than two seconds. The default is True.
         **named
             Inputs that are the same for all calls.
+
+        Yields
+        ------
+        numpy.ndarray, str, bytes, JSON value, Result or list
+            The result of one call.
+
+        Raises
+        ------
+        InputError
+            `concurrency` is not a whole number above 0.
 
         """
         submit = functools.partial(self.submit, timeout=timeout, **named)
@@ -261,7 +292,16 @@ class Model:
         progress: bool = True,
         **named: Any,
     ) -> AsyncIterator[Any]:
-        """Do the same for `async for`, over one iterable of either kind; see `map`."""
+        """Call the model for each item, for use with `async for`, and iterate over the results in order.
+
+        Parameters
+        ----------
+        items
+            An iterable or async iterable of the items of the first input.
+        concurrency, timeout, progress, **named
+            The same as for `map`. The results and the errors are the same too.
+
+        """
         submit = functools.partial(self.submit, timeout=timeout, **named)
         bar = Bar(self.name, length((items,)), wanted=progress)
         return in_order_async(submit, items, self._concurrency(concurrency), bar)
@@ -271,10 +311,10 @@ class Model:
 
     @hide_frames
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
-        """Return an array of zeros for an input, in memory that the model server sees too.
+        """Return an array of zeros for an input, in memory that the model server can read.
 
-        Fill it and call with it, or with a contiguous part of it: nothing is copied. Do not change it while a call
-        runs. A forked child shares it.
+        Fill the array and pass it, or a contiguous part of it, to a call: nothing is copied. Do not change the array
+        while a call runs. A forked child shares the memory.
 
         Parameters
         ----------
@@ -283,12 +323,17 @@ class Model:
         shape : tuple of int
             The sizes of its dimensions.
         dtype : dtype, optional
-            Needed if the model declares none.
+            The dtype. The default is the one that the model declares for the input.
+
+        Returns
+        -------
+        numpy.ndarray
+            The array.
 
         Raises
         ------
         InputError
-            The model has no such input, or none of that dtype.
+            The model has no such input, the input has another dtype, or no dtype is known.
         CallError
             There is no memory for the array.
 
@@ -296,19 +341,19 @@ class Model:
         return self._replicas.ask(lambda client: client.empty(name, shape, dtype))
 
     def clean_up(self) -> None:
-        """Remove what is left of a model that died or was stopped elsewhere. Do nothing if it lives."""
+        """Remove the remains of a model that died or was stopped elsewhere. Do nothing if the model lives."""
         self._replicas.restarts.clean_up()
 
     @hide_frames
     def sleep(self) -> FreedMemory | None:
         """Free the model's GPU memory as soon as no call runs. The next call wakes it.
 
-        A model that another notebook uses as well goes on there.
+        If another notebook uses the model too, it runs on for that notebook.
 
         Returns
         -------
         FreedMemory or None
-            What was freed.
+            The freed memory; None if the model still runs.
 
         """
         if self.mine:
@@ -317,30 +362,42 @@ class Model:
 
     @hide_frames
     def wake(self, report: Report | None = None) -> None:
-        """Load the model again now if it sleeps, with the options it was first loaded with.
+        """Load the model again now if it sleeps, with the options of its first load.
 
-        Calls that come meanwhile wait for it. If the load fails, its error is raised and the model sleeps on.
+        Calls that come meanwhile wait for this load. If the load fails, its error is raised and the model sleeps on.
 
         Parameters
         ----------
-        report : optional
-            Where to show the load. The default is where calls show theirs.
+        report : Report, optional
+            The display of the load. The default is the display of a load that a call causes.
+
+        Raises
+        ------
+        LoadError
+            The load failed.
+        ModelStopped, ModelGone
+            The model was stopped, or it died and is not started again.
 
         """
         self._replicas.restarts.wake(Ticket(), report)
 
     def continue_on(self, replica: Replica, attachment: Attachment) -> None:
-        """Put what was loaded again in the place of `replica`. Raises ModelStopped if it was stopped meanwhile."""
+        """Use `attachment` for `replica` from now on. Raises ModelStopped if the model was stopped meanwhile."""
         self._replicas.restarts.continue_on(replica, attachment)
         self._describe()
 
     def logs(self, lines: int = 40) -> str:
-        """Return the last lines that the model server printed, also of a model that has ended.
+        """Return the last lines that the model server printed, even if the model has ended.
 
         Parameters
         ----------
         lines : int
-            How many, for each replica.
+            The number of lines for each replica. The default is 40.
+
+        Returns
+        -------
+        str
+            The lines. If the model has several replicas, a line with the id and device begins the lines of each.
 
         """
         logs = [(each.record, each.attachment.logs(lines)) for each in self.replicas]
@@ -351,12 +408,14 @@ class Model:
     def stop(self, by: str = "") -> None:
         """End the model and free its memory.
 
-        Stopping twice, or in a forked child, does nothing. A model that another notebook uses as well goes on there.
+        In a forked child, or if the model is stopped already, this does nothing. If another notebook uses the model
+        too, it runs on for that notebook.
 
         Parameters
         ----------
         by : str
-            Who stops it, for messages. The default is this notebook or program.
+            The place that stops the model, for messages, such as "the sidebar". The default is "this notebook" or
+            "this program".
 
         """
         if self.mine and (self.alive or any(each.attachment.error is None for each in self.replicas)):
@@ -377,13 +436,13 @@ class Model:
 
     def __repr__(self) -> str:
         if self.over:
-            self.clean_up()  # it may have fallen asleep just now
+            self.clean_up()  # then the text is right if the model has just fallen asleep
         several = f", {len(self.replicas)} replicas" if len(self.replicas) > 1 else ""
         return f"<Model {self.name}{several} on {self.device}, {self.record.engine}, {self.state}>"
 
     @property
     def state(self) -> str:
-        """The state for display: "ready", "asleep since 14:03, 2.1 GB on GPU 0 freed", "1 of 2 ready, ..."."""
+        """The state as text: "ready", "asleep since 14:03, 2.1 GB on GPU 0 freed", "1 of 2 ready, ..."."""
         return str(self.freed) if self.asleep else self._replicas.state
 
 

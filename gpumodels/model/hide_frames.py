@@ -1,4 +1,4 @@
-"""Short tracebacks: errors raised on purpose leave a method without the internal frames that they passed."""
+"""Short tracebacks for methods: they leave out the internal frames of gpumodels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 def hide_frames(method: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a method so that a GpumodelsError or an interrupt shows the caller's line and one frame below it."""
+    """Decorate a method so that its errors have short tracebacks.
+
+    The traceback of a GpumodelsError or KeyboardInterrupt shows the caller's line and one frame below that line.
+    """
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -28,7 +31,7 @@ def hide_frames(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def hide_frames_of_each(values: Iterator[T]) -> Iterator[T]:
-    """Do the same for errors that an iterator raises. The iterator is closed with this one."""
+    """Yield the values of an iterator, and shorten the tracebacks of its errors as `hide_frames` does."""
     try:
         yield from values
     except (GpumodelsError, KeyboardInterrupt) as error:

@@ -1,8 +1,10 @@
 """`Replicas`: the instances behind one handle, and the choice of the one that takes a call.
 
-A model without replicas is one alone: it sleeps and wakes, and when it dies it is gone. Of several, each sleeps and
-wakes by itself. A call goes to the one with the fewest calls in flight, and wakes another one only if all that are
-awake are busy. A replica that dies is started again in the background.
+Most handles have one replica: it sleeps and wakes, and if it dies, the model is gone. If a handle has several replicas:
+
+- each sleeps and wakes by itself;
+- a call goes to the replica with the fewest calls in flight, and wakes another one only if all awake ones are busy;
+- a replica that dies is started again in the background.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ T = TypeVar("T")
 
 
 class Replicas:
-    """The replicas of one handle. Safe to use from threads; a call takes no lock, so that a forked child can call."""
+    """The replicas of one handle. Threads may use it at the same time.
+
+    A call takes no lock, so a forked child can call too.
+    """
 
     def __init__(self, attachments: Sequence[Attachment], reload: Reload) -> None:
-        """`reload` starts the instance of a replica again; see `Restarts`."""
+        """Create the replicas, one for each attachment. `reload` can load a replica again; see `Restarts`."""
         self.all = tuple(Replica(number, attachment) for number, attachment in enumerate(attachments))
-        #: Whether there is more than one.
+        #: True if there is more than one replica.
         self.several = len(self.all) > 1
         self.restarts = Restarts(self.all, reload)
         self._calling_pid = os.getpid()
@@ -43,12 +48,12 @@ class Replicas:
 
     @property
     def first(self) -> Replica:
-        """The first replica that can be called; it stands for all."""
+        """The first replica that can be called, or the first of all. Its facts are shown as those of the model."""
         return next((each for each in self.all if each.attachment.open), self.all[0]) if self.several else self.all[0]
 
     @property
     def alive(self) -> bool:
-        """Whether a replica can take a call, perhaps after it was started again."""
+        """True if a replica can take a call, or if one that died will be started again."""
         return any(
             each.attachment.alive or (self.several and (each.ending or self.restarts.replaceable(each)))
             for each in self.all
@@ -56,17 +61,17 @@ class Replicas:
 
     @property
     def asleep(self) -> bool:
-        """Whether no replica runs and at least one sleeps."""
+        """True if no replica runs and at least one sleeps."""
         return any(each.asleep for each in self.all) and not self.alive
 
     @property
     def over(self) -> bool:
-        """Whether no replica runs, sleeps or will be started again."""
+        """True if no replica runs, sleeps or will be started again."""
         return not (self.alive or any(each.attachment.asleep for each in self.all))
 
     @property
     def state(self) -> str:
-        """The states of all replicas, for display, such as "1 of 2 ready, 1 asleep"."""
+        """The states of all replicas as text, such as "1 of 2 ready, 1 asleep"."""
         if not self.several:
             return "ready" if self.alive else "stopped"
         states = sorted((self._state(each) for each in self.all), key=lambda state: state != "ready")
@@ -91,7 +96,10 @@ class Replicas:
         return "died too often" + (f" ({why})" if why else "")
 
     def ask(self, call: Callable[[Client], T], ticket: Ticket | None = None) -> T:
-        """Make a call on one replica, and on another one if it cannot have begun on the first. Return its result."""
+        """Make a call on a replica, and return its result.
+
+        If the replica ends before the call can have begun, the call is made on another replica.
+        """
         tried: list[Attachment] = []
         while True:
             replica, attachment = self._choose(tried, ticket)
@@ -106,7 +114,7 @@ class Replicas:
             tried.append(attachment)
 
     def each(self, call: Callable[[Client], Iterator[T]]) -> Iterator[T]:
-        """Make a call with several answers, as `ask` does, and yield them."""
+        """Make a call with several answers as `ask` does, and yield the answers."""
         tried: list[Attachment] = []
         while True:
             replica, attachment = self._choose(tried, None)
@@ -125,7 +133,10 @@ class Replicas:
             tried.append(attachment)
 
     def _choose(self, tried: Sequence[Attachment], ticket: Ticket | None) -> tuple[Replica, Attachment]:
-        """Return the replica that takes a call. Raises ModelGone if there is none, and the errors of a load."""
+        """Return the replica that takes a call. Start one if none can.
+
+        Raises ModelGone if none can be started, and the errors of a load.
+        """
         if self._calling_pid != os.getpid():  # a fork inherits the calls of its parent's threads, but not the threads
             self._calling_pid = os.getpid()
             for replica in self.all:
@@ -137,7 +148,9 @@ class Replicas:
                 if least.calls and len(awake) < len(self.all):
                     self.restarts.wake_one_more()
                 return least, least.attachment
-            for each in self.all:  # all are about to end: one of them answers, or the call has not begun
+            # No replica is open. One that is about to end may still answer. If it does not, the call has not begun, and
+            # the next turn of this loop starts a replica.
+            for each in self.all:
                 if (attachment := each.attachment).attached and attachment not in tried:
                     return each, attachment
             self.restarts.start_one(tried, ticket or Ticket())
@@ -147,7 +160,7 @@ class Replicas:
         return min(awake, key=lambda each: (len(each.calls), (each.number - turn) % len(self.all)))
 
     def _check_not_begun(self, attachment: Attachment, error: ModelGone, *, answered: bool = False) -> None:
-        """Return if the call can be made again; raise the caller's error if not."""
+        """Return if the call can be made again. Raises the error for the caller if it cannot."""
         if not error.begun and not answered:
             return
         if self.restarts.mine:
@@ -171,16 +184,16 @@ class Replicas:
         )
 
     def sleep(self) -> None:
-        """Give the memory of all back when no call runs any more."""
+        """Put all replicas to sleep, each as soon as no call runs on it."""
         _side_by_side([each.attachment.sleep for each in self.all if each.attachment.attached])
 
     def stop(self, by: str) -> None:
-        """End all replicas, and start none again."""
+        """End all replicas for good: none is started again."""
         _side_by_side([functools.partial(attachment.stop, by) for attachment in self.restarts.stop()])
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the first task on this thread, which an interrupt reaches, and the others on threads beside it."""
+    """Run the first task on this thread, where an interrupt can end it, and each other task on a new thread."""
     threads = [threading.Thread(target=task, name="gpumodels replica", daemon=True) for task in tasks[1:]]
     for thread in threads:
         thread.start()

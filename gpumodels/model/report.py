@@ -1,4 +1,4 @@
-"""Reports: how a load shows its progress, in a notebook's display or on a program's standard error."""
+"""Reports: the display of a load's progress, in a notebook or on the standard error of a program."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class Report(Protocol):
-    """The interface of everything that shows a load."""
+    """The interface of the objects that display a load."""
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """Show the current step, in place of the one before; `fraction` (0 to 1) if it is known."""
+        """Replace the line of the current step. `fraction` is its progress from 0 to 1, or None if unknown."""
 
     def notice(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a line that later lines do not replace."""
 
     def end(self, text: str) -> None:
-        """Show the last line, the outcome of the load."""
+        """Show the outcome of the load in the last line."""
 
 
 class SilentReport:
-    """A report for programs: notices go to standard error, nothing else is shown."""
+    """A report for programs. It prints notices on standard error, and nothing else."""
 
     def progress(self, text: str, fraction: float | None) -> None:
         """Show nothing."""
@@ -38,14 +38,14 @@ class SilentReport:
 
 
 class NullReport(SilentReport):
-    """A report for loads in the background: it shows nothing at all."""
+    """A report for loads in the background. It shows nothing."""
 
     def notice(self, text: str) -> None:
         """Show nothing."""
 
 
 class CancellableReport:
-    """A report that raises CancelledError at the next progress after its ticket was ended."""
+    """A report that raises CancelledError at the next step of the load, once its ticket was ended."""
 
     def __init__(self, report: Report, ticket: Ticket) -> None:
         self._ticket = ticket
@@ -58,15 +58,15 @@ class CancellableReport:
         self._progress(text, fraction)
 
 
-#: Makes the report of loads that no cell asked for: those of models that a call wakes.
+#: One item: the function that creates the report of a load without a cell, such as when a call wakes a model.
 _default: list[Callable[[], Report]] = [SilentReport]
 
 
 def default_report() -> Report:
-    """Return a report for a load that no cell asked for."""
+    """Return a new report for a load that no cell started, such as when a call wakes a model."""
     return _default[-1]()
 
 
 def set_default_report(make: Callable[[], Report]) -> None:
-    """Have `make` create the reports of such loads from now on. SilentReport shows only notices."""
+    """Use `make` from now on to create the reports for `default_report`. At first it is SilentReport."""
     _default[:] = [make]

@@ -1,4 +1,4 @@
-"""`Restarts`: replicas that sleep or died are started again, one at a time."""
+"""`Restarts`: loading replicas again that sleep or died, one at a time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Reload(Protocol):
-    """Starts the instance of a replica again and has the handle continue on it."""
+    """The function that loads a replica again, and passes the new attachment to `Restarts.continue_on`."""
 
     def __call__(self, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool) -> None:
         """Load the replica again.
 
-        `ticket` is that of the call that waits. Without a `report` the load is shown where calls are. Nobody waits for
-        a load in the `background`, so it shows nothing.
+        `ticket` cancels the load; it belongs to the call that waits. Without a `report` the load is shown by
+        `default_report()`. A load in the `background` shows nothing, because no call waits for it.
         """
 
 
 class SingleFlight:
-    """One start at a time. Threads that come meanwhile wait for it and share its outcome."""
+    """A guard that lets one start run at a time. Threads that come meanwhile wait for it and share its outcome."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,9 +39,10 @@ class SingleFlight:
         self._error: GpumodelsError | None = None
 
     def run(self, needed: Callable[[], bool], start: Callable[[], None], ticket: Ticket) -> None:
-        """Run `start` if it is `needed`, or wait for a start that runs and raise its error.
+        """Run `start` if `needed()` is true. If another thread is starting, wait for it and share its outcome.
 
-        If the running start is cancelled, the next thread tries. Raises CancelledError if the ticket was ended.
+        Raises the error of the start. If the start of the other thread is cancelled, this thread runs `start` instead.
+        Raises CancelledError if the ticket was ended.
         """
         ended_before = self._ended
         with self._lock:
@@ -49,7 +50,7 @@ class SingleFlight:
             if not needed():
                 return
             if self._ended > ended_before and self._error is not None:
-                # A new error for each thread: tracebacks of several threads in one error would mix.
+                # A new error for each thread: the tracebacks of several threads would be mixed in one error.
                 raise type(self._error)(*self._error.args)
             self._error = None
             try:
@@ -64,36 +65,38 @@ class SingleFlight:
 
 
 class Restarts:
-    """Starts replicas for calls that find none and, of several replicas, in the background too. Safe to use from
-    threads.
+    """The restarts of a handle's replicas. Threads may use it at the same time.
+
+    A call that finds no replica starts one. If a handle has several replicas, those that died are also started again in
+    the background.
     """
 
     def __init__(self, replicas: Sequence[Replica], reload: Reload) -> None:
         self._all = replicas
         self._several = len(replicas) > 1
         self._reload = reload
-        #: The process that loaded the replicas. A fork of it calls them, and starts and ends none.
+        #: The process that loaded the replicas. A fork of it can only call them, not start or end them.
         self.pid = os.getpid()
         self._flight = SingleFlight()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._ticket = Ticket()  # of starts in the background
-        self._tending = False
+        self._ticket = Ticket()  # cancels the starts in the background
+        self._restarting = False
         for replica in replicas if self._several else ():
-            replica.attachment.on_end(self._tend_soon)
+            replica.attachment.on_end(self._restart_missing_soon)
 
     @property
     def mine(self) -> bool:
-        """Whether this process loaded the replicas."""
+        """True if this process loaded the replicas, False in a fork of it."""
         return os.getpid() == self.pid
 
     @property
     def stopped(self) -> bool:
-        """Whether no replica is started any more."""
+        """True if `stop` was called: no replica is started any more."""
         return self._stopped.is_set()
 
     def stop(self) -> list[Attachment]:
-        """Start no replica any more, and return the attachments to be ended."""
+        """Prevent all further starts, and return the attachments that must be ended."""
         with self._lock:
             self._stopped.set()
             attachments = [each.attachment for each in self._all]
@@ -101,7 +104,7 @@ class Restarts:
         return attachments
 
     def replaceable(self, replica: Replica) -> bool:
-        """Return True if it died, is one of several, and will be started again."""
+        """Return True if the replica died, is one of several, and will be started again."""
         return self._several and replica.dead and replica.hopeful and not self._stopped.is_set()
 
     def why_gone(self, attachment: Attachment | None = None) -> ModelGone:
@@ -111,16 +114,19 @@ class Restarts:
         errors = [each.error for each in attachments if each.error is not None]
         if errors:
             found = min(errors, key=lambda each: not isinstance(each, ModelStopped))
-            return type(found)(*found.args)  # a new one: raising one error twice would grow its traceback
+            return type(found)(*found.args)  # a new error, because each raise adds frames to the traceback of an error
         if not self.mine:
             return ModelGone(
                 f"The model server of {name} is gone: it ended with the process that loaded it, or sleeps until that "
-                "one calls it."
+                "process calls it."
             )
         return ModelGone(f"The model server of {name} lives but does not answer. `%stop_model` ends it.")
 
     def start_one(self, tried: Sequence[Attachment], ticket: Ticket) -> None:
-        """Wake or replace a replica for a call that finds none. Raises ModelGone, and the errors of a load."""
+        """Wake or replace a replica for a call that can use none, except those in `tried`.
+
+        Raises ModelGone if no replica can be started, and the errors of a load.
+        """
         if not self.mine:
             raise self.why_gone()
 
@@ -138,7 +144,10 @@ class Restarts:
         self._flight.run(none_open, start, ticket)
 
     def wake(self, ticket: Ticket, report: Report | None) -> None:
-        """Start all replicas that sleep and, of several, those that ended otherwise. Raises the errors of a load."""
+        """Start all replicas that sleep, and those that died if there are several replicas.
+
+        Raises ModelGone if no replica can be started, and the errors of a load.
+        """
         self.clean_up()
         hope = any(each.alive or each.asleep or self.replaceable(each) for each in self._all)
         if self._stopped.is_set() or not hope:
@@ -149,23 +158,21 @@ class Restarts:
                 self._start_if_ended(replica, ticket, report)
 
     def wake_one_more(self) -> None:
-        """Wake a sleeping replica in the background: the others are busy."""
+        """Wake a sleeping replica in the background, because the others are busy."""
         for replica in self._all:
             if replica.asleep and replica.hopeful and not replica.wanted:
                 replica.wanted = True
-                self._tend_soon()
+                self._restart_missing_soon()
                 return
 
     def continue_on(self, replica: Replica, attachment: Attachment) -> None:
-        """Put an attachment that was loaded again in the place of a replica. Raises ModelStopped if all were stopped
-        meanwhile.
-        """
+        """Use `attachment`, made by a new load, for a replica. Raises ModelStopped if `stop` was called meanwhile."""
         with self._lock:
             if self._stopped.is_set():
                 raise self.why_gone()
             replica.continue_on(attachment)
         if self._several:
-            attachment.on_end(self._tend_soon)
+            attachment.on_end(self._restart_missing_soon)
 
     def clean_up(self, unresponsive: Sequence[Attachment] = ()) -> None:
         """Clean up ended replicas. Clean up `unresponsive` ones even while their leash still holds its lock."""
@@ -195,21 +202,21 @@ class Restarts:
 
         self._flight.run(ended, lambda: self._start(replica, ticket, report, background=background), ticket)
 
-    def _tend_soon(self) -> None:
-        if not self.mine:  # the lock may be held by a thread that a fork does not have
+    def _restart_missing_soon(self) -> None:
+        if not self.mine:  # in a fork the lock may stay locked: the thread that would release it does not exist there
             return
         with self._lock:
-            if self._tending:
+            if self._restarting:
                 return
-            self._tending = True
-        threading.Thread(target=self._tend, name="gpumodels replicas", daemon=True).start()
+            self._restarting = True
+        threading.Thread(target=self._restart_missing, name="gpumodels replicas", daemon=True).start()
 
-    def _tend(self) -> None:
+    def _restart_missing(self) -> None:
         """Start missing replicas, one after the other, until none is missing."""
         while (replica := self._next_missing()) is not None:
             if self._stopped.wait(replica.pause):
                 continue
-            with suppress(Exception):  # it is counted, and tried again later
+            with suppress(Exception):  # the attempt is counted, and repeated after a pause
                 self._start_if_ended(replica, self._ticket, None, background=True)
 
     def _next_missing(self) -> Replica | None:
@@ -217,5 +224,5 @@ class Restarts:
             missing = [
                 each for each in self._all if self.replaceable(each) or (each.asleep and each.wanted and each.hopeful)
             ]
-            self._tending = bool(missing) and not self._stopped.is_set()
-            return min(missing, key=lambda each: each.pause) if self._tending else None
+            self._restarting = bool(missing) and not self._stopped.is_set()
+            return min(missing, key=lambda each: each.pause) if self._restarting else None

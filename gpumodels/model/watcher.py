@@ -1,4 +1,4 @@
-"""One thread of this process that hears when its models' servers fall asleep or end."""
+"""The thread of this process that is notified when the model servers of its models fall asleep or end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Receives the watcher's events on the watcher's thread. Its methods must return quickly."""
+    """A receiver of the watcher's events. Its methods run on the watcher's thread and must return quickly."""
 
     def about_to_sleep(self) -> None:
-        """Prepare for the end of the model server, which waits until this returns."""
+        """Prepare for the end of the model server. The server waits until this returns."""
 
     def server_ended(self, *, asleep: bool) -> None:
-        """Take note that the model server has ended; `asleep` if it ended itself to free its memory."""
+        """Handle the end of the model server. `asleep` is True if the server ended itself to free its memory."""
 
 
 class Watcher:
-    """The watches of all models of this process."""
+    """The watches of all models of this process, and the thread that reads them."""
 
     _listening: bool
 
@@ -30,8 +30,8 @@ class Watcher:
         self._start_over()
 
     def add(self, watch: Watch, listener: Listener) -> None:
-        """Listen until the server ends or `remove` is called."""
-        if self._pid != os.getpid():  # a fork has no such thread, and must not act for its parent
+        """Pass the events of `watch` to `listener` until the server ends or `remove` is called."""
+        if self._pid != os.getpid():  # a fork does not have the thread, and must not handle events of its parent
             self._start_over()
         with self._lock:
             self._selector.register(watch, selectors.EVENT_READ, listener)
@@ -42,15 +42,15 @@ class Watcher:
     def remove(self, watch: Watch) -> None:
         """Stop listening and close the watch."""
         with self._lock:
-            if self._pid == os.getpid() and watch.fileno() >= 0:  # else it is closed already
+            if self._pid == os.getpid() and watch.fileno() >= 0:  # below 0 if it is closed already
                 self._selector.unregister(watch)
             watch.close()
 
     def _start_over(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._selector = selectors.EpollSelector()  # other threads may add to it while one waits
-        self._listening = False  # whether the thread runs
+        self._selector = selectors.EpollSelector()  # one thread may add a watch while another thread waits
+        self._listening = False  # True if the thread runs
 
     def _listen(self) -> None:
         while True:

@@ -23,11 +23,11 @@ export interface IOption {
   readonly metavar: string;
   readonly help: string;
   readonly examples: readonly string[];
-  /** Null if the user's settings decide, or if nothing is asked for. */
+  /** Null if the default is in the user's settings, or if there is none. */
   readonly default: string | number | boolean | null;
 }
 
-/** Every option, in the order of its help. */
+/** All options, in their order in `--help`. */
 // prettier-ignore
 export const OPTIONS: readonly IOption[] = [
   {
@@ -62,7 +62,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--env",
     "kind": "settings",
     "metavar": "NAME=VALUE",
-    "help": "set it for the model server; may be repeated",
+    "help": "set a variable for the model server; may be repeated",
     "examples": [],
     "default": null
   },
@@ -71,7 +71,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--serve",
     "kind": "text",
     "metavar": "HOST:PORT",
-    "help": "answer tritonclient there, such as 127.0.0.1:8001 (port 0: a free one)",
+    "help": "answer tritonclient at this address, such as 127.0.0.1:8001 (port 0: a free one)",
     "examples": ["127.0.0.1:8001", "127.0.0.1:0"],
     "default": null
   },
@@ -80,7 +80,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--share",
     "kind": "switch",
     "metavar": "",
-    "help": "use what another notebook has loaded, if it is the same",
+    "help": "use a running instance of the same model, also of another notebook",
     "examples": [],
     "default": false
   },
@@ -89,7 +89,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--keep",
     "kind": "duration",
     "metavar": "TIME",
-    "help": "5m, 2h, forever: for how long it outlives its notebooks",
+    "help": "5m, 2h, forever: how long the model runs on without a notebook",
     "examples": ["5m", "2h", "forever"],
     "default": null
   },
@@ -98,7 +98,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--idle",
     "kind": "duration",
     "metavar": "TIME",
-    "help": "10m, never: after how long without a call it sleeps (default: 1h)",
+    "help": "10m, never: time without a call after which the model sleeps (default: 1h)",
     "examples": ["10m", "1h", "never"],
     "default": null
   },
@@ -107,7 +107,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--replicas",
     "kind": "count",
     "metavar": "N",
-    "help": "so many copies, spread over the GPUs, behind one handle",
+    "help": "number of copies behind one handle, spread over the GPUs",
     "examples": [],
     "default": 1
   },
@@ -116,7 +116,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--evict",
     "kind": "switch",
     "metavar": "",
-    "help": "where memory is lacking, put your own idle models to sleep",
+    "help": "if GPU memory is lacking, put your own idle models to sleep",
     "examples": [],
     "default": false
   },
@@ -125,7 +125,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--memory",
     "kind": "text",
     "metavar": "SIZE",
-    "help": "4GiB: the most GPU memory that it may use",
+    "help": "4GiB: the most GPU memory that the model may use",
     "examples": [],
     "default": null
   },
@@ -134,7 +134,7 @@ export const OPTIONS: readonly IOption[] = [
     "flag": "--no-cache",
     "kind": "switch",
     "metavar": "",
-    "help": "build the image or environment anew",
+    "help": "build the image or environment again",
     "examples": [],
     "default": true
   }

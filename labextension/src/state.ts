@@ -270,21 +270,21 @@ export interface components {
       readonly engine?: string;
       /** @description Time for starting and loading, not for building: "10m", or seconds. The default is in the settings. */
       readonly timeout?: string | number;
-      /** @description Environment settings of the model server. */
+      /** @description Environment variables of the model server. */
       readonly env?: {
         readonly [key: string]: string;
       };
       /**
-       * @description Use a running instance of the same model on the same device, whichever notebook loaded it. It ends with the last notebook that uses it.
+       * @description Use a running instance of the same model on the same device, also if another notebook loaded it. The instance ends with the last notebook that uses it.
        * @default false
        */
       readonly share?: boolean;
-      /** @description Time for which the model outlives its notebooks: "5m", "2h", "forever", or seconds. The next load of the same model takes it up. */
+      /** @description Time for which the model runs on after its last notebook has ended: "5m", "2h", "forever", or seconds. Meanwhile the next load of the same model uses it. */
       readonly keep?: string | number;
       /** @description Time without a call after which the model sleeps: "10m", "never", or seconds. Sleeping frees its memory until the next call. The default is in the settings; a model that is kept forever sleeps only if you set this. */
       readonly idle?: string | number;
       /**
-       * @description Number of instances behind the one handle, spread over the GPUs. A call goes to the one with the fewest calls in flight.
+       * @description Number of copies of the model behind one handle, spread over the GPUs. A call goes to the copy with the fewest calls in flight.
        * @default 1
        */
       readonly replicas?: number;
@@ -293,10 +293,10 @@ export interface components {
        * @default false
        */
       readonly evict?: boolean;
-      /** @description Most GPU memory that each instance may use: bytes, or "4GiB". */
+      /** @description The most GPU memory that each copy of the model may use: bytes, or "4GiB". */
       readonly memory?: string | number;
       /**
-       * @description If False, the image or environment is built anew.
+       * @description If False, the image or environment is built again.
        * @default true
        */
       readonly cache?: boolean;

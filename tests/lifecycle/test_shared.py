@@ -214,10 +214,10 @@ def test_attach_by_id_prefix_or_name(join, wanted):
 
 
 def test_attaching_to_an_unknown_or_ambiguous_name_raises_model_not_found(join):
-    with pytest.raises(gpumodels.ModelNotFound, match="No running model is called 'echo'; what runs is nothing"):
+    with pytest.raises(gpumodels.ModelNotFound, match=r"No running model is called 'echo'\. Running models: none"):
         gpumodels.attach("echo")
     first, second = join(), join(share=False)
-    with pytest.raises(gpumodels.ModelNotFound, match="Several run that are called 'echo'") as error:
+    with pytest.raises(gpumodels.ModelNotFound, match="Several running models are called 'echo'") as error:
         gpumodels.attach("echo")
     assert first.instance in str(error.value)
     assert second.instance in str(error.value)

@@ -101,7 +101,7 @@ def test_the_log_of_a_sleeping_model_mentions_its_sleep(load):
 def test_a_sleep_that_the_notebook_notices_late_is_not_taken_for_a_death(load, monkeypatch):
     model = load(idle=0.2)
     slept = model.attachment
-    monkeypatch.setattr(attachment, "_HEARD_WITHIN", 0.0)
+    monkeypatch.setattr(attachment, "_EVENT_WITHIN", 0.0)
     server_ended = slept.server_ended
     monkeypatch.setattr(slept, "server_ended", lambda **named: (time.sleep(1), server_ended(**named)))
     until(lambda: not slept.lease.leash_lives)
@@ -412,7 +412,7 @@ def test_a_forked_child_cannot_wake_a_model_of_its_parent(load):
             os.write(write, str(error).encode())
         os._exit(0)
     os.waitpid(child, 0)
-    assert b"sleeps until that one calls it" in os.read(read, 1000)
+    assert b"sleeps until that process calls it" in os.read(read, 1000)
     os.close(read)
     os.close(write)
     assert model.asleep

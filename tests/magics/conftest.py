@@ -41,7 +41,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def left(runtime: Path) -> list[str]:
-    """Return what instances have left in a runtime directory: directories, notes, shared memory, processes."""
+    """Return the remains of instances of a runtime directory: directories, notes, shared memory, processes."""
     if not runtime.exists():
         return []
     identity = (runtime / ".identity").read_text() if (runtime / ".identity").exists() else "none"
@@ -52,7 +52,7 @@ def left(runtime: Path) -> list[str]:
 
 
 def _is_of_load_in_flight(note: Path) -> bool:
-    """Return False for the note of a load that has failed, which stays."""
+    """Return True for the note of a load in flight, False for the note of a failed load, which stays."""
     try:
         return '"failed": ""' in note.read_text()
     except FileNotFoundError:  # the load has just ended
@@ -102,7 +102,7 @@ def shell(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @dataclass
 class Ran:
-    """A cell that a kernel has run, as a front end shows it. Of each display the last update counts."""
+    """The outputs of a cell that a kernel has run, as a front end shows them, with the last update of each display."""
 
     status: str = ""
     error: str = ""

@@ -62,7 +62,7 @@ def test_as_model_does_not_stop_the_model_of_another_variable(shell):
     assert first.alive
 
 
-def test_names_become_identifiers():
+def test_names_of_models_become_identifiers():
     assert identifier("my-model 2.0") == "my_model_2_0"
     assert identifier("3d") == "_3d"
     assert identifier("class") == "_class"

@@ -21,7 +21,7 @@ def echo(kernel):
 
 
 def interrupted(kernel, code: str, *, error: str = "KeyboardInterrupt") -> None:
-    """Run the code and press the stop button after a second. Check that the cell ends and the server's call too."""
+    """Run the code and press the stop button after a second. Check that the cell and the call in the server end."""
     log = "print(echo.logs(1000))" if "echo" in code else "print(typist.logs(1000))"
     before = kernel.ok(log).stream.count("call cancelled by the client")
     pressed: list[float] = []

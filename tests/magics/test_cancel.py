@@ -35,7 +35,7 @@ def test_stopping_at_a_step_of_the_load(kernel, runtime, text, times):
 def test_stopping_at_any_moment_of_the_start(kernel, runtime):
     kernel.ok(
         f"{ECHO} --as warm;\nwarm.stop()"
-    )  # all modules are imported now, so the delays below fall into the load itself
+    )  # this imports all modules, so the delays below end during the load itself
     for delay in (0.0, 0.01, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25):
         timers: list[threading.Timer] = []
 
@@ -48,7 +48,7 @@ def test_stopping_at_any_moment_of_the_start(kernel, runtime):
 
 
 def test_stopping_while_an_environment_is_made(tmp_path, runtime):
-    # An empty cache of the test's own, so that the environment has to be made.
+    # The test has its own empty cache, so that the environment must be made.
     with started(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")) as kernel:
 
         def press(text: str) -> None:

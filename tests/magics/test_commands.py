@@ -98,7 +98,7 @@ def test_model_logs_shows_what_the_model_printed(shell, capsys):
         shell.run_cell("%model_logs echo").raise_error()
         return "echo: load on cpu" in capsys.readouterr().out
 
-    until(printed)  # it takes a while until what a model server prints is in its log
+    until(printed)  # the output of a model server takes a while to reach its log
 
 
 def test_model_logs_shows_the_last_lines_of_a_model_that_died(shell, capsys):
@@ -109,7 +109,7 @@ def test_model_logs_shows_the_last_lines_of_a_model_that_died(shell, capsys):
     assert "echo: load on cpu" in capsys.readouterr().out
 
 
-def test_gpus_says_why_there_is_none_or_lists_them(shell, capsys):
+def test_gpus_lists_the_gpus_or_the_reason_why_there_is_none(shell, capsys):
     shell.run_cell("%gpus").raise_error()
     assert "GPU" in capsys.readouterr().out
 
@@ -121,7 +121,7 @@ def test_the_dashboard_is_text_in_a_terminal(shell, capsys):
     assert "echo" in shown
 
 
-def test_a_semicolon_silences(shell, capsys):
+def test_a_semicolon_suppresses_the_output(shell, capsys):
     shell.run_cell(f"{ECHO};").raise_error()
     shell.run_cell("%models ;\n%gpus ;\n%gpu_dashboard ;\n%stop_model ;").raise_error()
     assert capsys.readouterr().out == ""

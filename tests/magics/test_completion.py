@@ -32,11 +32,11 @@ def test_names_without_the_percent_sign(tab):
     assert tab.complete("load_model ec") == ["load_model echo"]
 
 
-def test_all_names_where_nothing_is_typed(tab):
+def test_all_names_are_offered_if_nothing_is_typed(tab):
     assert {"%load_model ctpn", "%load_model echo"} <= set(tab.complete("%load_model "))
 
 
-def test_names_behind_options(tab):
+def test_names_after_options(tab):
     assert tab.complete("%load_model --gpu 0 ct") == ["%load_model --gpu 0 ctpn"]
 
 
@@ -77,7 +77,7 @@ def test_no_completion_while_settings_are_wrong(tab):
     assert tab.complete("%load_model ec") == ["%load_model echo"]
 
 
-def test_running_models_behind_stop_model(tab):
+def test_running_models_after_stop_model(tab):
     tab.ok(f"{ECHO};")
     assert tab.complete("%stop_model ") == ["%stop_model echo"]
     assert tab.complete("%stop_model --a") == ["%stop_model --all"]

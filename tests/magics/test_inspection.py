@@ -81,7 +81,7 @@ def test_a_result_draws_itself_as_the_last_line(kernel):
     assert "image/" in kernel.ok("sorted(r._repr_mimebundle_())").result
 
 
-def test_show_draws(kernel):
+def test_show_draws_the_result(kernel):
     assert kernel.ok("model.show(img)").shown == ["Result(boxes: float32[1, 4], scores: float32[1])"]
 
 

@@ -86,7 +86,7 @@ def test_reading_cuda_visible_devices_shows_no_hint(shell, capsys):
     assert TEXT not in capsys.readouterr().out
 
 
-def test_setting_it_before_the_extension_is_loaded_shows_the_hint(kernel):
+def test_setting_cuda_visible_devices_before_the_extension_is_loaded_shows_the_hint(kernel):
     kernel.ok("%unload_ext gpumodels")
     kernel.ok("%env CUDA_VISIBLE_DEVICES=1")
     assert kernel.ok("%load_ext gpumodels").stream == f"{TEXT}\n"

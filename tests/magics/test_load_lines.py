@@ -1,4 +1,4 @@
-"""Every line that loads a model is read back, by IPython and the magic, as the request that it was written for."""
+"""IPython and the magic read each line that loads a model as the request for which the line was written."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gpumodels.magics import loading
 from gpumodels.magics.arguments import options_of
 from gpumodels.settings import settings as known_settings
 
-# labextension/tests/line.test.ts holds the sidebar's form to the same lines.
+# labextension/tests/line.test.ts tests the form of the sidebar with the same lines.
 LINES = json.loads((Path(__file__).parents[2] / "labextension/tests/lines.json").read_text(encoding="utf-8"))
 
-#: Pieces that mean something to IPython, to the shell's quotes or to the magic.
+#: Texts that have a meaning for IPython, for quotes of a shell or for the magic.
 PIECES = st.sampled_from(
     ["{value}", "{", "}", "{{", "$value", "$$value", "${value}", "$", "'", '"', "\\", " ", "-", "--", "--gpu", "#",
      " #", ";", "?", "!", "!ls", "%", "=", "~", "/", "./", ".", ",", "value", "%load_model", "é", "漢", "\u00a0",
@@ -62,7 +62,7 @@ many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.fixture
 def asked(shell, monkeypatch):
-    """Return a function that runs a line in a cell, and returns the arguments that the magic loads with."""
+    """A function that runs a line in a cell, and returns the arguments with which the magic calls `load`."""
     read = []
     monkeypatch.setattr(loading, "load", lambda _shell, values, _loaded: read.append(values))
     shell.user_ns["value"] = "expanded"
@@ -98,7 +98,7 @@ def test_a_line_asks_for_an_equal_request(asked, model, options):
 
 
 def _secret(options):
-    """Return the environment settings, which no line has."""
+    """Return the environment variables of a request, which its line leaves out."""
     return {"env": options["env"]} if "env" in options else {}
 
 
@@ -112,22 +112,22 @@ def test_the_line_of_a_record_asks_for_an_equal_request(asked, model):
     line = record.load_line
     assert (line[0], line[-1]) == ("`", "`")
     understood = asked(line[1:-1])
-    if request.model:  # else the record falls back on the model's own name
+    if request.model:  # without it, the name of the model is used
         assert LoadRequest.of(understood.model, options_of(understood), known_settings()) == request
 
 
 @pytest.mark.parametrize("pair", LINES, ids=[pair["line"] for pair in LINES])
-def test_the_form_writes_lines_that_python_writes_and_that_ask_for_what_was_chosen(asked, pair):
+def test_the_form_writes_the_same_lines_as_python_for_the_chosen_options(asked, pair):
     model, options = pair["asked"]["model"], {name: each for name, each in pair["asked"].items() if name != "model"}
     understood = asked(pair["line"])
     assert not understood.silent
     request = LoadRequest.of(model, options, known_settings())
     assert LoadRequest.of(understood.model, options_of(understood), known_settings()) == request
-    # The user types environment settings into the form; the line that Python keeps of a load has none.
+    # The user types environment variables into the form. The line that Python keeps for a load leaves them out.
     assert request.line == pair["line"].partition(" --env")[0]
 
 
-def test_what_the_form_asks_for_is_what_http_takes():
+def test_the_request_of_the_form_is_valid_for_http():
     for pair in LINES:
         body = {name: value for name, value in pair["asked"].items() if name != "serve"}
         assert not description.complaint("LoadRequest", body) or not body["model"], pair

@@ -105,7 +105,7 @@ def test_sleeping_an_unknown_model_is_refused(shell):
     assert "Running here: echo" in str(shell.run_cell("%sleep_model other").error_in_exec)
 
 
-def test_sleeping_all(shell, capsys):
+def test_sleep_model_all_puts_all_models_to_sleep(shell, capsys):
     shell.run_cell(f"{ECHO} --as a;")
     shell.run_cell(f"{ECHO} --as b;")
     shell.run_cell("%sleep_model --all")

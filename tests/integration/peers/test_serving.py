@@ -179,7 +179,7 @@ def test_a_model_that_removes_its_peers_socket_is_not_served(deed, reason, tmp_p
     (tmp_path / "thief").mkdir()
     (tmp_path / "thief" / "model.py").write_text(THIEF.format(deed=deed))
     (tmp_path / "thief" / "model.toml").write_text(THIEF_TOML)
-    with pytest.raises(LoadFailed, match=f"thief was loaded, but nobody can be led to it from 127.0.0.1:.*{reason}"):
+    with pytest.raises(LoadFailed, match=f"thief was loaded, but it cannot be served at 127.0.0.1:.*{reason}"):
         gpumodels.load(tmp_path / "thief", gpu="none", engine="fake", serve="127.0.0.1:0")
     assert not gpumodels.running()
     assert not forwarders(runtime_path)

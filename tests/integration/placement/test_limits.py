@@ -76,7 +76,7 @@ def test_more_than_the_gpu_has_is_refused(build, teller, load, asked, memory, me
 def test_on_the_cpu_a_limit_has_no_effect_and_gives_a_notice(build, teller, load, notices):
     build(gpu())
     model = load(teller, gpu="none", memory="4GiB", report=notices)
-    assert "teller runs on the CPU, where its limit of GPU memory means nothing." in notices.lines
+    assert "teller runs on the CPU, where its limit of GPU memory has no effect." in notices.lines
     assert model()["limit"] is None
 
 

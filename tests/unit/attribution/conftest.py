@@ -16,9 +16,9 @@ STAY = "import sys; print(flush=True); sys.stdin.read()"
 
 @pytest.fixture
 def process():
-    """Start processes that stay: `process("words", "of its command line", MARK="...")`.
+    """A function that starts a process: `process("words", "of the command line", VARIABLE="...")`.
 
-    `said` of a process is the first line that it printed.
+    The process runs until the end of the test. Its `first_line` is the first line that it printed.
     """
     begun = []
 
@@ -28,7 +28,7 @@ def process():
         environment["PATH"] = os.environ["PATH"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         begun.append(subprocess.Popen([*program, *words], env=environment, user=user, text=True, **pipes))
-        begun[-1].said = begun[-1].stdout.readline().strip()
+        begun[-1].first_line = begun[-1].stdout.readline().strip()
         return begun[-1]
 
     yield begin
@@ -39,7 +39,7 @@ def process():
 
 @pytest.fixture
 def record():
-    """Make the record of an instance that a notebook loaded."""
+    """A function that returns the record of an instance that a notebook loaded."""
 
     def make(instance="ctpn-1a2b", model="ctpn", **more):
         owner = Owner(more.pop("owner", 1), "kernel-id", "/home/me/demo.ipynb")
@@ -50,11 +50,11 @@ def record():
 
 @pytest.fixture
 def holder():
-    """Return the holder of a process, by a first look, where the given instances run."""
+    """A function that returns the holder of a process, while the instances of the given records run."""
     return lambda pid, *records: Holders(Look(), records).holder(pid)
 
 
 @pytest.fixture
 def usage():
-    """Sample all devices, where the given instances run."""
+    """A function that takes a sample of all devices, while the instances of the given records run."""
     return lambda *records: Sampler(lambda: records).now()

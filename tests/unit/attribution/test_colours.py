@@ -1,4 +1,4 @@
-"""Colours of holders: the same in every process, and different for holders that are on screen together."""
+"""Colours of holders: the same in all processes, and different for holders at the same moment."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def usage(*devices):
 
 
 def with_index(wanted):
-    """Return an instance id that prefers this shade."""
+    """Return an instance id that prefers the shade with this index."""
     return next(f"ctpn-{n}" for n in count() if colours.index(f"ctpn-{n}") == wanted)
 
 
-def test_a_holder_has_one_colour_on_all_devices_whatever_their_order():
+def test_a_holder_has_one_colour_on_all_devices_in_any_order():
     one, other, kernel = *models("ctpn-1", "ctpn-2"), Share("kernel", "train.ipynb", 1, kernel_id="k")
     first = usage((one, kernel), (kernel, other))
     second = usage((other,), (kernel, one), (kernel,))
     assert _by_holder(first) == _by_holder(second)
 
 
-def _by_holder(told):
-    """Return the colour of each holder, which must be one."""
-    shares = [share for device in told["devices"] for share in device["shares"]]
+def _by_holder(values):
+    """Return the colour of each holder. Check that each holder has one colour."""
+    shares = [share for device in values["devices"] for share in device["shares"]]
     found = {(share["instance"] or share["kernel_id"], share["colour"]) for share in shares}
     assert len(found) == len(dict(found))
     return dict(found)
 
 
 def test_another_process_finds_the_same_colours():
-    """Python salts its own hashes anew in each process."""
+    # Python's own hashes of text differ in each process.
     code = "from gpumodels.attribution import colours; print(*[colours.index(f'ctpn-{n}') for n in range(50)])"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     printed = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60)
@@ -53,7 +53,7 @@ def test_another_process_finds_the_same_colours():
 
 
 @pytest.mark.parametrize("kind", colours.PALETTE)
-def test_holders_differ_until_the_palette_is_used_up_and_then_share_evenly(kind):
+def test_holders_have_different_colours_until_all_are_used_and_then_share_them_evenly(kind):
     palette = colours.PALETTE[kind]
     for several in range(1, 3 * len(palette) + 1):
         shares = [Share(kind, f"holder {n}", 1) for n in range(several)]
@@ -62,13 +62,13 @@ def test_holders_differ_until_the_palette_is_used_up_and_then_share_evenly(kind)
         assert max(uses) - min(uses) <= 1
 
 
-def test_a_holder_that_collides_with_none_has_the_colour_that_it_prefers():
+def test_a_holder_gets_its_preferred_colour_if_it_is_free():
     ids = [with_index(shade) for shade in range(MODELS)]
     given = colours.assign(models(*ids))
     assert [given["model", each] for each in ids] == list(colours.PALETTE["model"])
 
 
-def test_the_later_by_its_key_gives_way():
+def test_of_two_holders_with_the_same_preference_the_later_key_gets_the_next_colour():
     first, second = sorted([with_index(0), with_index(0) + "-x"])
     while colours.index(second) != 0:
         second += "x"
@@ -76,12 +76,12 @@ def test_the_later_by_its_key_gives_way():
     assert (given["model", first], given["model", second]) == colours.PALETTE["model"][:2]
 
 
-def test_new_instances_have_the_colour_that_the_fewest_running_ones_have():
+def test_a_new_instance_has_the_colour_that_the_fewest_running_ones_have():
     running, candidates = [], (f"ctpn-{number}" for number in count())
     for _ in range(3 * MODELS):
         running.append(colours.distinct_id(candidates, running))
     assert [sum(colours.index(each) == shade for each in running) for shade in range(MODELS)] == [3] * MODELS
 
 
-def test_an_id_is_drawn_even_if_none_of_them_suits():
+def test_an_id_is_returned_even_if_no_id_has_a_rare_colour():
     assert colours.distinct_id(repeat("ctpn-1"), ["ctpn-1"]) == "ctpn-1"

@@ -1,4 +1,4 @@
-"""Peaks of models' memory, and the file that keeps them, also when it is damaged."""
+"""Peaks of the memory of models, and the file that stores them, also if it is damaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def file():
     return Path(os.environ["XDG_STATE_HOME"]) / "gpumodels" / "peaks.json"
 
 
-def test_the_most_is_kept_of_each_model_engine_number_and_kind_of_device():
+def test_the_peak_is_kept_for_each_model_engine_number_and_kind_of_device():
     peaks.note(record(), 3 * GB)
     peaks.note(record(), 5 * GB)
     peaks.note(record(), 4 * GB)
@@ -41,7 +41,7 @@ def test_the_most_is_kept_of_each_model_engine_number_and_kind_of_device():
     assert peaks.learnt("cafe", "docker", 1) == {}
 
 
-def test_what_is_hardly_more_is_not_written(file):
+def test_a_peak_that_is_hardly_larger_is_not_written(file):
     peaks.note(record(), 100 * GB)
     before = file.stat()
     peaks.note(record(), 101 * GB)
@@ -64,7 +64,7 @@ def test_what_is_hardly_more_is_not_written(file):
         '{"version": 1, "peaks": {"f00d docker 1 X": [-1, 0]}}',
     ],
 )
-def test_a_damaged_file_is_as_good_as_none(file, content):
+def test_a_damaged_file_counts_as_empty(file, content):
     file.parent.mkdir(parents=True)
     file.write_text(content, errors="surrogateescape")
     assert peaks.learnt("f00d", "docker", 1) == {}
@@ -72,27 +72,27 @@ def test_a_damaged_file_is_as_good_as_none(file, content):
     assert peaks.learnt("f00d", "docker", 1) == {"NVIDIA H100": GB}
 
 
-def test_a_place_that_cannot_be_written_costs_nothing_but_the_knowledge(file):
+def test_a_file_that_cannot_be_written_raises_nothing(file):
     file.parent.parent.mkdir()
     file.parent.write_text("no directory")
     peaks.note(record(), GB)
     assert peaks.learnt("f00d", "docker", 1) == {}
 
 
-def test_a_pipe_in_its_place_holds_nobody_up(file):
+def test_a_named_pipe_in_place_of_the_file_does_not_block(file):
     file.parent.mkdir(parents=True)
     os.mkfifo(file)
     assert peaks.learnt("f00d", "docker", 1) == {}
 
 
-def test_those_that_were_seen_longest_ago_make_room(file, monkeypatch):
+def test_the_oldest_peaks_are_removed_if_there_are_too_many(file, monkeypatch):
     monkeypatch.setattr(peaks, "_KEPT", 3)
     for number in range(5):
         peaks.note(record(mark=f"mark{number}"), GB)
     assert [bool(peaks.learnt(f"mark{number}", "docker", 1)) for number in range(5)] == [False] * 2 + [True] * 3
 
 
-def test_threads_that_note_at_once_leave_a_whole_file(file):
+def test_concurrent_writers_leave_a_complete_file(file):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: peaks.note(record(mark=f"mark{number}"), number * GB), range(1, 40)))
     assert json.loads(file.read_text())["version"] == 1

@@ -1,4 +1,4 @@
-"""The memory of each device, split by holder, also on machines where something is wrong."""
+"""The memory of each device, split by holder, also on machines with faulty drivers or devices."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fakes.nvml import GB, gpu, mig_slice
 from tests.unit.attribution.test_holders import KERNEL, STRANGER
 
 NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED = 3, 4, 9
-#: A process id above the largest that Linux gives.
-NOBODY = 2**22 + 1
+#: The id of no process: it is above the largest process id of Linux.
+NO_PROCESS = 2**22 + 1
 
 
 @pytest.fixture
 def split(usage):
-    """Return the kind, name and memory in GB of each share of a device."""
+    """A function that returns the kind, name and memory in GB of each share of a device."""
 
     def look(*records, device=0):
         shares = usage(*records).devices[device].shares
@@ -35,7 +35,7 @@ def split(usage):
     return look
 
 
-def test_memory_is_split_by_holder_the_largest_first_and_what_nobody_shows_last(build, process, record, split):
+def test_memory_is_split_by_holder_the_largest_first_and_unaccounted_memory_last(build, process, record, split):
     machine = build(gpu(used=9 * GB, reserved=GB))
     model, kernel = process(**{MARK: "ctpn-1a2b"}), process("-f", KERNEL, JPY_SESSION_NAME="/me/train.ipynb")
     machine.hold(model.pid, 3 * GB)
@@ -64,7 +64,7 @@ def test_processes_of_one_holder_are_one_share(build, process, record, usage):
     assert (share.memory, sorted(share.pids)) == (6 * GB, sorted(several))
 
 
-def test_a_process_on_several_devices_is_on_each(build, process, split):
+def test_a_process_on_several_devices_has_a_share_of_each(build, process, split):
     machine = build(gpu(), gpu(), gpu(mig=1, slices=[mig_slice("MIG-a"), mig_slice("MIG-b")]))
     kernel = process("-f", KERNEL, JPY_SESSION_NAME="/me/train.ipynb")
     machine.hold(kernel.pid, 1 * GB, gpu=0)
@@ -75,20 +75,20 @@ def test_a_process_on_several_devices_is_on_each(build, process, split):
     assert found == [[(*name, 1)], [(*name, 2)], [(*name, 3)], [], [(*name, 3)]]
 
 
-def test_a_process_that_ends_leaves_its_memory_to_nobody(build, process, split, tmp_path):
+def test_the_memory_of_an_ended_process_is_unaccounted(build, process, split, tmp_path):
     machine = build(gpu())
-    machine.hold(NOBODY, 2 * GB, while_exists=str(tmp_path))  # the driver still shows it
+    machine.hold(NO_PROCESS, 2 * GB, while_exists=str(tmp_path))  # the driver still shows it
     assert split() == [("unaccounted", "unaccounted", 2)]
 
 
-def test_where_the_driver_tells_no_memory_of_processes_they_are_named_all_the_same(build, process, split):
+def test_processes_are_named_even_if_the_driver_does_not_report_their_memory(build, process, split):
     machine = build(gpu(used=4 * GB))
     machine.description["processes"] = [{"pid": process("-f", KERNEL, JPY_SESSION_NAME="/a.ipynb").pid, "gpu": 0}]
     machine.write()
     assert split() == [("kernel", "a.ipynb", None), ("unaccounted", "unaccounted", 4)]
 
 
-def test_where_the_driver_tells_no_processes_all_is_unaccounted(build, split):
+def test_all_memory_is_unaccounted_if_the_driver_lists_no_processes(build, split):
     machine = build(gpu(used=4 * GB))
     machine.hold(os.getpid(), GB)
     machine.fail(  # as on WSL
@@ -97,7 +97,7 @@ def test_where_the_driver_tells_no_processes_all_is_unaccounted(build, split):
     assert split() == [("unaccounted", "unaccounted", 5)]
 
 
-def test_processes_that_are_told_of_slices_only_are_their_gpu_s_too():
+def test_processes_that_are_listed_only_for_slices_are_listed_for_their_gpu_too():
     whole, piece = Device("GPU-a", 0, "A100", sliced=True), Device("MIG-a", 0, "1g", parent="GPU-a", slice_index=0)
     held = Snapshot(piece, GB, 9 * GB, (Holding(os.getpid(), GB),))
     seen = (Snapshot(whole, 3 * GB, 77 * GB, None), held)
@@ -105,7 +105,7 @@ def test_processes_that_are_told_of_slices_only_are_their_gpu_s_too():
     assert [(share.kind, share.memory) for share in shares] == [("process", GB), ("unaccounted", 2 * GB)]
 
 
-def test_in_a_container_that_sees_other_process_ids_all_is_unaccounted(build, split, monkeypatch):
+def test_all_memory_is_unaccounted_in_a_container_with_other_process_ids(build, split, monkeypatch):
     machine = build(gpu())
     machine.hold(os.getpid(), GB)
     assert [kind for kind, _, _ in split()] == ["process"]
@@ -113,20 +113,20 @@ def test_in_a_container_that_sees_other_process_ids_all_is_unaccounted(build, sp
     assert split() == [("unaccounted", "unaccounted", 1)]
 
 
-def test_no_driver_is_a_reason(build, usage):
+def test_without_a_driver_the_usage_has_the_reason(build, usage):
     build(gpu()).fail(nvmlInit=NO_PERMISSION, nvmlDeviceGetCount=NO_PERMISSION)
     seen = usage()
     assert (seen.devices, seen.trouble) == ((), "no permission to use the NVIDIA driver (/dev/nvidia*)")
 
 
-def test_what_the_administrator_does_not_allow_is_marked(build, usage, monkeypatch, tmp_path):
+def test_devices_that_the_administrator_does_not_allow_are_marked(build, usage, monkeypatch, tmp_path):
     build(gpu(), gpu())
     (tmp_path / "environ").write_bytes(b"CUDA_VISIBLE_DEVICES=1\0")
     monkeypatch.setattr("gpumodels.devices.allowlist._INITIAL", tmp_path / "environ")
     assert [device.allowed for device in usage().devices] == [False, True]
 
 
-def test_a_usage_as_plain_values_says_what_it_says(build, process, record, usage):
+def test_a_usage_as_plain_values_has_all_facts(build, process, record, usage):
     machine = build(gpu(utilisation=12, temperature=40, power=70_500, power_limit=700_000))
     model = process(**{MARK: "ctpn-1a2b"})
     machine.hold(model.pid, GB)
@@ -141,7 +141,7 @@ def test_a_usage_as_plain_values_says_what_it_says(build, process, record, usage
     assert [device[name] for name in readings] == [GB, 79 * GB, 12, 40, 70.5, 700.0, ""]
 
 
-def test_many_who_watch_share_one_sampling(build):
+def test_concurrent_viewers_share_one_sample(build):
     build(gpu())
     asked = []
     sampler = Sampler(lambda: asked.append(1) or [], interval=3600)
@@ -155,7 +155,7 @@ def test_many_who_watch_share_one_sampling(build):
     assert len(asked) == 2
 
 
-def test_a_forked_child_looks_for_itself_even_if_a_thread_was_looking(build):
+def test_a_forked_child_takes_its_own_sample_even_while_a_thread_of_its_parent_takes_one(build):
     code = """
 import os, threading
 from gpumodels.attribution import Sampler
@@ -176,12 +176,12 @@ leave.set()
 thread.join()
 """
     environment = {**os.environ, **build(gpu(), gpu()).environment()}
-    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60)
-    assert said.strip() == "2"
+    printed = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60)
+    assert printed.strip() == "2"
 
 
-def test_a_machine_that_changes_while_it_is_looked_at_crashes_nobody(build, usage):
-    """GPUs are cut into slices and whole again, fall off the bus and come back; the driver starts anew."""
+def test_a_machine_that_changes_during_a_sample_raises_no_error(build, usage):
+    """Split GPUs into slices and join them again, remove and add GPUs, and restart the driver, all during samples."""
     machine = build(*(gpu() for _ in range(16)))
     stop, seen = threading.Event(), set()
 
@@ -209,7 +209,7 @@ def test_a_machine_that_changes_while_it_is_looked_at_crashes_nobody(build, usag
     assert len({device.snapshot.device.index for device in usage().devices}) == 16
 
 
-def test_the_package_tells_it(build, monkeypatch):
+def test_the_package_has_the_function_usage(build, monkeypatch):
     machine = build(gpu())
     machine.hold(os.getpid(), GB)
     seen = gpumodels.usage()

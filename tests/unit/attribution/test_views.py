@@ -1,4 +1,4 @@
-"""A usage as text and as a picture: complete, without guesses, and safe whatever names it holds."""
+"""A usage as text and as a picture: with all known facts, without guesses, and safe for names with any characters."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SHARES = (
 )
 
 
-def told(snapshot, *shares, **more):
+def usage(snapshot, *shares, **more):
     return as_json(Usage(0.0, (DeviceUsage(snapshot, shares, **more),)))
 
 
 @pytest.fixture
 def busy():
-    return told(Snapshot(WHOLE, 56 * GB, 24 * GB, (), 35, 54, 210.4, 700.0), *SHARES)
+    return usage(Snapshot(WHOLE, 56 * GB, 24 * GB, (), 35, 54, 210.4, 700.0), *SHARES)
 
 
-def test_all_that_is_known_as_text(busy):
+def test_a_usage_as_text_has_all_facts(busy):
     assert as_text(busy).splitlines() == [
         "GPU 0  NVIDIA H100  GPU-1b2c3d4e",
         "  56.0 GB / 80.0 GB · 35 % busy · 54 °C · 210 / 700 W",
@@ -42,34 +42,34 @@ def test_all_that_is_known_as_text(busy):
     ]
 
 
-def test_what_is_not_known_is_not_told():
-    seen = told(Snapshot(Device("GPU-a", 0, "NVIDIA H100")))
+def test_unknown_facts_are_left_out_of_the_text():
+    seen = usage(Snapshot(Device("GPU-a", 0, "NVIDIA H100")))
     assert as_text(seen).splitlines() == ["GPU 0  NVIDIA H100  GPU-a", "  ? GB / ? GB"]
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"),
+    ("seen", "text"),
     [
-        (told(Snapshot(WHOLE, trouble="it has fallen off the bus")), "  it has fallen off the bus"),
-        (told(Snapshot(WHOLE, 0), allowed=False), "  0.0 GB / 80.0 GB · not allowed by your administrator"),
+        (usage(Snapshot(WHOLE, trouble="it has fallen off the bus")), "  it has fallen off the bus"),
+        (usage(Snapshot(WHOLE, 0), allowed=False), "  0.0 GB / 80.0 GB · not allowed by your administrator"),
         (
-            told(Snapshot(Device("GPU-a", 0, "A100", 40 * GB, sliced=True), 0)),
+            usage(Snapshot(Device("GPU-a", 0, "A100", 40 * GB, sliced=True), 0)),
             "  0.0 GB / 40.0 GB · MIG mode: use a slice",
         ),
     ],
 )
-def test_why_a_device_cannot_be_used(seen, said):
-    assert as_text(seen).splitlines()[1] == said
-    assert said.strip() in as_html(seen)
+def test_the_reason_why_a_device_cannot_be_used_is_shown(seen, text):
+    assert as_text(seen).splitlines()[1] == text
+    assert text.strip() in as_html(seen)
 
 
-def test_a_bar_never_outgrows_its_frame():
-    seen = told(Snapshot(WHOLE, 80 * GB), Share("model", "a", 79 * GB), Share("model", "b", 79 * GB))
+def test_a_bar_is_never_longer_than_its_frame():
+    seen = usage(Snapshot(WHOLE, 80 * GB), Share("model", "a", 79 * GB), Share("model", "b", 79 * GB))
     (bar,) = [line for line in as_text(seen).splitlines() if "[" in line]
     assert len(bar) == 64
 
 
-def test_without_a_device_the_reason_is_told():
+def test_without_a_device_the_reason_is_shown():
     seen = as_json(Usage(0.0, (), "the NVIDIA driver sees no <GPU>"))
     assert as_text(seen) == "No GPU: the NVIDIA driver sees no <GPU>."
     assert as_html(seen) == "<div>No GPU: the NVIDIA driver sees no &lt;GPU&gt;.</div>"
@@ -89,7 +89,7 @@ class _Read(HTMLParser):
         self.words += data
 
 
-def test_the_picture_says_as_much_as_the_text_also_where_style_is_removed_or_nobody_sees(busy):
+def test_the_picture_has_all_facts_of_the_text_even_without_styles_and_for_screen_readers(busy):
     read = _Read(as_html(busy))
     (bar,) = [each for each in read.attributes if each.get("role") == "img"]
     for word in ("GPU 0", "35 % busy", "ctpn · demo.ipynb", "40.0 GB", "train.ipynb", "other users", "unaccounted"):
@@ -106,9 +106,9 @@ def test_text_and_picture_have_the_colours_of_the_values(busy):
     assert all(colour in as_html(busy) for colour in colours)
 
 
-def test_names_can_neither_steer_a_terminal_nor_become_elements():
+def test_names_cannot_send_control_characters_or_html():
     name = '\x1b[2J<script>"&'
-    seen = told(Snapshot(Device("GPU-a", 0, name, GB), GB), Share("process", name, GB, f"/{name}/x"))
+    seen = usage(Snapshot(Device("GPU-a", 0, name, GB), GB), Share("process", name, GB, f"/{name}/x"))
     assert "\x1b" not in as_text(seen)
     assert "script" not in _Read(as_html(seen)).tags
     assert name in _Read(as_html(seen)).words

@@ -16,7 +16,7 @@ def idle(name, seconds=60.0, held=5, gpu="GPU-1", keep=None):
 
 
 def names(known, needed, free=()):
-    """Return the models to put to sleep if so much memory is needed on one GPU; `free` is free already, by UUID."""
+    """Return the models that should sleep if a load needs `needed` bytes on one GPU. `free` is free memory by UUID."""
     free = {"GPU-1": 0, "GPU-2": 0, **dict(free)}
     return [
         each.record.id

@@ -39,7 +39,7 @@ def test_a_load_is_listed_from_its_beginning_to_its_end(runtime_path):
         seen.extend(list_loads())
         load_journal.notice("echo runs on the CPU")
         load_journal.progress("building", 0.25)
-        load_journal.concerns("echo-1")  # written at once, even directly after another note
+        load_journal.add_instance("echo-1")  # written at once, even directly after another note
         seen.extend(list_loads())
         return "loaded"
 
@@ -130,7 +130,7 @@ _STOPPED.stopped = True
 @pytest.mark.parametrize(
     "error", [LoadCancelled("echo: cancelled"), CancelledError(), KeyboardInterrupt(), ModelStopped("echo"), _STOPPED]
 )
-def test_a_load_that_somebody_ended_leaves_nothing(runtime_path, error):
+def test_a_cancelled_or_stopped_load_leaves_nothing(runtime_path, error):
     load_journal = LoadJournal(NullReport(), "echo", LINE)
 
     def load():
@@ -148,7 +148,8 @@ _OURS = ("journal.py", "notes.py")
 class _InterruptAt:
     """A trace function that interrupts before the n-th line of the code that writes notes.
 
-    It does not interrupt lines that take or release a lock: Python handles no signal between that and the block.
+    It does not interrupt lines that take or release a lock, because Python handles no signal between these and the
+    block.
     """
 
     def __init__(self, number):

@@ -46,7 +46,7 @@ def test_a_model_is_named_with_its_notebook_its_idle_time_and_the_line_that_free
     assert "holds 50.0 GB (" in message(model(), known=[idle(None)])
 
 
-def test_a_model_of_this_very_notebook_is_stopped_by_a_magic():
+def test_the_message_names_the_magic_that_stops_a_model_of_this_notebook():
     assert "(`%stop_model ctpn` frees it)" in message(model(), known=[idle(60.0, pid=os.getpid())])
     assert "(`gpumodels stop ctpn-3f9a` frees it)" in message(model(), known=[idle(60.0, pid=os.getpid(), kernel="")])
 
@@ -75,7 +75,7 @@ def test_the_message_stays_short():
     assert text.endswith("12 more GPUs have no more.")
 
 
-def test_the_gpu_with_most_room_comes_first_and_one_that_is_too_small_says_so():
+def test_the_gpu_with_most_room_comes_first_and_a_gpu_that_is_too_small_is_named():
     text = message(rooms=[room(0, 1), room(1, 5), room(2, 15, 16)])
     assert text == (
         "GPU 2 (NVIDIA H100) has 16.0 GB in all. GPU 1 (NVIDIA H100) has 5.0 GB free of 80.0 GB. "

@@ -14,7 +14,7 @@ from tests.leftovers import until
 
 
 class Sleeper:
-    """A model that is woken. Each start waits for `may_end` and then raises `ends_with`, if that is set."""
+    """A model that is woken. Each start waits for `may_end`, and then raises `ends_with` if it is set."""
 
     def __init__(self):
         self.asleep, self.starts = True, 0
@@ -40,7 +40,7 @@ def sleeper():
 def _all_wait(sleeper, pool, callers):
     waiting = [pool.submit(sleeper.wake) for _ in range(callers)]
     until(lambda: sleeper.starts)
-    threading.Event().wait(0.1)  # by then the others wait for the lock
+    threading.Event().wait(0.1)  # after this time the other threads wait for the lock
     return waiting
 
 
@@ -52,7 +52,7 @@ def test_all_wait_for_one_start(sleeper):
     assert sleeper.starts == 1
 
 
-def test_all_who_waited_share_one_failure_and_the_next_tries_again(sleeper):
+def test_all_waiting_callers_share_one_failure_and_the_next_call_tries_again(sleeper):
     sleeper.ends_with = LoadFailed("no weights")
     with ThreadPoolExecutor(4) as pool:
         waiting = _all_wait(sleeper, pool, 4)
