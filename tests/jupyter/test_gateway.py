@@ -141,7 +141,7 @@ async def test_binary_data_both_ways(ask, load):
 async def test_errors_have_a_status_and_a_message(ask, load, monkeypatch):
     load()
     code, message, _ = await refused(ask("models/nemo/infer", request([1])))
-    assert (code, message) == (404, "no model that runs is called nemo; what runs is echo")
+    assert (code, message) == (404, "no running model is called nemo; the running models are: echo")
     assert (await refused(ask("models/echo/versions/2/infer", request([1]))))[0] == 404
     assert (await refused(ask("models/echo/infer", b"[")))[0] == 400
     code, message, _ = await refused(ask("models/echo/infer", {"inputs": []}))
@@ -268,7 +268,7 @@ async def test_a_client_that_sends_the_whole_body_before_it_reads_gets_the_error
     await ask("")
     (gone, answer), (found, _) = await asyncio.to_thread(lambda: list(post()))
     assert (gone, found) == (404, 200)
-    assert b"no model that runs is called nemo" in answer
+    assert b"no running model is called nemo" in answer
 
 
 async def test_a_loading_model_is_503_and_replicas_are_one_model(ask, load, puppet):

@@ -222,7 +222,7 @@ async def test_a_picture_is_fetched_from_its_address_if_the_settings_allow_it(pr
     url = f"http://127.0.0.1:{port}/a.png"
     assert await refused(predict("finder", [url])) == (
         400,
-        "127.0.0.1 is not fetched: it is no address of the public internet",
+        "127.0.0.1 is not fetched: it is not in the public internet",
     )
     monkeypatch.setattr(fetching, "is_public", lambda address: address == "127.0.0.1")
     assert [each["boxes"][1][3] for each in json.loads((await predict("finder", [url, url])).body)] == [6, 6]
