@@ -34,7 +34,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def fetch_weights(spec: ModelSpec, progress: Progress) -> Path:
     """Return a directory with every declared file of weights under its name, to be mounted read-only.
 
-    Report each step to `progress(text, fraction)`. There are none if all files are in the cache. Raises WeightsError (no
+    Report each step to `progress(text, fraction)`. There are none if all files are cached. Raises WeightsError (no
     network, wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves half-written files.
     """
     root = cache_dir() / "weights"

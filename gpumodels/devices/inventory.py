@@ -40,7 +40,7 @@ def snapshot(device: Device) -> Snapshot:
 def snapshots() -> tuple[Snapshot, ...]:
     """Return the readings of all `devices()`, and of GPUs that the driver counts but that do not answer.
 
-    If the name or the UUID of such a GPU is not known, it is "". Return () if there is no GPU or no driver.
+    A GPU that cannot be opened has the UUID "" and the name "NVIDIA GPU". Return () if there is no GPU or no driver.
     """
     try:
         return nvml.read(lambda ask: tuple(_snapshots(ask)))
