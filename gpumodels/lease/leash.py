@@ -61,7 +61,7 @@ class Leash:
         if os.read(fd, len(nonce) + 1).decode(errors="replace") != nonce:
             _exit(UNSEEN, "the lease file belongs to another instance")
         if locks.try_description_lock(fd, locks.LEASE):
-            _exit(UNSEEN, "no lock of the caller on the lease file can be seen here")
+            _exit(UNSEEN, "nobody holds the lease that can be seen from here")
         if not locks.try_description_lock(fd, locks.LEASH):
             _exit(UNSEEN, "another leash holds this lease file")
         return fd

@@ -37,14 +37,14 @@ def test_a_directory_open_to_others_is_refused(tmp_path):
 def test_a_directory_of_another_user_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o700)
     os.chown(tmp_path / "theirs", 65534, 65534)
-    with pytest.raises(RuntimeDirectoryError, match="not a directory of yours"):
+    with pytest.raises(RuntimeDirectoryError, match="not a directory that belongs to you"):
         RuntimeDirectory(tmp_path / "theirs")
 
 
 def test_a_link_is_refused(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(RuntimeDirectoryError, match="not a directory of yours"):
+    with pytest.raises(RuntimeDirectoryError, match="not a directory that belongs to you"):
         RuntimeDirectory(tmp_path / "link")
 
 
