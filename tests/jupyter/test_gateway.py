@@ -29,7 +29,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def load():
-    """`load("echo")`: load a model in this process; it is stopped after the test."""
+    """A function that loads a model in this process: `load("echo")`. The model is stopped after the test."""
     loaded = []
 
     def begin(name="echo", **options):
@@ -43,7 +43,7 @@ def load():
 
 @pytest.fixture
 def ask(jp_fetch):
-    """`await ask("models/echo/infer", {...})`: send a request below `v2` and return the response."""
+    """A function that sends a request below `v2` and returns the response: `await ask("models/echo/infer", {...})`."""
 
     async def fetch(path, body=None, **options):
         given = {"method": "GET"} if body is None else {"method": "POST", "body": body}
@@ -86,7 +86,7 @@ async def start(asking):
 
 @pytest.fixture
 def raw(jp_http_port, jp_base_url, jp_auth_header):
-    """`await raw({...})`: send a call and return the open stream; nothing reads the answer.
+    """A function that sends a call and returns the open stream: `await raw({...})`. Nothing reads the answer.
 
     With `unsent`, the body lacks that many bytes.
     """

@@ -18,7 +18,7 @@ PUBLIC = "93.184.216.34"
 
 
 class Picture(RequestHandler):
-    """The pages of a web server that is well-behaved or not, by their names."""
+    """A handler of pages by name. Some are pictures, others are what a hostile server sends."""
 
     async def get(self, what):
         match what:
@@ -47,7 +47,7 @@ class Picture(RequestHandler):
 
 
 class FakeResolver(Resolver):
-    """A resolver of made-up names; `asked` are the names that it was asked for."""
+    """A resolver of made-up names. `asked` are the names that it resolved."""
 
     def initialize(self, names, port):
         self.names, self.port, self.asked = names, port, []
@@ -75,7 +75,7 @@ def web(jp_asyncio_loop):
 
 @pytest.fixture
 def fetch(web, monkeypatch):
-    """`await fetch("picture")`: fetch from the web server; its address counts as public during the test."""
+    """A function that fetches a page: `await fetch("picture")`. The server's address counts as public."""
     names = {"pictures.org": ["127.0.0.1"], "inside.lab": ["10.0.0.7"], "both.lab": ["127.0.0.1", "10.0.0.7"]}
     monkeypatch.setattr(fetching, "is_public", lambda text: text == "127.0.0.1" or is_public(text))
 
@@ -126,7 +126,7 @@ async def test_every_spelling_of_this_machine_is_refused(web):
 
 
 async def test_the_connection_is_made_to_the_checked_address(web, monkeypatch):
-    """Resolve a name once: if it resolves to something else the next time, that changes nothing."""
+    """Resolve a name only once, so that a name which resolves to something else the next time gains nothing."""
     resolver = FakeResolver({"pictures.org": ["127.0.0.1"]}, web)
     monkeypatch.setattr(fetching, "is_public", lambda text: True)
     assert await Fetch(5000, resolver).all([f"http://pictures.org:{web}/picture"]) == [b"a picture"]

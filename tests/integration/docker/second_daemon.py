@@ -56,7 +56,7 @@ class SecondDaemon:
         self.client.close()
         self.process.kill()
         self.process.wait()
-        # Nobody reaps containerd, so it may stay as a zombie. The next daemon would believe that it runs and wait for it.
+        # Nobody reaps containerd, so it may stay as a zombie. The next daemon would believe it alive and wait for it.
         (self.place / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def start(self) -> None:
