@@ -26,7 +26,7 @@ def gpus(
         bool, typer.Option("--json", help="As JSON, for programs; with --watch, one line a second.")
     ] = False,
 ) -> None:
-    """Show the GPUs of this machine, and the holders of their memory."""
+    """Show the GPUs, and the holders of their memory."""
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
     from gpumodels.instances import usage  # noqa: PLC0415
 

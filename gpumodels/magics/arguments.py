@@ -174,4 +174,4 @@ STOP = _of_models("stop_model", "Stop a model of this notebook and free its memo
 SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again.")
 LOGS = _logs()
 DASHBOARD = Arguments("gpu_dashboard", "Show GPUs and models, live, with buttons. It refreshes while it is on screen.")
-GPUS = Arguments("gpus", "Show the GPUs of this machine, and the holders of their memory.")
+GPUS = Arguments("gpus", "Show the GPUs, and the holders of their memory.")

@@ -166,7 +166,7 @@ class ModelMagics(Magics):
 
     @line_magic
     def gpus(self, line: str) -> None:
-        """Show the GPUs of this machine, and the holders of their memory.
+        """Show the GPUs, and the holders of their memory.
 
         Examples
         --------
