@@ -3,8 +3,8 @@
     python benchmarks/against_nvidia_smi.py [--with torch|onnxruntime-gpu|cuda] [--engine process|fake] [--gpu 0]
 
 The model runs on the process engine. With `cuda` it allocates memory by the driver's own library and needs no package,
-so with the fake engine it runs on a machine without a package index. It needs an NVIDIA GPU. It was written on a
-machine without one, and has been tried only on the tests' fake driver. It prints a line for each reading and moment.
+so with the fake engine it runs on a machine without a package index. The program needs an NVIDIA GPU. It was written on
+a machine without one, and has been tried only on the tests' fake driver. It prints a line for each reading and moment.
 The exit status is 1 if a reading differs by more than its tolerance.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpumodels import DeviceUsage, Model
 
 MIB = 1 << 20
-STEPS = (0, 1000, 4000, 0)  # MiB that the model holds in addition to what its framework takes
+STEPS = (0, 1000, 4000, 0)  # MiB that the model holds, without the memory of its framework
 #: nvidia-smi's name of a reading, our value in the same unit, and the tolerance, as the two are read one by one.
 READINGS = (
     ("memory.total", lambda seen: seen.snapshot.device.memory_total / MIB, 1),

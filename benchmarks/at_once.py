@@ -3,9 +3,9 @@
     python benchmarks/at_once.py
 
 The loads are complete (guard, leash, model server, a call). They use the fake engine and a fake machine with 8 GPUs of
-80 GB. The model needs 15 GB, and takes them when it loads. Each GPU has room for five loads, so a wrong placement is
-seen at once. It prints the number of loads on each GPU, by user, and the loads that were refused. Other users must be
-able to run the interpreter, so it must not be in root's home.
+80 GB. The model takes 15 GB when it loads. Each GPU has room for five loads, so a wrong placement is obvious. The
+program prints the number of loads on each GPU, by user, and the loads that were refused. Other users must be able to
+run the interpreter, so it must not be in root's home.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def prepare(directory: Path) -> None:
 
 
 def start_crowd(directory: Path, uid: int, loads: int) -> subprocess.Popen[str]:
-    """Start the process that makes the loads of one user."""
+    """Start the process that runs the loads of one user."""
     home = directory / f"home-{uid}"
     home.mkdir(mode=0o700)
     os.chown(home, uid, uid)

@@ -49,7 +49,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def _photo(path: str | None) -> Image.Image:
-    """Return the given photo, or a drawn one. The time of a call depends only on the size."""
+    """Return the photo in the file, or a drawn one. The time of a call depends only on its size."""
     if path:
         return Image.open(path)
     picture = Image.new("RGB", SIZE, (20, 70, 140))

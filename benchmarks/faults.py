@@ -3,8 +3,9 @@
     python benchmarks/faults.py [--rounds 100] [--engines docker,process] [--seed 1] [--at-once 2]
 
 The faults are those of tests/lifecycle, with several notebooks and models at once. Notebooks are plain Python processes
-here, each with its own session and guard, like kernels; tests/lifecycle has real kernels. During all rounds two
-bystanders, one on each engine, call their models in the same runtime directory. The faults must not disturb them.
+here, each with its own session and guard, like kernels; tests/lifecycle has real kernels. During all rounds two other
+notebooks, the bystanders, one on each engine, call their models in the same runtime directory. The faults must not
+disturb them.
 
 It prints a table of seconds from the fault until no container, process, directory or shared memory is left, minus the
 time for which a model was to be kept. The exit status is 1 after a leak or a disturbed bystander.
@@ -38,7 +39,7 @@ from gpumodels.lease.processes import marked  # noqa: E402
 from gpumodels.lease.runtime import SHARED_MEMORY, RuntimeDirectory  # noqa: E402
 from tests.leftovers import Leftovers, Puppet  # noqa: E402
 
-#: Seconds. Anything that is left after them is a leak.
+#: The seconds after a fault from which on anything that is left is a leak.
 LEAK = 20.0
 KEPT = 1.0
 #: The files in a runtime directory without instances.
@@ -133,7 +134,7 @@ class Round:
         return found
 
     def strike(self) -> None:
-        """Start the clock, right before the fault."""
+        """Start the clock, immediately before the fault."""
         self.began = time.monotonic()
 
     def left(self, client: docker.DockerClient) -> list[str]:

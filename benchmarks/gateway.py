@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
 _LONGEST_JSON = 1 << 18  # elements
 _WAYS = ("direct", "health", "binary", "JSON", "predict, .npy")
-_AT_A_TIME = 20  # calls of one kind before those of the next
+_AT_A_TIME = 20  # calls in one way before the next way takes its turn
 _OK = 200
 _START_TIMEOUT = 60.0  # seconds
 

@@ -50,7 +50,7 @@ TARGET = 0.5  # as a multiple of Triton's median with shared memory
 _PEER = "Triton, shared memory"
 _JUDGED = ("[224,224,3]", "[1080,1920,3]")
 _READY_WITHIN = 10.0  # seconds
-_AT_A_TIME = 50  # calls of one contestant before those of the next
+_AT_A_TIME = 50  # calls of one contestant before the next one takes its turn
 _MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
 
 ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}

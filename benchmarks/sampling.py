@@ -32,7 +32,7 @@ from tests.fakes.nvml import GB, gpu, machine
 
 GPUS, PROCESSES, MODELS = 8, 40, 4
 TARGET = 0.01  # of one core
-IDLE_TARGET = 0.0005  # of one core: measuring once a second takes about that
+IDLE_TARGET = 0.0005  # of one core, about the time that this program itself takes to measure once a second
 
 
 def main() -> int:

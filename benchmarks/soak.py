@@ -106,7 +106,7 @@ def _memory_files(links: list[Path]) -> int:
 
 
 def _server_of(instance_id: str) -> int:
-    """Return the process id of the model server, also of one in a container."""
+    """Return the process id of the model server, which may run in a container."""
     for pid in processes.marked(instance_id):
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         if "-m" in words and words[words.index("-m") + 1] == "gpumodels.server":
@@ -117,8 +117,8 @@ def _server_of(instance_id: str) -> int:
 def _calls(model: Callable[..., Any]) -> Callable[[int], None]:
     """Return a function that makes so many calls of the mix in random order, and then one of each kind.
 
-    As the last calls are always the same, so are the pools of buffers whenever the resources are measured. A wrong
-    answer raises AssertionError.
+    The last calls are always the same. So the pools of buffers are the same each time the resources are measured. A
+    wrong answer raises AssertionError.
     """
     random = np.random.default_rng(7)
     share = np.array([often for _, _, often in MIX]) / sum(often for _, _, often in MIX)

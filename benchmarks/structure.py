@@ -204,7 +204,7 @@ def typescript_table(checkout: Path) -> dict[str, str]:
 
 
 def show(title: str, columns: dict[str, dict[str, str]]) -> None:
-    """Print a table with a column for each checkout. A row that a checkout does not have is 0 there."""
+    """Print a table with a column for each checkout. The value is 0 if a checkout does not have the row."""
     print(f"{title:34}" + "".join(f"{name:>14}" for name in columns))
     for label in _labels(list(columns.values())):
         print(f"{label:34}" + "".join(f"{rows.get(label, '0'):>14}" for rows in columns.values()))

@@ -2,8 +2,8 @@
 
     python benchmarks/teardown.py [--rounds 10] [--engines docker process]
 
-Nothing left: no container, no process, no directory, no shared memory. Leash awake: the leash has got the lock of the
-lease. It logs the moment on the machine's monotonic clock, which containers share.
+"Nothing left" means no container, no process, no directory, no shared memory. "Leash awake" means that the leash has
+the lock of the lease. The leash logs that moment on the machine's monotonic clock, which containers share.
 """
 
 from __future__ import annotations

@@ -37,9 +37,9 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(autouse=True)
 def runtime_path(tmp_path):
-    """The directory for the instances of the test, not the user's. Environments and images are shared by all tests."""
+    """The runtime directory of the test, which is not the user's. Environments and images are shared by all tests."""
     path = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:  # not the test's own one, which is undone earlier
+    with pytest.MonkeyPatch.context() as patch:  # the test's own `monkeypatch` is undone too early
         patch.setenv("GPUMODELS_RUNTIME_DIR", str(path))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # the user's settings must not count
         patch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "config" / "machine"))
@@ -60,7 +60,7 @@ def _shared_directory(tmp_path):
 
 
 def _clear(path):
-    """Release the leases of the test and sweep: a test that fails must not leave models running."""
+    """Release the leases of the test and sweep, because a test that fails must not leave models running."""
     from gpumodels.cleanup import sweep
 
     held.release_all()

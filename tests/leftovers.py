@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Leftovers:
-    """Directories, stale notes, shared memory, processes and containers of the runtime directory `path`."""
+    """The leftovers in the runtime directory `path`: directories, stale notes, shared memory, processes, containers."""
 
     def __init__(self, path, *, containers=False):
         self.path = Path(path)

@@ -1,6 +1,6 @@
-"""Parts of a machine that some tests need beyond Python packages. A run leaves these tests out and says so.
+"""Parts of a machine that some tests need besides Python packages. Without a part, a run leaves its tests out.
 
-In CI no test is left out: a missing part fails its tests.
+The run lists the missing parts. In CI no test is left out: a missing part fails its tests.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent; the child ends with it
+            start_new_session=True,  # Ctrl-C reaches only the parent; the child ends with the parent
         )
-        #: The `ready` value of its `obey`.
+        #: The argument `ready` of `obey` in the child.
         self.ready: str = self.ask()
 
     def ask(self, *words: object) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: The shapes of the inputs, which are uint8, by their names in the table.
 SHAPES = {"[16]": (16,), "[224,224,3]": (224, 224, 3), "[1080,1920,3]": (1080, 1920, 3)}
 
-#: Calls before those that count: at first another contestant's bytes are in the CPU's caches.
+#: Calls that do not count, at the beginning: another contestant's bytes are still in the CPU's caches.
 _WARM_UP = 3
 
 
@@ -25,7 +25,7 @@ def payload(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def times(call: Callable[[NDArray[np.uint8]], Any], array: NDArray[np.uint8], calls: int) -> list[float]:
-    """Call so many times, and return the seconds of each call.
+    """Make `calls` calls, and return the seconds of each call.
 
     The first element of the array is different for each call. The call must return it.
     """

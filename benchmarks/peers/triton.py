@@ -1,8 +1,8 @@
 """The real Triton server and its own client, in an environment of their own.
 
-`environment` makes it, once for each version of `requirements.txt`. In it this module runs as a program. It starts
-tritonserver on a free port of the loopback, with the model of `triton_models`, and calls it on request until its stdin
-ends. The server's binary and its python backend come from nvidia-pytriton.
+`environment` makes that environment, once for each version of `requirements.txt`. There this module runs as a program.
+The program starts tritonserver on a free port of the loopback, with the model of `triton_models`. It calls the server
+on request until stdin ends. The server's binary and its python backend come from nvidia-pytriton.
 """
 
 from __future__ import annotations

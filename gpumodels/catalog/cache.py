@@ -1,4 +1,4 @@
-"""Locks on the cache: several loads may use it at a time, and pruning only if no load uses it."""
+"""Locks on the cache: several loads may use the cache at once, pruning only if no load uses it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LOCK = ".use"
 
 @contextmanager
 def using_cache() -> Iterator[None]:
-    """Keep other processes from pruning. Wait until a prune that runs has ended.
+    """Prevent pruning during the block. First wait until a prune in progress has ended.
 
-    A load holds this lock until its instance runs; from then on pruning sees that the instance uses the files. Raises
+    A load holds this lock until its instance runs. From then on pruning sees that the instance uses the files. Raises
     EngineError if the cache cannot be made.
     """
     with _locked(fcntl.LOCK_SH):
@@ -29,22 +29,22 @@ def using_cache() -> Iterator[None]:
 
 @contextmanager
 def cache_alone() -> Iterator[None]:
-    """Keep other processes from loading. Raises EngineError if a load uses the cache now."""
+    """Prevent loads during the block. Raises EngineError if a load uses the cache now."""
     with _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
 
 
 @contextmanager
 def making(what: str) -> Iterator[None]:
-    """Turn OSErrors of a block that makes `what` in the cache into EngineErrors."""
+    """Convert OSErrors of the block, which makes `what` in the cache, to EngineErrors."""
     try:
         yield
     except GpumodelsError:  # some of them are OSErrors too, such as LoadTimeout
         raise
     except OSError as error:
         raise EngineError(
-            f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that directory writable and see "
-            "that it has room, or set XDG_CACHE_HOME to another one."
+            f"{what} cannot be made in {cache_dir()}: {error.strerror or error}. Make that directory writable and free "
+            "some space there, or set XDG_CACHE_HOME to another directory."
         ) from error
 
 

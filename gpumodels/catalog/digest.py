@@ -28,5 +28,5 @@ def check_sha256(path: Path, expected: str, what: str) -> None:
     if expected and digest.hexdigest() != expected:
         raise WeightsError(
             f"{what} has SHA-256 {digest.hexdigest()}, not {expected} as pinned; "
-            "try again, and if it stays so, the published file was changed"
+            "try again: if it happens again, the published file was changed"
         )

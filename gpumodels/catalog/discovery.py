@@ -32,7 +32,8 @@ def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
     ModelNotFound, with the nearest names, and ModelFolderError, with file, line and field.
     """
     if isinstance(ref, Path) or _is_path(ref):
-        # Path.expanduser raises for an unknown user. This leaves such a path as it is, and then it is not found.
+        # Path.expanduser raises an error for an unknown user. os.path.expanduser leaves such a path as it is, and the
+        # folder is not found.
         return read_folder(Path(os.path.expanduser(ref)))  # noqa: PTH111
     for name, _, folder in _catalog(known):
         if name == ref:
@@ -56,7 +57,7 @@ def _is_path(ref: str) -> bool:
 
 
 def _catalog(known: Settings | None = None) -> Iterator[tuple[str, str, Path]]:
-    """Yield name, summary and folder of every model. Of several with one name the first counts."""
+    """Yield name, summary and folder of every model. If several have the same name, the first one counts."""
     for source in _sources(known or settings()):
         try:
             folders = sorted(path.parent for path in source.glob(f"[!.]*/{TOML}"))
@@ -90,7 +91,7 @@ def _own_source(known: Settings) -> Iterator[Path]:
     if own := known.models:
         yield own
         return
-    with suppress(GpumodelsError):  # a user without a home directory has no models in it
+    with suppress(GpumodelsError):  # a user without a home directory has no models there
         yield data_dir() / "models"
 
 

@@ -62,7 +62,7 @@ def from_web(weights: Weights, part: Path, progress: Progress) -> None:
 
 @contextmanager
 def _session() -> Iterator[requests.Session]:
-    """Return a session that raises WeightsErrors. They never quote an address, because it may hold a password."""
+    """Return a session that raises WeightsErrors. Their text has no address, because it may contain a password."""
     try:
         with _Session() as session:
             session.verify = ca_bundle().value or True
@@ -113,7 +113,7 @@ def _packages(session: requests.Session, project: str) -> list[DistributionPacka
 
 
 def _stream(session: requests.Session, url: str, target: Path, what: str, progress: Progress) -> None:
-    # Without `identity` a server may send the file compressed, and the length in its answer is not that of the file.
+    # Without `identity` a server may compress the file, and the length in its answer is then not that of the file.
     headers = {"Accept-Encoding": "identity"}
     with session.get(url, stream=True, timeout=_TIMEOUT, headers=headers) as response, target.open("wb") as file:
         response.raise_for_status()

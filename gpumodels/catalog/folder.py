@@ -31,7 +31,7 @@ _WEIGHTS_FIELDS = tuple(field.name for field in fields(Weights))
 _TENSOR_FIELDS = tuple(field.name for field in fields(TensorSpec))
 MAX_GRACE = 60
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
-#: The file that every Python environment has.
+#: The file by which a Python environment is recognised.
 _ENVIRONMENT = "pyvenv.cfg"
 _PYPI = re.compile(r"pypi:[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -41,8 +41,8 @@ _OWN_ENV = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES
 def read_folder(folder: Path) -> ModelSpec:
     """Return the model that a folder describes.
 
-    Raises ModelNotFound if it is no model folder, and ModelFolderError, with file, line and field, if `model.toml` is
-    wrong.
+    Raises ModelNotFound if it is not a model folder, and ModelFolderError, with file, line and field, if `model.toml`
+    has a mistake.
     """
     folder = _checked(folder)
     document = Document(folder / TOML, ModelFolderError)
@@ -138,7 +138,7 @@ def _entry(document: Document, folder: Path, entry: str) -> str:
 
 
 def _requirements(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the requirement lines for the CPU and for a GPU. One list serves both."""
+    """Return the requirement lines for the CPU and for a GPU. A single list counts for both."""
     if not isinstance(document.get("requirements"), dict):
         lines = document.texts("requirements")
         _check_requirements(document, {("requirements",): lines})
@@ -243,7 +243,7 @@ def _grace(document: Document, value: object) -> float:
 
 
 def sets_itself(name: str) -> bool:
-    """Return True if gpumodels sets this environment variable itself. Another value could undo `--gpu`, for example."""
+    """Return True if gpumodels sets this environment variable itself. Another value could undo `--gpu`, say."""
     return name in _OWN_ENV or name.startswith("GPUMODELS_")
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from gpumodels import settings
 
-#: Variables of other tools for a package index and a CA bundle. If our own setting is empty, the first that
-#: is set counts.
+#: The variables of other tools for a package index and a CA bundle. If our own setting is empty, the first variable
+#: that is set counts.
 _OTHER_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _OTHER_BUNDLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-#: All settings and variables for a package index.
+#: The settings and variables for a package index.
 INDEX_SETTINGS = (settings.variable("index_url"), *_OTHER_INDEXES)
 
 
@@ -29,7 +29,7 @@ def index_url() -> str:
 
 
 def ca_bundle() -> Setting:
-    """Return the path of the certificates to trust. It is not checked whether the file exists."""
+    """Return the path of the certificates to trust. The file may not exist."""
     own = settings.settings().ca_bundle
     return Setting(settings.origin("ca_bundle"), str(own)) if own else _first(_OTHER_BUNDLES)
 

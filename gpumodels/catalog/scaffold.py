@@ -18,10 +18,10 @@ _PLACEHOLDER = "my-model"
 def new(name: str, parent: Path) -> Path:
     """Make the model folder `parent/name` and return its path.
 
-    Raises ModelFolderError if no model can have that name, if `parent/name` exists, or if it cannot be written.
+    Raises ModelFolderError if the name is not allowed, or if the folder exists or cannot be written.
     """
     if not NAME.fullmatch(name):
-        raise ModelFolderError(f"{name!r} cannot name a model; a name is made of {NAME_RULE}")
+        raise ModelFolderError(f"{name!r} cannot be the name of a model; a name is made of {NAME_RULE}")
     folder = parent / name
     try:
         folder.mkdir()

@@ -34,7 +34,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as its folder describes it. It is frozen, so two loads of one spec load the same model."""
+    """A model as its folder describes it. It never changes, so two loads of one spec load the same model."""
 
     name: str
     folder: Path
@@ -49,7 +49,7 @@ class ModelSpec:
     signature: Signature | None = None
     #: Bytes of GPU memory that the model needs; 0 if that is not declared.
     memory: int = 0
-    #: Seconds between the request to the model server to end and its kill.
+    #: Seconds that the model server has to end before it is killed.
     grace: float = 1.0
     #: Environment settings of the instance.
     env: tuple[tuple[str, str], ...] = field(default=())

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gpumodels.catalog.progress import Progress
     from gpumodels.catalog.spec import ModelSpec, Weights
 
-#: Everybody may read, whatever the umask is, because model servers may run as other users. Nobody may write to files,
-#: so that no model changes files of other models by accident. The owner may write to directories, to delete the cache.
+#: File modes, independent of the umask. Everybody may read, because model servers may run as other users. Nobody may
+#: write to files, so that no model changes files of other models by accident. The owner may delete the cache.
 _FILE_MODE, _DIRECTORY_MODE = 0o444, 0o755
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -34,8 +34,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def fetch_weights(spec: ModelSpec, progress: Progress) -> Path:
     """Return a directory with every declared file of weights under its name, to be mounted read-only.
 
-    Report steps to `progress(text, fraction)`, none if all files are in the cache. Raises WeightsError (no network,
-    wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves half-written files.
+    Report each step to `progress(text, fraction)`. There are none if all files are cached. Raises WeightsError (no
+    network, wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves half-written files.
     """
     root = cache_dir() / "weights"
     pins = "\n".join(sorted(f"{weights.sha256} {weights.file}" for weights in spec.weights))
@@ -58,7 +58,7 @@ def _cached(weights: Weights, folder: Path, root: Path, progress: Progress) -> P
     with _locked(home / "lock", weights.file, progress):
         if data.is_file():
             return data
-        # A notebook that was killed may have left it. It may be read-only, so it cannot be overwritten.
+        # A killed notebook may have left the file. It may be read-only, so remove it instead of overwriting it.
         part.unlink(missing_ok=True)
         try:
             _fetch(weights, folder, part, progress)
@@ -90,7 +90,7 @@ def _link(data: Path, directory: Path, name: str) -> None:
     _make_directory(directory)
     for parent in reversed(target.relative_to(directory).parents):
         _make_directory(directory / parent)
-    with suppress(FileExistsError):  # linked already, perhaps by another notebook this moment
+    with suppress(FileExistsError):  # linked already, perhaps by another notebook at the same time
         os.link(data, target)
 
 
@@ -112,7 +112,7 @@ def _locked(path: Path, what: str, progress: Progress) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    """Write the bytes to the disk, before the file is renamed: a power cut must not leave the name without them."""
+    """Write the bytes to the disk before the file is renamed, so that a power cut cannot leave an incomplete file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -18,8 +18,8 @@ _INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    The status is 1 after an error, 2 for a command line that makes no sense and 130 after Ctrl-C. An error is one
-    line on stderr.
+    The status is 1 after an error, 2 for a mistake in the command line, and 130 after Ctrl-C. An error is one line on
+    stderr.
     """
     try:
         import typer  # noqa: PLC0415  (slow to import, and only commands need it)
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.TyperException as mistake:
         sys.stderr.write(f"gpumodels: {_one_line(mistake)}\n")
         return mistake.exit_code
-    except BrokenPipeError:  # the reader of the pipe, `head` for example, has left
+    except BrokenPipeError:  # the reader of the pipe, `head` for example, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     return status or 0

@@ -18,7 +18,7 @@ _INTERRUPTED = 130  # the status that shells use: 128 + SIGINT
 
 
 class Commands(TyperGroup):
-    """All commands. An error in one is one line on stderr, without a traceback."""
+    """The group of all commands. An error in a command is one line on stderr, without a traceback."""
 
     def invoke(self, ctx: Any) -> object:
         """Run the command. An error of this package becomes an exit status."""

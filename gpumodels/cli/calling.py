@@ -29,13 +29,13 @@ _ANY = TensorSpec("", "any")
 
 
 def check_target(file: Path | None) -> None:
-    """Raise GpumodelsError if a picture cannot be saved as that file. Checked before the model is loaded."""
+    """Raise GpumodelsError if a picture cannot be saved as that file. Call this before the model is loaded."""
     if file is None:
         return
     from PIL import Image  # noqa: PLC0415
 
     if file.suffix.lower() not in Image.registered_extensions():
-        raise GpumodelsError(f"{file}: the name must end as a kind of picture does, such as .png or .jpg.")
+        raise GpumodelsError(f"{file}: the name must end like that of a picture file, such as .png or .jpg.")
     if not file.absolute().parent.is_dir():
         raise GpumodelsError(f"{file}: there is no directory {file.parent}.")
 
@@ -56,7 +56,7 @@ def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path |
 
 
 def inputs(model: Model, words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Return the inputs that the words stand for, by position and by name. The model's declaration says their types."""
+    """Return the inputs that the words stand for, by position and by name, in the types that the model declares."""
     declared = {spec.name: spec for spec in model.signature.inputs}
     by_position: list[Any] = []
     by_name: dict[str, Any] = {}
@@ -164,7 +164,7 @@ def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np
 
     made = draw_result(values, kinds, image)
     if made is None:
-        raise GpumodelsError(f"The outputs ({', '.join(values)}) are no boxes on a picture, so they cannot be drawn.")
+        raise GpumodelsError(f"The outputs ({', '.join(values)}) have no boxes for a picture, so they cannot be drawn.")
     return made
 
 

@@ -10,8 +10,10 @@ import typer
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="What the model is called.")],
-    parent: Annotated[Path, typer.Option("--dir", help="Where to make the folder.", show_default="here")] = Path(),
+    name: Annotated[str, typer.Argument(help="The name of the model.")],
+    parent: Annotated[
+        Path, typer.Option("--dir", help="The directory to make the folder in.", show_default="here")
+    ] = Path(),
 ) -> None:
     """Make a model folder that runs as it is."""
     from gpumodels import catalog  # noqa: PLC0415

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
-    """Return the instance of `known` that `wanted` names. Raises ModelNotFound if it names none or several."""
+    """Return the instance of `known` with the id or name `wanted`. Raises ModelNotFound for none and for several."""
     found = match(wanted, known)
     if len(found) == 1:
         return found[0]
@@ -25,7 +25,7 @@ def one(wanted: str, known: Sequence[InstanceRecord]) -> InstanceRecord:
 
 
 def whose(owner: Owner) -> str:
-    """Return the owner as text: its notebook, or its process id if it is not a notebook."""
+    """Return the text for an owner: its notebook, or its process id if it is not a notebook."""
     return owner.notebook or f"process {owner.pid}"
 
 

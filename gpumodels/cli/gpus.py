@@ -21,10 +21,12 @@ _EVERY = 1.0  # seconds
 
 def gpus(
     *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Once a second, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs; watched, a line each.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second, until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As JSON, for programs; with --watch, one line a second.")
+    ] = False,
 ) -> None:
-    """Show the GPUs of this machine, and who holds their memory."""
+    """Show the GPUs, and the holders of their memory."""
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
     from gpumodels.instances import usage  # noqa: PLC0415
 
@@ -52,7 +54,7 @@ def _print(usage: Usage, *, as_json: bool) -> None:
 
 
 def _watch(*, as_json: bool) -> None:
-    """Show the GPUs every second. A terminal redraws one picture; in a pipe each second is printed with its time."""
+    """Show the GPUs every second: in a terminal as one picture, which is redrawn, in a pipe as lines with the time."""
     from gpumodels.attribution import as_text  # noqa: PLC0415
     from gpumodels.instances import usage  # noqa: PLC0415
 

@@ -50,7 +50,7 @@ def run(model: Annotated[str, _MODEL], **options: Any) -> None:
 
 
 def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
-    """Return the parameter from which typer makes an option of a load. None means that it is not given."""
+    """Return the parameter from which typer makes an option of a load. The value None means that it was not given."""
     clause = option.help if default is None else option.help.partition(" (default: ")[0]  # typer adds the default
     text = f"{clause[:1].upper()}{clause[1:]}."
     kinds: dict[str, Any] = {"switch": bool, "count": int | None, "settings": list[str] | None}
@@ -62,7 +62,7 @@ def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
 
 
 def _with_options(command: Any, options: Iterable[Option], **defaults: Any) -> None:
-    """Replace the `**options` of a command by these options of a load, with defaults for some of them."""
+    """Replace the `**options` of a command by these options of a load. `defaults` are the defaults of some of them."""
     found = inspect.signature(command, eval_str=True)
     kept = [each for each in found.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     added = [_parameter(each, defaults.get(each.name)) for each in options]
@@ -119,7 +119,7 @@ def _instructions(loaded: Model) -> str:
 
 
 def _stop_unless_kept(loaded: Model) -> None:
-    """Stop the model, unless `--keep` lets it outlive this command. If other processes use it, it goes on for them."""
+    """Stop the model, unless `--keep` lets it outlive this command. It goes on if other processes use it."""
     if loaded.record.keep is None:
         loaded.stop(by="the command line")
 
@@ -128,7 +128,7 @@ def _stop_message(loaded: Model) -> str:
     from gpumodels.instances import running  # noqa: PLC0415
 
     if any(record.id == loaded.record.id for record in running()):
-        return f"{loaded.name} ({loaded.record.id}) runs on: it is kept, or somebody else uses it too"
+        return f"{loaded.name} ({loaded.record.id}) is still running, because it is kept or another process uses it"
     return f"stopped {loaded.name} ({loaded.record.id})"
 
 
@@ -138,7 +138,7 @@ def _report_end(loaded: Model) -> None:
 
     loaded.clean_up()
     if loaded.asleep:
-        typer.echo(f"{loaded.name} ended: nobody called it ({loaded.freed})")
+        typer.echo(f"{loaded.name} is {loaded.freed}; this command ends")
         return
     try:
         loaded()  # a call of a model that has ended raises an error with the reason
@@ -147,22 +147,24 @@ def _report_end(loaded: Model) -> None:
 
 
 def call(
-    model: Annotated[str, typer.Argument(metavar="ID|NAME|PATH", help="What runs, or what to load for this call.")],
+    model: Annotated[
+        str, typer.Argument(metavar="ID|NAME|PATH", help="A running model, or one to load for this call.")
+    ],
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="INPUT", help="Text, a number, JSON, the path of a file; or NAME=INPUT."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the picture that comes out.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the output picture.")
     ] = None,
     draw: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save the picture that goes in, with what was found drawn.")
+        Path | None, typer.Option(metavar="FILE", help="Save the input picture with the results drawn on it.")
     ] = None,
     **options: Any,
 ) -> None:
     """Call a model once and print its outputs as JSON.
 
-    If a model of that name runs, it is called. If not, one is loaded for this call and stopped afterwards.
+    If a model with that name runs, it is called. If none runs, it is loaded for this call and stopped afterwards.
     """
     from gpumodels.cli import calling  # noqa: PLC0415
     from gpumodels.cli.terminal import interruptible  # noqa: PLC0415
@@ -182,7 +184,7 @@ _with_options(call, [each for each in OPTIONS if each.name in {"gpu", "engine", 
 
 
 def _running(wanted: str, timeout: str | None) -> Model | None:
-    """Attach to the running model that `wanted` names and return it. Return None if no such model runs."""
+    """Attach to the running model with the name or id `wanted` and return it. Return None if no such model runs."""
     from gpumodels.cli.finding import one  # noqa: PLC0415
     from gpumodels.instances import match, running  # noqa: PLC0415
     from gpumodels.loading import attach  # noqa: PLC0415

@@ -50,10 +50,10 @@ def stop(
 ) -> None:
     """Stop models and free their memory.
 
-    Any notebook or program of yours may have loaded them. Its next call raises an error that says who stopped them.
+    Any notebook or program of yours may have loaded them. Its next call raises an error with the reason.
     """
     if everything == bool(which):
-        raise typer.BadParameter("name what is to be stopped, or give --all", param_hint="ID|NAME")
+        raise typer.BadParameter("give the id or name of a model, or --all", param_hint="ID|NAME")
     from gpumodels.cli.finding import one  # noqa: PLC0415
     from gpumodels.instances import running  # noqa: PLC0415
 
@@ -88,10 +88,12 @@ def _stopped(record: InstanceRecord) -> bool:
 def logs(
     which: Annotated[str, _WHICH],
     *,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the model ends, or Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="How many lines of the past.")] = 40,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Show new lines until the model ends, or until Ctrl-C.")
+    ] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="The number of earlier lines.")] = 40,
 ) -> None:
-    """Show what a model server printed."""
+    """Show the output of a model server."""
     from gpumodels.cli.finding import one  # noqa: PLC0415
     from gpumodels.instances import follow_log, instances_with_logs, last_lines  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ class TerminalReport:
             self._status = None
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """Show what the load does now, if stderr is a terminal."""
+        """Show the current step of the load, if stderr is a terminal."""
         if self._console is None:
             return
         from rich.text import Text  # noqa: PLC0415
@@ -63,9 +63,9 @@ class TerminalReport:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP (a closed terminal) into KeyboardInterrupt within the block, like Ctrl-C.
+    """Raise KeyboardInterrupt in the block on SIGTERM and SIGHUP (a closed terminal), as on Ctrl-C.
 
-    Signals that are ignored, SIGHUP under `nohup` for example, stay ignored.
+    Signals that are ignored, such as SIGHUP under `nohup`, stay ignored.
     """
     caught = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in caught}

@@ -20,9 +20,9 @@ _REAP_WITHIN = 15.0  # seconds to wait for model servers that are just ending
 
 
 def reap() -> None:
-    """Remove what nobody holds any more.
+    """Remove what crashed notebooks and programs left.
 
-    A crash may leave containers, processes, directories and shared memory. Every load removes them as well.
+    This can be containers, processes, directories and shared memory. Every load removes them as well.
     """
     from gpumodels.cleanup import reap as reap_now  # noqa: PLC0415
 
@@ -47,14 +47,14 @@ class Kind(Enum):
 
 
 def prune(
-    kinds: Annotated[list[Kind] | None, typer.Argument(help="What to look at.", show_default="all")] = None,
+    kinds: Annotated[list[Kind] | None, typer.Argument(help="The kinds to look at.", show_default="all")] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove images, environments and weights.
 
-    Whatever a running model uses stays. Anything removed is built or downloaded again when a load needs it.
+    Those of running models stay. A load builds or downloads again what it needs.
     """
     from gpumodels import cleanup  # noqa: PLC0415
 
@@ -85,7 +85,9 @@ def _show(items: Sequence[Prunable]) -> None:
 
 def _agreed(wanted: Sequence[Prunable]) -> bool:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask on; give --yes, or --dry-run to look", param_hint="--yes")
+        raise typer.BadParameter(
+            "there is no terminal to ask for confirmation: give --yes, or --dry-run to see the list", param_hint="--yes"
+        )
     return typer.confirm(f"Remove {len(wanted)} of these?")
 
 
@@ -101,7 +103,7 @@ def _remove(wanted: Sequence[Prunable]) -> None:
 
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
-    """Check this machine, and say how to mend it.
+    """Check this machine, and show how to repair it.
 
     The exit status is 1 if a check fails. A warning means that models run, with restrictions.
     """

@@ -1,4 +1,4 @@
-"""The activity of a model: its calls, as its model server counts them for all processes that call it.
+"""The activity of a model: its calls from all processes, which its model server counts.
 
 Any process of the user can read it, also while the notebook is busy. Totals come from the protocol's ModelStatistics,
 so every server of the protocol has them. The last minute and the queue come only from our own server.
@@ -31,16 +31,16 @@ class Activity:
 
     #: The end of the last call, in seconds since the epoch; 0.0 if there was none.
     last_call: float
-    #: Calls that ended since the model was loaded. `errors` of them failed or were cancelled.
+    #: The number of calls that ended since the model was loaded. `errors` of these failed or were cancelled.
     calls: int
     errors: int
-    #: Calls that ended in the last minute, per second.
+    #: The number of calls per second that ended in the last minute.
     per_second: float | None = None
     #: The median and the 99th percentile of the latency in the last minute, to within 6 %: the seconds from the
     #: beginning of a call until its answer. None if no call was answered.
     p50: float | None = None
     p99: float | None = None
-    #: Calls that wait for their turn, and calls that run.
+    #: The numbers of calls that wait for their turn, and of calls that run.
     waiting: int | None = None
     running: int | None = None
 

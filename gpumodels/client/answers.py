@@ -1,4 +1,4 @@
-"""Reading of responses: the outputs become values in memory that belongs to the caller."""
+"""Reading of responses. The outputs become values in memory of the caller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_message(kind: Any, body: bytes, model: str) -> Any:
-    """Return the message of that class. Raises CallError if the body is no such message."""
+    """Return the message of the class `kind` in `body`. Raises CallError if the body is not such a message."""
     try:
         return kind.FromString(body)
     except DecodeError as error:

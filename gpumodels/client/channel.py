@@ -77,10 +77,10 @@ class Channel:
         yield read_answer(response, _no_region, self._model)
 
     def watch(self) -> None:
-        """Return None: other servers do not fall asleep by themselves."""
+        """Return None, because other servers do not fall asleep by themselves."""
 
     def finish(self) -> None:
-        """Do nothing. This transport does not wait for running calls: `close` ends them."""
+        """Do nothing. With gRPC nobody waits for running calls: `close` ends them."""
 
     def close(self) -> None:
         """Close the channel. Running calls end with ModelGone."""
@@ -96,9 +96,9 @@ class Channel:
         self._stub = self._channel = None
 
     def _await_response(self, request: Any, deadline: float | None, ticket: Ticket) -> Any:
-        """Wait for the response of a future. Unlike a plain call, an interrupt can cancel a future at once."""
+        """Wait for the response of a future, because an interrupt can cancel a future at once, but not a plain call."""
         if self._stub is None:
-            raise CallError(f"{self._model} was loaded by another process (this one is a fork of it): load it here too")
+            raise CallError(f"{self._model} was loaded by the parent of this forked process: load it here too")
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             future = self._stub.ModelInfer.future(request, timeout=left)
@@ -118,4 +118,4 @@ class Channel:
 
 
 def _no_region(name: str, _offset: int, _size: int) -> memoryview:
-    raise RegionError(f"it names a region {name!r}, but the call asked for none")
+    raise RegionError(f"it names a region {name!r}, but the call has no region")

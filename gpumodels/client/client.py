@@ -54,7 +54,7 @@ class Transport(Protocol):
 
 
 class Client:
-    """The client of one model server, for the model of that name.
+    """The client of one model server, for the model `model`.
 
     Safe to use from threads. Forked children may use it too: they open connections of their own. The client calls our
     own server over the lane, and any other server by gRPC, with tensors in shared memory files if the connector has a
@@ -74,8 +74,8 @@ class Client:
     def wait_ready(self, deadline: float, check_alive: Callable[[], None]) -> None:
         """Wait until the model is ready. Raises LoadTimeout when time.monotonic() passes `deadline`.
 
-        Call `check_alive` repeatedly; it raises its own error when the instance has died. Raises LoadFailed if the
-        path of the server's socket belongs to anything else, or if the server's metadata cannot be read.
+        Call `check_alive` repeatedly; it raises its own error when the instance has died. Raises LoadFailed if there is
+        something else at the path of the server's socket, or if the server's metadata cannot be read.
         """
         pause = _FIRST_PAUSE
         while not self._is_ready():
@@ -96,7 +96,7 @@ class Client:
         """Call the model and return its answer: a single output as it is, several as a Result, a stream as a list.
 
         Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
-        cancels the call in the server. So does the end of its Ticket, which raises CancelledError. A timeout of more
+        cancels the call in the server. Ending its Ticket cancels it too, and raises CancelledError. A timeout of more
         than a year counts as none.
         """
         results = [self._unwrapped(result) for result in self.results(args, kwargs, timeout, ticket=ticket)]
@@ -109,7 +109,7 @@ class Client:
     def results(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Ticket | None = None
     ) -> Iterator[Result]:
-        """Do the same as `stream`, with a Result also for a single output, because a Result can draw itself."""
+        """Iterate over the answers like `stream`, with a Result also for a single output. A Result can draw itself."""
         seconds = _timeout_seconds(timeout, self.model)
         deadline = None if seconds is None else time.monotonic() + seconds
         signature = self.signature()
@@ -234,8 +234,8 @@ class Client:
         return result[0] if len(result) == 1 and len(self.signature().outputs) <= 1 else result
 
 
-#: The arrays that `empty` made for any client. An array that was made for one model may be an input of another, and
-#: stays valid when a model is loaded again with a new client.
+#: The arrays that `empty` made for all clients. An array that was made for one model may be an input of another model,
+#: and stays valid when a model is loaded again with a new client.
 _shared = SharedArrays()
 
 #: All clients of this process, for `_after_fork`.

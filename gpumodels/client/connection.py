@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpumodels.client.shared import SharedArrays
     from gpumodels.protocol import Region, ServerSocket, Tensor
 
-_MOST_REGISTERED = frames.MOST_REGIONS - 1  # regions of the user's arrays; one more is the connection's own
+_MOST_REGISTERED = frames.MOST_REGIONS - 1  # regions of the user's arrays; one more belongs to the connection
 
 
 class Connection:
@@ -50,7 +50,7 @@ class Connection:
     def held(self) -> int:
         """The bytes that the connection keeps in memory: `memory`, and shared arrays that the server maps.
 
-        The server maps them also after the user has deleted them.
+        The server still maps arrays that the user has deleted.
         """
         return self.memory + sum(self._registered.values())
 
@@ -92,7 +92,7 @@ class Connection:
         self.send(frames.INFER, request.SerializeToString(), deadline)
 
     def answer(self, deadline: float | None) -> frames.Frame:
-        """Return the next frame that belongs to the answer. Handle frames about the server's region on the way.
+        """Return the next frame of the answer. Handle frames about the server's region that come before it.
 
         Raises EOFError, ConnectionResetError, TimeoutError, CallError.
         """
@@ -115,7 +115,7 @@ class Connection:
         return self._socket.fileno()
 
     def unsolicited(self) -> Iterator[frames.Frame]:
-        """Read once, which may wait, and yield the frames that came. Raises EOFError, OSError, FrameError."""
+        """Read once, which may block, and yield the frames that came. Raises EOFError, OSError, FrameError."""
         self._frames.fill()
         while (frame := self._frames.next()) is not None:
             yield frame
@@ -123,7 +123,7 @@ class Connection:
     def view(self, name: str, offset: int, size: int) -> memoryview:
         """Return bytes of the server's region. Raises RegionError if they lie outside or the region is unknown."""
         if self._result is None or self._result.name != name:
-            raise region.RegionError(f"no region {name!r} came")
+            raise region.RegionError(f"the server has sent no region {name!r}")
         return region.part(self._result, offset, size)
 
     def cut(self) -> None:

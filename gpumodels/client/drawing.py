@@ -66,7 +66,7 @@ def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
 def _corners(boxes: Any, scale: float) -> Any:
     """Return the corners of boxes of either form as [N, 4, 2], in pixels of the drawing.
 
-    Replace or clip coordinates that are not finite or far outside, because Pillow fails on them.
+    Replace coordinates that are not finite, and clip those far outside, because Pillow fails on them.
     """
     if boxes.shape[1:] == (4,):
         boxes = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
@@ -87,7 +87,7 @@ def _draw_boxes(picture: Image.Image, corners: Any, scores: Any) -> None:
 
 
 def _label(pen: ImageDraw.ImageDraw, polygon: Any, text: str, font: Any, colour: tuple[int, ...]) -> None:
-    """Write `text` above the box's first corner, or below it if it would leave the picture's upper edge."""
+    """Write `text` above the box's first corner, or below it if there is no room above."""
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     x, y = max(0.0, float(polygon[0][0])), float(polygon[0][1]) - (bottom - top) - 6
     y = y if y >= 0 else float(polygon[0][1])

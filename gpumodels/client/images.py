@@ -18,7 +18,7 @@ _GREY, _RGBA = 1, 4  # channels
 
 
 class ImageError(ValueError):
-    """A value that is not a picture, or is ambiguous: its channels or its range of values would have to be guessed."""
+    """The error for a value that is not a picture, or of which the channels or the range of values are ambiguous."""
 
 
 def to_pixels(value: Any) -> Pixels:
@@ -74,7 +74,7 @@ def _as_array(value: Any) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except Exception as error:  # noqa: BLE001 (the foreign `__array__` may raise anything)
-        raise ImageError(f"a {type(value).__name__} that numpy cannot read: {error}") from None
+        raise ImageError(f"numpy cannot read this {type(value).__name__}: {error}") from None
     if array.ndim == 0:
         given = reprlib.repr(value)
         raise ImageError(f"{given} is not a picture: give a path, the bytes of a picture file, a PIL image or an array")

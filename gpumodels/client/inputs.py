@@ -27,7 +27,7 @@ def bind(
 
     Inputs may be anything that numpy reads as an array, torch tensors on any device, PIL images, columns of pandas,
     Python numbers, text and lists. An image may also be a path or the bytes of an encoded picture. None leaves out an
-    optional input. Raises InputError, which names the declared input.
+    optional input. Raises InputError, with the name of the declared input.
     """
     picture: NDArray[np.uint8] | None = None
     tensors, sizes = [], dict[str, int]()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _KEPT_CONNECTIONS = 16
 _KEPT_MEMORY = 256 << 20  # bytes of regions on connections without a call
 _SMALL = 1 << 20  # bytes of memory that are not worth freeing
-_POLL = 0.01  # seconds between two checks whether calls still run
+_POLL = 0.01  # seconds between two checks for running calls
 _GIVEN_BACK_AFTER = 10.0  # seconds without a call on a connection until its memory is freed
 
 
@@ -57,7 +57,7 @@ class Lane:
             frame = self._metadata_connection.answer(deadline)
         except TimeoutError:
             return None
-        except (EOFError, OSError):  # it ended, or does not accept connections yet: the caller checks if it is alive
+        except (EOFError, OSError):  # the server ended or does not accept connections yet; the caller finds out
             self._close_metadata_connection()
             time.sleep(max(0.0, deadline - time.monotonic()))
             return None
@@ -230,7 +230,7 @@ class Lane:
     def _close_free(self, connection: Connection) -> None:
         try:
             self._free.remove(connection)
-        except ValueError:  # another thread took it meanwhile
+        except ValueError:  # another thread took the connection meanwhile
             return
         connection.close()
 

@@ -63,7 +63,7 @@ def to_lists(array: NDArray[Any]) -> Any:
 def from_text(spec: TensorSpec, text: str) -> Any:
     """Return the value of the input `spec` that a word of a command or a field of a form stands for.
 
-    Read no file. Raises InputError if the input needs a number and the text is none.
+    This reads no files. Raises InputError if the input needs a number and the text is not one.
     """
     if spec.dtype == "str":
         return text

@@ -1,8 +1,7 @@
-"""Input regions for calls by gRPC: files in the instance's shared memory that hold the inputs, used again and again.
+"""Input regions for calls by gRPC: files in the instance's shared memory that hold the inputs of one call at a time.
 
 They are written with pwrite and never mapped, because a server that truncated a mapped file would end the notebook
-with SIGBUS. One call at a time has a region. After a call that failed the server may still read its region, so the
-region is never used again.
+with SIGBUS. Later calls use a region again, unless a call failed: the server may still read that region.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Regions:
     def close(self) -> None:
         """Remove the free files now, and those in use when their calls end.
 
-        The server is not notified: it ends as well, or unmaps files when it sees that their client has gone.
+        The server is not notified. It ends as well, or unmaps the files when it notices that their client has gone.
         """
         with self._lock:
             free, self._free = self._free, []
@@ -100,7 +99,7 @@ class Regions:
         except OSError:  # no room, or the directory is gone
             return None
         try:
-            # Locked as long as this process lives: the server frees regions that nobody locks any more.
+            # The lock lasts as long as this process lives. The server frees regions that nobody locks any more.
             fcntl.flock(region.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             request = messages.SystemSharedMemoryRegisterRequest(name=name, key=name, byte_size=size)
             self._stub.SystemSharedMemoryRegister(request, timeout=min(timeout or _CONTROL_TIMEOUT, _CONTROL_TIMEOUT))
@@ -122,7 +121,7 @@ class Regions:
         self._remove(region)
         request = messages.SystemSharedMemoryUnregisterRequest(name=region.name)
         with contextlib.suppress(ValueError):  # the channel is closed: the server will find that nobody locks the file
-            # Do not wait for the answer: this follows a call that was stopped, and stopping must be quick.
+            # Do not wait for the answer, because this is part of stopping a call, which must be quick.
             self._stub.SystemSharedMemoryUnregister.future(request, timeout=_CONTROL_TIMEOUT)
 
     def _remove(self, region: Region) -> None:

@@ -21,7 +21,7 @@ _numbers = itertools.count()
 
 
 class SharedArrays:
-    """The regions of the arrays that `empty` made. A region lives as long as its array or a view of it."""
+    """The regions of the arrays that `empty` made. A region exists as long as its array or a view of it."""
 
     def __init__(self) -> None:
         self._regions: weakref.WeakValueDictionary[str, Region] = weakref.WeakValueDictionary()

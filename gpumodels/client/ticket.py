@@ -17,7 +17,10 @@ class Ticket:
         self._cut: Callable[[], None] | None = None
 
     def take(self, cut: Callable[[], None]) -> None:
-        """Begin the call; `cut` ends it. Raises CancelledError if the ticket was ended already."""
+        """Record that the call begins; `cut` is the function that ends it.
+
+        Raises CancelledError if the ticket was ended already.
+        """
         self._cut = cut
         self.check()
 

@@ -18,16 +18,19 @@ class Watch:
     """A connection for announcements of the model server. One thread reads it, when `fileno` is readable."""
 
     def __init__(self, server: ServerSocket) -> None:
-        """Connect. Raises OSError."""
+        """Connect. Raises OSError if the server has ended."""
         self._connection = Connection(server)
         self._connection.send(frames.WATCH, b"")
         #: A function that returns the connection's file descriptor, or -1 once it is closed.
         self.fileno = self._connection.fileno
-        #: Whether the server announced at its end that it ended itself to sleep.
+        #: True if the server announced at its end that it ended itself to sleep.
         self.asleep = False
 
     def hear(self) -> bool:
-        """Read what came. Return True if the server announced that it is about to sleep. Raises EOFError at its end."""
+        """Read once. Return True if the server announced that it is about to sleep.
+
+        Raises EOFError when the server has ended.
+        """
         try:
             said = [frame.kind for frame in self._connection.unsolicited()]
         except (OSError, ValueError):
@@ -59,14 +62,14 @@ class Watch:
 
 
 def ask_for_sleep(connector: Connector, within: float) -> bool:
-    """Ask a model server to end itself as soon as no call runs. Return True if it did, within so many seconds.
+    """Ask a model server to end itself as soon as no call runs. Return True if it did so `within` seconds.
 
-    Otherwise the wish is withdrawn. Raises OSError if the server has ended already.
+    Otherwise withdraw the request. Raises OSError if the server has ended already.
     """
     server = connector.find(frames.SOCKET_NAME)
     if server is None:
         raise FileNotFoundError(frames.SOCKET_NAME)
-    with closing(Watch(server)) as watch:  # closing the connection withdraws the wish
+    with closing(Watch(server)) as watch:  # closing the connection withdraws the request
         watch.ask_for_sleep()
         deadline = time.monotonic() + within
         while (left := deadline - time.monotonic()) > 0:

@@ -1,6 +1,7 @@
 """GPUs: the devices of the machine, their readings, and the choice of devices for an instance.
 
-Only this package uses NVML. Without a driver nothing here fails: `devices()` is empty, and `why_none()` says why.
+Only this package uses NVML. Without a driver nothing here fails: `devices()` is empty, and `why_none()` returns the
+reason.
 """
 
 from __future__ import annotations

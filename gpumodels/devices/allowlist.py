@@ -1,6 +1,6 @@
 """The administrator's allow-list: `CUDA_VISIBLE_DEVICES` in the environment that this process was started with.
 
-It is read from /proc/self/environ and not from `os.environ`, because a notebook's `%set_env` changes the latter.
+It is read from /proc/self/environ, because a notebook's `%set_env` changes `os.environ`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def allow_list() -> str | None:
     """Return the list as the administrator wrote it: None if it is not set, "" or "-1" for no GPU at all."""
     try:
         entries = _INITIAL.read_bytes().split(b"\0")
-    except OSError:  # there is no /proc: `os.environ` is the next best
+    except OSError:  # there is no /proc, so use `os.environ`
         return os.environ.get(VARIABLE)
     prefix = f"{VARIABLE}=".encode()
     return next((os.fsdecode(entry[len(prefix) :]) for entry in entries if entry.startswith(prefix)), None)

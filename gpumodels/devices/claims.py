@@ -10,31 +10,32 @@ if TYPE_CHECKING:
 
     from gpumodels.devices.device import Device, Snapshot
 
-#: A load of unknown need is assumed to leave a quarter of the free memory: a shift by so many bits.
+#: A load of unknown need is assumed to leave a quarter of the free memory, which is a shift by so many bits.
 _QUARTER = 2
-_MOST_QUARTERED = 32  # such loads that count
+_MOST_QUARTERED = 32  # the most loads of unknown need that count
 
 
 @dataclass(frozen=True)
 class Need:
-    """The bytes of memory that an instance needs on its devices together. Each of them gives the same share."""
+    """The memory that an instance needs on all its devices together, in bytes. Each device gives the same share."""
 
-    #: The bytes that the model folder or the user states; 0 for none. A load that they do not fit is refused.
+    #: The bytes that the model folder or the user declares; 0 for none. A load is refused if they are not free.
     declared: int = 0
-    #: The peak of earlier loads of the same, by name of the device. It guides the choice and refuses no load by itself.
+    #: The peaks of earlier loads of the same model, by name of the device. They guide the choice and refuse no load,
+    #: unless `insists` is True.
     learnt: Mapping[str, int] = field(default_factory=dict)
-    #: Whether `learnt` counts as if it were declared.
+    #: True if `learnt` counts as if it were declared.
     insists: bool = False
 
     def on(self, device: Device) -> int:
-        """Return the bytes that it probably takes on such a device; 0 if nothing is known.
+        """Return the bytes that the instance probably takes on such a device; 0 if nothing is known.
 
-        Without a peak for this kind of device, the largest one of other kinds is used.
+        Without a peak for this kind of device, the largest peak of other kinds is used.
         """
         return max(self.declared, self.learnt.get(device.name, max(self.learnt.values(), default=0)))
 
     def required(self, chosen: Sequence[Device]) -> int:
-        """Return the bytes that `chosen` must have together; 0 if the load is to be tried anyway."""
+        """Return the bytes that the devices `chosen` must have together; 0 if the load is tried in any case."""
         return max(map(self.on, chosen), default=0) if self.insists else self.declared
 
 
@@ -42,11 +43,11 @@ class Need:
 class Claims:
     """Claims of other loads on memory that is free now, in bytes by device UUID."""
 
-    #: Certain: by this user's own loads in flight. Negative if memory is about to be freed.
+    #: Certain claims, by this user's own loads in flight. Negative if memory is about to be freed.
     promised: Mapping[str, int] = field(default_factory=dict)
-    #: Probable: by loads of other users, and by learnt peaks. They guide the choice and refuse no load.
+    #: Probable claims, by loads of other users and by learnt peaks. They guide the choice and refuse no load.
     reserved: Mapping[str, int] = field(default_factory=dict)
-    #: The number of loads in flight of unknown need.
+    #: The number of loads in flight with unknown need.
     unknown: Mapping[str, int] = field(default_factory=dict)
     #: The UUIDs of the devices of other replicas of the same handle, once for each replica.
     siblings: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ class Device:
     #: UUID of the GPU that this is a slice of, and the number of the slice.
     parent: str | None = None
     slice_index: int | None = None
-    #: Whether it is a GPU in MIG mode: only its slices can be used, not the whole.
+    #: True for a GPU in MIG mode: only its slices can be used, not the whole GPU.
     sliced: bool = False
 
     @property
@@ -34,7 +34,7 @@ class Device:
 
     @property
     def short_uuid(self) -> str:
-        """The first part of the UUID, which is enough to name it: "GPU-1b2c3d4e"."""
+        """The first part of the UUID, which is enough to name the device: "GPU-1b2c3d4e"."""
         return "-".join(self.uuid.split("-")[:2])
 
     def __str__(self) -> str:
@@ -50,20 +50,20 @@ class Holding(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The readings of a device at one moment; None if one is not available. Memory is in bytes."""
+    """The readings of a device at one moment. A reading that is not available is None. Memory is in bytes."""
 
     device: Device
-    #: Memory of programs, and free memory. The driver's own reserve is in neither, if the driver reports it separately.
+    #: Memory of programs, and free memory. Both are without the driver's own reserve, if it is reported separately.
     memory_used: int | None = None
     memory_free: int | None = None
-    #: The largest first; also processes in containers, by their process ids on the host.
+    #: The largest first. Processes in containers are listed by their process ids on the host.
     processes: tuple[Holding, ...] | None = None
     #: Percent of the last sample period in which something was computed; None for a GPU in MIG mode and its slices.
     utilisation: int | None = None
-    #: Degrees Celsius. A slice has no temperature, power or power limit of its own: see its GPU.
+    #: Degrees Celsius. A slice has no temperature, power or power limit; its GPU has them.
     temperature: int | None = None
     #: Watts.
     power: float | None = None
     power_limit: float | None = None
-    #: The reason why it cannot be used, as a clause ("it has fallen off the bus ..."); "" if it answers.
+    #: The reason why the device cannot be used, as a clause ("it has fallen off the bus ..."); "" if it answers.
     trouble: str = ""

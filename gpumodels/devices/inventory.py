@@ -38,9 +38,9 @@ def snapshot(device: Device) -> Snapshot:
 
 
 def snapshots() -> tuple[Snapshot, ...]:
-    """Return the readings of all `devices()`, and of GPUs that the driver counts but that no longer answer.
+    """Return the readings of all `devices()`, and of GPUs that the driver counts but that do not answer.
 
-    The name and the UUID ("") of the latter may not be known. Return () if there is no GPU, or no driver.
+    A GPU that cannot be opened has the UUID "" and the name "NVIDIA GPU". Return () if there is no GPU or no driver.
     """
     try:
         return nvml.read(lambda ask: tuple(_snapshots(ask)))
@@ -79,7 +79,7 @@ def _devices(ask: Ask) -> Iterator[Device]:
     for index in range(ask("nvmlDeviceGetCount")):
         try:
             yield from (opened.device for opened in _open(ask, index))
-        except nvml.FallenOff:  # it must not hide the others
+        except nvml.FallenOff:  # one GPU that does not answer must not hide the others
             continue
 
 
@@ -98,7 +98,7 @@ def _snapshots(ask: Ask) -> Iterator[Snapshot]:
 
 
 def _open(ask: Ask, index: int) -> list[_Opened]:
-    """Return the GPU of that index and its slices; [] if this user may not open it."""
+    """Return the GPU with that index and its slices; [] if this user may not open the GPU."""
     handle = optional(ask, "nvmlDeviceGetHandleByIndex", index)
     uuid = handle and optional(ask, "nvmlDeviceGetUUID", handle)
     if not uuid:
@@ -146,7 +146,7 @@ def _snapshot_by_uuid(ask: Ask, device: Device) -> Snapshot:
 
 
 def _with_sensors(ask: Ask, snapshot: Snapshot, handle: Any) -> Snapshot:
-    # In MIG mode a driver reports "not supported", or 0 percent, which would be wrong.
+    # In MIG mode drivers report "not supported", or 0 percent, which would be wrong.
     rates = None if snapshot.device.sliced else optional(ask, "nvmlDeviceGetUtilizationRates", handle)
     return replace(
         snapshot,

@@ -21,18 +21,18 @@ FORMS = "an index (0), a UUID or the start of one, several with commas (0,1), au
 
 @dataclass(frozen=True)
 class GpuChoice:
-    """The GPUs that a load asks for: some by name, or a number of any."""
+    """The GPUs that a load asks for: GPUs by name, or a number of any GPUs."""
 
     #: The number of GPUs; 0 for the CPU.
     count: int = 0
-    #: Names of the GPUs; none if any will do.
+    #: Names of the GPUs; empty if any GPUs may be chosen.
     names: tuple[str, ...] = ()
-    #: Whether it is plain "auto": any one GPU, or the CPU if there is none.
+    #: True for plain "auto": any one GPU, or the CPU if there is none.
     is_auto: bool = False
 
     @property
     def automatic(self) -> bool:
-        """True if any GPUs will do."""
+        """True if any GPUs may be chosen."""
         return self.count > 0 and not self.names
 
 
@@ -70,7 +70,7 @@ def _is_index(value: object) -> bool:
 
 
 def at_index(text: str, known: Sequence[Device]) -> tuple[Device, ...]:
-    """Return the whole GPU of that index, as a tuple of one or none."""
+    """Return a tuple with the whole GPU of that index; () if there is none."""
     return tuple(device for device in known if not device.is_mig and device.index == int(text))
 
 

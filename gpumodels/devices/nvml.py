@@ -1,8 +1,8 @@
 """Access to NVML. No other module imports pynvml.
 
 NVML is loaded and started at the first reading, and stays started. Only one thread reads at a time. NVML is started
-again in a forked child, and after it was lost (the driver was reloaded, or another library in this process shut NVML
-down). A failed start is not remembered, so that a driver which appears later is found.
+again in a forked child, and after it was lost, because the driver was reloaded or another library in this process shut
+NVML down. A failed start is not remembered, so that a driver that is installed later is found.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Gate:
 
     def _stop(self) -> None:
         self._started = False
-        with contextlib.suppress(NotAvailable):  # it may be gone already
+        with contextlib.suppress(NotAvailable):  # NVML may be gone already
             self._ask("nvmlShutdown")
 
     def _ask(self, function: str, *arguments: object) -> Any:
@@ -103,7 +103,7 @@ os.register_at_fork(after_in_child=_gate.after_fork)
 
 
 def optional(ask: Ask, function: str, *arguments: object) -> Any:
-    """Return the answer, or None if this GPU, driver or user has none. Raises Lost and FallenOff."""
+    """Return the answer, or None if NVML has no answer for this GPU, driver or user. Raises Lost and FallenOff."""
     try:
         return ask(function, *arguments)
     except (Lost, FallenOff):

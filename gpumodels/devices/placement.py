@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 #: A function that returns the readings of a device, and reads each device once.
 Look = Callable[[Device], Snapshot]
 
-#: Digits that are no index count as the start of a UUID from this length on. Fewer digits count as a mistyped index.
+#: The length from which digits that are no index count as the start of a UUID. Fewer digits count as a mistyped index.
 _SHORTEST_NUMERIC_PREFIX = 4
 #: A reservation of another user cannot move a load to a device with less than 1/4 of the best one's free memory.
 _MUCH_LESS = 4
 
 
 class Room(NamedTuple):
-    """A device that cannot take an instance, and its memory."""
+    """A device that lacks memory for an instance."""
 
     seen: Snapshot
     #: Bytes that are free; None if the driver does not report them.
     free: int | None
-    #: Bytes that loading instances of this user are going to take.
+    #: Bytes that other loads of this user are about to take.
     promised: int
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Room(NamedTuple):
 
 
 class Full(DeviceError):
-    """The devices lack the memory. `rooms` has the memory of each device that was considered."""
+    """The error if the devices lack memory. `rooms` has the memory of each device that was considered."""
 
     def __init__(self, needed: int, rooms: Sequence[Room]) -> None:
         super().__init__(f"{size(needed)} of free GPU memory are needed: {'; '.join(map(str, rooms))}.")
@@ -73,7 +73,7 @@ def select(
     """
     choice = asked if isinstance(asked, GpuChoice) else parse(asked)
     if not choice.count:
-        return ()  # without asking the driver, which takes a while the first time
+        return ()  # without a question to the driver, because the first one takes a while
     known = devices()
     usable = [d for d in (admitted(known) if allowed is None else allowed) if not d.sliced]
     look = functools.cache(snapshot)  # the check below uses the same readings as the choice
@@ -129,7 +129,7 @@ def _best(
         there = _list(candidates) if candidates else why_none() or "none that can be combined"
         raise DeviceError(f"auto:{count} needs {count} GPUs, and there are {len(candidates)}: {there}.")
     likely = {d: claims.likely(look(d)) for d in candidates}
-    # A device of unknown free memory counts as full: it is taken only if no other has any.
+    # A device of unknown free memory counts as full: it is taken only if no other device has free memory.
     free = {d: claims.free(look(d)) or 0 for d in candidates}
     # First try the devices with room besides all reservations, then all devices with room now.
     for room in (likely, free):
@@ -138,7 +138,7 @@ def _best(
             best = sorted(_in_order(fitting, room, policy), key=claims.siblings_on)
             break
     else:
-        # The need is not known, or fits nowhere: then most room is best, whatever the policy.
+        # The need is not known, or no device has room for it. Then the policy does not count: most room is best.
         best = _in_order(candidates, free, "most-free")
         if not need.declared:
             best = _least_reserved(best, likely, free, count)
@@ -155,7 +155,9 @@ def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: 
 def _least_reserved(
     best: Sequence[Device], likely: Mapping[Device, int], free: Mapping[Device, int], count: int
 ) -> list[Device]:
-    """Return the devices, those first on which reservations leave the most memory. `best` has the most free one first.
+    """Return the devices of `best`, those first on which reservations leave the most memory.
+
+    In `best` the device with the most free memory comes first.
 
     Other users may reserve more than they need. So no reservation moves a load to a device that has less than a quarter
     of the free memory of the best one.

@@ -1,12 +1,12 @@
 """Reservations: the memory that loads in flight are about to take, published to all users of this machine.
 
 A load takes its memory seconds or minutes after its devices were chosen. Until then the user's file
-`/dev/shm/gpumodels-UID.reserved` lists the devices and the bytes, but no names of models. Reservations of other users
-may be false, so they do no harm: they move the choice of "auto" to other devices if there are any, and refuse no load.
+`/dev/shm/gpumodels-UID.reserved` lists the devices and the bytes, but no names of models. Other users may publish false
+reservations. So these only move the choice of "auto" to other devices, if there are any, and refuse no load.
 
 A process that chooses devices holds a lock on the directory /dev/shm itself (flock(2)), which every user can open.
-Others wait for the lock for a second at most. So a process that is stopped while it holds the lock makes others slow,
-but cannot block them.
+Other processes wait for the lock for a second at most. So a process that is paused while it holds the lock makes others
+slow, but cannot block them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gpumodels.lease import flocked_briefly, make_private, processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: A directory that all users of the machine share. It is the system's, and no user can change another's files in it.
+#: A directory that all users of the machine share. It belongs to the system, and no user can change another's files.
 PLACE = Path("/dev/shm")  # noqa: S108
 
 _PATIENCE = 1.0  # seconds to wait for the lock
@@ -44,14 +44,14 @@ _LONGEST = 86400.0  # seconds that a reservation may last
 class Reservation(msgspec.Struct, frozen=True):
     """A load that is about to take `memory` bytes on each of `devices` (UUIDs); 0 if the amount is not known."""
 
-    #: A name for it, which does not show the model.
+    #: The name of the reservation, which does not show the model.
     token: Annotated[str, Meta(max_length=64)]
     devices: Annotated[tuple[Annotated[str, Meta(max_length=128)], ...], Meta(max_length=64)]
     memory: Annotated[int, Meta(ge=0, le=1 << 50)]
     #: The process that loads, and its start in clock ticks since boot.
     pid: Annotated[int, Meta(ge=1, le=1 << 30)]
     started: Annotated[int, Meta(ge=0, le=1 << 60)]
-    #: Its latest end, by time.monotonic(), which is the same in all processes of a machine.
+    #: The latest end of the reservation, by time.monotonic(), which is the same in all processes of a machine.
     until: float
 
     @classmethod
@@ -62,7 +62,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
     @property
     def stands(self) -> bool:
-        """True if its time has not passed and the process that loads lives."""
+        """True if the reservation's time has not passed and the process that loads is alive."""
         return time.monotonic() < self.until and _lives(self.pid, self.started)
 
 
@@ -88,13 +88,13 @@ def standing() -> list[Reservation]:
         return []
     try:
         named = [(each, found) for each in os.listdir(directory) if (found := _NAME.fullmatch(each))]  # noqa: PTH208
-    except OSError:  # this must not fail a load
+    except OSError:  # an unreadable directory must not fail a load
         return []
     return [each for name, found in named[:_MOST_FILES] for each in _read(directory / name, int(found[1]))]
 
 
 def reserve(reservation: Reservation) -> None:
-    """Publish a reservation. Ignore errors: a load does not need one."""
+    """Publish a reservation. Ignore errors, because a load does not need a reservation."""
     _rewrite(lambda known: [*known, reservation])
 
 
@@ -110,10 +110,10 @@ def sweep() -> None:
 
 
 def _directory() -> Path | None:
-    """Return `PLACE` if it is the system's (or this user's, in a container) and protects users' files from each other.
+    """Return `PLACE` if it belongs to the system and protects users' files from each other, else None.
 
-    Return None otherwise: another user who owns the directory can remove or replace the files in it. A user who is
-    alone needs no reservations.
+    In a container it may belong to this user. Any other owner could remove or replace the files in it. A user who is
+    alone on the machine needs no reservations.
     """
     try:
         found = PLACE.stat()
@@ -125,7 +125,10 @@ def _directory() -> Path | None:
 
 
 def _read(path: Path, uid: int) -> list[Reservation]:
-    """Return the valid reservations in a user's file; [] if it is not that user's, no small regular file, or broken."""
+    """Return the valid reservations in a user's file.
+
+    Return [] if the file belongs to another user, is not a regular file, is too large, or is broken.
+    """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             found = os.fstat(file.fileno())
@@ -144,7 +147,7 @@ def _lives(pid: int, started: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except PermissionError:  # it lives, and /proc is mounted so that it hides other users' processes
+    except PermissionError:  # the process lives, but /proc is mounted so that it hides other users' processes
         return True
     except OSError:
         return False

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def environment(chosen: Sequence[Device], *, container: bool) -> dict[str, str]:
-    """Return the variables for a process, or for a container, that is to see `chosen` and no other device.
+    """Return the variables with which a process, or a container, sees the devices `chosen` and no others.
 
     Devices are named by UUID: an index means another device inside a container, and filtering twice by index selects
     the wrong one. Without devices every GPU is hidden.

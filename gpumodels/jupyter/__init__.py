@@ -30,7 +30,7 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
 
 
 def _sweep(app: ServerApp) -> None:
-    """Remove what a crash has left. A failure is logged only: it must not keep the Jupyter server from starting."""
+    """Remove what a crash has left. A failure is only logged, so that the Jupyter server starts anyway."""
     try:
         cleanup.sweep()
     except Exception:

@@ -27,7 +27,7 @@ _TRIES = 6  # the pause between two tries doubles each time
 
 
 class KernelReaper:
-    """The cleanup after kernels. The event loop only notes that a kernel has ended; one thread waits and removes."""
+    """The cleanup after kernels. The event loop notices that a kernel has ended; a thread then waits and cleans up."""
 
     def __init__(self, kernels: Kernels, log: Logger) -> None:
         self._kernels = kernels
@@ -45,7 +45,7 @@ class KernelReaper:
         """Watch the process of each new kernel by a pidfd, which becomes readable when the process ends."""
         processes = self._kernels.processes()
         for pid in processes - self._known:
-            with suppress(OSError):  # it has ended already, too soon to have loaded anything
+            with suppress(OSError):  # the kernel has ended already, too soon to have loaded a model
                 watched = os.pidfd_open(pid)
                 asyncio.get_running_loop().add_reader(watched, self._on_end, watched, pid)
         self._known = processes
@@ -70,7 +70,7 @@ class KernelReaper:
                 self._log.exception("gpumodels: cleaning up after a kernel failed; the next load tries again")
 
     def _reap(self, pids: set[int]) -> None:
-        """Give leash and guard their time, then remove what they left and log it."""
+        """Wait for the leash and the guard to clean up. Then remove what they left, and log it."""
         from gpumodels.cleanup import reap  # noqa: PLC0415  (imported when the first kernel ends)
 
         pause = _PATIENCE + _longest_grace(pids)

@@ -27,7 +27,7 @@ class Kernels:
     session_manager: Any
 
     async def notebooks(self) -> dict[str, str]:
-        """Return the paths of the notebooks by kernel id: their present names, as a browser opens them."""
+        """Return the current path of each notebook, by kernel id."""
         sessions = await ensure_async(self.session_manager.list_sessions())
         return {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
 
@@ -51,16 +51,16 @@ class Kernels:
         }
 
     def has(self, kernel_id: str) -> bool:
-        """Return True if this server has a kernel of that id."""
+        """Return True if this server has a kernel with that id."""
         return kernel_id in self.kernel_manager
 
     async def run(self, kernel_id: str, code: str, within: float = _ANSWERS_WITHIN) -> bool:
-        """Run `code` in the kernel, without output in the notebook. Return False if it has to wait for a running cell.
+        """Run `code` in the kernel, without output in the notebook. Return False if `code` waits for a running cell.
 
         Raises KeyError if the code raised KeyError, EngineError if it raised anything else.
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
-        # The kernel tells clients apart by this id, and the manager gives all clients the same one.
+        # The kernel distinguishes its clients by this id, but the manager gives all clients the same one.
         client.session.session = uuid4().hex
         await ensure_async(client.start_channels(iopub=False, stdin=False, hb=False, control=False))
         try:
@@ -76,7 +76,8 @@ class Kernels:
         if content["status"] != "ok" and content.get("ename") == "KeyError":
             raise KeyError(kernel_id)
         if content["status"] != "ok":
-            raise EngineError(f"The notebook's kernel could not do it: {content.get('evalue') or content['status']}.")
+            why = content.get("evalue") or content["status"]
+            raise EngineError(f"The notebook's kernel could not carry out the request: {why}.")
         return True
 
     def processes(self) -> set[int]:
@@ -84,14 +85,14 @@ class Kernels:
         return {pid for kernel_id in self.kernel_manager.list_kernel_ids() if (pid := self.pid(kernel_id))}
 
     def pid(self, kernel_id: str) -> int | None:
-        """Return the process id of a kernel; None if there is no such kernel, or if it is not known."""
+        """Return the process id of a kernel; None if there is no such kernel, or if its process is not known."""
         kernel = self.kernel_manager.get_kernel(kernel_id) if kernel_id in self.kernel_manager else None
         pid: int | None = getattr(getattr(kernel, "provisioner", None), "pid", None)
         return pid
 
 
 def with_present_notebook(described: Mapping[str, Any], notebooks: Mapping[str, str]) -> dict[str, Any]:
-    """Return a model, load or share with the present path of its notebook; `notebooks` are paths by kernel id.
+    """Return a model, load or share with the current path of its notebook; `notebooks` are paths by kernel id.
 
     A model that the Jupyter server itself holds belongs to no notebook.
     """

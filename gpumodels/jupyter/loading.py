@@ -41,7 +41,7 @@ class Loading:
         return load_id
 
     def cancel(self, load_id: str) -> bool:
-        """Cancel a load at its next step. Return False if no load of that id is in progress here."""
+        """Cancel a load at its next step. Return False if no load with that id is in progress here."""
         report = self._under_way.get(load_id)
         if report is not None:
             report.cancelled = True
@@ -70,7 +70,10 @@ class Loading:
 
 
 class _Report:
-    """The report of a load here: it notes the first progress and cancels the load. Its journal publishes the rest."""
+    """The report of a load of this process. It notices the first progress, and cancels the load if that is requested.
+
+    The load's journal publishes everything else.
+    """
 
     def __init__(self, tell: Callable[..., None]) -> None:
         self.tell = tell

@@ -30,7 +30,7 @@ class LoadsHandler(ModelsHandler):
 class LoadHandler(ModelsHandler):
     """`DELETE loads/ID`: dismiss a failed load (204), or cancel a load of this server at its next step (202).
 
-    404 if no load has that id; 409 if another process makes it, which alone can cancel it.
+    404 if no load has that id; 409 if another process runs the load, because only that process can cancel it.
     """
 
     @web.authenticated

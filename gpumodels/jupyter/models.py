@@ -23,7 +23,7 @@ WAKE, STOP = f"{_MANAGER}.sleepers.wake_here({{!r}})", f"{_MANAGER}.stop_instanc
 
 
 class SleepersHandler(ModelsHandler):
-    """The base class of routes that act on a sleeping model, in the process that put it to sleep: only that one can."""
+    """The base class of routes that act on a sleeping model. Only the process with its handle can wake or stop it."""
 
     async def sleepers(self, instance: str) -> list[Owner]:
         """Return the processes in which the model sleeps. Raises HTTP 404 if there is none."""
@@ -85,7 +85,7 @@ class ModelHandler(SleepersHandler):
         self.finish(with_present_notebook(described, await self.context.kernels.notebooks()))
 
     def _described(self, instance: str) -> dict[str, Any]:
-        """Return a running or sleeping model as JSON. Raises KeyError."""
+        """Return a running or sleeping model as JSON. Raises KeyError if there is none with that id."""
         found = {sleeper.record.id: sleeping_json(sleeper) for sleeper in _sleepers()}
         return (found | {record.id: record_json(record) for record in self.context.models.running()})[instance]
 

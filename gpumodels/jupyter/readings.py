@@ -43,7 +43,7 @@ class UsageHandler(ModelsHandler):
 
 
 def _idle(model: State, moment: float) -> float | None:
-    """Return the seconds since a model's last call; 0 while a call runs, None if it is not known."""
+    """Return the seconds since a model's last call; 0 while a call runs, None if the time is not known."""
     since: float | None = model["idle_since"]
     if since is None:
         return 0.0 if model["activity"] else None

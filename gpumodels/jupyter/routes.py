@@ -46,6 +46,6 @@ def add_routes(app: Application, context: ServerContext) -> None:
 
 
 def _pattern(path: str) -> str:
-    """Return the regular expression of a path; no part that stands for a name has a slash."""
+    """Return the regular expression of a path. The part for a `{name}` matches any text without a slash."""
     parts = re.split(r"\{(\w+)\}", path)
     return "".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))

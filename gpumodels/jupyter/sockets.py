@@ -29,7 +29,7 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self.viewer = Viewer(self.write_message)
 
     def set_default_headers(self) -> None:
-        """Set no headers, as Jupyter's own WebSockets do: they are for pages."""
+        """Set no headers, because they are for pages. Jupyter's own WebSockets set none either."""
 
     def get_compression_options(self) -> dict[str, Any] | None:
         """Return the compression that the administrator has set for the WebSockets of kernels."""

@@ -25,7 +25,7 @@ _OF_EVENT = ("at", "event", "instance", "model", "text")
 async def read(kernels: Kernels, docker: str) -> State:
     """Return the whole state; the schema State of openapi.json.
 
-    `docker` is the reason why Docker cannot be used, "" if it can. Raises RuntimeDirectoryError.
+    `docker` is the reason why Docker cannot be used, or "" if it can. Raises RuntimeDirectoryError.
     """
     seen = await in_thread(_read)
     notebooks = await kernels.notebooks()
@@ -74,7 +74,7 @@ def _can_wake(model: State, kernels: Mapping[str, State]) -> bool:
 
 
 def _device(device: State, notebooks: Mapping[str, str], models: State) -> State:
-    """Return a device with the present notebook path of each holder. A model has the path of its entry in `models`."""
+    """Return a device with the current notebook path of each holder. A model has the path of its entry in `models`."""
     shares = [
         with_present_notebook({**share, **_notebook(models.get(share["instance"]))}, notebooks)
         for share in device["shares"]

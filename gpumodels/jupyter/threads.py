@@ -16,8 +16,8 @@ T = TypeVar("T")
 async def in_thread(act: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Call `act` in a thread of its own, and return its result or raise its error.
 
-    A driver or an engine may hang. In an executor, later calls and the end of the server would wait for a hanging one;
-    here nothing does.
+    A driver or an engine may hang. In an executor, later calls and the end of the server would wait for the call that
+    hangs. Here nothing waits for it.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()

@@ -66,13 +66,13 @@ class InstanceDirectory:
             return None
 
     def mark_ended(self, by: str) -> None:
-        """Record who stops the instance, before it is stopped. The first record stays."""
+        """Record the author of a stop, before the instance is stopped. The first record stays."""
         with suppress(OSError):  # a full disk must not prevent the stop
             if self.ended is None:
                 private_files.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
     def mark_ended_unless_used(self, by: str, lease: held.Lease) -> bool:
-        """Record who stops the instance and return True, or return False if another process uses it.
+        """Record the author of a stop and return True, or return False if another process uses the instance.
 
         Hold the gate exclusively, so that no process joins an instance that is about to be stopped.
         """
@@ -92,7 +92,7 @@ class InstanceDirectory:
 
     @property
     def kept_since(self) -> float | None:
-        """Since when only its keeper holds the instance, in seconds since the epoch; None if others hold it."""
+        """The moment since which only the keeper holds the instance, in seconds since the epoch, or None."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             return float(json.loads((self.path / "kept.json").read_text())["since"])
         return None
@@ -103,19 +103,19 @@ class InstanceDirectory:
             private_files.write_atomically(self.path / "kept.json", json.dumps({"since": time.time()}))
 
     def unmark_kept(self) -> None:
-        """Record that others hold the instance again."""
+        """Record that other processes hold the instance again."""
         with suppress(OSError):
             (self.path / "kept.json").unlink()
 
     @property
     def over_since(self) -> float | None:
-        """Since when it holds more GPU memory than its limit, in seconds since the epoch; None if it does not."""
+        """The moment since which the instance exceeds its memory limit, in seconds since the epoch, or None."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             return float(json.loads((self.path / "over.json").read_text())["since"])
         return None
 
     def mark_over(self, since: float) -> None:
-        """Record that the instance exceeds its memory limit since `since`, in seconds since the epoch."""
+        """Record the moment since which the instance exceeds its memory limit, in seconds since the epoch."""
         with suppress(OSError):
             private_files.write_atomically(self.path / "over.json", json.dumps({"since": since}))
 
@@ -185,7 +185,7 @@ class InstanceDirectory:
             return self.claim()
 
     def claimed_for(self) -> float:
-        """Return the seconds since it was claimed; 0.0 if it is gone."""
+        """Return the seconds since the directory was claimed; 0.0 if it is gone."""
         with suppress(OSError):
             return abs(time.time() - self.path.stat().st_mtime)
         return 0.0

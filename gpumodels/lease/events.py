@@ -3,8 +3,8 @@
 The fields of an event:
 
 - `at`: seconds since the epoch
-- `event`: "loaded", "failed" (to load), "asleep", "awake", "over" (its memory limit), "stopped", "died", or "ended"
-  (with its last holder)
+- `event`: "loaded", "failed" (to load), "asleep", "awake", "over" (the model exceeds its memory limit), "stopped",
+  "died", or "ended" (with its last holder)
 - `instance`: the id; "" for a load that failed
 - `model`: the name
 - `text`: a sentence for the user
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = ".events"
-_LARGEST = 256 << 10  # bytes of the file; then the older half is dropped
+_LARGEST = 256 << 10  # bytes of the file; from this size on the older half is dropped
 _LINE = 1000  # bytes; most lines are far shorter
 
 

@@ -1,11 +1,11 @@
 """The guard: a small process beside each kernel that loads a model. It sweeps when the kernel has died.
 
-The end of a lease frees the GPU. The guard removes what a lease cannot: containers that are paused or were never
-started, directories, shared memory, and processes that the process engine orphaned.
+The end of a lease frees the GPU. The guard removes the rest: containers that are paused or were never started,
+directories, shared memory, and processes that the process engine orphaned.
 
-It runs detached, in a session of its own, so that killing the kernel's process group misses it. While an engine is
-down, it tries again. A second process waits behind it and takes over if it is killed. If both are killed, the next load
-sweeps.
+The guard runs detached, in a session of its own, so that a signal to the kernel's process group does not reach it.
+While an engine is down, the guard tries again. A second process waits and takes over if the guard is killed. If both
+are killed, the next load sweeps.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 _GIVE_UP_AFTER = 86400.0
 
 _start_lock = threading.Lock()  # threads that load at once share one guard
-#: Running guards, by guarded process and runtime directory. They lie on `sys`, so that a reload of the package keeps
-#: them.
+#: The running guards, by guarded process and runtime directory. The table lies on `sys`, so that it survives a reload
+#: of the package.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
-#: All detached processes that may still run.
+#: The detached processes that may still run.
 _detached: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_detached", [])
 
 
@@ -81,7 +81,7 @@ def detached(
         start_new_session=True,
     )
     for ended in [each for each in _detached if each.poll() is not None]:  # poll() reaps them
-        with suppress(ValueError):  # another thread was first
+        with suppress(ValueError):  # another thread has removed it already
             _detached.remove(ended)
     _detached.append(started)
     return started
@@ -89,7 +89,7 @@ def detached(
 
 @atexit.register
 def _disown() -> None:
-    """Suppress the warning of Popen about processes that still run: they outlive this one on purpose."""
+    """Suppress Popen's warning about processes that still run. They outlive this process on purpose."""
     for process in _detached:
         process.returncode = 0
 

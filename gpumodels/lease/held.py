@@ -39,12 +39,12 @@ class LeaseState(Enum):
     """The state of a lease, as its file shows it to other processes."""
 
     HELD = "held"  # a process holds the instance
-    ENDING = "ending"  # no process does, and the leash is ending the instance
-    FREE = "free"  # no process does, and no leash has noticed (yet)
+    ENDING = "ending"  # no process holds the instance, and the leash is ending it
+    FREE = "free"  # no process holds the instance, and no leash has noticed that (yet)
 
 
 class LeaseRefusedError(Exception):
-    """The lease cannot be joined: the instance is ending or gone. Start a new one."""
+    """The error if a lease cannot be joined, because the instance is ending or gone. Start a new instance."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
 def join(path: Path, *, use: bool = True) -> Lease:
     """Take a lease on an instance that already runs, to `use` it or to keep it for others.
 
-    The caller holds the gate. Raises LeaseRefusedError instead of waiting: the leash may be about to end the instance.
-    The lock must be granted at once, on the file that `path` still names, while the leash lives.
+    The caller holds the gate. This never waits, because the leash may be about to end the instance. Raises
+    LeaseRefusedError if the lock is not granted at once, if `path` names another file by then, or if the leash is dead.
     """
     with _TABLE_LOCK:
         try:
@@ -168,7 +168,7 @@ def _enter(path: Path, fd: int) -> Lease:
     opened = os.fstat(fd)
     key = (opened.st_dev, opened.st_ino)
     name = secrets.token_hex(4)
-    # The lock on the runtime directory makes cleaners of /tmp that respect locks skip all of it.
+    # Cleaners of /tmp that respect locks leave the whole runtime directory alone while it is locked.
     _TABLE[key] = (os.getpid(), (fd, locks.hold_directory(path.parent.parent)), frozenset({name}))
     return Lease(path, key, name)
 
@@ -182,17 +182,17 @@ def release_all() -> None:
 
 
 class Look(NamedTuple):
-    """The result of one look at a lease file."""
+    """The state of a lease file at one moment."""
 
     state: LeaseState
-    #: Whether a leash lives: it holds its byte of the file.
+    #: True if a leash lives: it holds its byte of the file.
     leash_lives: bool
-    #: Whether a process uses the instance. Keepers do not count.
+    #: True if a process uses the instance. Keepers do not count.
     in_use: bool
 
 
 def look(path: Path) -> Look:
-    """Look at the lease file at `path` without a lock on it. The state is FREE if there is no such file."""
+    """Return the state of the lease file at `path`, without taking a lock. It is FREE if there is no such file."""
     with _TABLE_LOCK:  # no thread may take this lease meanwhile: closing the file here would drop the new lock
         try:
             found = os.stat(path, follow_symlinks=False)

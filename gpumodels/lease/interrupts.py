@@ -1,4 +1,4 @@
-"""Delaying the stop button (SIGINT) while a step runs that must not be cut in half."""
+"""Delaying the stop button (SIGINT) during a step that must not be interrupted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Delay KeyboardInterrupt until the block is left. Only the main thread gets it: others just run the block."""
+    """Delay KeyboardInterrupt until the block is left.
+
+    Only the main thread gets KeyboardInterrupt, so in other threads this does nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

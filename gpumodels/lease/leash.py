@@ -7,8 +7,8 @@ As PID 1 of a container it also reaps orphans. In the process engine it is a ses
 a PID namespace of its own, so that all processes that the server forks end with it. It imports nothing but the standard
 library, because it must run before the model's imports begin.
 
-Exit codes: the server's own (128 + signal if a signal killed it); UNSEEN if the lease file is not the one that the
-caller holds; LET_GO if the lease was released; ENDED if a signal asked the leash to end.
+Exit codes: that of the server (128 + signal if a signal killed it); UNSEEN if the lease file is not the one that the
+caller holds; LET_GO if the lease was released; ENDED if the leash got a signal to end.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from typing import NoReturn
 from gpumodels.lease import locks, namespace
 from gpumodels.lease.log import Log
 
-#: The leash sees another lease file than the one the caller holds, or does not see the caller's lock on it.
+#: The exit code if the leash sees another lease file than the one that the caller holds, or not the caller's lock.
 UNSEEN = 97
 LET_GO = 98
 ENDED = 99
 
 _FREE = signal.SIGUSR1  # sent by the waiting thread to the main one when the lease is free
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _FREE)
-#: Seconds that the server has to end after SIGTERM. A Docker daemon that shuts down sends it, and waits for its
-#: containers.
+#: Seconds that the server has to end after the leash got SIGTERM. A Docker daemon that shuts down sends SIGTERM, and
+#: waits for its containers.
 _SIGTERM_PATIENCE = 0.8
 
 
 class Leash:
     """A leash and its model server.
 
-    It runs in the main thread: a parent-death signal is sent when the *thread* that forked ends (prctl(2)).
+    It runs in the main thread, because the server gets its parent-death signal when the *thread* that forked it ends
+    (prctl(2)).
     """
 
     def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None, log: Path | None) -> None:
@@ -58,9 +59,9 @@ class Leash:
         except OSError as error:
             _exit(UNSEEN, f"the lease file cannot be opened: {error}")
         if os.read(fd, len(nonce) + 1).decode(errors="replace") != nonce:
-            _exit(UNSEEN, "the lease file is another instance's")
+            _exit(UNSEEN, "the lease file belongs to another instance")
         if locks.try_description_lock(fd, locks.LEASE):
-            _exit(UNSEEN, "nobody holds the lease as far as can be seen from here")
+            _exit(UNSEEN, "nobody holds the lease that can be seen from here")
         if not locks.try_description_lock(fd, locks.LEASH):
             _exit(UNSEEN, "another leash holds this lease file")
         return fd
@@ -103,7 +104,7 @@ class Leash:
     def _wait_for_lease(self) -> None:
         try:
             locks.wait_description_lock(self.fd, locks.LEASE)
-        finally:  # also on an error: a lease that cannot be watched must not keep the server alive
+        finally:  # also after an error, because nobody could end the server of a lease that cannot be watched
             os.kill(os.getpid(), _FREE)
 
     def _reap(self) -> int | None:
@@ -167,7 +168,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--namespace", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    # Before the namespace is made: its PID 1 never gets a signal that was neither blocked nor handled when it was sent.
+    # Block signals before the namespace is made: its PID 1 never gets a signal that it neither blocked nor handled.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     if options.namespace:
         namespace.enter()

@@ -55,7 +55,7 @@ class Conflict(NamedTuple):
 
 
 def conflicting_lock(fd: int, byte: int) -> Conflict | None:
-    """Return the first lock that another process has on `byte`, or None. Take no lock."""
+    """Return the first lock that another process has on `byte`, or None. This takes no lock."""
     answer = fcntl.fcntl(fd, fcntl.F_GETLK, _request(fcntl.F_WRLCK, byte))
     kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
     return None if kind == fcntl.F_UNLCK else Conflict(kind, pid)

@@ -19,7 +19,7 @@ _LAST_CHUNKS = 16
 
 
 def older(log: Path) -> Path:
-    """Return the file of the lines before those of `log`. It exists if there were more than fit."""
+    """Return the file of the lines before those of `log`. It exists if the output was larger than `LIMIT`."""
     return log.with_name(f"{log.name}.1")
 
 

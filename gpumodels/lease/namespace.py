@@ -26,7 +26,7 @@ _MS_PRIVATE, _MS_REC, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1 << 18, 1 << 14, 2, 4
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends."""
+    """Ask the operating system to kill this process when the thread that forked it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -115,7 +115,8 @@ def kill_descendants() -> None:
         with suppress(ChildProcessError):
             while True:  # wait, because a dying process may still write
                 os.waitpid(-1, 0)
-    while [pid for pid in _children(os.getpid()) if _kill(pid)]:  # their children become ours: next round
+    # Children of a killed process become children of this one, and are killed in the next round.
+    while [pid for pid in _children(os.getpid()) if _kill(pid)]:
         with suppress(ChildProcessError):
             os.waitpid(-1, 0)
 

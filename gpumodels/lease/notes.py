@@ -1,10 +1,10 @@
 """Notes: files in which a process publishes its loads in flight and its sleeping models, so that views can show them.
 
-A note is a hidden file of the runtime directory, `.KIND-NAME.json`, replaced atomically. It names its writer by process
-id and start time, and is valid as long as that process lives. Readers ignore the notes of a killed process; the next
-sweep removes them. A `lasting` note is valid until it is removed.
+A note is a hidden file of the runtime directory, `.KIND-NAME.json`, and is replaced atomically. It names its writer by
+process id and start time, and is valid as long as that process lives. Readers ignore the notes of a dead process; the
+next sweep removes them. A `lasting` note is valid until it is removed.
 
-Notes serve display only: if they cannot be written, nothing else fails.
+Notes are only for display: if one cannot be written, nothing else fails.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def remove(runtime: Path, kind: str, name: str) -> bool:
 
 
 def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
-    """Return the valid notes of a kind, in no order. `by` is the writer's process id and start time, or None."""
+    """Return the valid notes of a kind, in no particular order.
+
+    `by` in a note is the writer's process id and start time, or None.
+    """
     return [note for _, note in _notes(runtime, _names(runtime), (kind,)) if note is not None]
 
 

@@ -39,7 +39,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make the directory, or check that it is private to this user. Raises RuntimeDirectoryError."""
+    """Make the directory, or check that it is private to this user. Raises RuntimeDirectoryError if it is not."""
     try:
         path.mkdir(mode=0o700, parents=False, exist_ok=True)
         found = path.lstat()
@@ -49,7 +49,7 @@ def make_private(path: Path) -> None:
         ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise RuntimeDirectoryError(
-            f"{path} is not a directory of yours, so it is not used. Remove it or set GPUMODELS_RUNTIME_DIR."
+            f"{path} is not a directory that belongs to you, so it is not used. Remove it or set GPUMODELS_RUNTIME_DIR."
         )
     if found.st_mode & 0o077:
         raise RuntimeDirectoryError(f"{path} is open to other users. Close it with `chmod 700 {path}`.")

@@ -26,7 +26,7 @@ def start_time(pid: int) -> int:
 
 
 def same_process(pid: int, started: int) -> bool:
-    """Return True if `pid` is still the process that started at `started`, and no zombie."""
+    """Return True if `pid` is still the process that started at `started`, and not a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -11,13 +11,13 @@ from gpumodels.load_line import load_line
 #: The format version of instance.json. Readers ignore records of another version.
 VERSION = 2
 
-#: The last three are never written. Readers set them: "stopping" for an instance that is being ended, "kept" for one
-#: that only its keeper holds, "asleep" for a model that sleeps.
+#: The last three are never written to the file. Readers set them: "stopping" for an instance that is being ended,
+#: "kept" for an instance that only its keeper holds, "asleep" for a model that sleeps.
 State = Literal["loading", "ready", "stopping", "kept", "asleep"]
 
 
 class UnknownRecordError(ValueError):
-    """The instance.json is missing, broken, or of another version."""
+    """The error if an instance.json is missing, broken, or of another version."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +40,44 @@ class InstanceRecord:
     created: float
     state: State = "loading"
     devices: tuple[dict[str, Any], ...] = ()
-    #: The name or path that the user wrote to load it.
+    #: The name or path of the model, as the user wrote it for the load.
     asked: str = ""
-    #: The directory of its shared memory; "" if it has none.
+    #: The directory of the instance's shared memory; "" if it has none.
     shared_memory: str = ""
-    #: The engine's reference to it: container id, or process id and start time.
+    #: The engine's reference to the instance: container id, or process id and start time.
     engine_ref: dict[str, Any] = field(default_factory=dict)
     #: Seconds that the model server has to end before it is killed.
     grace: float = 1.0
-    #: Bytes of GPU memory that it is expected to need; 0 if that is not known.
+    #: Bytes of GPU memory that the instance is expected to need; 0 if that is not known.
     memory: int = 0
-    #: Bytes of GPU memory that it may use; None for no limit.
+    #: Bytes of GPU memory that the instance may use; None for no limit.
     limit: int | None = None
     #: The content of the lease file, by which the leash verifies that it sees the same file.
     nonce: str = ""
-    #: The fingerprint of the load, without device and engine. Loads with equal ones may share an instance.
+    #: The fingerprint of the load, without device and engine. Loads with equal fingerprints may share an instance.
     fingerprint: str = ""
-    #: Seconds without a call after which it sleeps; None for never.
+    #: Seconds without a call after which the model sleeps; None for never.
     idle: float | None = None
-    #: Seconds for which it outlives its users, math.inf for ever; None if it ends with them.
+    #: Seconds for which the instance outlives its users, math.inf for ever; None if it ends with them.
     keep: float | None = None
-    #: Since when it is in the state "kept", in seconds since the epoch; never written.
+    #: The beginning of the state "kept", in seconds since the epoch; never written to the file.
     kept_since: float | None = None
-    #: Since when it holds more GPU memory than its limit, in seconds since the epoch; never written.
+    #: The moment since which the instance exceeds its memory limit, in seconds since the epoch; never written to the
+    #: file.
     over_since: float | None = None
     gpumodels: str = ""
     version: int = VERSION
 
     @property
     def device(self) -> str:
-        """The devices it runs on, for display: "GPU 0", "GPU 0, 1", "GPU 0 slice 1" or "CPU"."""
+        """The devices of the instance, for display: "GPU 0", "GPU 0, 1", "GPU 0 slice 1" or "CPU"."""
         if not self.devices:
             return "CPU"
         return "GPU " + ", ".join(device["label"].removeprefix("GPU ") for device in self.devices)
 
     @property
     def load_line(self) -> str:
-        """The line that loads it again in a notebook, in backticks."""
+        """The line that loads the model again in a notebook, in backticks."""
         return f"`{load_line(self.asked or self.model)}`"
 
     def to_json(self) -> str:
@@ -84,7 +85,7 @@ class InstanceRecord:
 
     @classmethod
     def from_json(cls, text: str) -> InstanceRecord:
-        """Read a record. Raises UnknownRecordError if the text is no complete record of this version."""
+        """Read a record. Raises UnknownRecordError if the text is not a complete record of this version."""
         try:
             fields = json.loads(text)
             if fields["version"] != VERSION:

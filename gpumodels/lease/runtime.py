@@ -3,20 +3,20 @@
     /tmp/gpumodels-UID/           0700; the setting `runtime_dir` moves it
         .gate                     a lock: shared to create or join an instance, exclusive to sweep
         .identity                 a random id of this runtime directory, for labels and names in shared memory
-        .engine-NAME              an engine that ran instances here; sweeps ask it
+        .engine-NAME              an engine that ran instances here; each sweep asks it
         .events                   see `events`
         .KIND-NAME.json           see `notes`
         ctpn-3f9ac1d20b/
             instance.json         see `record`; hidden from the model server, so that it cannot forge it
             lease                 the file with the locks, see `locks`
-            ended.json            who stopped it on purpose, and when
-            kept.json             since when only its keeper holds it
-            over.json             since when it holds more GPU memory than its limit
-            holders/PID           the notebook or program of each process that holds it, for display
+            ended.json            who stopped the instance on purpose, and when
+            kept.json             since when only the keeper holds the instance
+            over.json             since when the instance exceeds its memory limit
+            holders/PID           the notebook or program of each process that holds the instance, for display
             log, log.1            the model server's output, newest and older, unless the engine keeps it
             socket/               the sockets of the model server
         .swept-ctpn-3f9ac1d20b/   claimed by a sweep that has not finished
-            told                  an empty file: the end of the instance is logged
+            told                  an empty file; it exists once the end of the instance is logged
 
 Shared memory lies in /dev/shm/gpumodels-UID/IDENTITY-INSTANCE/, also 0700.
 """
@@ -51,10 +51,10 @@ _IDENTITY = re.compile(r"[0-9a-f]{8}")
 class RuntimeDirectory:
     """The directory of all instances of one user on one machine. It is made and checked on construction.
 
-    With `identity` it stands for the directory that was made with that identity. Nothing is made or checked then, and
-    the directory may be gone.
+    With `identity` the object stands for the directory that was made with that identity. Nothing is made or checked
+    then, and the directory may be gone.
 
-    Raises RuntimeDirectoryError if it is another user's, open to others, no directory, or on a network filesystem.
+    Raises RuntimeDirectoryError if `path` is another user's, open to others, no directory, or on a network filesystem.
     """
 
     def __init__(self, path: Path, identity: str = "") -> None:
@@ -74,7 +74,7 @@ class RuntimeDirectory:
         try:
             with locks.flocked(self.path / ".gate", exclusive=True):
                 with suppress(OSError):
-                    if _IDENTITY.fullmatch(found := file.read_text()):  # another process was first
+                    if _IDENTITY.fullmatch(found := file.read_text()):  # another process has written it already
                         return found
                 made = secrets.token_hex(4)
                 private_files.write_atomically(file, made)
@@ -84,7 +84,7 @@ class RuntimeDirectory:
 
     @property
     def exists(self) -> bool:
-        """True if it is still the same directory: it may have been removed, or made again with another identity."""
+        """True if the directory was neither removed nor made again with another identity."""
         try:
             return (self.path / ".identity").read_text() == self.identity
         except OSError:
@@ -136,7 +136,7 @@ class RuntimeDirectory:
     def join(self, instance_id: str, *, use: bool = True) -> tuple[InstanceDirectory, held.Lease]:
         """Take a lease on an instance that already runs, to `use` it or to keep it for others.
 
-        Raises held.LeaseRefusedError if it is ending or gone.
+        Raises held.LeaseRefusedError if the instance is ending or gone.
         """
         try:
             directory = self.directory(instance_id)
@@ -150,7 +150,10 @@ class RuntimeDirectory:
         return directory, lease
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
-        """Make the instance's directory on /dev/shm and return its path; "" on failure: tensors then go inline."""
+        """Make the instance's directory on /dev/shm and return its path.
+
+        Return "" on failure. Tensors are sent inside messages then.
+        """
         path = self._shared_memory_root / f"{self.identity}-{instance_id}"
         try:
             private_files.make_private(path.parent)
@@ -197,7 +200,7 @@ class RuntimeDirectory:
         return [InstanceDirectory(self.path / name) for name in self._names() if name.startswith(held.SWEPT)]
 
     def sweep_shared_memory(self) -> None:
-        """Remove shared memory of instances of this runtime directory that have no directory any more."""
+        """Remove the shared memory of instances that have no directory here any more."""
         if not self.shared_memory():
             return
         with self.gate(exclusive=True):
@@ -207,31 +210,31 @@ class RuntimeDirectory:
                     shutil.rmtree(path, ignore_errors=True)
 
     def shared_memory(self) -> list[tuple[str, Path]]:
-        """Return the directories on /dev/shm of this runtime directory, each with the id of its instance."""
+        """Return the id of each instance with a directory on /dev/shm, and that directory."""
         mark = f"{self.identity}-"
         return [(path.name.removeprefix(mark), path) for path in self._shared_memory_root.glob(f"{mark}*")]
 
 
 def remove_shared_memory(path: str) -> None:
-    """Remove one instance's directory on /dev/shm, if it is one."""
+    """Remove one instance's directory on /dev/shm. Do nothing if `path` is not such a directory."""
     if path and Path(path).parent.parent == SHARED_MEMORY:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_stale(directory: InstanceDirectory) -> bool:
-    """Return True if nobody holds it and gpumodels made it.
+    """Return True if no process holds the instance and gpumodels made the directory.
 
-    The runtime directory that a user sets may hold other directories too.
+    A runtime directory that the user chose may hold other directories too.
     """
     try:
         names = os.listdir(directory.path)  # noqa: PTH208  names are enough
-    except OSError:  # its holder removed it meanwhile
+    except OSError:  # its holder removed the directory meanwhile
         return False
     return (not names or "lease" in names) and directory.lease_state is not held.LeaseState.HELD
 
 
 def _of_another_version(directory: InstanceDirectory) -> bool:
-    """Return True if another version of gpumodels made it. That version can sweep it; this one cannot."""
+    """Return True if another version of gpumodels made the directory. Only that version can sweep it."""
     try:
         found = json.loads((directory.path / "instance.json").read_text())
         return isinstance(found, dict) and found.get("version") != InstanceRecord.version

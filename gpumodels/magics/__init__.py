@@ -32,7 +32,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(ModelMagics(shell))
     shell.Completer.custom_matchers.append(complete)
     shell.events.register("pre_run_cell", hint.before_cell)
-    # A kernel that shuts down releases its models at once, not at the end of the interpreter's own shutdown.
+    # A kernel that shuts down releases its models at once, not only when the interpreter has ended.
     atexit.register(release_all)
     tracebacks.install(shell)
     set_default_report(lambda: view(shell, silent=False))

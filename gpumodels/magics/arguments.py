@@ -38,7 +38,7 @@ class Arguments(argparse.ArgumentParser):
 
     def __init__(self, magic: str, summary: str) -> None:
         super().__init__(prog=f"%{magic}", description=summary, add_help=False, allow_abbrev=False)
-        self.add_argument("-h", "--help", action="help", help="show this")
+        self.add_argument("-h", "--help", action="help", help="show this help")
 
     def read(self, line: str) -> argparse.Namespace:
         """Return the values on `line`, and `silent`, which is True if the line ends with `;`.
@@ -81,7 +81,7 @@ class Arguments(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. `{self.prog} -h` shows how it is used.".replace("?.", "?"))
 
     def exit(self, *_: object) -> NoReturn:
-        """Leave the magic, not the notebook, after the help was printed."""
+        """Leave only the magic, not the notebook, after the help was printed."""
         raise HelpShown
 
 
@@ -129,7 +129,7 @@ def _load() -> Arguments:
 
 
 def _add(parser: Arguments, option: Option) -> None:
-    """Add an option of a load. If the line does not have it, it is missing in the namespace."""
+    """Add an option of a load. The namespace lacks it if the line does not have it."""
     add: Callable[..., object] = functools.partial(
         parser.add_argument, option.flag, dest=option.name, help=option.help, default=argparse.SUPPRESS
     )
@@ -147,7 +147,7 @@ def _add(parser: Arguments, option: Option) -> None:
 
 
 def options_of(values: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a load that were given, as `load` takes them."""
+    """Return the options that the line has, as the keyword arguments of `load`."""
     given = {option.name: getattr(values, option.name) for option in OPTIONS if hasattr(values, option.name)}
     return {name: dict(value) if name == "env" else value for name, value in given.items()}
 
@@ -162,7 +162,7 @@ def _of_models(magic: str, summary: str) -> Arguments:
 
 
 def _logs() -> Arguments:
-    parser = Arguments("model_logs", "Show the last lines that a model of this notebook printed.")
+    parser = Arguments("model_logs", "Print the last 40 lines of the output of a model of this notebook.")
     which = "a model's name or the variable that holds it (default: all models that run)"
     parser.add_argument("model", metavar="NAME", nargs="?", help=which)
     return parser
@@ -174,4 +174,4 @@ STOP = _of_models("stop_model", "Stop a model of this notebook and free its memo
 SLEEP = _of_models("sleep_model", "Free a model's memory until it is called again.")
 LOGS = _logs()
 DASHBOARD = Arguments("gpu_dashboard", "Show GPUs and models, live, with buttons. It refreshes while it is on screen.")
-GPUS = Arguments("gpus", "Show the GPUs of this machine, and who holds their memory.")
+GPUS = Arguments("gpus", "Show the GPUs, and the holders of their memory.")

@@ -23,16 +23,16 @@ def identifier(name: str) -> str:
 
 
 def handle(shell: InteractiveShell, variable: str) -> Model | None:
-    """Return the model that a variable holds, even if it is stopped; None if the variable holds none."""
+    """Return the model in a variable, even a stopped one; None if the variable holds no model."""
     value = shell.user_ns.get(variable)
     return value if isinstance(value, Model) else None
 
 
 def bind(shell: InteractiveShell, model: Model, variable: str | None) -> tuple[list[str], list[str]]:
-    """Bind a model to `variable`, or to its own name and `model` if that is None.
+    """Bind a model to `variable`, or to its own name and to `model` if `variable` is None.
 
-    Those two are bound only if the name is free or already holds a model. Return the names that were bound, and the
-    names that were not.
+    Its own name and `model` are bound only if the variable is free or already holds a model. Return the names that
+    were bound, and the names that were not.
     """
     wanted = [variable] if variable else list(dict.fromkeys([identifier(model.name), LATEST]))
     bound = [name for name in wanted if name == variable or _is_free(shell, name)]

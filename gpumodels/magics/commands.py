@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpumodels.model import Model
     from gpumodels.widgets.live import Dashboard
 
-#: Shown for a model that this notebook stopped or put to sleep while others use it.
+#: The text for a model that this notebook stopped or put to sleep while others use it.
 _OTHERS = "other notebooks or programs still use it"
 
 COMMANDS = ("load_model", "models", "stop_model", "sleep_model", "model_logs", "gpus", "gpu_dashboard")
@@ -52,14 +52,14 @@ class ModelMagics(Magics):
         Returns
         -------
         Model
-            The handle: `m = %load_model ctpn` binds it to `m` as well.
+            The handle. `m = %load_model ctpn` binds it to `m` as well.
 
         Raises
         ------
         UsageError
             The line has a mistake.
         LoadRefused, SettingsError, ModelNotFound, ModelFolderError
-            An option makes no sense, or there is no such model.
+            An option or a setting is invalid, or there is no such model.
         DeviceError
             There is no such GPU, or none has room.
         EngineError, WeightsError
@@ -144,7 +144,7 @@ class ModelMagics(Magics):
 
     @line_magic
     def model_logs(self, line: str) -> None:
-        """Print the last 40 lines that a model of this notebook printed, also of a model that has ended.
+        """Print the last 40 lines of the output of a model of this notebook. The model may have ended.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class ModelMagics(Magics):
 
     @line_magic
     def gpus(self, line: str) -> None:
-        """Show the GPUs of this machine, and the holders of their memory.
+        """Show the GPUs, and the holders of their memory.
 
         Examples
         --------
@@ -250,7 +250,7 @@ class ModelMagics(Magics):
         return None if asked.silent else gpu_dashboard()
 
     def _instance(self, name: str | None, *, alive: bool) -> str | None:
-        """Return the id of the instance that the variable `name` holds, or `name` itself if it holds none.
+        """Return the instance id of the model in the variable `name`, or `name` itself if the variable holds no model.
 
         With `alive`, a model that has ended does not count.
         """
@@ -261,7 +261,7 @@ class ModelMagics(Magics):
 
 
 def _stop(model: Model) -> str:
-    """Stop a model. Return its name and what that freed."""
+    """Stop a model. Return the text that names it and the memory that it freed."""
     slept = model.asleep
     model.stop("this notebook")
     gain = _OTHERS if model.was_shared and not slept else model.freed.summary if model.freed else ""

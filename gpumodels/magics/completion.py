@@ -43,7 +43,7 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
     if line is None:
         return {"completions": []}
     words: Iterable[str] = ()
-    with suppress(GpumodelsError):  # such as wrong settings, which the magic itself will report
+    with suppress(GpumodelsError):  # such as wrong settings: the magic itself reports them when it runs
         words = _candidates(line["magic"], (line["before"] or "").split(), line["word"])
     return {
         "completions": [SimpleCompletion(text) for text in words if text.startswith(line["word"])],

@@ -22,14 +22,14 @@ _SETS = re.compile(
 TEXT = f"{_VARIABLE} in the notebook does not choose a model's GPU: use %load_model NAME --gpu 0"
 
 
-#: Shells that have shown the hint. They do not show it again, even if the extension is loaded again.
+#: The shells that have shown the hint. They do not show it again, even if the extension is loaded again.
 _shown: WeakSet[InteractiveShell] = WeakSet()
 
 
 class Hint:
-    """A search for assignments of the variable in the text of cells.
+    """A search for assignments of CUDA_VISIBLE_DEVICES in the text of cells.
 
-    The text is the only place where an assignment is seen before it misleads the user.
+    Only in the text can an assignment be found before the user loads a model and expects it on another GPU.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:

@@ -21,7 +21,7 @@ class Listing:
     """A table of models, as HTML in a notebook and as text in a terminal."""
 
     def __init__(self, overview: Overview, here: Owner) -> None:
-        """Make the table of `overview`. The models that the process `here` owns come first."""
+        """Make the table of `overview`. The models of the process `here` come first."""
         ordered = sorted(overview.models, key=lambda view: not _is_same(view.record.owner, here))
         self._rows = [_row(view, here) for view in ordered]
 

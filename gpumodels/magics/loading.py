@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def load(shell: InteractiveShell, asked: Namespace, loaded_for: dict[str, Model]) -> Model:
-    """Load the model of the arguments `asked`, in place of the model that was loaded before for the same variable.
+    """Load the model of the arguments `asked`. It replaces the model that was loaded before for the same variable.
 
-    `loaded_for` holds the model loaded last for each variable; the new one is added. The variable `model` is an alias
-    of another one, so a model that it holds is not replaced.
+    `loaded_for` holds the model that was loaded last for each variable; the new model is added. The variable `model` is
+    an alias of another variable, so the model in it is not replaced.
     """
     variable = asked.variable or identifier(catalog.find(asked.model).name)
     before = loaded_for.get(variable) or (handle(shell, variable) if variable != LATEST else None)
@@ -68,7 +68,7 @@ def _where(model: Model) -> str:
 
 
 def _hide_result(shell: InteractiveShell, model: Model) -> None:
-    """Prevent the cell from showing the handle as its result: the last line of the load has the same facts.
+    """Prevent the cell from showing the handle as its result, because the load's last line shows the same.
 
     IPython sets `sys.displayhook` for each cell and restores it after the cell, so this ends with the cell.
     """

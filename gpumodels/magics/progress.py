@@ -14,7 +14,7 @@ from gpumodels.model import Report
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_UPDATES = 10  # a second on average, and at most so many in a burst
+_UPDATES = 10  # updates a second on average, and at most so many in a burst
 _BAR = 20  # characters
 
 
@@ -51,7 +51,7 @@ class NotebookView:
     def __init__(self) -> None:
         self._display, self._begun = DisplayHandle(), False  # type: ignore[no-untyped-call]
         self._notices: list[str] = []
-        #: Updates that may be shown now, and the moment of that count. It grows by `_UPDATES` a second.
+        #: The number of updates that may be shown, and the moment of that count. It grows by `_UPDATES` a second.
         self._allowed, self._counted = float(_UPDATES), time.monotonic()
 
     def progress(self, text: str, fraction: float | None) -> None:
@@ -67,7 +67,10 @@ class NotebookView:
         self._show(text, escape(text))
 
     def _may_update(self) -> bool:
-        """Limit the rate of updates: a build may print hundreds of lines a second, too many for a browser."""
+        """Return True if an update may be shown now.
+
+        The rate is limited, because a build may print hundreds of lines a second, too many for a browser.
+        """
         now = time.monotonic()
         self._allowed = min(_UPDATES, self._allowed + (now - self._counted) * _UPDATES)
         self._counted = now
@@ -89,7 +92,7 @@ class NotebookView:
 
 
 class TerminalView:
-    """One line that is rewritten in place. If the output is no terminal, only notices and the last line."""
+    """One line that is rewritten in place. If the output is no terminal, only notices and the last line are printed."""
 
     def progress(self, text: str, fraction: float | None) -> None:
         if sys.stdout.isatty():

@@ -28,13 +28,13 @@ def install(shell: InteractiveShell) -> None:
 
 
 def uninstall() -> None:
-    """Remove that method, so that a CallError is shown as Python does it."""
+    """Remove the method that `install` gave to CallError. The shell then shows full tracebacks."""
     if hasattr(CallError, _HOOK):
         delattr(CallError, _HOOK)
 
 
 def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without the frames of this package at its end; all of it if there are no others."""
+    """Return the traceback without the frames of this package at its end; all of it if it has no other frames."""
     frames = []
     step = trace
     while step is not None:

@@ -1,4 +1,4 @@
-"""The wire: the messages of the Open Inference Protocol, the tensor codec, and the names that both sides use.
+"""The protocol between client and model server: messages, the tensor codec, and the names that both sides use.
 
 It runs in the notebook and in the instance, so it needs only numpy, grpcio and protobuf.
 """

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _MISSING = ("NoneType", "NAType", "NaTType")  # None, and the values that pandas uses for it
 
-_LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # whole numbers from the first on need uint64; the second fits nowhere
+_LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # from the first on whole numbers need uint64, from the second on none fits
 
 _NUMBERS = (int, float, np.number, np.bool_)
 
-#: For each sort of array: an element in words, the Python types of an element, and the way to convert an array to it.
+#: For each sort of array: an element in words, the Python types of an element, and the text how to convert an array.
 _SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
     "numbers": ("a number", _NUMBERS, ".astype('float32')"),
     "text": ("text", (str,), ".astype(str)"),
@@ -65,7 +65,7 @@ def as_array(value: Any) -> NDArray[Any]:
 
 
 def unsendable(array: NDArray[Any], wanted: str) -> str:
-    """Return a sentence: why the array cannot be sent as `wanted` ("numbers", "text", "bytes"), and what to do."""
+    """Return the reason why the array cannot be sent as `wanted` ("numbers", "text", "bytes"), with advice."""
     dtype, way = array.dtype, _SORTS[wanted][2]
     if dtype.names:
         return f"structured arrays cannot be sent: give each field by itself, as by [{dtype.names[0]!r}]"
@@ -109,7 +109,7 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _exact(value: Any, array: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers from 2^63 on as they are. numpy reads them as floats where a smaller one is beside them."""
+    """Return whole numbers from 2^63 on unchanged. numpy reads them as floats if the list has smaller numbers too."""
     if array.size == 0 or not array.max() >= _LARGE:
         return array
     items = np.asarray(value, object)

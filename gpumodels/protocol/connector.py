@@ -1,4 +1,4 @@
-"""The interface between engines and client: how the sockets of one model server are reached."""
+"""The interface between engines and client: access to the sockets of one model server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ServerSocket(Protocol):
-    """A socket on which a model server listens. It stands for this socket, even if another one takes its name."""
+    """A socket on which a model server listens. The object stays on this socket, even if another one takes its name."""
 
     @property
     def grpc_target(self) -> str:
@@ -32,7 +32,7 @@ class Connector(Protocol):
         """The directory of the files that gRPC requests name; None if the server sees none of this machine's files."""
 
     def find(self, name: str) -> ServerSocket | None:
-        """Return the server's socket of that name, or None while nobody listens on it.
+        """Return the server's socket with that name, or None while nobody listens on it.
 
-        Raises OSError if the name belongs to anything but a socket of the model server.
+        Raises OSError if the file of that name is not a socket of the model server.
         """

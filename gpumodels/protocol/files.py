@@ -28,8 +28,8 @@ INLINE_LIMIT = 64 << 10
 #: The InferParameters of Triton's extension for shared memory.
 REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 
-#: The request parameter (true) by which a client asks for tracebacks, and the metadata key of a traceback. Others get
-#: none, because a channel with gRPC's default limit of 8 KiB for metadata would lose the whole error.
+#: The request parameter (true) by which a client asks for tracebacks, and the metadata key of a traceback. Other
+#: clients get none, because a channel with gRPC's default limit of 8 KiB for metadata would lose the whole error.
 TRACEBACK, TRACEBACK_KEY = "gpumodels_traceback", "gpumodels-traceback-bin"
 
 #: Tensors in a file begin at multiples of so many bytes, enough for any SIMD load.
@@ -41,7 +41,7 @@ _OURS = re.compile(r"in-[0-9a-f]{32}")
 
 
 class BadFile(OSError):
-    """A name from the other side that is not allowed, or a file of the other side that is not safe to open."""
+    """The error for a name from the other side that is not allowed, or a file of it that is not safe to open."""
 
 
 def new_name() -> str:
@@ -57,8 +57,8 @@ def is_ours(name: str) -> bool:
 class Descriptor:
     """A file descriptor that is closed with its last reference.
 
-    A client may be closed while other threads still call. If their descriptor were closed at once, its number might
-    already stand for another file when they use it.
+    A client may be closed while other threads still call. If the descriptor were closed at once, its number could
+    already belong to another file when those threads use it.
     """
 
     _close = staticmethod(os.close)  # while the interpreter ends, the module `os` may be empty already

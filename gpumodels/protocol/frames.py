@@ -2,8 +2,8 @@
 
 The lane is the faster way to our own model server, beside gRPC and with the same messages. A frame is a header of 8
 bytes (the length of the body, the kind, the number of descriptors that come with it) and a body, a serialized message.
-One call at a time runs on a connection; shutting the connection down cancels the call. Memory is never allocated by the
-length in a header: the buffer grows with the bytes that came.
+One call at a time runs on a connection; shutting the connection down cancels the call. A length in a header never
+decides how much memory is allocated: the buffer grows with the bytes that came.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ METADATA, INFER, REGION, FORGET = 1, 2, 3, 4
 #: an empty body; FAILED, the parameters `code`, `message` and `traceback` of a ModelInferResponse.
 ANSWER, PART, END, FAILED = 17, 18, 19, 20
 
-#: Kinds about sleep, all with empty bodies. A holder of the instance sends WATCH to hear of its sleep. SLEEP asks the
-#: server to end itself as soon as no call runs; STAY takes that back. Before the server ends, for that reason or after
-#: a long time without a call, it sends ABOUT_TO_SLEEP to its watchers. They look at what memory it holds and answer
-#: with WATCH; a call that comes now keeps the server awake. ASLEEP is the last frame, sent while no call runs: a call
+#: Kinds about sleep, all with empty bodies. A holder of the instance sends WATCH to become a watcher. SLEEP asks the
+#: server to end itself as soon as no call runs; STAY withdraws that request. Before the server ends, for that reason or
+#: after its idle time, it sends ABOUT_TO_SLEEP to its watchers. They measure the memory that it holds and answer with
+#: WATCH; a call that comes meanwhile keeps the server awake. ASLEEP is the last frame, sent while no call runs: a call
 #: that was not answered by then had not begun.
 WATCH, SLEEP, STAY, ABOUT_TO_SLEEP, ASLEEP = 5, 6, 7, 21, 22
 
@@ -57,7 +57,7 @@ _ROOM = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
 
 
 class FrameError(ValueError):
-    """Bytes or descriptors that are not a frame of the lane."""
+    """The error for bytes or descriptors that are not a frame of the lane."""
 
 
 class Frame(NamedTuple):
@@ -135,12 +135,12 @@ class Frames:
         if isinstance(self._data, bytes):
             self._data = bytearray(self._data[self._at :])
         else:
-            del self._data[: self._at]  # the frames that were taken; a bytearray does not move the rest for this
+            del self._data[: self._at]  # the frames that were returned; a bytearray does not move the rest for this
         self._data += data
         self._at = 0
 
     def close(self) -> None:
-        """Close the socket, and the descriptors of frames that nobody took."""
+        """Close the socket, and the descriptors of frames that were not returned."""
         self.socket.close()
         while self._fds:
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """Headers of tensors (datatype and shape) and their checks.
 
-A header comes from the other side, which may be wrong. No memory is allocated by it before `checked_size` has compared
-it with the bytes that came. Sizes are Python integers, so products of dimensions do not overflow.
+A header comes from the other side and may be wrong. No memory is allocated for it before `checked_size` has compared it
+with the bytes that came. Sizes are Python integers, so products of dimensions do not overflow.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _STORAGE = {datatype: dtype.newbyteorder("<") for datatype, dtype in _STORAGE.it
 
 
 class TensorError(ValueError):
-    """A value that cannot be written as a tensor, or bytes that do not match their header."""
+    """The error for a value that cannot be written as a tensor, or bytes that do not match their header."""
 
 
 def storage(datatype: str) -> np.dtype[Any]:

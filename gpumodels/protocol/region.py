@@ -17,14 +17,14 @@ _BLOCK = 512  # bytes; the unit of st_blocks on every filesystem
 _STEP, _BIG_STEP = 64 << 10, 1 << 20  # sizes are rounded up to these, so that regions fit later calls too
 
 
-_TOO_LARGE, _OFTEN = 4, 8  # a region that is so many times too large, in so many calls in a row, is freed
+_TOO_LARGE, _OFTEN = 4, 8  # a region is freed if it was 4 times too large in 8 calls in a row
 _SMALL = (
     64 << 20
 )  # bytes; smaller regions are kept until the connection is idle, as making one takes longer than a call
 
 
 class RegionError(ValueError):
-    """A region that cannot be used, or a range of bytes outside of a region."""
+    """The error for a region that cannot be used, or a range of bytes outside of a region."""
 
 
 class Region(mmap.mmap):

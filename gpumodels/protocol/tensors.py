@@ -76,7 +76,7 @@ def encode(name: str, value: Any, dtype: str) -> Tensor:
         data, content_type = memoryview(packed), "" if dtype == "bytes" else dtype
     else:
         array, stored = as_array(value), storage(datatype)
-        if array.dtype != stored or datatype == "BF16":  # stored as uint16, which other arrays have as their numbers
+        if array.dtype != stored or datatype == "BF16":  # BF16 is stored as uint16, like arrays of whole numbers
             array = np.asarray(cast(array, dtype), stored)
         if not array.flags.c_contiguous:
             array = np.asarray(array, order="C")
@@ -87,9 +87,9 @@ def encode(name: str, value: Any, dtype: str) -> Tensor:
 
 
 def any_dtype(value: Any) -> str:
-    """Return the dtype for a value of no declared dtype: an array's own, "str" or "bytes", and "json" for all else.
+    """Return the dtype for a value without declared dtype: an array's own, "str" or "bytes", and "json" for all else.
 
-    For arrays that cannot be sent, return numpy's name of their dtype. Raises TensorError if numpy cannot read it.
+    For an array that cannot be sent, return numpy's name of its dtype. Raises TensorError if numpy cannot read it.
     """
     return _dtype_and_value(value)[0]
 

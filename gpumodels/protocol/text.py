@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("<I")
 _BYTES = (bytes, bytearray, memoryview)
 
-#: Every element of a numpy text array has the size of the longest, so one long text among many short ones could take
-#: all memory. Such an array may take so many bytes, or so many times the bytes that came; larger ones become objects.
+#: The most bytes that a numpy text array may take, alone and as a multiple of the bytes that came. Larger ones become
+#: arrays of objects. Every element of a text array has the size of the longest, so one long text among many short ones
+#: could take all memory.
 _TEXT_ROOM, _TEXT_TIMES = 64 << 10, 16
 
 

@@ -29,7 +29,7 @@ class Notebook:
     def begin(self, index: int) -> None:
         """Begin to run a cell, without waiting."""
         self.cells.nth(index).get_by_role("textbox").click()
-        # By command, not by keyboard: a JupyterLab that is still starting moves the focus.
+        # Run it by a command, not by the keyboard, because a JupyterLab that is still starting moves the focus.
         self._page.evaluate("void jupyterapp.commands.execute('notebook:run-cell')")
 
     def wait_until_run(self, index: int) -> None:
@@ -127,7 +127,7 @@ class Dashboard:
         return self.region.get_by_role("button", name=label)
 
     def count_requests(self, seconds: float) -> int:
-        """Wait so many seconds and return how many requests the dashboard has sent in them."""
+        """Wait for `seconds` and return the number of requests that the dashboard sent meanwhile."""
         before = len(self.requests)
         self._page.wait_for_timeout(1000 * seconds)
         return len(self.requests) - before

@@ -135,7 +135,7 @@ class Lab:
 
 def _configure(home: Path, settings: Mapping[str, Any]) -> None:
     """Write settings for a Jupyter server, which then does not read the settings of this machine."""
-    # A copy, so that a build of the sidebar during the tests does not remove files that the browser needs.
+    # Use a copy, so that a build of the sidebar during the tests does not remove files that the browser needs.
     shutil.copytree(BUILT, home / "labextensions" / "gpumodels")
     config: dict[str, dict[str, Any]] = {
         "ServerApp": {

@@ -1,4 +1,4 @@
-"""The colour of a holder is the same in `%gpus`, in the dashboard and in the sidebar."""
+"""Colours of holders: a holder has the same colour in `%gpus`, in the dashboard and in the sidebar."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ window.WebSocket = Played;
 
 
 class FakeFeed:
-    """A made-up feed in place of the Jupyter server's."""
+    """A made-up feed that replaces the one of the Jupyter server."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -137,7 +137,7 @@ def state(**parts: dict) -> dict:
 
 @pytest.fixture
 def feed(page):
-    """The made-up feed. A test names it before the fixture that opens the page."""
+    """The made-up feed. A test must request it before the fixture that opens the page."""
     return FakeFeed(page)
 
 

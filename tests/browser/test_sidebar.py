@@ -122,7 +122,7 @@ def everything_is_reached_by_the_keyboard(sidebar, page):
 
 
 def more_options_appear_in_the_line(sidebar, page):
-    """By the keyboard alone, from the heading that shows them."""
+    """Open and fill in the options with the keyboard alone, beginning at the heading that shows them."""
     share, line = sidebar.form.get_by_role("checkbox", name="Share"), sidebar.form.locator("code")
     sidebar.choose("echo")
     expect(share).to_be_hidden()

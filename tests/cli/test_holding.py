@@ -138,7 +138,7 @@ def test_an_idle_model_ends_after_the_time_that_was_given(begin, nothing_left):
     run.read_until("Ctrl-C ends it.")
     status, said = run.end()
     assert status == 0
-    assert "echo ended: nobody called it" in said
+    assert "echo is asleep since" in said
     nothing_left()
 
 
@@ -147,7 +147,7 @@ def test_a_kept_model_outlives_the_command(begin, cli):
     run.read_until("Ctrl-C ends it.")
     status, said = run.end(signal.SIGINT)
     assert status == 0
-    assert "runs on: it is kept, or somebody else uses it too" in said
+    assert "is still running, because it is kept or another process uses it" in said
     assert cli("call", "echo", "7").ok() == "7\n"
     assert "stopped echo" in cli("stop", "echo").ok()
 
@@ -207,7 +207,7 @@ def test_inputs_that_do_not_fit_are_reported(cli, folder, picture, words, said, 
 
 
 @pytest.mark.parametrize(("option", "file", "said"), [
-    ("--output", "out.txt", "out.txt: the name must end as a kind of picture does, such as .png or .jpg."),
+    ("--output", "out.txt", "out.txt: the name must end like that of a picture file, such as .png or .jpg."),
     ("--draw", "no/out.png", "no/out.png: there is no directory no."),
 ])  # fmt: skip
 def test_a_picture_that_cannot_be_saved_is_reported_before_the_load(cli, runtime_path, option, file, said):

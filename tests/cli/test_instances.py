@@ -176,7 +176,7 @@ def _whose(model):
 
 @pytest.mark.parametrize("words", [["stop"], ["stop", "echo", "--all"]])
 def test_stop_needs_either_names_or_all(cli, words):
-    assert "name what is to be stopped, or give --all" in cli(*words).refused(2)
+    assert "give the id or name of a model, or --all" in cli(*words).refused(2)
 
 
 def test_the_last_lines_of_a_log(cli, model):

@@ -114,7 +114,7 @@ def test_other_files_in_the_cache_stay(cli, cache):
 def test_without_a_terminal_prune_needs_yes(cli, environment):
     ran = cli("prune", *KINDS)
     assert ran.status == 2
-    assert "there is no terminal to ask on; give --yes" in ran.err
+    assert "there is no terminal to ask for confirmation: give --yes" in ran.err
     assert environment.is_dir()
 
 

@@ -34,7 +34,9 @@ def engine_name(request, tmp_path):
     if request.param != "two slots":
         yield request.param
         return
-    with two_slots.in_place_of_fake(tmp_path) as name:  # a server that runs two calls at once keeps the same contract
+    with two_slots.in_place_of_fake(
+        tmp_path
+    ) as name:  # the same contract holds for a server that runs two calls at once
         yield name
 
 
@@ -59,7 +61,7 @@ def spec():
 
 @dataclass
 class Started:
-    """An instance with its directory, its lease, and the references that its engine noted."""
+    """An instance with its directory, its lease, and the references that its engine recorded."""
 
     instance: Instance
     directory: InstanceDirectory

@@ -23,7 +23,7 @@ def client():
 
 @pytest.fixture
 def container(client, runtime):
-    """A function that makes a container with our labels, except for those that are given."""
+    """A function that makes a container with our labels. Its arguments replace some of them."""
     made = []
     runtime.note_engine("docker")
 
@@ -93,7 +93,10 @@ def test_a_container_without_our_labels_is_left(client, runtime):
 
 
 def test_a_container_of_another_boot_that_was_made_since_is_left(container, client, runtime):
-    """Leave it, because it may be about to start: a machine with a copied machine id may use the same daemon."""
+    """Leave the container, because it may be about to start.
+
+    A machine with a copied machine id may use the same daemon.
+    """
     made = container(**{labels.BOOT: "another"})
     sweep(runtime)
     assert _exists(client, made)
@@ -151,7 +154,7 @@ def test_a_daemon_that_is_down_is_ignored_if_docker_was_not_used(runtime, monkey
 
 
 def test_the_guard_removes_a_container_whose_kernel_was_killed_before_the_start(puppet, leftovers):
-    """Kill the kernel before any leash has run. The lease alone does not remove the container then."""
+    """Kill the kernel before any leash has run, so that the lease alone cannot remove the container."""
     kernel = puppet()
     kernel.do(
         "import os, signal, gpumodels; from docker.api.container import ContainerApiMixin\n"
@@ -163,7 +166,7 @@ def test_the_guard_removes_a_container_whose_kernel_was_killed_before_the_start(
 
 
 def test_the_guard_waits_for_a_daemon_that_is_down(puppet, leftovers, tmp_path):
-    """Reach the daemon by a link. Remove the link, kill the kernel, and put the link back."""
+    """Connect to the daemon through a link. Remove the link, kill the kernel, and restore the link."""
     socket = tmp_path / "docker.sock"
     real = "/var/run/docker.sock"
     socket.symlink_to(real)

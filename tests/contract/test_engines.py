@@ -232,7 +232,7 @@ def test_two_instances_know_nothing_of_each_other(start):
 
 
 def test_a_failure_to_note_the_reference_leaves_nothing_that_runs(start, engine, runtime, leftovers):
-    """Let `note` fail, for example because the disk is full. The instance can still be removed by its id."""
+    """Let `note` fail, as on a full disk. The instance can still be removed by its id."""
 
     def fail(_):
         raise OSError("No space left on device")
@@ -265,7 +265,7 @@ def test_a_sweep_removes_released_instances_and_leaves_held_ones(start, runtime,
 
 
 def test_a_running_instance_whose_directory_is_missing_is_not_ended_by_a_sweep(start, runtime):
-    """Leave it to its own leash to end it."""
+    """Leave a running instance alone: its own leash ends it."""
     started = start()
     started.call(1)
     hidden = runtime.path.with_name("hidden")

@@ -1,4 +1,4 @@
-"""The end of models and loads on every engine: what it leaves, and the errors that users get."""
+"""The end of models and loads on every engine: nothing is left, and users get clear errors."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_load_that_takes_too_long_leaves_nothing(load, leftovers):
 
 
 def test_a_start_that_fails_leaves_nothing(load, leftovers, monkeypatch, engine_name):
-    """Let the engine fail after it has started the instance and noted its reference, which is the worst moment."""
+    """Let the engine fail after it has started the instance and recorded its reference, which is the worst moment."""
     from gpumodels import engines
 
     kind: type[Engine] = type(engines.engine(engine_name))

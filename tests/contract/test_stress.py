@@ -94,7 +94,7 @@ class Cancelling(Caller):
 
 
 class Interrupted(Caller):
-    """A caller on the main thread, where a notebook runs its cells. A signal interrupts it anywhere in a call."""
+    """A caller on the main thread, where a notebook runs its cells. Signals interrupt it at any point of a call."""
 
     def ask(self, value):
         try:
@@ -142,8 +142,8 @@ def test_eight_threads_get_back_the_arrays_they_sent(echo):
     run([Caller(echo, number) for number in range(THREADS)])
 
 
-# So many interrupts also come inside `socket.socket()`, so that the garbage collector closes the half-made socket, and
-# inside finalizers, where Python ignores them. Both give warnings.
+# Some of the many interrupts come inside `socket.socket()`, so that the garbage collector closes the half-made socket.
+# Others come inside finalizers, where Python ignores them. Both give warnings.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("collected")
 def test_calls_that_end_early_do_not_disturb_others(echo):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# Not as a plugin: pytest loads plugins for the whole run, and the autouse fixtures of this one are for this directory.
+# This is not loaded as a plugin, because its autouse fixtures would then count for all tests and not only for these.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 
 from gpumodels.errors import EngineUnavailable

@@ -1,4 +1,4 @@
-"""Access to every route and method: refused without the token, to another site's form, or by the authorizer."""
+"""Access to every route and method. It is refused without the token, to another site's form, and by the authorizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUESTS = [
 
 @pytest.fixture
 def ask(jp_fetch, fake_models):
-    """A function that sends a request that must be refused and change nothing. It returns the status and the body."""
+    """A function that sends a request and returns the status and the body. The request must be refused."""
     fake_models.add("echo-1")
 
     async def fetch(path, verb, **options):

@@ -1,4 +1,4 @@
-"""The event loop of the Jupyter server stays free while a driver, a disk or an engine is slow."""
+"""The event loop of the Jupyter server. It must not wait while a driver, a disk or an engine is slow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def slowed(monkeypatch):
-    """The functions of `SLOW` that were called. Each takes a second."""
+    """The set of the functions of `SLOW` that were called. Each call takes a second."""
     called = set()
 
     def slow(module, name):
@@ -62,7 +62,7 @@ def slowed(monkeypatch):
 
 
 async def _longest_wait():
-    """Return the longest time between two rounds of the event loop, in seconds, once it is cancelled."""
+    """Measure until it is cancelled, and return the longest time between two rounds of the event loop, in seconds."""
     longest = 0.0
     with suppress(asyncio.CancelledError):
         while True:

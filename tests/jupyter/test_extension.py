@@ -43,7 +43,7 @@ def gpus(build):
 
 
 async def _usage(jp_fetch, right):
-    """Return the usage once it is `right`. A reading is reused for a second, so the first answer may be old."""
+    """Return the usage as soon as `right(usage)` holds. A reading is reused for a second, so the first may be old."""
     deadline = time.monotonic() + 30
     while not right(usage := json.loads((await jp_fetch("gpumodels", "api", "usage")).body)):
         assert time.monotonic() < deadline, usage

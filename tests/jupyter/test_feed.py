@@ -1,4 +1,4 @@
-"""The feed: over a real WebSocket with real models, and with a slow browser that the test plays."""
+"""The feed, over a real WebSocket with real models, and with a simulated slow browser."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ async def test_the_feed_needs_the_token(jp_ws_fetch, jp_serverapp):
 
 async def test_a_page_of_another_site_cannot_open_the_feed(jp_ws_fetch, jp_http_port, jp_base_url, jp_auth_header):
     """Connect as another site's page would: the browser sends the cookie, but also the origin of the page."""
-    page = f"http://localhost:{jp_http_port}{jp_base_url}gpumodels/api/models"  # the name is a part of the cookie
+    page = f"http://localhost:{jp_http_port}{jp_base_url}gpumodels/api/models"  # the cookie belongs to this host name
     login = (await AsyncHTTPClient().fetch(page, headers=jp_auth_header)).headers["Set-Cookie"].partition(";")[0]
     cookie = {"Authorization": "", "Cookie": login}
     assert await _refused(jp_ws_fetch(*FEED, headers={**cookie, "Origin": "https://evil.example"})) == 403

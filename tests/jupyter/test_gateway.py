@@ -29,7 +29,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def load():
-    """`load("echo")`: load a model in this process; it is stopped after the test."""
+    """A function that loads a model in this process: `load("echo")`. The model is stopped after the test."""
     loaded = []
 
     def begin(name="echo", **options):
@@ -43,7 +43,7 @@ def load():
 
 @pytest.fixture
 def ask(jp_fetch):
-    """`await ask("models/echo/infer", {...})`: send a request below `v2` and return the response."""
+    """A function that sends a request below `v2` and returns the response: `await ask("models/echo/infer", {...})`."""
 
     async def fetch(path, body=None, **options):
         given = {"method": "GET"} if body is None else {"method": "POST", "body": body}
@@ -86,7 +86,7 @@ async def start(asking):
 
 @pytest.fixture
 def raw(jp_http_port, jp_base_url, jp_auth_header):
-    """`await raw({...})`: send a call and return the open stream; nothing reads the answer.
+    """A function that sends a call and returns the open stream: `await raw({...})`. Nothing reads the answer.
 
     With `unsent`, the body lacks that many bytes.
     """
@@ -141,7 +141,7 @@ async def test_binary_data_both_ways(ask, load):
 async def test_errors_have_a_status_and_a_message(ask, load, monkeypatch):
     load()
     code, message, _ = await refused(ask("models/nemo/infer", request([1])))
-    assert (code, message) == (404, "no model that runs is called nemo; what runs is echo")
+    assert (code, message) == (404, "no running model is called nemo; the running models are: echo")
     assert (await refused(ask("models/echo/versions/2/infer", request([1]))))[0] == 404
     assert (await refused(ask("models/echo/infer", b"[")))[0] == 400
     code, message, _ = await refused(ask("models/echo/infer", {"inputs": []}))
@@ -268,7 +268,7 @@ async def test_a_client_that_sends_the_whole_body_before_it_reads_gets_the_error
     await ask("")
     (gone, answer), (found, _) = await asyncio.to_thread(lambda: list(post()))
     assert (gone, found) == (404, 200)
-    assert b"no model that runs is called nemo" in answer
+    assert b"no running model is called nemo" in answer
 
 
 async def test_a_loading_model_is_503_and_replicas_are_one_model(ask, load, puppet):

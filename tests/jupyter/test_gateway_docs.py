@@ -1,4 +1,4 @@
-"""docs/rest.md: its examples run against a real Jupyter server as they stand, and it lists every route."""
+"""docs/rest.md: its examples run unchanged against a real Jupyter server, and it lists every route."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def loaded(tmp_path):
-    """`loaded(toml, code)`: load a model of these files; it is stopped after the test."""
+    """A function that loads a model of these files: `loaded(toml, code)`. The model is stopped after the test."""
     models = []
 
     def load(toml, code):
@@ -108,7 +108,7 @@ def loaded(tmp_path):
 
 @pytest.fixture
 def predict(jp_fetch):
-    """`await predict("finder", body, "image/png")`: send a request and return the response."""
+    """A function that sends a request and returns the response: `await predict("finder", body, "image/png")`."""
 
     async def post(name, body, content_type="application/json", accept="*/*", **query):
         given = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -222,7 +222,7 @@ async def test_a_picture_is_fetched_from_its_address_if_the_settings_allow_it(pr
     url = f"http://127.0.0.1:{port}/a.png"
     assert await refused(predict("finder", [url])) == (
         400,
-        "127.0.0.1 is not fetched: it is no address of the public internet",
+        "127.0.0.1 is not fetched: it is not in the public internet",
     )
     monkeypatch.setattr(fetching, "is_public", lambda address: address == "127.0.0.1")
     assert [each["boxes"][1][3] for each in json.loads((await predict("finder", [url, url])).body)] == [6, 6]
@@ -274,7 +274,7 @@ async def test_a_slow_reader_slows_the_model_and_one_that_leaves_ends_the_call(
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
     async def reached():
-        """Return the number of the model's last answer, once it makes no more."""
+        """Wait until the model makes no more answers, and return the number of the last one."""
         before = -1
         while (now := int(progress.read_text() or 0)) != before:
             before = now

@@ -32,7 +32,7 @@ def test_every_route_and_verb_is_described_and_the_reverse():
 
 
 def _own(handler, verb):
-    """Return True if the method is written in gpumodels: tornado's own one answers 405."""
+    """Return True if gpumodels defines the method. The one of tornado answers 405."""
     return getattr(handler, verb).__module__.startswith("gpumodels.")
 
 

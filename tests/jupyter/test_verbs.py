@@ -34,7 +34,7 @@ def jp_server_config(runtime_path):
 
 @pytest.fixture
 def slow(tmp_path):
-    """A model folder. Its load waits until there is a file `go` beside it."""
+    """A model folder. The model's load waits until there is a file `go` beside the folder."""
     folder = tmp_path / "slow"
     folder.mkdir()
     (folder / "model.toml").write_text('name = "slow"')
@@ -152,7 +152,7 @@ async def test_a_load_takes_every_option(api, slow, tmp_path):
     _, answer = await api("GET", "loads")
     (failed,) = answer["loads"]
     assert "no such luck" in json.dumps(failed)
-    # Its line asks for the same, but for the environment settings, which may be secret.
+    # The line has the options of the load, without the environment settings, which may be secret.
     assert failed["line"] == (
         f"%load_model {slow} --gpu none --engine fake --timeout 1m --share --keep 60 --idle 30.5 --evict --memory 4GiB"
         " --no-cache"

@@ -51,7 +51,7 @@ class Kernel:
         return run(self.client, code)
 
     def begin(self, code):
-        """Begin to run a cell. Do not wait for its end, which may never come."""
+        """Begin to run a cell, without waiting for its end, which may never come."""
         self.client.execute(f"open('begun', 'w').close()\n{code}")
         until((self.cwd / "begun").exists)
 
@@ -66,7 +66,7 @@ class Kernel:
         os.kill(self.pid, number)
 
     def guards(self):
-        """Return the process ids of its guards, each of which leads a session."""
+        """Return the process ids of the kernel's guards. Each guard leads a session."""
         return ast.literal_eval(
             self.run("from gpumodels.lease import guard; print([each.pid for each in guard._guards.values()])")
         )
@@ -99,7 +99,7 @@ def run(client, code):
 
 @pytest.fixture(scope="session")
 def spare():
-    """A function that returns a kernel which has been starting already, and starts the next."""
+    """A function that returns a kernel. It always has the next kernel starting already, to save time."""
     waiting = [Kernel()]
 
     def take():

@@ -1,4 +1,4 @@
-"""The Docker daemon restarts, or is down while a kernel dies: soon after its return nothing is left."""
+"""Restarts of the Docker daemon, and deaths of kernels while it is down: soon after its return nothing is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpumodels.engines.docker import base_image
 from tests.integration.docker.second_daemon import second_daemon
 from tests.leftovers import Leftovers, until
 
-#: Seconds after its return until nothing is left, on a busy machine. The documentation promises ten.
+#: Seconds from the return of the daemon until nothing is left, on a busy machine. The documentation promises ten.
 WITHIN = 20.0
 
 pytestmark = pytest.mark.root
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def daemon():
-    """A second daemon for these tests, which has the image of echo."""
+    """A second daemon for these tests. It has the image of echo."""
     first = docker.from_env()
     with second_daemon(Path(first.info()["DockerRootDir"]).parent) as second:
         made = engines.engine("docker").prepare(catalog.find("echo"), "cpu", lambda *_: None)

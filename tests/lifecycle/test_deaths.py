@@ -1,4 +1,4 @@
-"""However a kernel ends, nothing of its models is left: no container, process, directory or shared memory."""
+"""Ends of kernels of every kind. Nothing of their models is left: no container, process, directory, shared memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 from tests.memory import bounded_memory
 
-#: Seconds in which everything must be gone, on a machine busy with other tests. On an idle one it takes less than two.
+#: Seconds until everything must be gone, on a machine that runs other tests. On an idle machine it takes less than two.
 WITHIN = 15.0
 
 
@@ -44,7 +44,7 @@ def segfault(kernel):
 
 
 def busy_in_c(kernel):
-    """Kill a kernel that holds the GIL in C code, so that no Python code of it runs any more."""
+    """Kill a kernel that holds the GIL in C code, so that no Python code runs in it any more."""
     kernel.begin("import ctypes; ctypes.PyDLL(None).sleep(600)")
     time.sleep(0.1)
     kernel.kill()
@@ -152,7 +152,7 @@ _CREATED = {
     "docker": "from docker.api.container import ContainerApiMixin; ContainerApiMixin.start = die",
     "process": "from gpumodels.lease import processes; processes.start_time = die",
 }
-#: The code that a kernel runs, by the stage of its load at which it is to be killed.
+#: The code that a kernel runs, by the stage of the load during which the kernel is killed.
 STAGES = {
     "before_create": lambda _: "Engine.start = die",
     "created": _CREATED.get,

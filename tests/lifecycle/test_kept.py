@@ -1,4 +1,4 @@
-"""Kept models: they outlive their notebook for a time, in which the next load of the same can reuse them."""
+"""Kept models: they outlive their notebook for a time. Until then the next load of the same model can reuse them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _check_that_a_call_fails(kernel, words):
 
 
 def test_a_leash_that_is_killed(kernel, engine_name, runtime, gone):
-    # All its processes end with it. The notebook removes the rest, and its next call raises ModelGone.
+    # All processes of the instance end with its leash. The notebook removes the rest. Its next call raises ModelGone.
     kernel.load(engine_name)
     for pid in _processes(runtime.instances()[0].id, "lease.leash"):
         os.kill(pid, signal.SIGKILL)
@@ -94,7 +94,7 @@ def test_a_container_that_is_paused_behind_our_back_and_goes_on(kernel, engine_n
 
 @pytest.mark.parametrize("engine_name", ["docker"], indirect=True)
 def test_a_container_that_is_paused_when_its_kernel_dies(kernel, engine_name, container, leftovers):
-    # Its leash is paused too: the guard waits for the grace and then removes the container by force.
+    # The leash is paused too: the guard waits for the grace and then removes the container by force.
     kernel.load(engine_name)
     container().pause()
     kernel.kill()

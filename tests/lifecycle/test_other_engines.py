@@ -66,7 +66,7 @@ def kernel(package, puppet, runtime):
     yield made
     made.kill()
     for directory in [*runtime.instances(), *runtime.claimed()]:
-        until(lambda directory=directory: not marked(directory.id))  # its leash has ended it
+        until(lambda directory=directory: not marked(directory.id))  # the leash has ended the instance
         shutil.rmtree(directory.path)
 
 
@@ -85,7 +85,7 @@ def test_the_guard_removes_all_others_and_ends(kernel, engine_name, runtime, lef
 
 
 def test_the_package_may_be_removed_while_its_models_run(kernel, package, runtime, leftovers):
-    """The guard has a copy of it: otherwise there would be nobody to ask whether the engine's instances have ended."""
+    """Remove the package. The guard has a copy: only its engine can report that the engine's instances have ended."""
     copies = {pid: _python_path(pid) for pid in _guards(leftovers)}
     assert all((path / "slow_engine.py").is_file() for path in copies.values())
     shutil.rmtree(package)
@@ -99,7 +99,7 @@ def _guards(leftovers):
 
 
 def _python_path(pid):
-    """The first directory that the process imports from."""
+    """Return the first directory that the process imports from."""
     settings = dict(each.split("=", 1) for each in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in each)
     return Path(settings["PYTHONPATH"].split(os.pathsep)[0])
 

@@ -32,7 +32,7 @@ except RuntimeDirectoryError as error:
 
 
 def test_a_runtime_directory_that_is_removed_with_a_model_in_it(kernel, engine_name, runtime, leftovers):
-    # The lease needs the open file, not its name. By the identity the guard finds what lies outside the directory.
+    # The lease needs the open file, not its name. The guard finds what lies outside the directory by the identity.
     kernel.load(engine_name)
     directory = runtime.instances()[0]
     shared = Path(directory.record().shared_memory)
@@ -107,7 +107,7 @@ def test_a_disk_that_is_full_when_the_kernel_dies(engine_name, small, make_kerne
 
 
 class _Left:
-    """The leftovers in a runtime directory of the test's own, for which there is no fixture."""
+    """The leftovers in the runtime directory `path`. The fixture `leftovers` knows only the usual directory."""
 
     def __init__(self, path):
         self._all = Leftovers(path, containers=True)

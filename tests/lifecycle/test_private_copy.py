@@ -18,7 +18,7 @@ from tests.leftovers import ROOT, until
 
 
 def _distributions(name="gpumodels"):
-    """The distributions that gpumodels requires of its own accord, without what shows things."""
+    """Return the distributions that gpumodels requires, without those for displays."""
     waiting, found = [name], {}
     while waiting:
         each = waiting.pop()
@@ -36,7 +36,7 @@ def _distributions(name="gpumodels"):
 
 @pytest.fixture
 def environment(tmp_path):
-    """A virtual environment with gpumodels and what it requires, of files that are its own or hard links."""
+    """A virtual environment with gpumodels and its requirements. All files in it are copies or hard links."""
     place = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     (packages,) = place.glob("lib/python*/site-packages")
@@ -54,7 +54,7 @@ def environment(tmp_path):
 def _link(source, target):
     try:
         os.link(source, target)
-    except FileExistsError:  # it is listed twice
+    except FileExistsError:  # the file is listed twice
         return
     except OSError:  # another file system
         shutil.copyfile(source, target)
@@ -62,7 +62,7 @@ def _link(source, target):
 
 @pytest.fixture
 def kernel(environment, puppet):
-    """A notebook of that environment."""
+    """A notebook in that environment."""
     made = puppet(python=environment / "bin" / "python", cwd="/", env={"PYTHONPATH": ""}, start_new_session=True)
     made.do("import gpumodels")
     assert made.do("gpumodels.__file__").startswith(str(environment))
@@ -120,7 +120,7 @@ def test_a_guard_takes_twenty_megabytes(kernel):
     kernel.do("from gpumodels.lease import guard")
     (first,) = kernel.do("[each.pid for each in guard._guards.values()]")
     guards = until(lambda: [pid for pid in _session(first) if pid != first] and _session(first))
-    for pid in guards:  # the second stands behind the first
+    for pid in guards:  # the guard and its second process
         status = Path(f"/proc/{pid}/status").read_text()
         assert int(status.partition("VmRSS:")[2].split()[0]) < 22 << 10  # KiB
 

@@ -114,7 +114,7 @@ def test_an_array_made_with_empty_can_go_to_any_replica(load):
 
 @pytest.mark.parametrize("engine_name", ["docker", "process"], indirect=True)
 def test_a_replica_that_is_killed_under_load_loses_no_other_call_and_is_replaced(engine_name, tmp_path):
-    # After 100 of 480 calls one replica is killed. The call that it ran fails and names it; all others are answered.
+    # After 100 of 480 calls one replica is killed. The call that ran there fails and names it; all others are answered.
     model = gpumodels.load("echo", engine=engine_name, gpu="none", replicas=2)
     victim = model.replicas[0].record
     made, failed, reached = [], [], threading.Event()
@@ -275,7 +275,7 @@ def test_a_forked_child_calls_the_living_replicas(load):
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_stopped_model_is_freed_without_the_garbage_collector(replicas):
-    # The collector would close its connections to the engine at some later time, in the middle of other work.
+    # The garbage collector would close the model's connections to the engine later, in the middle of other work.
     model = gpumodels.load("echo", engine="fake", gpu="none", replicas=replicas)
     gc.collect()
     gc.disable()

@@ -77,7 +77,7 @@ def test_a_model_is_woken_by_its_id_without_keeping_its_notebook_busy(load, runt
     with pytest.raises(KeyError):
         wake_here("echo-0000000000")
     wake_here(before)
-    assert model.asleep  # it returned before the load did
+    assert model.asleep  # the call returned before the load was done
     (in_flight,) = until(lambda: [load for load in list_loads() if len(load.instances) > 1])
     assert in_flight.instances[0] == before
     until(lambda: model.alive)
@@ -163,9 +163,9 @@ def test_replicas_are_one_load(load):
 def test_the_end_of_a_shared_model_is_logged_once(load, other, event_texts):
     model = load(share=True)
     notebook = other("share=True")
-    assert len(event_texts("loaded")) == 2  # each notebook has it
+    assert len(event_texts("loaded")) == 2  # each notebook logs its load
     for pid in marked(model.record.id):
-        with suppress(ProcessLookupError):  # one ends with the other
+        with suppress(ProcessLookupError):  # the second process ends with the first
             os.kill(pid, signal.SIGKILL)
     until(lambda: event_texts("died"))
     until(lambda: not model.alive and not notebook.do("m.alive"))

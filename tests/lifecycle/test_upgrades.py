@@ -8,7 +8,7 @@ import pytest
 
 from tests.leftovers import ROOT, until
 
-#: Such a process has its own modules of these packages loaded, which have none of the names of this version.
+#: A process of an older version has its own modules of these packages loaded, without the names of this version.
 OLDER = """
 import sys, types
 for name in ("gpumodels.manager", "gpumodels.lease"):

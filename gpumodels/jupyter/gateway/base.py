@@ -97,7 +97,7 @@ class CallHandler(GatewayHandler):
     def initialize(self, context: ServerContext) -> None:
         super().initialize(context)
         self.received = bytearray()
-        self._admitted = False  # True while it has a place in the queue
+        self._admitted = False  # True while the call has a place in the queue
         self._refusal: GpumodelsError | None = None
         #: Done when the client has closed the connection.
         self.client_gone = asyncio.get_running_loop().create_future()
@@ -117,7 +117,7 @@ class CallHandler(GatewayHandler):
             self._refusal = error
 
     async def _enter(self) -> None:
-        """Give the call a place in the queue. Raises GpumodelsError if it cannot be made."""
+        """Give the call a place in the queue. Raises GpumodelsError if the call cannot be made."""
         seconds = self._query_timeout()
         gateway = await self.gateway()
         callee, allowed = await in_thread(gateway.find, self.path_kwargs["name"])
@@ -129,7 +129,7 @@ class CallHandler(GatewayHandler):
             self._limit_body_time(self.call.deadline - time.monotonic())
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a part of the body. Parts beyond the limit are dropped; `while_connected` refuses the call later."""
+        """Keep a part of the body. Drop parts beyond the limit; `while_connected` refuses such a call later."""
         if self._admitted and len(self.received) <= self.call.limit:
             self.received += chunk
 
@@ -205,7 +205,7 @@ class CallHandler(GatewayHandler):
         """Raise Refused if a body is larger than the settings allow, or compressed: then its size is not known."""
         if size > limit:
             raise Refused(
-                _TOO_LARGE, f"the request is larger than {limit} bytes, which is the limit here (gateway_body)"
+                _TOO_LARGE, f"the request is larger than {limit} bytes, the limit of the setting gateway_body"
             )
         if self.request.headers.get("Content-Encoding", "identity") != "identity":
             raise Refused(415, "compressed requests are not accepted: send the body uncompressed")

@@ -33,7 +33,7 @@ _SOON, _LATER = 2, 10  # seconds; the Retry-After of a model that loads, and of 
 
 @dataclass(frozen=True)
 class Callee:
-    """The target of a call: one model, of which several equal instances may run."""
+    """The target of a call: one model, with one or more equal instances."""
 
     name: str
     #: The key of the queue of its calls.
@@ -52,7 +52,7 @@ class Callees:
         self._calls: Counter[str] = Counter()
 
     def find(self, name: str) -> Callee:
-        """Return the model of a name or id. Raises Refused if it is unknown, ambiguous or cannot be called now."""
+        """Return the model with a name or id. Raises Refused if it is unknown, ambiguous or cannot be called now."""
         mine = [model for model in handles() if model.alive or model.asleep]
         records = running()
         self._forget_ended({record.id for record in records})
@@ -71,13 +71,13 @@ class Callees:
         return sorted(awake | {model.name for model in handles() if model.asleep})
 
     def signature(self, callee: Callee) -> Signature:
-        """Return the signature of a model. A sleeping one is not woken for it. Raises Refused."""
+        """Return the signature of a model, without waking it. Raises Refused if its instance has ended."""
         return self._client(self._instance(callee)).signature() if callee.own is None else callee.own.signature
 
     def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Generator[Result]:
         """Yield each answer to one call; `deadline` is by time.monotonic(). Raises Refused and CallError.
 
-        If the instance ends before the call has begun, the call is made once more, on the model that has the name then.
+        If the instance ends before the call has begun, make the call once more, on the model that then has this name.
         """
         for may_retry in (True, False):
             record, answered = self._instance(callee), False
@@ -98,7 +98,7 @@ class Callees:
             callee = self.find(callee.name)
 
     def _instance(self, callee: Callee) -> InstanceRecord:
-        """Return the instance with the fewest calls from here; wake a model of this process that sleeps."""
+        """Return the instance with the fewest calls from here. Wake the model if it sleeps in this process."""
         if callee.own is not None and not callee.records:
             if callee.own.asleep:
                 callee.own.wake(NullReport())
@@ -160,7 +160,7 @@ def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Ca
 
 
 def _matching(name: str, callees: Sequence[Callee]) -> list[Callee]:
-    """Return the callee with an instance of that id, or else all of that name."""
+    """Return the callee with an instance of that id, or else all callees of that name."""
     for callee in callees:
         for record in callee.records:
             if record.id == name:
@@ -183,8 +183,8 @@ def _uncallable(name: str) -> Refused:
             return Refused(503, f"{name} sleeps: it wakes with its next call in {where}, or by {wake}", _LATER)
         step = "" if load is None else f" ({load.text or 'it begins'})"
         return Refused(503, f"{name} is being loaded{step}: try again in a moment", _SOON)
-    names = ", ".join(sorted({view.record.model for view in views if view.running})) or "nothing"
-    return Refused(404, f"no model that runs is called {name:.100}; what runs is {names}")
+    names = ", ".join(sorted({view.record.model for view in views if view.running})) or "none"
+    return Refused(404, f"no running model is called {name:.100}; the running models are: {names}")
 
 
 def _directory(record: InstanceRecord) -> InstanceDirectory:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """One call by HTTP that has been admitted; `deadline` is by time.monotonic()."""
+    """An admitted call by HTTP; `deadline` is by time.monotonic()."""
 
     callee: Callee
     queue: Queue
@@ -46,7 +46,7 @@ class Gateway:
         self._queues: dict[tuple[object, ...], Queue] = {}
 
     def find(self, name: str) -> tuple[Callee, Settings]:
-        """Return the model of a name or id, and the settings. Raises Refused if it cannot be called."""
+        """Return the model with a name or id, and the settings. Raises Refused if the model cannot be called."""
         return self._callees.find(name), settings()
 
     def enter(self, callee: Callee, allowed: Settings, seconds: float) -> Call:
@@ -80,7 +80,7 @@ class Gateway:
         return oip.write(name, request, outputs_by_name(signature, answer), signature)
 
     def read_predict(self, call: Call, body: bytearray, content_type: str) -> tuple[PredictRequest, bool]:
-        """Return the request in a body of `predict`, and True if the model gives several answers to each call."""
+        """Return the request in the body of a `predict` call, and True if the model gives several answers to a call."""
         signature = self._callees.signature(call.callee)
         return predicting.read(bytes(body), content_type, signature, call.callee.name), signature.stream
 

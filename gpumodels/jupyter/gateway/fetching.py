@@ -48,7 +48,7 @@ class Fetch:
         )
 
     async def all(self, urls: Sequence[str]) -> list[bytes]:
-        """Return the pictures at these addresses. Raises Refused."""
+        """Return the pictures at these addresses. Raises Refused if one cannot be fetched."""
         tasks = [asyncio.ensure_future(self._one(url)) for url in urls]
         try:
             return list(await asyncio.gather(*tasks))
@@ -105,7 +105,7 @@ class Fetch:
                 message = f"{url:.200} could not be fetched (pictures may have {self._limit} bytes): {error}"
                 raise Refused(502, message) from None
         if self._left < 0 or max(declared) > self._limit:
-            raise Refused(413, f"{url:.200} is too large: pictures may have {self._limit} bytes together")
+            raise Refused(413, f"{url:.200} is too large: the pictures of one call may have {self._limit} bytes in all")
         return answer, b"".join(received)
 
 
@@ -120,7 +120,7 @@ class PublicResolver(Resolver):
     ) -> list[tuple[int, Any]]:
         found = await self._resolver.resolve(host, port, family)
         if not all(is_public(address[0]) for _, address in found):
-            raise Refused(400, f"{host:.100} is not fetched: it is no address of the public internet")
+            raise Refused(400, f"{host:.100} is not fetched: it is not in the public internet")
         return found
 
 
@@ -132,7 +132,7 @@ def check(url: str) -> None:
     except ValueError:
         allowed = False
     if not allowed or not re.fullmatch("[!-~]+", url):
-        raise Refused(400, f"{url!r:.200} is not fetched: only http and https addresses without a password are")
+        raise Refused(400, f"{url!r:.200} is not fetched: give an http or https address without a password")
 
 
 def is_public(text: str) -> bool:

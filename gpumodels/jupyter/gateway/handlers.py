@@ -56,7 +56,7 @@ class MetadataHandler(GatewayHandler):
 
 
 class ReadyHandler(GatewayHandler):
-    """`GET v2/models/NAME/ready`: 200 if the model can be called now, else the error that a call would get."""
+    """`GET v2/models/NAME/ready`: 200 if the model can be called now, else the same error as for a call."""
 
     _track_activity = False
 

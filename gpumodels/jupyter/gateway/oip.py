@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
 _BASE64 = "base64"
-#: Parameters of Triton that are not supported. To ignore them would answer another question, so they are refused.
+#: Parameters of Triton that are not supported. Without them the answer would be a different one, so requests with them
+#: are refused.
 _UNSUPPORTED = ("shared_memory_region", "classification", "sequence_id")
 
 
@@ -52,9 +53,9 @@ class Request:
     #: The values by input name.
     inputs: dict[str, Any]
     id: str = ""
-    #: The outputs that are wanted, and for each True if it shall be binary data; empty for all outputs.
+    #: The names of the requested outputs, each with True if it is to be sent as binary data; empty for all outputs.
     wanted: dict[str, bool] = field(default_factory=dict)
-    #: True if all outputs shall be binary data, when `wanted` is empty.
+    #: True if all outputs are to be sent as binary data. It counts only if `wanted` is empty.
     binary: bool = False
     #: In seconds; None without a limit.
     timeout: float | None = None
@@ -63,7 +64,7 @@ class Request:
 def read(body: bytes | bytearray, header_length: str | None, signature: Signature) -> Request:
     """Return the request in a body. Raises Refused if it is malformed.
 
-    Declared sizes are compared with the number of bytes received before anything is made of them.
+    Declared sizes are compared with the number of received bytes before memory is allocated for them.
     """
     head, tail = _split(memoryview(body), header_length)
     request = written.read(head)
@@ -88,7 +89,10 @@ def read(body: bytes | bytearray, header_length: str | None, signature: Signatur
 
 
 def write(model: str, request: Request, values: Mapping[str, Any], signature: Signature) -> tuple[bytes, int | None]:
-    """Return the body of an answer, and the length of its JSON if binary data follows it, else None. Raises Refused."""
+    """Return the body of an answer, and the length of its JSON if binary data follows it, else None.
+
+    Raises Refused for an output that the model does not have.
+    """
     if unknown := request.wanted.keys() - values.keys():
         raise Refused(400, f"{model} has no output {min(unknown)!r:.80}; its outputs are {', '.join(values)}")
     outputs, data = [], []
@@ -198,7 +202,7 @@ def _numbers(data: Any, datatype: str, shape: tuple[int, ...]) -> Any:
 
 
 def _elements(data: Any, content_type: Any) -> list[bytes]:
-    """Return the elements of a BYTES tensor: strings in JSON, or base64 if the content type says so."""
+    """Return the elements of a BYTES tensor: strings in JSON, or base64 if that is the content type."""
     flat = np.asarray(data, object).ravel().tolist() if isinstance(data, list) else [data]
     if not all(isinstance(each, str) for each in flat):
         raise TensorError("the data of a BYTES tensor must be a list of strings")

@@ -42,7 +42,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Several pictures for an input that takes one: each is a call."""
+    """Several pictures for an input that takes one picture. Each makes a call."""
 
     each: list[Any]
 
@@ -58,12 +58,12 @@ class PredictRequest:
     several: bool
 
     def addresses(self) -> list[tuple[dict[str, Any], str]]:
-        """Return each input that is an address, as the inputs of its call and its name."""
+        """Return each input that is an address: the inputs of its call, and its name."""
         return [(inputs, name) for inputs in self.calls for name, value in inputs.items() if isinstance(value, Address)]
 
 
 def read(body: bytes, content_type: str, signature: Signature, model: str) -> PredictRequest:
-    """Return the request in a body. Raises Refused and InputError."""
+    """Return the request in a body. Raises Refused if the body cannot be read, and InputError for a wrong input."""
     kind, _, rest = content_type.partition(";")
     match kind.strip().lower():
         case "multipart/form-data":
@@ -84,7 +84,7 @@ def answer(values: Mapping[str, Any], *, described: bool) -> str:
 
 
 def _by_name(given: Any, signature: Signature, model: str) -> dict[str, Any]:
-    """Return the inputs by name. `given` is an object of them, or the value of the only input that is required."""
+    """Return the inputs by name. `given` is an object with all inputs, or the value of the only required input."""
     specs = {spec.name: spec for spec in signature.inputs}
     if isinstance(given, dict) and given and given.keys() <= specs.keys():
         return {name: _values(specs[name], value) for name, value in given.items()}
@@ -98,7 +98,7 @@ def _by_name(given: Any, signature: Signature, model: str) -> dict[str, Any]:
 
 
 def _values(spec: TensorSpec, given: Any) -> Any:
-    """Return the value of an input, or Pictures for a list of pictures. Lists of numbers are the pixels of one."""
+    """Return the value of an input, or Pictures for a list of pictures. A list of numbers is one picture's pixels."""
     if spec.kind == "image" and isinstance(given, list) and given and isinstance(given[0], (str, dict)):
         return Pictures([_value(spec, each) for each in given])
     return _value(spec, given)
@@ -174,7 +174,7 @@ def _field(spec: TensorSpec, content: bytes) -> Any:
 
 
 def _array(spec: TensorSpec, content: bytes) -> NDArray[Any]:
-    """Return the array of a .npy file. Raises InputError.
+    """Return the array of a .npy file. Raises InputError if the file is broken.
 
     numpy.load is not used: it allocates the memory that the header names before it checks the size of the file.
     """

@@ -1,4 +1,4 @@
-"""`Refused`: the error of a call by HTTP that is not made."""
+"""`Refused`: the error for a call by HTTP that the gateway does not make."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def read(text: bytes) -> Any:
     """Return the value of JSON. Raises Refused if it is too large or malformed."""
     if len(text) > LIMIT:
         raise Refused(
-            413, f"{len(text)} bytes of JSON are too many ({LIMIT} at most): send large arrays as binary data"
+            413, f"{len(text)} bytes of JSON are too many (the limit is {LIMIT}): send large arrays as binary data"
         )
     try:
         return json.loads(text)

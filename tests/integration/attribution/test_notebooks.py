@@ -1,4 +1,4 @@
-"""A real kernel with a child process and a model: the notebook and another process see the same shares."""
+"""The memory of a real kernel with a child process and a model: it and another process see the same shares."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def matches(boxes: np.ndarray, lines: np.ndarray, least: float = 0.5) -> int:
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the intersection over union of two convex quadrilaterals, by drawing both."""
+    """Return the intersection over union of two convex quadrilaterals. Both are drawn, and the pixels counted."""
     both = np.concatenate([one, other])
     low = both.min(axis=0)
     if (one.max(axis=0) < other.min(axis=0)).any() or (other.max(axis=0) < one.min(axis=0)).any():
@@ -127,7 +127,7 @@ def _backdrop(rng: random.Random, width: int, height: int) -> Image.Image:
 
 
 def _finish(scene: Image.Image, lines: list, rng: random.Random, turn: float) -> Scene:
-    """Turn by up to `turn` degrees about the centre, blur a little, and add noise. The corners turn as well."""
+    """Turn picture and corners by up to `turn` degrees about the centre, blur the picture a little, and add noise."""
     angle = math.radians(rng.uniform(-turn, turn))
     cosine, sine = math.cos(angle), math.sin(angle)
     centre = np.array(scene.size) / 2

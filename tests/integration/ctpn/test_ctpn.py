@@ -16,7 +16,7 @@ def ctpn():
 
 
 def found(model, scenes):
-    """Return the number of known lines that were found, of all known lines, and of boxes."""
+    """Return three numbers: the known lines that were found, all known lines, and the boxes."""
     counts = [
         (matches((result := model(scene.image)).boxes, scene.lines), len(scene.lines), len(result.boxes))
         for scene in scenes

@@ -34,7 +34,7 @@ PREFIX = "dockertest-"
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[DockerClient]:
-    """A client of the machine's daemon, by which tests look at containers and images."""
+    """A client of the machine's daemon, with which tests inspect containers and images."""
     client = docker.DockerClient(base_url="unix:///var/run/docker.sock")
     yield client
     for image in client.images.list(filters={"label": labels.MODEL}):

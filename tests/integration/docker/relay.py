@@ -18,7 +18,7 @@ def _nothing(_data: bytes) -> None:
 
 @contextmanager
 def relayed(at: Path, to: str, before: Callable[[bytes], None] = _nothing) -> Iterator[Callable[[], int]]:
-    """Listen at `at` and forward each connection to the socket `to`. Yield a function that counts the connections.
+    """Listen at `at` and forward each connection to the socket `to`. Yield a function that returns their number.
 
     `before` is called with the bytes of a client before they are forwarded. If it raises ConnectionError, the relay
     cuts the connection.

@@ -1,4 +1,4 @@
-"""A second dockerd, started by the tests, that uses the fake nvidia runtime as the real one."""
+"""A second dockerd, started by the tests. It uses the fake nvidia runtime as if it were the real one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SecondDaemon:
         self.client.close()
         self.process.kill()
         self.process.wait()
-        # Nobody reaps containerd, so it may stay as a zombie. The next daemon would take it as running and wait for it.
+        # Nobody reaps containerd, so it may stay as a zombie. The next daemon would believe it alive and wait for it.
         (self.place / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class SecondDaemon:
         return False
 
     def set_runtimes(self, *names: str) -> None:
-        """Configure these runtimes beside runc."""
+        """Configure these runtimes in addition to runc."""
         configure(self.place, names)
         self.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 20
@@ -93,7 +93,7 @@ class SecondDaemon:
 
     @property
     def hooked(self) -> list[str]:
-        """The devices that containers asked the fake hook for, one line for each container."""
+        """The devices that containers requested from the fake hook, one line for each container."""
         notes = self.tools / nvidia.NOTES
         return notes.read_text().splitlines() if notes.exists() else []
 
@@ -118,7 +118,8 @@ def second_daemon(storage: Path) -> Iterator[SecondDaemon]:
     def launch() -> subprocess.Popen[bytes]:
         with (place / "log").open("ab") as log:
             return subprocess.Popen(
-                # In its own network namespace: a dockerd without a bridge removes docker0, which the first one needs.
+                # It needs its own network namespace: a dockerd without a bridge removes docker0, which the first daemon
+                # uses.
                 ["unshare", "--net", "dockerd", "--config-file", place / "daemon.json",
                  "--data-root", data, "--exec-root", place / "exec",
                  "--pidfile", place / "pid", "-H", f"unix://{place}/docker.sock", "--bridge=none", "--iptables=false"],

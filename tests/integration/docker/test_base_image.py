@@ -64,7 +64,7 @@ def registry(place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def pushed(client: DockerClient, tmp_path: Path) -> Iterator[str]:
-    """The name of an image of three layers that is in a registry, and not in the daemon."""
+    """The name of an image of three layers. A registry has it, and the daemon does not."""
     (tmp_path / "context").mkdir()
     for number in range(3):
         (tmp_path / "context" / f"file{number}").write_bytes(os.urandom(4_000_000))

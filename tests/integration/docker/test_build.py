@@ -144,7 +144,7 @@ def test_a_folders_own_dockerfile_makes_the_environment(folder: MakeFolder, repo
 
 @pytest.fixture
 def sleeping(folder: MakeFolder) -> tuple[Path, str]:
-    """A folder with an image that takes minutes to build, and the command that takes them."""
+    """A model folder with an image that takes minutes to build, and the command that takes so long."""
     command = f"sleep 300.{uuid.uuid4().int % 10**9}"
     return folder("interrupted", dockerfile=f"ARG BASE\nFROM ${{BASE}}\nRUN {command}\n"), command
 
@@ -175,9 +175,9 @@ def test_an_interrupt_while_progress_is_shown_ends_the_build_too(
             if command in text:
                 raise KeyboardInterrupt
 
-    with pytest.raises(LoadCancelled) as caught:  # keeps the error: a notebook keeps its last traceback too
+    with pytest.raises(LoadCancelled) as caught:  # keep the error, as a notebook keeps its last traceback
         load(path, gpu="none", engine="docker", report=Interrupted())
-    time.sleep(2)  # a daemon that goes on would begin the step meanwhile
+    time.sleep(2)  # a daemon that did not cancel the build would begin the step meanwhile
     assert_nothing_is_left(client, command, tmp_path)
     assert "cancelled, nothing left" in str(caught.value)
 

@@ -68,7 +68,7 @@ def test_auto_uses_a_process_if_docker_does_not_see_the_files(tmp_path: Path) ->
 
 
 def test_the_leash_notices_another_file_with_the_name_of_its_lease(tmp_path: Path, client: DockerClient) -> None:
-    """Prepare paths that the daemon finds, but with other files than the load holds: the leash must notice."""
+    """Prepare paths that the daemon finds, but with files other than those of the load. The leash must notice."""
     outside = tmp_path / "private" / "runtime" / f"echo-{'ab' * 5}"
     (outside / "socket").mkdir(parents=True)
     (outside / "lease").write_text("another nonce")

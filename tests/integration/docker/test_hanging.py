@@ -1,4 +1,4 @@
-"""Docker daemons that hang: a notebook waits for seconds, not for a minute, and the error names the daemon."""
+"""Docker daemons that hang: a notebook waits some seconds, not a minute, and the error names the daemon."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SOON = 25
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fail if the block takes longer than that."""
+    """Fail if the block takes longer than `seconds`."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds
@@ -101,6 +101,6 @@ def test_stop_and_sweep_do_not_wait_long_for_a_daemon_that_hangs(
 
 
 def stop_instance_of(model: Model) -> None:
-    """Stop the model by its engine, as another notebook does."""
+    """Stop the model through its engine, as another notebook does."""
     directory = runtime_directory().directory(model.record.id)
     engine("docker").attach(model.record, directory).stop(model.record.grace)

@@ -1,4 +1,4 @@
-"""Rights and view of a container, as the daemon reports them and as a model inside reports them."""
+"""Rights of a container and the files that it sees, as the daemon and a model inside report them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ REQUEST = {"places": PLACES, "weights": "/weights"}
 
 
 def reporting_model(folder: MakeFolder) -> Path:
-    """Make the folder of the model that reports, with a file of weights."""
+    """Make the folder of the model `INSIDE`, with a file of weights."""
     weights = b"seven"
     path = folder("reporting", INSIDE)
     (path / "model.toml").write_text(
@@ -82,7 +82,7 @@ def reporting_model(folder: MakeFolder) -> Path:
 
 
 class Container:
-    """A container: the report of the model `inside`, and the report of the daemon from `outside`."""
+    """A container, with two reports: `inside` by the model, `outside` by the daemon."""
 
     def __init__(self, inside: dict[str, Any], outside: dict[str, Any], instance: str) -> None:
         self.inside = inside

@@ -40,7 +40,7 @@ def as_user(
 
 
 def switch(groups: Sequence[int] = ()) -> list[str]:
-    """Return the words before a command that make it run as that user; see `as_user` for its rights."""
+    """Return the words to put before a command, so that it runs as that user; see `as_user` for its rights."""
     which = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
     may = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     return ["setpriv", f"--reuid={UID}", f"--regid={GID}", *which, *may, "--"]

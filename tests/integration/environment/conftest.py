@@ -22,7 +22,7 @@ def downloads() -> str:
 
 @pytest.fixture(autouse=True)
 def environments(tmp_path: Path, downloads: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of environments, in an empty cache."""
+    """The directory for environments, in an empty cache."""
     monkeypatch.setenv("UV_CACHE_DIR", downloads)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("GPUMODELS_RUNTIME_DIR", str(tmp_path / "runtime"))

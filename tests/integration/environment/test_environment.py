@@ -1,4 +1,4 @@
-"""Environments of the process engine: made once, whole or not at all, and separate from the notebook's."""
+"""Environments of the process engine: made once, completely or not at all, and separate from the notebook's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.integration.reports import Recorded
 
-#: A package that is installed in a moment, and that no notebook's own environment has.
+#: A package that is installed quickly, and that no notebook's own environment has.
 SMALL = ("uuid-utils==0.10.0",)
 
 
@@ -213,7 +213,10 @@ def test_nothing_of_the_notebook_leaks_into_the_server(tmp_path: Path, monkeypat
 
 
 def slow_uv(place: Path) -> tuple[Path, Path]:
-    """Make a uv that makes environments but never ends installing. Return it and the file that gets its process id."""
+    """Make a fake uv that makes environments but never ends installing.
+
+    Return its path, and the file to which it writes its process id.
+    """
     uv, pid = place / "uv", place / "uv.pid"
     uv.write_text(
         f'#!/bin/sh\n[ "$1" = venv ] && exec {find_uv_bin()} "$@"\necho $$ > {pid}\necho slowly\nexec sleep 300\n'

@@ -1,4 +1,4 @@
-"""Output of a model of the process engine: `logs` reads the present log and the one before it."""
+"""Output of a model of the process engine: `logs` reads the current log and the one before it."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def client(echo):
 
 
 def value(array, datatype, name="value"):
-    """Return an input of tritonclient with that array."""
+    """Return an input of tritonclient with the array."""
     given = triton.InferInput(name, list(array.shape), datatype)
     given.set_data_from_numpy(array)
     return given

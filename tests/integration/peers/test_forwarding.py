@@ -1,4 +1,4 @@
-"""The forwarder alone, with a plain server on the peers' socket: bytes, ends of connections, and its own end."""
+"""The forwarder alone, with a plain server on the peers' socket: bytes, ends of connections, end of the forwarder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.leftovers import until
 
 
 class Server:
-    """A server on the peers' socket that runs `handle` on each connection, each on its own thread."""
+    """A server on the peers' socket. It runs `handle` on each connection, on a thread of its own."""
 
     def __init__(self, directory, handle):
         self.listener = socket.socket(socket.AF_UNIX)
@@ -52,7 +52,7 @@ class Server:
         self._thread.join()
         self.listener.close()
         for connection in self.connections:
-            with contextlib.suppress(OSError):  # it has ended already
+            with contextlib.suppress(OSError):  # the connection has ended already
                 connection.shutdown(socket.SHUT_RDWR)  # a thread that reads the connection returns too
             connection.close()
         self.connections.clear()
@@ -91,7 +91,7 @@ class Forwarder:
 def between(tmp_path):
     """A function `between(handle)` that starts a server and a forwarder to it.
 
-    The path of their directory is longer than the path of a socket may be.
+    The path of their directory is longer than the limit for a socket's path.
     """
     made = []
 
@@ -108,7 +108,7 @@ def between(tmp_path):
 
 
 def received(connection):
-    """Return everything that comes until the other side ends its direction."""
+    """Return all bytes that come until the other side stops sending."""
     parts = []
     while data := connection.recv(1 << 16):
         parts.append(data)

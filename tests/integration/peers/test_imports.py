@@ -1,4 +1,4 @@
-"""Packages that define messages of the same names: they work in either order of imports."""
+"""Packages that define messages with the same names as ours: both work, in either order of imports."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def answers(model):
 
 
 def container(model):
-    """Return what `docker inspect` reports about the model's container."""
+    """Return the output of `docker inspect` for the model's container."""
     with contextlib.closing(docker.from_env()) as client:
         return client.containers.get(f"gpumodels-{model.record.id}").attrs
 
@@ -105,7 +105,7 @@ def test_the_same_request_keeps_the_model_and_another_address_replaces_it():
     model = load()
     assert load(in_place_of=model) is model
     port = model.endpoint.address.rpartition(":")[2]
-    moved = load(f"127.0.0.1:{port}", in_place_of=model)  # the model before gives this address back
+    moved = load(f"127.0.0.1:{port}", in_place_of=model)  # the replaced model releases this address
     assert moved is not model
     assert moved.endpoint.address == model.endpoint.address
     assert moved.endpoint.token != model.endpoint.token

@@ -1,8 +1,9 @@
 """COUNT processes of one user that place one instance each at the same moment: `crowd.py PLACE FOLDER COUNT`.
 
-Each process runs the placement step of a load with the fake engine: it chooses the device and makes instance and lease,
-but starts nothing. The program prints "ready" when all processes are ready. They wait for the file PLACE/go, and keep
-their instances until standard input ends. For each process the program prints the index of its GPU, or the error.
+Each process runs the placement step of a load with the fake engine: it chooses the device, and makes the instance and
+its lease, but starts nothing. The program prints "ready" when all processes are ready. They wait for the file PLACE/go,
+and keep their instances until standard input ends. For each process the program prints the index of its GPU, or the
+error.
 """
 
 from __future__ import annotations

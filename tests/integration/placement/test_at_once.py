@@ -1,4 +1,4 @@
-"""Loads of different users at the same instant: they take different memory, and no user can block another."""
+"""Loads of different users at the same moment: they take different memory, and no user can block another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A load asks an engine what it can do, and does not go by its name."""
+"""Capabilities of engines: a load depends on what an engine declares, not on its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fakes.nvml import gpu
 
 
 class CloudEngine(FakeEngine):
-    """An engine that gives its instances GPUs of its own, and none of this machine's files but their sockets."""
+    """An engine that chooses GPUs itself. Its instances see no files of this machine except their sockets."""
 
     name = "cloud"
     sees_files = False

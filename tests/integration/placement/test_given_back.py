@@ -1,4 +1,4 @@
-"""GPU memory that a model frees when it sleeps or is stopped: it is measured, and all views show it."""
+"""GPU memory that a model frees when it sleeps or is stopped. It is measured, and all views show it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.nvml import GB, gpu
 
 @pytest.fixture
 def holding(build, folder, load):
-    """A function that loads a model with a server that holds memory of GPU 0."""
+    """A function that loads a model. Its server holds memory of GPU 0."""
 
     def make(memory=6 * GB, **options):
         machine = build(gpu())

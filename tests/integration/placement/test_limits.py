@@ -1,4 +1,4 @@
-"""The option `--memory`: allowed sizes, the limits of frameworks, and the mark of models that exceed theirs."""
+"""The option `--memory`: allowed sizes, the limits of frameworks, and the mark of models that exceed their limit."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.leftovers import until
 
 @pytest.fixture
 def idle_at_once(monkeypatch):
-    """Let models count as idle right after a call."""
+    """Let models count as idle immediately after a call."""
     monkeypatch.setattr(eviction, "_IDLE_FOR", 0.0)
 
 

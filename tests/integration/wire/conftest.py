@@ -101,7 +101,10 @@ def wait_until(true, seconds: float = 30) -> None:
 
 @pytest.fixture
 def serve(tmp_path):
-    """`serve(**env)` serves echo; `serve(source)` serves a model.py of that text, by Python's arguments `server`."""
+    """A function that starts servers: `serve(**env)` for echo, `serve(source)` for a model.py with that text.
+
+    `server` are the arguments of Python that start the server.
+    """
     running = []
 
     def start(
@@ -136,13 +139,16 @@ def pool():
 
 @pytest.fixture
 def serve_two(pool, serve):
-    """Starts servers of two slots. They end before the pool's threads, which may wait for them when a test fails."""
+    """A function that starts servers of two slots.
+
+    They end before the threads of the pool, which may wait for the servers when a test fails.
+    """
     return lambda source="", **options: serve(source, server=SERVER, **options)
 
 
 @pytest.fixture
 def connect():
-    """`connect(served)` gives a connection as a `Peer`, which says and hears what it likes."""
+    """A function `connect(served)` that returns a connection as a `Peer`, which can send and receive any bytes."""
     made = []
 
     def to(served) -> Peer:

@@ -1,4 +1,4 @@
-"""The activity that a model server reports to everybody who asks, also without a call."""
+"""The activity of a model, which its server reports to every process of the user."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_another_models_name_is_refused(foreign):
 
 
 class Liar:
-    """A server that sends the reply that the test made. It takes no shared memory."""
+    """A server that sends the reply of the test, and accepts no shared memory."""
 
     def __init__(self) -> None:
         self.response = messages.ModelInferResponse()

@@ -265,7 +265,7 @@ def test_two_gibibytes_work_with_no_setting(serve):
 
 @pytest.fixture
 def little_memory():
-    """Limit this process, but not those it starts later, to 200 MB more than it has."""
+    """Limit the memory of this process to 200 MB more than it has now. Later child processes have no limit."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     yield lambda: resource.setrlimit(resource.RLIMIT_AS, (_address_space() + (200 << 20), before[1]))
     resource.setrlimit(resource.RLIMIT_AS, before)

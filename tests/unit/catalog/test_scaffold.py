@@ -45,7 +45,7 @@ def test_a_folder_that_exists_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "Fish", "a b", "../fish", ".fish", "a/b", "fish\n"])
 def test_a_name_that_no_model_can_have_is_refused(tmp_path, name):
-    with pytest.raises(ModelFolderError, match="cannot name a model; a name is made of lower-case"):
+    with pytest.raises(ModelFolderError, match="cannot be the name of a model; a name is made of lower-case"):
         new(name, tmp_path)
     assert not (tmp_path / name.strip()).exists() or not name.strip()
 
@@ -67,7 +67,7 @@ def test_a_mistake_is_one_line_and_status_1(capsys):
     assert cli.main(["new", "Fish"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("gpumodels: 'Fish' cannot name a model")
+    assert captured.err.startswith("gpumodels: 'Fish' cannot be the name of a model")
     assert captured.err.count("\n") == 1
 
 

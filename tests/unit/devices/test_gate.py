@@ -1,4 +1,4 @@
-"""Access to NVML: it is started once, at the first reading, and again after a fork or a loss. It never crashes."""
+"""Access to NVML. It is started once, at the first reading, and again after a fork or after it was lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of devices: a user's words become devices, or an error of one sentence that helps."""
+"""The choice of devices: names that a user types become devices, or an error of one sentence with advice."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_reservations_move_auto_to_another_gpu_that_has_room(three):
 
 
 def test_reservations_refuse_nothing(three):
-    # However much other users reserve: memory that is free can be taken.
+    # Memory that is free can be taken, even if other users reserve more than there is.
     claims = Claims(reserved={H100: 1000 * GB, A100: 1000 * GB, L4: 1000 * GB})
     assert uuids("auto", need=Need(50 * GB), claims=claims) == [H100]
     assert uuids("auto:2", need=Need(110 * GB), claims=claims) == [H100, A100]

@@ -1,4 +1,4 @@
-"""The environment of an instance shows its devices and no others."""
+"""The environment of an instance: it shows the instance's devices and no others."""
 
 from __future__ import annotations
 

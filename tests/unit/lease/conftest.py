@@ -16,7 +16,7 @@ from tests.leftovers import ROOT, until
 
 
 def new_id(name="echo"):
-    """Return an id that is new on this machine: processes are found, and killed, by it."""
+    """Return an id that is new on this machine, because processes are found and killed by it."""
     return f"{name}-{secrets.token_hex(5)}"
 
 
@@ -33,7 +33,7 @@ def record():
 
 @pytest.fixture
 def create(runtime, record):
-    """A function that makes an instance in the runtime directory, held by this process."""
+    """A function that makes an instance in the runtime directory. This process holds it."""
 
     def make(instance_id="", **fields):
         return runtime.create(record(instance_id, **fields))

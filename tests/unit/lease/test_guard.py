@@ -52,7 +52,7 @@ def _make_stale(kernel, instance_id="stale-0123456789"):
 
 
 def test_the_guard_has_a_session_of_its_own(kernel, its_guard):
-    # Killing the kernel's process group, or closing its terminal, must miss the guard.
+    # Killing the kernel's process group, or closing its terminal, must not end the guard.
     assert os.getsid(its_guard) == its_guard != os.getsid(kernel.pid)
 
 
@@ -117,7 +117,7 @@ def test_the_guard_does_nothing_while_its_process_lives(puppet):
 
 
 def test_the_guard_tries_again_until_all_is_swept(puppet):
-    # As if a daemon were down and then up, with an unexpected error in between.
+    # This simulates a daemon that is down and then up again, with an unexpected error in between.
     watched = puppet()
     pidfd = os.pidfd_open(watched.pid)
     answers = iter([False, RuntimeError("mad"), False, True])

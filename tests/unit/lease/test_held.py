@@ -102,7 +102,7 @@ def test_probing_in_one_thread_does_not_drop_a_lease_that_another_creates(create
 
 
 def test_a_probe_waits_for_a_creation_in_another_thread(create, monkeypatch, runtime, observed_state):
-    # The race of the test before, forced: the probe comes when the file exists and the table does not have it yet.
+    # Force the race of the previous test: the probe comes when the file exists and the table does not have it yet.
     take, reached = locks.take_record_lock, []
 
     def slowly(fd, *byte):
@@ -212,7 +212,7 @@ def test_an_instance_ends_with_its_last_holder(create, leash, puppet):
 
 
 def test_an_instance_that_is_ending_cannot_be_joined(create, leash, puppet):
-    # The refusal comes at once, while the leash holds the lock until the server has ended.
+    # The refusal comes at once, although the leash holds the lock until the server has ended.
     directory, lease = create()
     ignores_sigterm = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)"
     process = leash(directory.lease_file, ignores_sigterm, "--grace", "30")
@@ -278,7 +278,7 @@ def test_a_cleaner_leaves_the_runtime_directory_while_a_lease_is_held(create, ru
 
 
 def test_only_held_py_opens_lease_files(puppet, runtime_path):
-    # Loading, calling, listing, sweeping, logs and stopping one model beside another: none of it may lose a lease.
+    # A second model is loaded, called, listed, stopped and so on. None of these actions may lose the first one's lease.
     kernel = puppet()
     kernel.do(
         "import sys, gpumodels\n"

@@ -241,7 +241,7 @@ def test_a_server_that_writes_while_it_dies_leaves_nothing_in_shared_memory(runn
 def test_a_lease_file_of_another_instance_is_unseen(create, leash, kind):
     directory, _ = create()
     process = leash(directory.lease_file, "print('served')", *kind, nonce="another")
-    assert "another instance's" in process.line()
+    assert "belongs to another instance" in process.line()
     assert process.wait() == 97
 
 
@@ -377,7 +377,7 @@ def test_a_parent_that_dies_right_after_the_fork_is_noticed(puppet, tmp_path):
 
 
 def test_a_lease_that_cannot_be_watched_ends_the_instance(create):
-    # Such as on a filesystem that fails the wait: a model must not outlive its notebook.
+    # The wait may fail on some filesystem. The model must not outlive its notebook then.
     directory, _ = create()
     code = (
         "from gpumodels.lease import leash, locks\n"

@@ -1,4 +1,4 @@
-"""One look at an instance opens its lease file once, and tells state, leash and users together."""
+"""Looks at an instance: one look opens the lease file once, and returns the state, the leash and the use together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes: they are read while their process lives, and ignored and removed afterwards."""
+"""Notes: they are valid while their process lives, and are ignored and removed afterwards."""
 
 from __future__ import annotations
 

@@ -37,14 +37,14 @@ def test_a_directory_open_to_others_is_refused(tmp_path):
 def test_a_directory_of_another_user_is_refused(tmp_path):
     (tmp_path / "theirs").mkdir(mode=0o700)
     os.chown(tmp_path / "theirs", 65534, 65534)
-    with pytest.raises(RuntimeDirectoryError, match="not a directory of yours"):
+    with pytest.raises(RuntimeDirectoryError, match="not a directory that belongs to you"):
         RuntimeDirectory(tmp_path / "theirs")
 
 
 def test_a_link_is_refused(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(RuntimeDirectoryError, match="not a directory of yours"):
+    with pytest.raises(RuntimeDirectoryError, match="not a directory that belongs to you"):
         RuntimeDirectory(tmp_path / "link")
 
 
@@ -60,7 +60,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_a_network_filesystem_is_refused(tmp_path, monkeypatch):
-    # A test has no network filesystem, so this machine's own one is declared to be one.
+    # There is no network filesystem here, so declare the local one to be one.
     own = private_files.filesystem(tmp_path)
     assert own
     monkeypatch.setattr(private_files, "_NETWORK_FILESYSTEMS", (own,))
@@ -230,7 +230,7 @@ def test_a_creation_that_died_half_way_is_claimed(runtime):
 
 
 def test_directories_that_are_not_ours_are_never_touched(tmp_path):
-    # As if a user set GPUMODELS_RUNTIME_DIR to their home.
+    # A user may set GPUMODELS_RUNTIME_DIR to their home directory.
     home = tmp_path / "home"
     (home / "thesis").mkdir(parents=True)
     (home / "thesis" / "chapter.tex").write_text("long work")
@@ -357,7 +357,7 @@ def test_no_creation_is_lost_to_a_sweep(puppet, runtime):
 
 
 def test_a_sweep_waits_for_a_creation_in_progress(runtime, record, monkeypatch, puppet):
-    # The race of the test before, forced: the directory exists and its lease does not yet.
+    # Force the race of the previous test: the directory exists, and its lease does not exist yet.
     sweeper = puppet()
     sweeper.do("from gpumodels.instances import runtime_directory; runtime = runtime_directory()")
     create = held.create

@@ -24,7 +24,7 @@ _IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); prin
 
 @pytest.fixture
 def instance(create, runtime, leash):
-    """A whole instance without a model: directory, shared memory, leash and server."""
+    """A function that makes a complete instance without a model: directory, shared memory, leash and server."""
 
     def make(code=_IGNORES_SIGTERM, *options, **fields):
         directory, lease = create(**fields)
@@ -63,7 +63,7 @@ def test_a_sweep_returns_false_while_a_leash_ends_its_server(instance, runtime):
 
 
 def test_a_leash_that_is_stuck_is_removed_by_force(instance, runtime, monkeypatch):
-    # Such as the leash of a paused container, or one that got SIGSTOP.
+    # The leash of a paused container does not answer, and neither does one that got SIGSTOP.
     directory, lease, process = instance(grace=0.0)
     os.kill(process.pid, signal.SIGSTOP)
     lease.release()
@@ -194,7 +194,7 @@ def test_a_zombie_is_dead():
 
 
 def test_a_guard_waits_for_the_instances_of_its_own_process_only(create, runtime):
-    # Such as an instance of an engine that is down or no longer installed.
+    # The engine of an instance may be down or no longer installed.
     _, lease = create(engine="long-gone")
     lease.release()
     assert sweep(runtime) is False

@@ -1,4 +1,4 @@
-"""Each guarantee is linked to a test that exists."""
+"""docs/guarantees.md: each guarantee has a link to a test that exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One load reads each thing once; counted by benchmarks/load_trace.py, which says how."""
+"""The trace of one load by benchmarks/load_trace.py: the load reads each thing once."""
 
 from __future__ import annotations
 
