@@ -13,7 +13,7 @@ GpumodelsError
 │   ├── BuildFailed          an image or environment could not be built: the last lines of the step that failed
 │   └── LeaseUnseen          the engine does not see the files of this machine, so it cannot watch the lease
 ├── LoadError                a load did not end in a ready model
-│   ├── LoadRefused          an option makes no sense, such as a negative timeout (also a ValueError)
+│   ├── LoadRefused          an option is not valid, such as a negative timeout (also a ValueError)
 │   ├── LoadFailed           the model's code failed, or its server died: traceback or last lines of the log
 │   ├── LoadTimeout          the model was not ready in time (also a TimeoutError)
 │   └── LoadCancelled        the user stopped the load (also a KeyboardInterrupt, so that a run of cells stops)
@@ -116,7 +116,7 @@ class LoadError(GpumodelsError):
 
 
 class LoadRefused(LoadError, ValueError):
-    """The error if an option of a load makes no sense. It is raised before anything has begun, and is a ValueError too.
+    """The error if an option of a load is not valid. It is raised before anything has begun, and is a ValueError too.
 
     The message names the option and what it allows.
     """

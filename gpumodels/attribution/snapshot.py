@@ -15,42 +15,76 @@ Kind = Literal["model", "kernel", "process", "others", "unaccounted"]
 
 @dataclass(frozen=True)
 class Share:
-    """One holder's part of one device's memory."""
+    """One holder's part of one device's memory.
+
+    Attributes
+    ----------
+    kind : str
+        "model", "kernel", "process", "others" or "unaccounted".
+    name : str
+        The name for display: "ctpn", "train.ipynb", "python (pid 4711)", "other users", "unaccounted".
+    memory : int or None
+        The bytes; None if the driver lists the process without its memory.
+    notebook : str
+        The path of the kernel's notebook, or of the notebook that loaded the model or started the process. If the path
+        of a kernel's notebook is not known, its working directory. "" for none.
+    instance : str
+        The id of the model's instance, "" for other holders.
+    kernel_id : str
+        The id of the kernel, "" for other holders.
+    pids : tuple of int
+        The process ids on this machine; empty for other users.
+    over_limit : bool
+        True if a model exceeds its memory limit.
+
+    """
 
     kind: Kind
-    #: The name for display: "ctpn", "train.ipynb", "python (pid 4711)", "other users", "unaccounted".
     name: str
-    #: The bytes; None if the driver lists the process without its memory.
     memory: int | None
-    #: The path of the kernel's notebook, or of the notebook that loaded the model or started the process. If the path
-    #: of a kernel's notebook is not known, its working directory. "" for none.
     notebook: str = ""
-    #: The id of the model's instance, "" for other holders.
     instance: str = ""
     kernel_id: str = ""
-    #: The process ids on this machine; empty for other users.
     pids: tuple[int, ...] = ()
-    #: True if a model exceeds its memory limit; see `instances.memory_limit`.
     over_limit: bool = False
 
 
 @dataclass(frozen=True)
 class DeviceUsage:
-    """The readings of a device, and its memory by holder. A GPU in MIG mode has the shares of all its slices."""
+    """The readings of a device, and its memory by holder. A GPU in MIG mode has the shares of all its slices.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        The device, and its readings: memory in bytes, utilisation in percent, temperature, power.
+    shares : tuple of Share
+        The largest first, then those of unknown size, then "others", then "unaccounted". If the driver reports the used
+        memory, they add up to it, or to slightly more, because the driver reads the values one after another.
+    allowed : bool
+        True if the administrator lets this process use the device (CUDA_VISIBLE_DEVICES at its start).
+
+    """
 
     snapshot: Snapshot
-    #: The shares, largest first, then those of unknown size, then "others", then "unaccounted". If the driver reports
-    #: the used memory, they add up to it, or to slightly more, because the driver reads the values one after another.
     shares: tuple[Share, ...] = ()
-    #: True if the administrator lets this process use the device (CUDA_VISIBLE_DEVICES at its start).
     allowed: bool = True
 
 
 @dataclass(frozen=True)
 class Usage:
-    """All devices at one moment. `moment` is in seconds since the epoch."""
+    """All devices at one moment.
+
+    Attributes
+    ----------
+    moment : float
+        The time of the reading, in seconds since the epoch.
+    devices : tuple of DeviceUsage
+        The GPUs and slices, by index.
+    trouble : str
+        The reason why there is no device, without a full stop; "" if there is one.
+
+    """
 
     moment: float
     devices: tuple[DeviceUsage, ...] = ()
-    #: The reason why there is no device, without a full stop; "" if there is one.
     trouble: str = ""

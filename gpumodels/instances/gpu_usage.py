@@ -27,6 +27,12 @@ def usage() -> Usage:
     RuntimeDirectoryError, SettingsError
         The models of this user cannot be listed.
 
+    Examples
+    --------
+    >>> for device in gpumodels.usage().devices:
+    ...     for share in device.shares:
+    ...         print(device.snapshot.device.index, share.name, share.memory)
+
     """
     return _sampler.now()
 

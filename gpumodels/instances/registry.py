@@ -72,6 +72,11 @@ def running(runtime: RuntimeDirectory | None = None) -> list[InstanceRecord]:
     RuntimeDirectoryError, SettingsError
         The runtime directory cannot be used.
 
+    Examples
+    --------
+    >>> for record in gpumodels.running():
+    ...     print(record.id, record.model, record.device, record.owner.notebook)
+
     """
     found = []
     for directory in (runtime or runtime_directory()).instances():
@@ -160,6 +165,11 @@ def stop(name: str | None = None, *, everything: bool = False, by: str = "") -> 
     ------
     ModelNotFound
         No model has that name, or no name was given and several models run.
+
+    Examples
+    --------
+    >>> gpumodels.stop("ctpn")
+    >>> gpumodels.stop(everything=True)
 
     """
     chosen = choose(name, everything=everything)

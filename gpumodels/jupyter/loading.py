@@ -20,7 +20,7 @@ class Loading:
 
     def __init__(self, log: Logger) -> None:
         self._log = log
-        self._under_way: dict[str, _Report] = {}
+        self._in_flight: dict[str, _Report] = {}
 
     async def begin(self, model: str, options: dict[str, Any]) -> str:
         """Begin a load in a thread. Return its id once the load has made its first progress.
@@ -31,18 +31,18 @@ class Loading:
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[None] = loop.create_future()
 
-        def tell(error: BaseException | None = None) -> None:
+        def report_start(error: BaseException | None = None) -> None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(_settle, begun, error)
 
-        report = self._under_way[load_id] = _Report(tell)
+        report = self._in_flight[load_id] = _Report(report_start)
         Thread(target=self._load, args=(load_id, report, model, options), name="gpumodels load", daemon=True).start()
         await begun
         return load_id
 
     def cancel(self, load_id: str) -> bool:
         """Cancel a load at its next step. Return False if no load with that id is in progress here."""
-        report = self._under_way.get(load_id)
+        report = self._in_flight.get(load_id)
         if report is not None:
             report.cancelled = True
         return report is not None
@@ -55,18 +55,18 @@ class Loading:
             loaded = load(model, report=report, load_id=load_id, **options)
             if report.cancelled:
                 loaded.stop("the sidebar")
-            report.tell()
+            report.report_start()
         except LoadCancelled:
-            report.tell()
+            report.report_start()
         except BaseException as error:  # noqa: BLE001  (passed to `begin`, or else logged and in the load's journal)
             if report.began:
                 self._log.warning("gpumodels: %s could not be loaded: %s", model, error)
             else:
                 with suppress(Exception):  # the response reports the error
                     dismiss_load(load_id)
-            report.tell(error)
+            report.report_start(error)
         finally:
-            del self._under_way[load_id]
+            del self._in_flight[load_id]
 
 
 class _Report:
@@ -75,8 +75,8 @@ class _Report:
     The load's journal publishes everything else.
     """
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self.tell = tell
+    def __init__(self, report_start: Callable[..., None]) -> None:
+        self.report_start = report_start
         self.began = False
         self.cancelled = False
 
@@ -85,7 +85,7 @@ class _Report:
             raise KeyboardInterrupt
         if not self.began:
             self.began = True
-            self.tell()
+            self.report_start()
 
     def notice(self, text: str) -> None:
         """Do nothing: the load's journal has it."""

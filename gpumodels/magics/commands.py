@@ -239,7 +239,7 @@ class ModelMagics(Magics):
 
     def _gpus(self, asked: Namespace) -> None:
         from gpumodels.instances import usage  # noqa: PLC0415
-        from gpumodels.magics.gpus import Gpus  # noqa: PLC0415
+        from gpumodels.magics.listing import Gpus  # noqa: PLC0415
 
         if not asked.silent:
             display(Gpus(usage()))  # type: ignore[no-untyped-call]

@@ -1,15 +1,17 @@
-"""The table of `%models`: models that run, load or sleep."""
+"""The displays of `%models` and `%gpus`."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 
+from gpumodels.attribution import as_html, as_json, as_text
 from gpumodels.presentation import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpumodels.attribution import Usage
     from gpumodels.instances import ModelView, Overview
     from gpumodels.lease import Owner
 
@@ -37,6 +39,19 @@ class Listing:
             return _NOTHING
         rows = "".join(_html_row("td", row) for row in self._rows)
         return f"<table><thead>{_html_row('th', _HEADINGS)}</thead><tbody>{rows}</tbody></table>"
+
+
+class Gpus:
+    """A display of the GPUs and the holders of their memory."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = as_json(usage)
+
+    def __repr__(self) -> str:
+        return as_text(self._usage)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._usage)
 
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:

@@ -49,6 +49,27 @@ class Model:
     ends; deleting the variable does not stop it. A model that was not called for long may sleep: its GPU memory is free
     then, and the next call wakes it. If you use a model as a context manager, it is stopped at the end of the block.
 
+    Attributes
+    ----------
+    name : str
+        The name of the model.
+    device : str
+        The devices on which it runs, for display: "GPU 0", "CPU".
+    alive, asleep : bool
+        True if it can be called; True if it sleeps.
+    signature : Signature
+        Its inputs and outputs, with dtypes and shapes.
+    record : InstanceRecord
+        The record of its instance: id, engine, devices, owner.
+    replicas : tuple of Replica
+        The instances behind the handle.
+    load_seconds : float
+        The seconds that the load took.
+    endpoint : Endpoint or None
+        The address and token for other clients, if it was loaded with `serve`.
+    freed : FreedMemory or None
+        The GPU memory that it freed when it fell asleep or was stopped.
+
     Examples
     --------
     >>> model = gpumodels.load("ctpn", gpu=0)

@@ -5,8 +5,7 @@ import { type Api, troubleOf } from './api';
 import { type ILineRequest, loadLine } from './line';
 import type { Notebooks } from './notebooks';
 import { OPTIONS } from './options';
-import { type Choice, complaint, INITIAL, requestOf } from './request';
-import { find } from './search';
+import { type Choice, complaint, find, INITIAL, requestOf } from './request';
 import type { Catalog, CatalogModel } from './state';
 import { explain } from './text';
 

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ILineRequest } from './line';
 import { type IOption, type OptionName, OPTIONS } from './options';
+import type { CatalogModel } from './state';
 
 /** The texts in the form's fields. '' leaves an option to the user's settings. Any other text turns a switch on. */
 export type Choice = Readonly<Record<'model' | OptionName, string>>;
@@ -96,4 +97,21 @@ function valueOf({ kind, default: usual }: IOption, given: string): unknown {
 
 function lines(text: string): readonly string[] {
   return text.split('\n').filter(line => line.trim() !== '');
+}
+
+/** Return the models that a search finds. If the text is a path, that is a model too. */
+export function find(
+  catalog: readonly CatalogModel[],
+  search: string,
+  trans: TranslationBundle
+): readonly CatalogModel[] {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const models = catalog.filter(({ name, summary }) =>
+    words.every(word => `${name} ${summary}`.toLowerCase().includes(word))
+  );
+  const path = search.trim();
+  const summary = trans.__('the model folder of that path');
+  return /^[.~]|\//.test(path)
+    ? [...models, { name: path, summary, memory: 0, folder: path, trouble: '' }]
+    : models;
 }

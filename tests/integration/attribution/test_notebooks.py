@@ -30,7 +30,7 @@ def test_a_notebook_with_its_children_and_its_model_have_separate_shares(tmp_pat
         (shown,) = kernel.ok("%gpus").shown
         assert "5.0 GB  train.ipynb" in shown
         assert "4.0 GB  echo · train.ipynb" in shown
-        seen = "from gpumodels.magics.gpus import Gpus; Gpus(__import__('gpumodels').usage())._repr_html_()"
+        seen = "from gpumodels.magics.listing import Gpus; Gpus(__import__('gpumodels').usage())._repr_html_()"
         assert "train.ipynb 5.0 GB, echo · train.ipynb 4.0 GB, unaccounted 1.0 GB" in kernel.ok(seen).result
         kernel.ok("child.kill(); child.wait()\n%stop_model")
         (notebook, _) = gpumodels.usage().devices[0].shares
