@@ -185,7 +185,7 @@ _with_options(call, [each for each in OPTIONS if each.name in {"gpu", "engine", 
 
 def _running(wanted: str, timeout: str | None) -> Model | None:
     """Attach to the running model with the name or id `wanted` and return it. Return None if no such model runs."""
-    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.cli.lookup import one  # noqa: PLC0415
     from gpumodels.instances import match, running  # noqa: PLC0415
     from gpumodels.loading import attach  # noqa: PLC0415
 

@@ -54,7 +54,7 @@ def stop(
     """
     if everything == bool(which):
         raise typer.BadParameter("give the id or name of a model, or --all", param_hint="ID|NAME")
-    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.cli.lookup import one  # noqa: PLC0415
     from gpumodels.instances import running  # noqa: PLC0415
 
     known = running()
@@ -94,7 +94,7 @@ def logs(
     lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="The number of earlier lines.")] = 40,
 ) -> None:
     """Show the output of a model server."""
-    from gpumodels.cli.finding import one  # noqa: PLC0415
+    from gpumodels.cli.lookup import one  # noqa: PLC0415
     from gpumodels.instances import follow_log, instances_with_logs, last_lines  # noqa: PLC0415
 
     record = one(which, instances_with_logs())

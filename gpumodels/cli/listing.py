@@ -8,7 +8,7 @@ from datetime import datetime
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from gpumodels.cli.finding import whose
+from gpumodels.cli.lookup import whose
 from gpumodels.instances import read_overview
 from gpumodels.lease import Owner
 from gpumodels.presentation import clock, duration, moment, size

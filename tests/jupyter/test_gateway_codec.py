@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gpumodels.jupyter.gateway import oip, written
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway import json_text, oip
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.protocol.tensors import DATATYPES, DTYPES, storage
 from gpumodels.signature import Signature, TensorSpec
 
@@ -150,7 +150,7 @@ def test_a_picture_is_read_as_file_content_and_never_as_a_path():
         (request(tensor([1, 2])), "9" * 5000, "is '9"),
         (request(tensor([1, 2])), "0", "the body is not JSON"),
         (request(tensor([1, 2])) + b"xx", str(len(request(tensor([1, 2])))), "2 bytes of binary data belong to no"),
-        (b" " * (written.LIMIT + 1), None, "of JSON are too many"),
+        (b" " * (json_text.LIMIT + 1), None, "of JSON are too many"),
     ],
 )  # fmt: skip
 def test_a_malformed_request_is_refused_in_one_sentence(body, header_length, message):
@@ -170,7 +170,7 @@ def test_a_tensor_of_another_size_than_declared_is_refused():
 def test_large_arrays_are_written_in_pieces_to_the_same_text():
     for shape in ((40_000,), (3, 20_000), (20_000, 3), (1, 1, 50_000), (2, 3, 4000, 2), (0, 5)):
         array = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
-        assert json.loads(written.array(array)) == array.tolist()
+        assert json.loads(json_text.array(array)) == array.tolist()
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from gpumodels.jupyter.gateway import fetching
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.gateway.fetching import Fetch, check, is_public
-from gpumodels.jupyter.gateway.refused import Refused
 
 PUBLIC = "93.184.216.34"
 

@@ -17,8 +17,8 @@ from tornado.http1connection import HTTP1Connection
 
 from gpumodels.errors import CallError, CallTimeout, GpumodelsError, InputError, LoadError, ModelCallError
 from gpumodels.jupyter.base import ModelsHandler, status_of
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.gateway.names import VERSION
-from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from gpumodels import engines
 from gpumodels.client import Client
 from gpumodels.errors import EngineError, ModelGone
 from gpumodels.instances import handles, read_overview, running, runtime_directory, sleeping
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.model import NullReport
 
 if TYPE_CHECKING:

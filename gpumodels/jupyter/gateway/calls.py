@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpumodels.client import Ticket, outputs_by_name
-from gpumodels.jupyter.gateway import oip, predicting
+from gpumodels.jupyter.gateway import oip, predict_format
 from gpumodels.jupyter.gateway.callees import Callees
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.gateway.fetching import Fetch
 from gpumodels.jupyter.gateway.queueing import Queue
-from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from gpumodels.jupyter.gateway.callees import Callee
-    from gpumodels.jupyter.gateway.predicting import PredictRequest
+    from gpumodels.jupyter.gateway.predict_format import PredictRequest
     from gpumodels.settings import Settings
 
 
@@ -82,7 +82,7 @@ class Gateway:
     def read_predict(self, call: Call, body: bytearray, content_type: str) -> tuple[PredictRequest, bool]:
         """Return the request in the body of a `predict` call, and True if the model gives several answers to a call."""
         signature = self._callees.signature(call.callee)
-        return predicting.read(bytes(body), content_type, signature, call.callee.name), signature.stream
+        return predict_format.read(bytes(body), content_type, signature, call.callee.name), signature.stream
 
     async def fetch(self, call: Call, request: PredictRequest) -> None:
         """Replace addresses of pictures by the pictures. Raises Refused if that is not allowed or fails."""
@@ -102,4 +102,4 @@ class Gateway:
             inputs = request.calls.pop(0)
             with closing(self._callees.answers(call.callee, inputs, call.deadline, call.ticket)) as answers:
                 for answer in answers:
-                    yield predicting.answer(outputs_by_name(signature, answer), described=described)
+                    yield predict_format.answer(outputs_by_name(signature, answer), described=described)

@@ -18,7 +18,7 @@ from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.netutil import DefaultLoopResolver, Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

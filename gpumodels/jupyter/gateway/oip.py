@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpumodels.jupyter.gateway import written
+from gpumodels.jupyter.gateway import json_text
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.gateway.names import HEADER_LENGTH, VERSION
-from gpumodels.jupyter.gateway.refused import Refused
 from gpumodels.protocol import (
     CONTENT_TYPE,
     DATATYPES,
@@ -67,7 +67,7 @@ def read(body: bytes | bytearray, header_length: str | None, signature: Signatur
     Declared sizes are compared with the number of received bytes before memory is allocated for them.
     """
     head, tail = _split(memoryview(body), header_length)
-    request = written.read(head)
+    request = json_text.read(head)
     if not isinstance(request, dict):
         raise Refused(400, "a request must be a JSON object with inputs")
     parameters = _parameters(request, "the request")
@@ -139,7 +139,7 @@ def _split(body: memoryview, header_length: str | None) -> tuple[bytes, memoryvi
         if not digits or int(header_length) > length:
             raise Refused(400, f"{HEADER_LENGTH} is {header_length!r:.40}, but the body has {length} bytes")
         length = int(header_length)
-    return bytes(body[: min(length, written.LIMIT + 1)]), body[length:]
+    return bytes(body[: min(length, json_text.LIMIT + 1)]), body[length:]
 
 
 class _BinaryData:
@@ -207,7 +207,7 @@ def _elements(data: Any, content_type: Any) -> list[bytes]:
     if not all(isinstance(each, str) for each in flat):
         raise TensorError("the data of a BYTES tensor must be a list of strings")
     try:
-        return [written.from_base64(each) if content_type == _BASE64 else each.encode() for each in flat]
+        return [json_text.from_base64(each) if content_type == _BASE64 else each.encode() for each in flat]
     except UnicodeEncodeError as error:
         raise TensorError(f"it is not Unicode text: {error}") from None
 
@@ -224,14 +224,14 @@ def _tensor_json_with_data(tensor: Tensor) -> str:
     """Return the JSON of a tensor with its data; bytes that are not text as base64."""
     array = view(tensor.datatype, tensor.shape, tensor.data)
     if tensor.datatype != "BYTES":
-        flat = written.array(decode(tensor.datatype, tensor.shape, "", array).reshape(-1))
+        flat = json_text.array(decode(tensor.datatype, tensor.shape, "", array).reshape(-1))
         return f'{_tensor_json(tensor, {})[:-1]}, "data": {flat}}}'
     value = decode("BYTES", tensor.shape, "", array)
     elements = [value] if tensor.shape == () else value.ravel().tolist()
     if tensor.content_type:
         texts, parameters = [each.decode() for each in elements], {}
     else:
-        texts, parameters = [written.to_base64(each)["base64"] for each in elements], {CONTENT_TYPE: _BASE64}
+        texts, parameters = [json_text.to_base64(each)["base64"] for each in elements], {CONTENT_TYPE: _BASE64}
     return f'{_tensor_json(tensor, parameters)[:-1]}, "data": {json.dumps(texts)}}}'
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpumodels.errors import CallTimeout, GpumodelsError
 from gpumodels.jupyter.gateway.base import CallHandler, error_json
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway.errors import Refused
 from gpumodels.jupyter.threads import in_thread
 
 if TYPE_CHECKING:

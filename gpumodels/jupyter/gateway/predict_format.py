@@ -13,8 +13,8 @@ from tornado.httputil import HTTPInputError, parse_multipart_form_data
 
 from gpumodels.client import from_text
 from gpumodels.errors import InputError
-from gpumodels.jupyter.gateway import written
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway import json_text
+from gpumodels.jupyter.gateway.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def read(body: bytes, content_type: str, signature: Signature, model: str) -> Pr
         case "multipart/form-data":
             given = _form(body, rest, signature)
         case "application/json" | "application/x-www-form-urlencoded" | "":  # `curl -d` sends JSON as the second type
-            given = _by_name(written.read(body), signature, model)
+            given = _by_name(json_text.read(body), signature, model)
         case other:
             raise Refused(415, f"{other:.80} is not accepted: send {_JSON}, or a form ({_FORM}) with files and fields")
     return _calls(given, model)
@@ -77,7 +77,7 @@ def read(body: bytes, content_type: str, signature: Signature, model: str) -> Pr
 
 def answer(values: Mapping[str, Any], *, described: bool) -> str:
     """Return the JSON of one answer: the value if there is one output, else an object of all outputs by name."""
-    texts = {name: written.value(value, described=described) for name, value in values.items()}
+    texts = {name: json_text.value(value, described=described) for name, value in values.items()}
     if len(texts) == 1:
         return next(iter(texts.values()))
     return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}"
@@ -106,7 +106,7 @@ def _values(spec: TensorSpec, given: Any) -> Any:
 
 def _value(spec: TensorSpec, given: Any) -> Any:
     if isinstance(given, dict) and given.keys() == _RAW and spec.dtype != "json":
-        return written.from_base64(given["base64"])
+        return json_text.from_base64(given["base64"])
     if spec.kind == "image" and isinstance(given, str):
         return _picture_at(spec, given)
     return given.encode() if spec.dtype == "bytes" and isinstance(given, str) else given
@@ -118,7 +118,7 @@ def _picture_at(spec: TensorSpec, url: str) -> bytes | Address:
     if scheme == "data":
         head, comma, data = rest.partition(",")
         if comma and head.endswith(";base64"):
-            return written.from_base64(data)
+            return json_text.from_base64(data)
     if scheme in {"http", "https"}:
         return Address(url)
     raise InputError(

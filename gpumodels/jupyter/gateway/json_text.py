@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpumodels.client import to_json, to_lists
-from gpumodels.jupyter.gateway.refused import Refused
+from gpumodels.jupyter.gateway.errors import Refused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
