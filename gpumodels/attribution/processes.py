@@ -127,7 +127,7 @@ def _unseen(pid: int) -> Process | None:
 
 
 def _stat(pid: int) -> tuple[int, int]:
-    """Return the parent's id and the start time, in clock ticks since boot (proc(5))."""
+    """Return the parent of the process `pid`, and the start time of `pid` in clock ticks since boot (proc(5))."""
     fields = _content(pid, "stat").rpartition(b")")[2].split()
     return int(fields[1]), int(fields[19])
 

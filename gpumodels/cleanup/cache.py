@@ -36,7 +36,11 @@ _COPIES = {"server": "model server", "guards": "guard"}
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the cache, the bytes that its removal frees, and its user ("" if it is unused)."""
+    """A part of the cache, such as one environment.
+
+    `size` is the number of bytes that its removal frees. `used_by` is the name of the model or process that uses it, or
+    "" if it is unused.
+    """
 
     kind: str
     name: str

@@ -84,7 +84,7 @@ def _make(path: Path) -> None:
 
 
 def _remove_unused(copies: Path) -> None:
-    """Remove copies that were not used for seven days and that no process uses."""
+    """Remove the copies of the package that no process uses and that were last used more than seven days ago."""
     old = [path for path in copies.iterdir() if path.stat().st_mtime < time.time() - _UNUSED_FOR]
     if old:
         users = users_by_part(copies.parent)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_message(kind: Any, body: bytes, model: str) -> Any:
-    """Return the message of the class `kind` in `body`. Raises CallError if the body is not such a message."""
+    """Parse `body` as a protobuf message of the class `kind`. Raises CallError if that fails."""
     try:
         return kind.FromString(body)
     except DecodeError as error:
@@ -22,9 +22,10 @@ def read_message(kind: Any, body: bytes, model: str) -> Any:
 
 
 def read_answer(response: Any, view: Callable[[str, int, int], memoryview], model: str) -> dict[str, Any]:
-    """Return the outputs by name. Each is a copy in memory of its own.
+    """Return the outputs of a response by name. Each output is a copy, so that it belongs to the caller.
 
-    `view(name, offset, size)` returns the bytes of a region. Raises CallError if the response cannot be read.
+    `view` is a function that returns `size` bytes at `offset` of the shared memory region `name`. Raises CallError if
+    the response cannot be read.
     """
     claimed: dict[str, int] = {}
     raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)

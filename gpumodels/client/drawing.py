@@ -64,9 +64,10 @@ def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
 
 
 def _corners(boxes: Any, scale: float) -> Any:
-    """Return the corners of boxes of either form as [N, 4, 2], in pixels of the drawing.
+    """Return the corners of boxes as [N, 4, 2], multiplied by `scale`.
 
-    Replace coordinates that are not finite, and clip those far outside, because Pillow fails on them.
+    `boxes` is [N, 4] (x1 y1 x2 y2) or [N, 8] (x and y of four corners). NaN becomes 0. Infinite coordinates, and those
+    far outside of the picture, are clipped, because Pillow fails on them.
     """
     if boxes.shape[1:] == (4,):
         boxes = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]

@@ -45,7 +45,7 @@ def log(runtime: Path, event: str, **facts: Any) -> None:
 
 
 def read(runtime: Path, last: int | None = None) -> list[dict[str, Any]]:
-    """Return the events in the file, or the `last` so many of them, oldest first."""
+    """Return the events of a runtime directory, oldest first. With `last`, return only the newest `last` events."""
     found = []
     with suppress(OSError), (runtime / _NAME).open("rb") as file:
         if last is not None:

@@ -65,9 +65,9 @@ def _start(module: str, runtime: RuntimeDirectory, package: Path) -> subprocess.
 def detached(
     module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int, package: Path = _PACKAGE_ROOT
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m MODULE ARGUMENTS` in a session of its own, where it outlives this process.
+    """Start `python -m MODULE ARGUMENTS` in a new session, so that it goes on when this process ends.
 
-    The module is imported from the directory `package`. The process inherits `descriptors`.
+    `package` is put at the front of its PYTHONPATH. The new process inherits `descriptors`.
     """
     path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
     started = subprocess.Popen(

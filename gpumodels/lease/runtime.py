@@ -222,9 +222,9 @@ def remove_shared_memory(path: str) -> None:
 
 
 def _is_stale(directory: InstanceDirectory) -> bool:
-    """Return True if no process holds the instance and gpumodels made the directory.
+    """Return True if the directory of an instance can be removed: gpumodels made it, and no process holds its lease.
 
-    A runtime directory that the user chose may hold other directories too.
+    Other directories are kept. A user can choose any directory as the runtime directory, so it may contain them.
     """
     try:
         names = os.listdir(directory.path)  # noqa: PTH208  names are enough

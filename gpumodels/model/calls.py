@@ -89,8 +89,8 @@ class CallFuture(Future[Any]):
 async def awaited(future: CallFuture) -> Any:
     """Await the result of a call. Cancelling the waiting task cancels the call.
 
-    Meanwhile a timer wakes the event loop every 0.1 seconds. In a kernel, the signal handler of the stop button only
-    schedules the end of the cell in the loop. Without a timer the loop would sleep until a file becomes readable.
+    While it waits, a timer wakes the event loop every 0.1 seconds, so that Jupyter's stop button works. The button
+    sends a signal. The kernel's signal handler only adds a callback to the loop, and does not wake a loop that sleeps.
     """
     loop = asyncio.get_running_loop()
     waiting = asyncio.wrap_future(future)

@@ -54,7 +54,7 @@ class FreedMemory:
 
 
 def total(freed: Sequence[FreedMemory | None]) -> FreedMemory | None:
-    """Add up the freed memory of several instances. Return None if no instance freed any."""
+    """Add up the freed memory of several instances. Return None if all of `freed` are None."""
     known = [each for each in freed if each is not None]
     if len(known) <= 1:
         return known[0] if known else None

@@ -32,7 +32,7 @@ class Connector(Protocol):
         """The directory of the files that gRPC requests name; None if the server sees none of this machine's files."""
 
     def find(self, name: str) -> ServerSocket | None:
-        """Return the server's socket with that name, or None while nobody listens on it.
+        """Return the socket of the model server with the file name `name`. Return None if no process listens on it.
 
-        Raises OSError if the file of that name is not a socket of the model server.
+        Raises OSError if the file is not a socket, or its owner is neither this user nor the user of the instance.
         """

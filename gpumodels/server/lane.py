@@ -29,7 +29,10 @@ _PAUSE = 0.1  # seconds to wait when too many files are open and no connection c
 
 
 class Lane:
-    """The socket of the lane and its connections. The socket is bound at once, before the model is loaded."""
+    """The lane: the Unix socket on which the model server takes calls of gpumodels, and its connections.
+
+    The socket is bound when this object is made, before the model is loaded. So clients can connect and wait.
+    """
 
     def __init__(self, directory: int) -> None:
         self._listener = socket.socket(socket.AF_UNIX)

@@ -12,20 +12,26 @@ _NAME = "gpumodels"  # of our directory in each of them
 
 
 def cache_dir() -> Path:
-    """Return the directory of what can be made again: weights, environments. It may be deleted while nothing loads.
+    """Return the directory of files that can be made again, such as weights. You may delete it while no model loads.
 
-    Raises GpumodelsError if the user has no home directory and XDG_CACHE_HOME names no other place.
+    Raises GpumodelsError if the home directory is not known and XDG_CACHE_HOME is not set.
     """
     return _directory("XDG_CACHE_HOME", ".cache")
 
 
 def data_dir() -> Path:
-    """Return the directory of the user's own files, such as model folders. Raises GpumodelsError like `cache_dir`."""
+    """Return the directory of the user's own files, such as model folders.
+
+    Raises GpumodelsError if the home directory is not known and XDG_DATA_HOME is not set.
+    """
     return _directory("XDG_DATA_HOME", ".local/share")
 
 
 def state_dir() -> Path:
-    """Return the directory of what is learnt from one load to the next. Raises GpumodelsError like `cache_dir`."""
+    """Return the directory of measurements that later loads use, such as the memory that models took.
+
+    Raises GpumodelsError if the home directory is not known and XDG_STATE_HOME is not set.
+    """
     return _directory("XDG_STATE_HOME", ".local/state")
 
 

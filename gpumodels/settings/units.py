@@ -26,11 +26,12 @@ def duration(given: object) -> float:
 
 
 def size(given: object) -> int:
-    """Return the bytes that "4GiB", "1.5 GB", "512 MiB", "4G", "1000" or 1000 stand for.
+    """Return the number of bytes of a size such as "4GiB", "1.5 GB", "512 MiB", "4G", "1000" or 1000.
 
-    K, M, G and T are powers of 1000; Ki, Mi, Gi and Ti of 1024; in letters of either case.
+    K, M, G and T are powers of 1000, and Ki, Mi, Gi and Ti are powers of 1024. Upper and lower case are equal. The
+    result is rounded to a whole number.
 
-    Raises ValueError, which says what is allowed, for anything else, and for 2^63 and more.
+    Raises ValueError if it is not such a size, or is 2^63 bytes or more. The message lists what is allowed.
     """
     number = given if isinstance(given, int) and not isinstance(given, bool) else _bytes(given)
     if not 0 <= number < 1 << 63:
