@@ -34,7 +34,7 @@ class Document:
             raise self._syntax_error("nested too deeply") from None
 
     def get(self, *field: str | int, default: Any = None) -> Any:
-        """Return the value of a field as it is in the file, or `default` if the file has no such field."""
+        """Return the value of a field without a change, or `default` if the file has no such field."""
         value = _dig(self.data, field)
         return default if value is _MISSING else value
 

@@ -1,4 +1,4 @@
-"""`gpumodels new`: a copy of the model folder in `template/`, which runs as it is."""
+"""`gpumodels new`: a copy of the model folder in `template/`, which can be loaded without a change."""
 
 from __future__ import annotations
 

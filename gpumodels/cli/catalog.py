@@ -15,7 +15,7 @@ def new(
         Path, typer.Option("--dir", help="The directory to make the folder in.", show_default="here")
     ] = Path(),
 ) -> None:
-    """Make a model folder that runs as it is."""
+    """Make a model folder that can be loaded without a change."""
     from gpumodels import catalog  # noqa: PLC0415
     from gpumodels.document import shown  # noqa: PLC0415
 

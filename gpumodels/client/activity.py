@@ -61,7 +61,7 @@ class Activity:
 
 
 def read_activity(connector: Connector, model: str, within: float) -> Activity | None:
-    """Return the activity of a model, or None if its server does not answer within so many seconds."""
+    """Return the activity of a model, or None if its server does not answer within `within` seconds."""
     try:
         server = connector.find(files.SOCKET_NAME)
     except OSError:

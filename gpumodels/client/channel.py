@@ -80,7 +80,7 @@ class Channel:
         """Return None, because other servers do not fall asleep by themselves."""
 
     def finish(self) -> None:
-        """Do nothing. With gRPC nobody waits for running calls: `close` ends them."""
+        """Do nothing. With gRPC, `close` ends running calls."""
 
     def close(self) -> None:
         """Close the channel. Running calls end with ModelGone."""

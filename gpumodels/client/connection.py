@@ -153,7 +153,7 @@ class Connection:
         self._registered[memory.name] = len(memory)
 
     def _input_region(self, size: int, deadline: float | None) -> Region | None:
-        """Return the region for so many bytes of inputs, or None if they go inside the message."""
+        """Return a region for `size` bytes of inputs, or None if they go inside the message."""
         if outgrown := self._own.outgrown(size):
             self._unregister(outgrown, deadline)
         if size <= files.INLINE_LIMIT:

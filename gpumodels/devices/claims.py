@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from gpumodels.devices.device import Device, Snapshot
 
-#: A load of unknown need is assumed to leave a quarter of the free memory, which is a shift by so many bits.
+#: A load of unknown need is assumed to leave a quarter of the free memory: the number shifted right by this many bits.
 _QUARTER = 2
 _MOST_QUARTERED = 32  # the most loads of unknown need that count
 

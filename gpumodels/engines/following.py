@@ -15,7 +15,7 @@ _POLL = 0.1  # seconds between two readings of the log
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines of the text that the chunks form together, each as soon as it is complete."""
+    """Yield the lines of the text that the chunks form together, each line when it is complete."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")

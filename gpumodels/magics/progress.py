@@ -14,7 +14,7 @@ from gpumodels.model import Report
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_UPDATES = 10  # updates a second on average, and at most so many in a burst
+_UPDATES = 10  # updates a second on average, and the most updates in a burst
 _BAR = 20  # characters
 
 

@@ -22,7 +22,7 @@ SOCKET_NAME = "grpc.sock"
 #: The socket in the same directory that serves the same methods to clients with a token. Clients from TCP come here.
 PEERS_SOCKET_NAME = "peers.sock"
 
-#: Tensors of up to so many bytes in total go inside the message, larger ones through shared memory.
+#: The most bytes of tensors, in total, that go inside a message. Larger ones go through shared memory.
 INLINE_LIMIT = 64 << 10
 
 #: The InferParameters of Triton's extension for shared memory.
@@ -32,7 +32,7 @@ REGION, BYTE_SIZE, OFFSET = "shared_memory_region", "shared_memory_byte_size", "
 #: clients get none, because a channel with gRPC's default limit of 8 KiB for metadata would lose the whole error.
 TRACEBACK, TRACEBACK_KEY = "gpumodels_traceback", "gpumodels-traceback-bin"
 
-#: Tensors in a file begin at multiples of so many bytes, enough for any SIMD load.
+#: Tensors in a file begin at multiples of this number of bytes, which is enough for any SIMD load.
 ALIGNMENT = 64
 
 _CHUNK = 64 << 20  # bytes written at once; an interrupt takes effect between two chunks

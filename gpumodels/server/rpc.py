@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MESSAGE_LIMIT = 1 << 10  # characters of an error in a header
 _TRACEBACK_LIMIT = 16 << 10  # bytes of a traceback; the end is kept, because it names the error
 _UNREAD_ANSWERS = 64  # answers that may wait until the client reads them
-_UNREAD_LIMIT = 10.0  # seconds for which a client with so many unread answers may delay other calls
+_UNREAD_LIMIT = 10.0  # seconds for which a client with _UNREAD_ANSWERS unread answers may delay other calls
 _LOOK_INTERVAL = 0.1  # seconds between two checks that this client is still connected
 
 #: Triton's parameters of streams: "this response is the last of its request", and "send an empty last response".

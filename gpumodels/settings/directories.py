@@ -47,7 +47,7 @@ def settings_files() -> list[Path]:
 
 def _directory(variable: str, default: str) -> Path:
     base = Path(os.environ.get(variable, ""))
-    if not base.is_absolute():  # which the specification says is to be ignored
+    if not base.is_absolute():  # the specification ignores such a value
         try:
             base = Path.home() / default
         except RuntimeError:

@@ -40,7 +40,7 @@ def settings() -> Settings:
 def runtime_dir() -> Path:
     """Return the runtime directory, even if other settings are wrong or a file cannot be parsed.
 
-    So running models can be seen and stopped then; a load reads all settings and says what is wrong. Raises
+    So running models can be seen and stopped then; a load reads all settings and reports mistakes. Raises
     SettingsError if this very setting is wrong.
     """
     sources: list[_Source] = [_Environment()]

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) *(?:([KMGT])(i?))?B?", re.ASCII | re.IGNORE
 def duration(given: object) -> float:
     """Return the seconds that "90s", "10m", "2h", "1.5d", "600" or 600 stand for; "never" and "forever" are infinite.
 
-    Raises ValueError, which says what is allowed, for anything else, and for 0 and less.
+    Raises ValueError for anything else, and for 0 and less. The message lists what is allowed.
     """
     seconds = math.inf if given in ("never", "forever") else _seconds(given)
     if not 0 < seconds <= math.inf:

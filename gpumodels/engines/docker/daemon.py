@@ -145,7 +145,7 @@ def answering(doing: str) -> Iterator[None]:
 
 @contextmanager
 def waiting(client: DockerClient, seconds: int) -> Iterator[None]:
-    """Let each answer in the block take so many seconds. A busy daemon makes and removes containers slowly."""
+    """Allow `seconds` for each answer of the daemon in the block. A busy daemon makes and removes containers slowly."""
     client.api.timeout = seconds
     try:
         yield

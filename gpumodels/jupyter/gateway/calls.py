@@ -50,7 +50,7 @@ class Gateway:
         return self._callees.find(name), settings()
 
     def enter(self, callee: Callee, allowed: Settings, seconds: float) -> Call:
-        """Admit a call of at most so many seconds. Raises Refused if its queue is full. Called on the event loop."""
+        """Admit a call of at most `seconds`. Raises Refused if its queue is full. Called on the event loop."""
         self._queues = {key: queue for key, queue in self._queues.items() if queue.inside}
         queue = self._queues.setdefault(callee.key, Queue(allowed.gateway_calls))
         queue.enter(callee.name, allowed.gateway_calls + allowed.gateway_waiting)
