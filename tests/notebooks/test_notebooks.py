@@ -38,7 +38,7 @@ def test_the_quick_start_finds_the_text_and_leaves_nothing(tmp_path, engine):
     assert figures["engine"] == engine
     executed = nbformat.read(tmp_path / "01-quickstart.ipynb", as_version=4)
     assert any("image/" in mime for cell in executed.cells for mime in mimes(cell)), "the boxes are drawn"
-    assert not list(runtime.glob("*-*"))
+    assert not list(runtime.glob("[!.]*-*"))
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def executed(tmp_path, monkeypatch):
             resources={"metadata": {"path": NOTEBOOKS}},
             extra_arguments=["--log-level=ERROR"],
         ).execute()
-        assert not list(runtime.glob("*-*"))
+        assert not list(runtime.glob("[!.]*-*"))
         return notebook
 
     return execute
 
 
-def said(notebook: nbformat.NotebookNode) -> str:
+def text_of(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     return "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
 
@@ -72,7 +72,7 @@ def said(notebook: nbformat.NotebookNode) -> str:
 @pytest.mark.parametrize("engine", ["process", "docker"])
 def test_the_notebook_about_calls_runs_and_leaves_nothing(executed, engine):
     notebook = executed("02-calling.ipynb", engine)
-    text = said(notebook)
+    text = text_of(notebook)
     assert "29 strips" in text
     assert "2 16 shades" in text
     assert "one word after another" in text
@@ -91,7 +91,7 @@ def test_the_notebook_about_gpus_runs_and_leaves_nothing(executed, tmp_path, mon
     for name, value in gpus.environment().items():
         monkeypatch.setenv(name, value)
     notebook = executed("03-gpus.ipynb", "process")
-    text = said(notebook)
+    text = text_of(notebook)
     assert "2 devices" in text
     assert "unaccounted" in text
     assert "echo ready as 2 replicas on GPU 0, GPU 1" in text
