@@ -235,7 +235,7 @@ def test_a_forked_child_cannot_call_by_grpc_and_is_told_so(serve):
     if child == 0:
         status = 1
         try:
-            with pytest.raises(CallError, match="another process"):
+            with pytest.raises(CallError, match="parent of this forked process"):
                 client.call((1,), {})
             client.close()
             client.__del__()
