@@ -1,6 +1,6 @@
 """Measure the time of a call, and compare it with Triton and with the limits of the machine.
 
-    python benchmarks/latency.py [--calls 1000] [--engines docker process] [--no-peers]
+    python benchmarks/latency.py [--calls 1000] [--engines docker process] [--no-peers] [--against CHECKOUT]
 
 A call sends a uint8 array, of three sizes, to a model that returns one float. All contestants take turns in one run, so
 that other load on the machine affects all of them:
@@ -14,6 +14,8 @@ that other load on the machine affects all of them:
   first run makes its environment (240 MB) below the user's cache directory. `--no-peers` leaves Triton out.
 
 Target: for both pictures, the median is at most 0.5 x that of Triton with shared memory.
+
+With `--against`, only this checkout and another one are compared, each in a child process of its own.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ _PEER = "Triton, shared memory"
 _JUDGED = ("[224,224,3]", "[1080,1920,3]")
 _READY_WITHIN = 10.0  # seconds
 _AT_A_TIME = 50  # calls of one contestant before the next one takes its turn
-_MODEL = Path(__file__).parents[1] / "notebooks" / "models" / "pixel"
+_HERE = Path(__file__).parents[1]
+_MODEL = _HERE / "notebooks" / "models" / "pixel"
 
 ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}
 _LARGEST = max(array.nbytes for array in ARRAYS.values())
@@ -107,10 +110,23 @@ def contestants(engines: list[str], *, peers: bool) -> Iterator[dict[str, Contes
         yield found
 
 
+@contextlib.contextmanager
+def checkouts(engines: list[str], other: Path) -> Iterator[dict[str, Contestant]]:
+    """Yield this checkout and another one as contestants, with each engine. Their models end with the block."""
+    with contextlib.ExitStack() as running:
+        found: dict[str, Contestant] = {}
+        for engine in engines:
+            for label, path in ((f"before, {engine}", other), (f"after, {engine}", _HERE)):
+                child = running.enter_context(Child("-m", "peers.checkout", str(path.resolve()), engine))
+                found[label] = child.ask
+        yield found
+
+
 def measure(contestants: dict[str, Contestant], calls: int) -> dict[str, dict[str, list[float]]]:
     """Return the seconds of each call, by contestant and array."""
     taken: dict[str, dict[str, list[float]]] = {label: {name: [] for name in SHAPES} for label in contestants}
-    while (left := calls - len(taken["memcpy"]["[16]"])) > 0:
+    first = next(iter(contestants))
+    while (left := calls - len(taken[first]["[16]"])) > 0:
         for name in SHAPES:
             for label, contestant in contestants.items():
                 taken[label][name] += contestant(name, min(left, _AT_A_TIME))
@@ -142,12 +158,32 @@ def verdict(taken: dict[str, dict[str, list[float]]], judged: list[str]) -> bool
     return met
 
 
+def ratios(taken: dict[str, dict[str, list[float]]]) -> str:
+    """Return the ratio of this checkout's medians to the other one's, as a table in Markdown."""
+    rows = [["after / before", *SHAPES], ["---", *["---:"] * len(SHAPES)]]
+    for label in (each.removeprefix("after, ") for each in taken if each.startswith("after, ")):
+        medians = {
+            side: [statistics.median(taken[f"{side}, {label}"][name]) for name in SHAPES]
+            for side in ("before", "after")
+        }
+        pairs = zip(medians["after"], medians["before"], strict=True)
+        rows.append([label, *(f"{after / before:.3f}" for after, before in pairs)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=1000, help="counted calls of each contestant, for each array")
     parser.add_argument("--engines", nargs="+", default=["docker", "process"])
     parser.add_argument("--no-peers", action="store_true", help="leave out Triton, and with it the target")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout alone")
     options = parser.parse_args()
+    if options.against is not None:
+        with checkouts(options.engines, options.against) as found:
+            taken = measure(found, options.calls)
+        print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+        print(f"{table(taken)}\n\n{ratios(taken)}")
+        return 0
     with contestants(options.engines, peers=not options.no_peers) as found:
         taken = measure(found, options.calls)
     print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
