@@ -151,7 +151,7 @@ class LoadJournal:
             self._settled = True
 
     def _forget_older(self, path: Path) -> None:
-        """Remove older notes of failed loads: of the same load in this notebook, and the oldest if there are too many."""
+        """Remove older notes of failed loads: of the same load in this notebook, and the oldest beyond `_KEPT`."""
         known = [load for load in list_loads(path) if load.failed and load.id != self._load.id]
         same = [load for load in known if _is_same(load, self._load)]
         others = [load for load in known if load not in same]
