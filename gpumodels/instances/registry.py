@@ -103,7 +103,7 @@ def _as_seen(directory: InstanceDirectory, record: InstanceRecord, look: Look) -
 
 
 def match(name: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
-    """Return the record with the id `name`. Else return those of the model `name`, else those with that start of the id."""
+    """Return the record with the id `name`. Else return those of the model `name`, else by that start of the id."""
     by_id = [record for record in known if record.id == name]
     by_name = [record for record in known if record.model == name]
     return by_id or by_name or [record for record in known if name and record.id.startswith(name)]
