@@ -166,8 +166,8 @@ def _remove_by_id(runtime: RuntimeDirectory, ids: Iterable[str], engine: Engine)
 def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
     """Sweep, and wait until leashes have ended the instances that no process holds. Return True if any was ending.
 
-    Wait `at_most` seconds, and not for an engine that is down. A load calls this first, because the models of a
-    restarted notebook may be ending, and their memory is about to be free.
+    Wait no longer than `at_most` seconds, and not for an engine that is down. A load calls this first, because the
+    models of a restarted notebook may be ending, and their memory is about to be free.
     """
     deadline = time.monotonic() + at_most
     before = {directory.id for directory in runtime.claimed()}

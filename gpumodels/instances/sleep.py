@@ -95,7 +95,7 @@ def _read(note: Mapping[str, Any]) -> SleepingModel | None:
 
 
 def _runs(runtime: RuntimeDirectory, instance_id: str) -> bool:
-    """Return True if the instance still runs for other processes, so that its model does not sleep for all."""
+    """Return True if the instance still runs for other processes, and the process with the note only left it."""
     try:
         return runtime.directory(instance_id).lease_state is LeaseState.HELD
     except KeyError:

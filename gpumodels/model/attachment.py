@@ -136,7 +136,7 @@ class Attachment:
         threading.Thread(target=self.clean_up, name="gpumodels end", daemon=True).start()
 
     def clean_up(self) -> None:
-        """Remove the remains of an instance that ended, and set `error`. Do nothing if the instance lives."""
+        """Remove the remains of an instance that ended, and set `error` or `freed`. Do nothing while it lives."""
         with self._lock:
             if not self.attached:
                 return

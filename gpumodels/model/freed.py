@@ -25,7 +25,7 @@ _POLL = 0.1  # seconds
 class FreedMemory:
     """GPU memory that a model held before and after it fell asleep or was stopped.
 
-    `since` is the moment at which it did so, in seconds since the epoch. `before` and `after` are in bytes. They are
+    `since` is the moment of its sleep or stop, in seconds since the epoch. `before` and `after` are in bytes. They are
     None if nothing was measured: the model ran on the CPU, the driver does not report memory by process, or this
     process was too busy.
     """

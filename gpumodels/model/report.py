@@ -15,7 +15,7 @@ class Report(Protocol):
     """The interface of the objects that display a load."""
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """Show the current step in place of the last. `fraction` is its progress from 0 to 1, or None if unknown."""
+        """Show a step in place of the last one. `fraction` is its progress from 0 to 1, or None if unknown."""
 
     def notice(self, text: str) -> None:
         """Show a line that later lines do not replace."""
