@@ -36,8 +36,8 @@ def key(share: Share) -> Key:
 def assign(shares: Iterable[Share]) -> dict[Key, str]:
     """Return the colour of each holder. `shares` are the shares of all devices at one moment.
 
-    Holders choose in the order of their keys. A holder gets the shade that it prefers, or the next one if that is
-    taken. Two holders of a kind have the same shade only if the kind has more holders than shades.
+    Holders choose in the order of their keys. A holder gets the shade that `index` returns for it, or the next one if
+    that is taken. Two holders of a kind have the same shade only if the kind has more holders than shades.
     """
     colours: dict[Key, str] = {}
     used: Counter[tuple[str, int]] = Counter()

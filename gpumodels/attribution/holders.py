@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Holders:
-    """The holders of processes at the moment of a `Look`. `records` are the running instances of this user."""
+    """The holders of the processes in a `Look`, a reading of /proc. `records` are this user's running instances."""
 
     def __init__(self, look: Look, records: Iterable[InstanceRecord]) -> None:
         self._look = look

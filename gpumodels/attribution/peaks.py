@@ -46,7 +46,7 @@ _Peaks = dict[str, _Peak]
 def note(record: InstanceRecord, memory: int | None) -> None:
     """Store `memory`, the bytes of an instance on all its devices together, if that is a new peak.
 
-    If it is none, this takes about 10 microseconds. No error is raised.
+    If it is no new peak, this takes about 10 microseconds. No error is raised.
     """
     names = {device["name"] for device in record.devices}
     if not memory or not names or not record.fingerprint:
@@ -97,7 +97,7 @@ def _read(path: Path) -> _Peaks:
 
 @lru_cache(maxsize=1)
 def _parsed(path: Path, *_version: int) -> _Peaks:
-    """Return the peaks in the file. The result is cached, so callers must not change it."""
+    """Return the peaks in this version of the file. The result is cached, so callers must not change it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe must not block
         with open(fd, encoding="utf-8") as file:  # noqa: PTH123

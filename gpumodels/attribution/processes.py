@@ -1,7 +1,7 @@
 """The processes in `/proc`, each with its user, program, instance, containers, kernel and ancestors.
 
-A `Look` holds the processes of one moment. Facts that cannot change while a process lives are copied from the look
-before. They are found by process id *and* start time, because a process id may be reused.
+A `Look` holds the processes of one moment. Facts that cannot change while a process lives are copied from an
+earlier look. There they are found by process id *and* start time, because a process id may be reused.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _INTERVAL = 0.9
 
 
 class Sampler:
-    """The source of samples of all devices. A sample is taken only on request, so without viewers there is no work.
+    """The source of samples: each is a `Usage` of all devices. A sample is taken only on request.
 
     `running` returns the running instances of this user; its errors are raised to the caller. Threads may use a sampler
     at the same time.

@@ -35,7 +35,7 @@ def split(seen: Snapshot, everything: Sequence[Snapshot], holders: Holders) -> t
 
 
 def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
-    """Return the memory of each instance, by its id: its bytes by device UUID."""
+    """Return the bytes that each instance holds, by instance id and then by device UUID."""
     found: dict[str, Counter[str]] = {}
     for each in seen:
         # A GPU in MIG mode repeats the shares of its slices.
@@ -46,7 +46,7 @@ def held(seen: Iterable[DeviceUsage]) -> dict[str, Counter[str]]:
 
 
 def held_in_all(seen: Iterable[DeviceUsage]) -> dict[str, int]:
-    """Return the bytes of each instance on all devices together, by its id, as far as the driver reports them."""
+    """Return the bytes that each instance holds on all devices together, by instance id, if the driver reports them."""
     return {instance: found.total() for instance, found in held(seen).items()}
 
 

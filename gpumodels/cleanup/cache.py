@@ -1,8 +1,8 @@
 """The parts of the cache (see `settings.cache_dir`), with their sizes and users.
 
-- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, and unfinished ones
-- `server/KEY`, `server/tmp*`: copies of the model server, and unfinished ones
-- `guards/KEY`, `guards/tmp*`: copies of the code of guards and keepers, and unfinished ones
+- `environments/KEY`, `KEY.lock`, `KEY.making-*`: environments of the process engine, their locks, unfinished ones
+- `server/KEY`, `server/tmp*`: copies of the model server, and unfinished copies
+- `guards/KEY`, `guards/tmp*`: copies of the code of guards and keepers, and unfinished copies
 - `weights/files/SHA256`, `weights/sets/HASH`: see `catalog.weights`
 """
 
@@ -30,7 +30,7 @@ _DISTRIBUTION = re.compile(r"(.+?)-[^-]+\.dist-info")
 _EVERYWHERE = ("grpcio", "numpy", "protobuf", "typing_extensions")
 _NAMED = 4
 _BLOCK = 512  # bytes; the unit of st_blocks
-#: The directories with copies of our own code, and the names of such copies.
+#: The directories with copies of this package's code, and the kind of each copy for display.
 _COPIES = {"server": "model server", "guards": "guard"}
 
 
@@ -38,8 +38,8 @@ _COPIES = {"server": "model server", "guards": "guard"}
 class Part:
     """A part of the cache, such as one environment.
 
-    `size` is the number of bytes that its removal frees. `used_by` is the name of the model or process that uses it, or
-    "" if it is unused.
+    `kind` and `name` are for display. `size` is the number of bytes that the removal of the part frees. `used_by` is
+    the id of the instance, or the process, that uses the part; "" if it is unused.
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Cache:
         self._users = users_by_part(self._top)
 
     def environments(self) -> list[Part]:
-        """Return environments, copies of our own code, and unfinished ones of both."""
+        """Return the environments and the copies of this package in the cache, finished and unfinished."""
         found = []
         for path in _directories(self._top / "environments"):
             kind = "half-made" if _UNFINISHED in path.name else "environment"
@@ -68,7 +68,7 @@ class Cache:
         return found
 
     def _copies(self, directory: str, kind: str) -> list[Part]:
-        """Return a part for each copy that is used, and one part for all unused copies together."""
+        """Return a part for each used copy in `directory`, and one part for all unused copies together."""
         paths = _directories(self._top / directory)
         found = [self._part(kind, f"copy {path.name}", [path]) for path in paths if self._user(path)]
         if idle := [path for path in paths if not self._user(path)]:
@@ -129,8 +129,8 @@ def _contents(environment: Path) -> str:
 def users_by_part(cache: Path) -> dict[str, str]:
     """Return the user of each part of the cache that is in use, by the part's path in the cache.
 
-    The users are found among the running processes. A leash, model server or guard has the path in its command line or
-    environment, and a container has it among its mounts.
+    A user is the id of an instance, or "process PID". Users are found among the running processes. A leash, model
+    server or guard has the part's path in its command line or environment, and a container has it among its mounts.
     """
     inside = re.compile(re.escape(os.fsencode(cache)) + rb"/((?:environments|server|guards|weights/sets)/[^/\0:\s]+)")
     mounted = re.compile(rb"/(weights/sets/[0-9a-f]{64})\s")
@@ -180,7 +180,7 @@ def _freed_bytes(paths: Iterable[Path]) -> int:
 
 
 def _remove(paths: Iterable[Path], lock: Path | None) -> None:
-    """Remove directories. Each is renamed first, so that no process finds a half-removed one."""
+    """Remove directories and their `lock` file. Each is renamed first, so that no process finds a half-removed one."""
     for path in paths:
         away = path if _UNFINISHED in path.name else path.with_name(f"{path.name}{_UNFINISHED}pruned")
         if away != path:

@@ -14,7 +14,7 @@ from gpumodels.errors import EngineUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_POLL = 0.05  # seconds
+_POLL = 0.05  # seconds between two looks at a run
 #: Failures in a row after which a process ignores an engine. It is no failure if the engine is unavailable.
 _GIVE_UP_AFTER = 3
 
@@ -49,7 +49,7 @@ def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float
     """Run a task of each engine, all at the same time, and return the runs that ended.
 
     Wait for each run as long as its engine's `cleanup_seconds` allow, and at most `within` seconds. A run that takes
-    longer goes on, and its engine is skipped until then.
+    longer goes on, and its engine is skipped until it has ended.
     """
     runs = {name: Run(name, task) for name, task in tasks.items() if not _still_busy(name)}
     for name, run in runs.items():

@@ -27,7 +27,7 @@ def ensure_guard(runtime: RuntimeDirectory) -> None:
 
 
 def sweeper(runtime: RuntimeDirectory, of_process: int | None = None) -> Callable[[], bool]:
-    """Return the sweep function of a guard or keeper. It imports the sweep when called, to keep the process small."""
+    """Return the sweep function of a guard or keeper. It imports `sweeping` only when it is called, to save memory."""
 
     def sweep() -> bool:
         from gpumodels.cleanup import sweeping  # noqa: PLC0415

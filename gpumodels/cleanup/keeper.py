@@ -1,5 +1,7 @@
 """The keeper of a kept model: `python -m gpumodels.cleanup.keeper ID FD`.
 
+ID is the instance, and FD a descriptor that the keeper closes once it holds the lease, or has failed to get it.
+
 The keeper is one more holder of the instance. When no other process has used the instance for the keep time of its
 record, the keeper releases the lease and removes the remains. It is detached, so it survives the end of the notebook.
 If it is killed, the instance ends with the last notebook that uses it, and the keeper's second process sweeps.

@@ -29,7 +29,7 @@ _NEEDED = ("docker", "msgspec", "nvidia-ml-py")
 #: Distributions with more bytes are not copied; they are imported from the environment.
 _LARGEST = 20 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-#: Seconds after its last use. Then a copy is removed, when the next copy is made.
+#: Seconds without use after which a copy is removed, at the time when another copy is made.
 _UNUSED_FOR = 7 * 86400
 #: The end of the names of directories that change when a package is installed.
 _INSTALLED = re.compile(r"-packages/?$")

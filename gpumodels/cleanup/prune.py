@@ -111,7 +111,7 @@ def _image_name(image: StoredImage) -> str:
 
 
 def _stored(items: Iterable[Prunable]) -> int | None:
-    """Return the bytes of all images. None if there is no image among `items`, or if Docker does not answer."""
+    """Return the disk space of all Docker images, in bytes. None if `items` has no image or Docker does not answer."""
     if any(item.kind == "image" for item in items):
         from gpumodels.engines.docker import storage  # noqa: PLC0415
 

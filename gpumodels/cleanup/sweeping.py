@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gpumodels.engines import Engine
     from gpumodels.lease import RuntimeDirectory
 
-#: Seconds that a leash may take in addition to the model's grace. After that it counts as stuck, such as by SIGSTOP.
+#: Seconds that a leash may take in addition to the model's grace. After that it counts as stuck (by SIGSTOP, say).
 _LEASH_PATIENCE = 1.0
 _POLL = 0.02  # seconds
 #: The name of the file in a swept directory that shows that the end of the instance is logged.
@@ -44,8 +44,8 @@ def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None
 
     Instances that a process holds or is just making are never touched, nor those of another version, user or machine.
     If the answer is False, an engine did not answer, or a leash is still ending its instance: sweep again. With
-    `of_process`, the answer depends only on instances that this process held. Instances of an engine that is given up
-    do not matter for it.
+    `of_process`, a process id, the answer depends only on the instances that this process held. Instances of an engine
+    that has failed three times in a row do not make the answer False.
     """
     runtime = runtime or runtime_directory()
     if not runtime.exists:
@@ -68,7 +68,7 @@ def sweep_directories(runtime: RuntimeDirectory, within: float = float("inf")) -
 
 
 def _remove_claimed(claimed: Sequence[InstanceDirectory], within: float) -> list[InstanceDirectory]:
-    """Remove claimed instances, and return the directories that could not be removed yet."""
+    """Remove the instances of claimed directories, and return the directories that could not be removed yet."""
     by_engine: dict[str, list[tuple[InstanceDirectory, InstanceRecord]]] = {}
     for directory in claimed:
         try:
@@ -90,12 +90,12 @@ def _remove_remains(runtime: RuntimeDirectory) -> None:
 
 
 def _is_ending(directory: InstanceDirectory, record: InstanceRecord) -> bool:
-    """Return True while the leash is ending its server within the grace. The leash holds its lock until then."""
+    """Return True while the leash is ending its server, and has not taken longer than the grace allows."""
     return directory.claimed_for() < record.grace + _LEASH_PATIENCE and directory.leash_lives
 
 
 def _remove_all(found: Sequence[tuple[InstanceDirectory, InstanceRecord]], engine: Engine) -> None:
-    """Remove claimed instances of one engine. Raises the last EngineError; the next sweep tries the rest again."""
+    """Remove claimed instances of one engine. Raises the last EngineError; the next sweep removes the rest."""
     failed: EngineError | None = None
     for directory, record in found:
         try:
@@ -122,8 +122,8 @@ def _log_end(directory: InstanceDirectory, record: InstanceRecord) -> None:
 def sweep_engines(runtime: RuntimeDirectory, within: float = float("inf")) -> dict[str, engine_runs.Run]:
     """Run the sweep of each engine that ever ran instances here, and return the runs that ended.
 
-    It removes remains without a directory. Wait for each engine as long as its `cleanup_seconds` allow, and at most
-    `within` seconds.
+    An engine's sweep removes what is left of instances without a directory. Wait for each engine as long as its
+    `cleanup_seconds` allow, and at most `within` seconds.
     """
     task = _engine_sweep(runtime)
     return engine_runs.run_each(dict.fromkeys(runtime.engines(), task), within)
@@ -140,7 +140,7 @@ def _is_given_up(directory: InstanceDirectory) -> bool:
 
 
 def _sweep_elsewhere(runtime: RuntimeDirectory) -> bool:
-    """Remove the remains of ended instances after the runtime directory was removed. Return True if none runs.
+    """Remove the remains of ended instances after the runtime directory was removed. Return True if no instance runs.
 
     Without the directory, the holders of an instance are not known. So an instance that runs is not touched; it ends
     with its holders.
@@ -166,8 +166,8 @@ def _remove_by_id(runtime: RuntimeDirectory, ids: Iterable[str], engine: Engine)
 def wait_for_endings(runtime: RuntimeDirectory, at_most: float) -> bool:
     """Sweep, and wait until leashes have ended the instances that no process holds. Return True if any was ending.
 
-    Wait `at_most` seconds or less, and not for an engine that is down. Afterwards the memory is free that the models of
-    a restarted notebook held.
+    Wait no longer than `at_most` seconds, and not for an engine that is down. A load calls this first, because the
+    models of a restarted notebook may be ending, and their memory is about to be free.
     """
     deadline = time.monotonic() + at_most
     before = {directory.id for directory in runtime.claimed()}

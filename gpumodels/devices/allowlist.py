@@ -31,7 +31,7 @@ def allow_list() -> str | None:
 
 
 def admitted(known: Sequence[Device]) -> tuple[Device, ...]:
-    """Return those of `known` that the allow-list admits. The slices of a GPU are admitted with it.
+    """Return those of `known` that the allow-list admits. A slice is admitted with its GPU.
 
     By CUDA's rule the list ends at its first invalid entry. An index counts in NVML's order (PCI bus). CUDA's own
     default order, fastest first, cannot be known without CUDA. Both are the same if all GPUs are of one kind.

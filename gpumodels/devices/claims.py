@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from gpumodels.devices.device import Device, Snapshot
 
-#: A load of unknown need is assumed to leave a quarter of the free memory: the number shifted right by this many bits.
+#: A load in flight of unknown need is assumed to leave a quarter of the free memory: its bytes, shifted right by this.
 _QUARTER = 2
 _MOST_QUARTERED = 32  # the most loads of unknown need that count
 
@@ -28,9 +28,9 @@ class Need:
     insists: bool = False
 
     def on(self, device: Device) -> int:
-        """Return the bytes that the instance probably takes on such a device; 0 if nothing is known.
+        """Return the bytes that the instance probably takes on all its devices together, if they are like `device`.
 
-        Without a peak for this kind of device, the largest peak of other kinds is used.
+        Without a peak for this kind of device, the largest peak of other kinds is used. Return 0 if nothing is known.
         """
         return max(self.declared, self.learnt.get(device.name, max(self.learnt.values(), default=0)))
 
@@ -45,7 +45,7 @@ class Claims:
 
     #: Certain claims, by this user's own loads in flight. Negative if memory is about to be freed.
     promised: Mapping[str, int] = field(default_factory=dict)
-    #: Probable claims, by loads of other users and by learnt peaks. They guide the choice and refuse no load.
+    #: Probable claims, by loads of other users and by peaks of own loads. They guide the choice and refuse no load.
     reserved: Mapping[str, int] = field(default_factory=dict)
     #: The number of loads in flight with unknown need.
     unknown: Mapping[str, int] = field(default_factory=dict)
@@ -65,5 +65,5 @@ class Claims:
         return max(0, left) >> _QUARTER * min(unknown, _MOST_QUARTERED)
 
     def siblings_on(self, device: Device) -> int:
-        """Return the number of siblings on a device."""
+        """Return the number of other replicas of the same handle on a device."""
         return self.siblings.count(device.uuid)

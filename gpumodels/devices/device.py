@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU, or a slice of one (MIG). Its identity is the UUID; the index is for display and typing."""
+    """A GPU, or a slice of one (MIG). Its identity is the UUID; users read and type the index."""
 
     uuid: str
     #: Position in PCI bus order, as in nvidia-smi; a slice has the index of its GPU.
@@ -16,7 +16,7 @@ class Device:
     name: str
     #: Bytes; None if the driver does not report them.
     memory_total: int | None = None
-    #: UUID of the GPU that this is a slice of, and the number of the slice.
+    #: For a slice: the UUID of its GPU, and the number of the slice. None for a GPU.
     parent: str | None = None
     slice_index: int | None = None
     #: True for a GPU in MIG mode: only its slices can be used, not the whole GPU.

@@ -51,7 +51,7 @@ _KINDS: dict[int, type[NotAvailable]] = {
 
 
 class _Gate:
-    """NVML in this process. A reading must return plain values only: handles are invalid once NVML is restarted."""
+    """The access to NVML in this process. One thread at a time uses NVML."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -59,7 +59,10 @@ class _Gate:
         self._started = False
 
     def read(self, reading: Callable[[Ask], T]) -> T:
-        """Run `reading` while NVML is started and no other thread uses it. Raises NotAvailable."""
+        """Run `reading` while NVML is started and no other thread uses it. Raises NotAvailable.
+
+        `reading` must return plain values only: NVML handles are invalid once NVML is started again.
+        """
         with self._lock:
             self._start()
             try:
@@ -92,7 +95,7 @@ class _Gate:
             raise _KINDS.get(error.value, NotAvailable)(_reason(error)) from error
 
     def after_fork(self) -> None:
-        """Reset a forked child: a thread of the parent may have held the lock, and its NVML cannot be used here."""
+        """Start over. The after-fork hook calls this in the child, where the parent's lock and NVML cannot be used."""
         self._lock = threading.RLock()
         self._started = False
 
@@ -103,7 +106,7 @@ os.register_at_fork(after_in_child=_gate.after_fork)
 
 
 def optional(ask: Ask, function: str, *arguments: object) -> Any:
-    """Return the answer, or None if NVML has no answer for this GPU, driver or user. Raises Lost and FallenOff."""
+    """Call `ask`. Return its answer, or None if NVML has none for this GPU, driver or user. Raises Lost, FallenOff."""
     try:
         return ask(function, *arguments)
     except (Lost, FallenOff):

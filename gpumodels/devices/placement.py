@@ -66,7 +66,7 @@ def select(
     "auto" takes the device with the most free memory (the lowest index among equals). Without any GPU it returns ();
     `why_none` gives the reason. Of the devices that have room for `need`, the policy "first-fit" takes the one of the
     lowest index, and "pack" takes the one with the least free memory. `allowed` are the devices to choose from; by
-    default those of the administrator's allow-list. Nothing is locked here.
+    default those of the administrator's allow-list. This function takes no lock.
 
     Raises DeviceError for a device that is unknown, ambiguous, named twice, outside `allowed` or in MIG mode; its
     message lists the devices that exist. Raises Full if memory is lacking.
@@ -155,7 +155,7 @@ def _in_order(candidates: Sequence[Device], room: Mapping[Device, int], policy: 
 def _least_reserved(
     best: Sequence[Device], likely: Mapping[Device, int], free: Mapping[Device, int], count: int
 ) -> list[Device]:
-    """Return the devices of `best`, those first on which reservations leave the most memory.
+    """Return the devices of `best`, first those with the most `likely` bytes: the free bytes without reservations.
 
     In `best` the device with the most free memory comes first.
 

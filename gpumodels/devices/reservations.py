@@ -71,7 +71,7 @@ _FILE = msgspec.json.Decoder(Annotated[list[Reservation], Meta(max_length=256)])
 
 @contextmanager
 def in_turn() -> Iterator[None]:
-    """Hold the lock of all users while devices are chosen and reserved. After a second of waiting, run without it."""
+    """Hold the lock of all users while devices are chosen and reserved. Wait a second at most, then run without it."""
     directory = _directory()
     if directory is None:
         yield

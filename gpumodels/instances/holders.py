@@ -44,9 +44,10 @@ def _kernel_id() -> str:
 
 
 def _notebook() -> str:
-    """Return the path of the notebook, of the working directory if that is unknown, or of the program outside IPython.
+    """Return the path of the notebook, or of the program outside IPython; "" if neither is known.
 
-    VS Code puts the notebook's path into a variable of the notebook, the Jupyter server into the environment.
+    If the path of a notebook is not known, return the working directory. VS Code puts the path into a variable of the
+    notebook, and the Jupyter server puts it into the environment.
     """
     shell = _shell()
     if shell is None:
@@ -72,7 +73,7 @@ def sign(directory: InstanceDirectory, holder: Owner) -> None:
 def holders_of(directory: InstanceDirectory) -> list[Owner]:
     """Return the processes that hold the instance, including its keeper, the longest holder first.
 
-    They are read from /proc/locks (proc(5)), which does not list processes of another PID namespace.
+    The locks are read from /proc/locks (proc(5)), which does not list processes of another PID namespace.
     """
     return _among(_locks(LEASE), directory)
 

@@ -23,7 +23,7 @@ class Load:
     id: str
     #: The model's name. Until it is known, the name or path that was given to the load.
     model: str
-    #: The line that loads it again in a notebook, without environment settings, which may be secret.
+    #: The `%load_model` line of the same load, without environment settings, which may be secret.
     line: str
     #: The notebook, kernel id and process id of the process that loads; see `lease.record.Owner`.
     notebook: str

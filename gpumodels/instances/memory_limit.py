@@ -1,7 +1,7 @@
 """Limits of GPU memory (`--memory`): marking models that hold more than their limit for ten seconds.
 
-The mark is a file in the instance's directory, which all views read. Each process checks the instances that its models
-hold. A keeper checks nothing, so the mark of an instance that is only kept does not change.
+The mark is a file in the instance's directory, which all views read. Each process checks the instances of its
+models. A keeper checks nothing, so the mark of an instance that is only kept does not change.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 _PERIOD = 2.0  # seconds between two checks
-#: A model is marked if it holds more than this multiple of its limit, because CUDA itself needs some memory, for this
-#: many seconds, because short peaks are allowed.
+#: A model is marked if it holds more than 1.1 times its limit for ten seconds. CUDA itself needs some memory, and short
+#: peaks are allowed.
 _OVER, _FOR = 1.1, 10.0
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceDirectory, InstanceRecord, Look
     from gpumodels.model import Model
 
-#: The handles of this process by instance id. They keep models alive whose variables were deleted. They are stored on
-#: `sys`, as the leases are, because reloading this package would lose them here.
+#: The handles of this process by instance id. So a model lives on when its variable is deleted. The table lies on
+#: `sys`, as that of the leases does, so that it survives a reload of this package.
 _models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 
@@ -103,7 +103,7 @@ def _as_seen(directory: InstanceDirectory, record: InstanceRecord, look: Look) -
 
 
 def match(name: str, known: Sequence[InstanceRecord]) -> list[InstanceRecord]:
-    """Return the record with the id `name`. Else return records of the model `name`, else those by the id's start."""
+    """Return the record with the id `name`. Else return those of the model `name`, else by that start of the id."""
     by_id = [record for record in known if record.id == name]
     by_name = [record for record in known if record.model == name]
     return by_id or by_name or [record for record in known if name and record.id.startswith(name)]

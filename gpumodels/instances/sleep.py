@@ -70,7 +70,7 @@ def sleeping(runtime: RuntimeDirectory | None = None) -> list[SleepingModel]:
 
 
 def wake_here(instance_id: str) -> None:
-    """Begin to wake the model of this process that had the instance, and return at once.
+    """Begin to wake the model of this process that has or had the instance, and return at once.
 
     The load runs on a thread, so the kernel is not busy. Views show it as any other load. Raises KeyError if this
     process has no such model.
@@ -95,7 +95,7 @@ def _read(note: Mapping[str, Any]) -> SleepingModel | None:
 
 
 def _runs(runtime: RuntimeDirectory, instance_id: str) -> bool:
-    """Return True if the instance still runs for other processes, so that only this handle has left it."""
+    """Return True if the instance still runs for other processes, and the process with the note only left it."""
     try:
         return runtime.directory(instance_id).lease_state is LeaseState.HELD
     except KeyError:

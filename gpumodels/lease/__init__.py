@@ -1,4 +1,4 @@
-"""Leases, the runtime directory, the leash and the guard: together they end each instance with its last notebook.
+"""Leases, the runtime directory, the leash and the guard. Together they end an instance when its last holder ends.
 
 An instance lives as long as a process holds a shared record lock on its `lease` file. The operating system drops that
 lock when the process dies, however it dies.

@@ -1,4 +1,4 @@
-"""The files of one instance; `runtime` lists them."""
+"""The directory of one instance, its files and its removal. The docstring of `lease.runtime` lists the files."""
 
 from __future__ import annotations
 
@@ -66,15 +66,16 @@ class InstanceDirectory:
             return None
 
     def mark_ended(self, by: str) -> None:
-        """Record the author of a stop, before the instance is stopped. The first record stays."""
+        """Record who stops the instance; call this before the stop. `by` is as in `Ended`. An earlier record stays."""
         with suppress(OSError):  # a full disk must not prevent the stop
             if self.ended is None:
                 private_files.write_atomically(self.path / "ended.json", json.dumps({"by": by, "at": time.time()}))
 
     def mark_ended_unless_used(self, by: str, lease: held.Lease) -> bool:
-        """Record the author of a stop and return True, or return False if another process uses the instance.
+        """Call `mark_ended` and return True, or return False if another process uses the instance.
 
-        Hold the gate exclusively, so that no process joins an instance that is about to be stopped.
+        `lease` is the caller's own lease on the instance. The gate is held exclusively meanwhile, so that no process
+        joins an instance that is about to be stopped.
         """
         try:
             with locks.flocked(self.path.parent / ".gate", exclusive=True):
@@ -125,13 +126,13 @@ class InstanceDirectory:
             (self.path / "over.json").unlink()
 
     def was_held_by(self, pid: int) -> bool:
-        """Return True if that process loaded the instance or shared it later."""
+        """Return True if the process `pid` loaded the instance, or joined it later."""
         with suppress(UnknownRecordError):
             return self.record().owner.pid == pid or (self.path / "holders" / str(pid)).exists()
         return False
 
     def keep_log(self, text: str) -> None:
-        """Save the log of an instance that is about to be removed, unless its engine wrote it here already."""
+        """Save the log of an instance that is about to be removed, unless its engine wrote that file already."""
         with suppress(OSError):
             if not self.log.exists():
                 self.log.write_text(text)
@@ -142,7 +143,7 @@ class InstanceDirectory:
         return ""
 
     def look(self) -> held.Look:
-        """Return the state of the lease, the leash and the use, all of one moment."""
+        """Return the state of the lease, of the leash and of the use, all at one moment."""
         return held.look(self.lease_file)
 
     @property
@@ -160,7 +161,7 @@ class InstanceDirectory:
         shutil.rmtree(self.claim().path, ignore_errors=True)
 
     def claim(self) -> InstanceDirectory:
-        """Rename the directory for removal, so that no reader lists it, and return it under its new name.
+        """Claim the directory: rename it for removal, so that no reader lists it, and return it under its new name.
 
         Its modification time becomes the time of the claim. If this process dies before the removal is complete, the
         next sweep finishes it.
@@ -174,9 +175,9 @@ class InstanceDirectory:
         return InstanceDirectory(claimed)
 
     def claim_unless_held(self) -> InstanceDirectory | None:
-        """Claim the directory and return it, or return None if a process holds the instance.
+        """Claim the directory as `claim` does, or return None if a process holds the instance.
 
-        Hold the gate exclusively, so that no process joins meanwhile.
+        The gate is held exclusively meanwhile, so that no process joins the instance.
         """
         try:
             with locks.flocked(self.path.parent / ".gate", exclusive=True):
@@ -185,14 +186,14 @@ class InstanceDirectory:
             return self.claim()
 
     def claimed_for(self) -> float:
-        """Return the seconds since the directory was claimed; 0.0 if it is gone."""
+        """Return the seconds since `claim` renamed the directory; 0.0 if the directory is gone."""
         with suppress(OSError):
             return abs(time.time() - self.path.stat().st_mtime)
         return 0.0
 
 
 def unwritable(path: Path, error: OSError) -> RuntimeDirectoryError:
-    """Return the error to raise for a runtime directory that cannot be written to."""
+    """Return the error to raise if the runtime directory `path` cannot be written to."""
     return RuntimeDirectoryError(
         f"The runtime directory {path} cannot take a new instance: {error.strerror}. "
         "Free some space there, or set GPUMODELS_RUNTIME_DIR to another directory."

@@ -4,9 +4,9 @@ The fields of an event:
 
 - `at`: seconds since the epoch
 - `event`: "loaded", "failed" (to load), "asleep", "awake", "over" (the model exceeds its memory limit), "stopped",
-  "died", or "ended" (with its last holder)
-- `instance`: the id; "" for a load that failed
-- `model`: the name
+  "died", or "ended" (because its last holder ended)
+- `instance`: the id of the instance; "" for a load that failed
+- `model`: the name of the model
 - `text`: a sentence for the user
 
 Some kinds of event have more fields.
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = ".events"
-_LARGEST = 256 << 10  # bytes of the file; from this size on the older half is dropped
-_LINE = 1000  # bytes; most lines are far shorter
+_LARGEST = 256 << 10  # bytes of the file; a larger file loses its older half
+_LINE = 1000  # bytes to read for each line that is wanted; most lines are far shorter
 
 
 def log(runtime: Path, event: str, **facts: Any) -> None:
-    """Add an event. Ignore errors of the disk: logging must not break the action that it reports."""
+    """Add an event with the fields `facts`. Ignore errors of the disk: they must not break the logged action."""
     line = json.dumps({"at": time.time(), "event": event, **facts}) + "\n"
     path = runtime / _NAME
     with suppress(OSError):

@@ -36,15 +36,15 @@ _start_lock = threading.Lock()  # threads that load at once share one guard
 #: The running guards, by guarded process and runtime directory. The table lies on `sys`, so that it survives a reload
 #: of the package.
 _guards: dict[tuple[int, Path], subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_guards", {})
-#: The detached processes that may still run.
+#: The processes that `detached` has started and that may still run.
 _detached: list[subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumodels_detached", [])
 
 
 def ensure(module: str, runtime: RuntimeDirectory, package: Callable[[], Path] = lambda: _PACKAGE_ROOT) -> None:
     """Start this process's guard, `python -m MODULE`, unless it runs.
 
-    `module` calls `watch`; `package` returns the directory to import it from. The guard inherits a descriptor of this
-    process (pidfd_open(2)), because another process may get its process id later.
+    The module must call `watch`. `package` returns the directory that the guard imports gpumodels from. The guard
+    inherits a descriptor of this process (pidfd_open(2)), because the id of this process may be reused after its death.
     """
     key = (os.getpid(), runtime.path)
     with _start_lock:
@@ -65,9 +65,10 @@ def _start(module: str, runtime: RuntimeDirectory, package: Path) -> subprocess.
 def detached(
     module: str, runtime: RuntimeDirectory, arguments: list[str], *descriptors: int, package: Path = _PACKAGE_ROOT
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m MODULE ARGUMENTS` in a new session, so that it goes on when this process ends.
+    """Start `python -m MODULE ARGUMENTS` in a new session, so that the new process goes on when this one ends.
 
-    `package` is put at the front of its PYTHONPATH. The new process inherits `descriptors`.
+    `package`, a directory that contains gpumodels, is put at the front of PYTHONPATH there. The new process inherits
+    `descriptors`.
     """
     path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
     started = subprocess.Popen(
@@ -113,8 +114,8 @@ def until_done(sweep: Callable[[], bool], within: float = _GIVE_UP_AFTER) -> Non
 def fork_second(*only_first: int) -> int:
     """Fork a second process that takes over when this one dies.
 
-    In this process, return the id of the second at once. In the second, return 0 when this process has died. A process
-    that has done its work kills its second.
+    In this process, return the id of the second at once. In the second, return 0 when this process has died. This
+    process must kill the second once its own work is done.
 
     This process must have no threads. The second closes its copies of the descriptors `only_first`.
     """

@@ -22,16 +22,17 @@ from gpumodels.lease import locks, processes
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: The prefix of a directory that a sweep has claimed.
+#: The prefix of the name of a claimed directory: one that was renamed because it will be removed.
 SWEPT = ".swept-"
 
 _Key = tuple[int, int]  # device and inode of the lease file
 
-#: The leases held, by lease file: pid, descriptors (the lease file's first), names of the `Lease` objects.
+#: The leases by lease file: the pid of their process, the open descriptors (that of the lease file is the first), and
+#: the names of the `Lease` objects.
 _TABLE: dict[_Key, tuple[int, tuple[int, ...], frozenset[str]]] = sys.__dict__.setdefault("_gpumodels_leases", {})
 _TABLE_LOCK: threading.RLock = sys.__dict__.setdefault("_gpumodels_leases_lock", threading.RLock())
 
-# Otherwise a child could inherit the lock while a thread holds it that does not exist in the child.
+# A fork takes the lock first. Otherwise a child could inherit it from a thread that does not exist in the child.
 os.register_at_fork(before=_TABLE_LOCK.acquire, after_in_parent=_TABLE_LOCK.release, after_in_child=_TABLE_LOCK.release)
 
 
@@ -51,6 +52,7 @@ class LeaseRefusedError(Exception):
 class Lease:
     """A lease of this process on an instance. The instance lives while any process has one.
 
+    `path` and `key` identify the lease file. `name` tells this lease from others of this process on the same file.
     `release` may be called twice.
     """
 
@@ -65,14 +67,14 @@ class Lease:
 
     @property
     def leash_lives(self) -> bool:
-        """True if the leash of the instance lives. The held descriptor shows it even if the directory has vanished."""
+        """True if the leash of the instance lives. The open file shows that even if the directory has vanished."""
         with _TABLE_LOCK:
             entry = _held_here(self.key)
             return entry is not None and _leash_lives(entry[0][0])
 
     @property
     def others_use(self) -> bool:
-        """True if another process, or another lease of this one, uses the instance too. Keepers do not count."""
+        """True if another process, or this process by another lease, uses the instance. Keepers do not count."""
         with _TABLE_LOCK:
             entry = _held_here(self.key)
             if entry is None:
@@ -81,7 +83,7 @@ class Lease:
             return bool(names - {self.name}) or _used(descriptors[0], self.path.parent.name)
 
     def release(self) -> None:
-        """Release the lease. With the last one of this process on the instance, the lock is dropped too.
+        """Release the lease. If this process has no other lease on the instance, drop the lock too.
 
         In a forked child, which holds no leases, do nothing.
         """
@@ -108,10 +110,10 @@ def _drop(key: _Key) -> None:
 
 
 def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Lease:
-    """Make the lease file at `path` and hold it from its first moment. The caller holds the gate.
+    """Make the lease file at `path` and hold it from its first moment. The caller holds the runtime directory's gate.
 
-    `nonce` is written into the file: the leash compares it to verify that it sees this very file. `owner` is the uid
-    and gid that the leash will run as, if they are not the caller's.
+    `nonce` is a random text, which is written into the file. The leash reads it to verify that it sees this very file.
+    `owner` is the uid and gid that the leash will run as, if they are not the caller's.
     """
     with _TABLE_LOCK:  # until the file is in the table, a probe of another thread would close it, which drops the lock
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -130,8 +132,9 @@ def create(path: Path, nonce: str, owner: tuple[int, int] | None = None) -> Leas
 def join(path: Path, *, use: bool = True) -> Lease:
     """Take a lease on an instance that already runs, to `use` it or to keep it for others.
 
-    The caller holds the gate. This never waits, because the leash may be about to end the instance. Raises
-    LeaseRefusedError if the lock is not granted at once, if `path` names another file by then, or if the leash is dead.
+    The caller holds the gate of the runtime directory. This never waits for the lock, because the leash may be about to
+    end the instance. Raises LeaseRefusedError if the lock is not granted at once, if the file was removed or replaced,
+    or if the leash is dead.
     """
     with _TABLE_LOCK:
         try:
@@ -174,7 +177,7 @@ def _enter(path: Path, fd: int) -> Lease:
 
 
 def release_all() -> None:
-    """Release every lease that this process holds, as a kernel does when it ends."""
+    """Release every lease that this process holds. A kernel calls this when it ends."""
     with _TABLE_LOCK:
         for key in list(_TABLE):
             if _held_here(key) is not None:
@@ -185,7 +188,7 @@ class Look(NamedTuple):
     """The state of a lease file at one moment."""
 
     state: LeaseState
-    #: True if a leash lives: it holds its byte of the file.
+    #: True if the leash lives. As long as it lives, it locks a byte of the file.
     leash_lives: bool
     #: True if a process uses the instance. Keepers do not count.
     in_use: bool

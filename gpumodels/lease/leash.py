@@ -1,14 +1,16 @@
 """The leash: the first process of an instance. It starts the model server and ends it when nobody holds the lease.
 
-    python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace S] [--scratch DIR] [--log FILE] [--namespace]
-        -- COMMAND...
+    python -m gpumodels.lease.leash --lease FILE --nonce TEXT [--grace GRACE] [--scratch SCRATCH] [--log FILE]
+        [--namespace] -- COMMAND...
 
 As PID 1 of a container it also reaps orphans. In the process engine it is a session leader. With `--namespace` it makes
-a PID namespace of its own, so that all processes that the server forks end with it. It imports nothing but the standard
-library, because it must run before the model's imports begin.
+a PID namespace of its own, so that all processes that the server forks end with it. The leash imports nothing but the
+standard library, because it must run before the model's imports begin.
 
-Exit codes: that of the server (128 + signal if a signal killed it); UNSEEN if the lease file is not the one that the
-caller holds; LET_GO if the lease was released; ENDED if the leash got a signal to end.
+GRACE is the seconds between SIGTERM and SIGKILL. SCRATCH is a directory that the leash empties at the end.
+
+The exit code of the leash is that of the server (128 + signal if a signal killed it), UNSEEN if the lease file is not
+the one that the starting process holds, LET_GO if the lease was released, or ENDED if the leash got a signal to end.
 """
 
 from __future__ import annotations
@@ -26,23 +28,23 @@ from typing import NoReturn
 from gpumodels.lease import locks, namespace
 from gpumodels.lease.log import Log
 
-#: The exit code if the leash sees another lease file than the one that the caller holds, or not the caller's lock.
+#: The exit code if the leash does not see the lease file of the process that started it, or does not see its lock.
 UNSEEN = 97
 LET_GO = 98
 ENDED = 99
 
 _FREE = signal.SIGUSR1  # sent by the waiting thread to the main one when the lease is free
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _FREE)
-#: Seconds that the server has to end after the leash got SIGTERM. A Docker daemon that shuts down sends SIGTERM, and
-#: waits for its containers.
+#: The most seconds that the server has to end after the leash got SIGTERM. A Docker daemon that shuts down sends
+#: SIGTERM, and waits for its containers.
 _SIGTERM_PATIENCE = 0.8
 
 
 class Leash:
     """A leash and its model server.
 
-    It runs in the main thread, because the server gets its parent-death signal when the *thread* that forked it ends
-    (prctl(2)).
+    The leash runs in the main thread, because the server gets its parent-death signal when the *thread* that forked it
+    ends (prctl(2)).
     """
 
     def __init__(self, lease: Path, nonce: str, grace: float, scratch: Path | None, log: Path | None) -> None:

@@ -37,7 +37,7 @@ def _request(kind: int, byte: int) -> bytes:
 
 
 def take_record_lock(fd: int, byte: int = LEASE) -> bool:
-    """Take a shared record lock on the byte. Return False if another process has it exclusively."""
+    """Take a shared record lock on the byte. Return False if another process has locked the byte exclusively."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte, os.SEEK_SET)
     except OSError as error:
@@ -62,7 +62,7 @@ def conflicting_lock(fd: int, byte: int) -> Conflict | None:
 
 
 def try_description_lock(fd: int, byte: int) -> bool:
-    """Take an exclusive lock on `byte` for the open file description. Return False if another has it."""
+    """Take an exclusive lock on `byte` for the open file description. Return False if the byte is locked already."""
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_WRLCK, byte))
     except OSError as error:
@@ -75,7 +75,7 @@ def try_description_lock(fd: int, byte: int) -> bool:
 def wait_description_lock(fd: int, byte: int) -> None:
     """Wait until `byte` can be locked exclusively for the open file description, and lock it.
 
-    It is no *record* lock, because a process that waits for one takes part in the kernel's deadlock detection and gives
+    A *record* lock would not do: a process that waits for one takes part in the kernel's deadlock detection and gives
     unrelated processes EDEADLK.
     """
     fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _request(fcntl.F_WRLCK, byte))
@@ -94,7 +94,7 @@ def flocked(path: Path, *, exclusive: bool) -> Iterator[None]:
 
 @contextmanager
 def flocked_briefly(directory: Path, patience: float) -> Iterator[None]:
-    """Hold flock(2) on a directory during the block. After `patience` seconds, run the block without it."""
+    """Hold flock(2) on a directory during the block. Wait at most `patience` seconds, then run without it."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + patience
@@ -117,7 +117,7 @@ def _try_flock(fd: int) -> bool:
 
 
 def hold_directory(path: Path) -> int:
-    """Return a descriptor with a shared flock on a directory. Cleaners of /tmp then leave all files in it alone."""
+    """Hold a shared flock on a directory, so that cleaners of /tmp leave its files alone. Return the descriptor."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)  # waits for a cleaner that is at work, which does not take long

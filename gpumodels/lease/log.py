@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Bytes of a log, and of the older one beside it. The Docker engine sets the same for containers.
+#: The most bytes of a log, and of the older log beside it. The Docker engine sets the same limit for containers.
 LIMIT = 10_000_000
 _CHUNK = 1 << 16
-#: A pipe holds fewer chunks than this. Output that is written while this process exits is lost.
+#: The most chunks that `drain` copies. It is more than a pipe holds; output that is written still later is lost.
 _LAST_CHUNKS = 16
 
 
 def older(log: Path) -> Path:
-    """Return the file of the lines before those of `log`. It exists if the output was larger than `LIMIT`."""
+    """Return the path of the older log beside `log`. That file exists if the output was larger than `LIMIT`."""
     return log.with_name(f"{log.name}.1")
 
 
 class Log:
-    """A pipe that is copied to the file `path`. This process's own output goes to that file too.
+    """A pipe for the output of a model server, copied to the file `path`. The output of this process goes there too.
 
     Output that cannot be written is lost silently: a full disk must not break a model. Make the object before the
     server is forked, and call `copy` afterwards.

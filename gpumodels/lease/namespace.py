@@ -31,7 +31,7 @@ def die_with_parent() -> None:
 
 
 def fork_on_leash() -> int:
-    """Fork a child that is killed when the thread that forked it ends. Return as os.fork does."""
+    """Fork a child that is killed when the thread that forked it ends. Return its id, or 0 in the child."""
     read, write = os.pipe()
     pid = os.fork()
     if pid:
@@ -85,7 +85,7 @@ def _unshare_as_user() -> bool:
 def _works_in_child(step: Callable[[], bool]) -> bool:
     """Return True if `step` works in a child process.
 
-    Some systems grant a user namespace but forbid its use. A process that has entered it cannot go back.
+    Some systems grant a user namespace but forbid its use, and a process that has entered one cannot go back.
     """
     child = os.fork()
     if child == 0:

@@ -31,7 +31,7 @@ _UNFINISHED = re.compile(rf"\.{_NOTE.pattern}\.(?P<pid>\d+)\.[0-9a-f]+")
 
 
 def write(runtime: Path, kind: str, name: str, facts: Mapping[str, Any], *, lasting: bool = False) -> bool:
-    """Write or replace a note. Return True if it could be written."""
+    """Write or replace the note `name` of a kind, LOAD or ASLEEP, with the content `facts`. Return True on success."""
     path, pid = _path(runtime, kind, name), os.getpid()
     note = {**facts, "by": None if lasting else [pid, processes.start_time(pid)]}
     with suppress(OSError):
@@ -51,7 +51,7 @@ def remove(runtime: Path, kind: str, name: str) -> bool:
 def standing(runtime: Path, kind: str) -> list[dict[str, Any]]:
     """Return the valid notes of a kind, in no particular order.
 
-    `by` in a note is the writer's process id and start time, or None.
+    `by` in a note is the writer's process id and start time, or None in a lasting note.
     """
     return [note for _, note in _notes(runtime, _names(runtime), (kind,)) if note is not None]
 

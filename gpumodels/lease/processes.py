@@ -26,7 +26,7 @@ def start_time(pid: int) -> int:
 
 
 def same_process(pid: int, started: int) -> bool:
-    """Return True if `pid` is still the process that started at `started`, and not a zombie."""
+    """Return True if `pid` is still the process with the `start_time` `started`, and not a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -35,7 +35,7 @@ def same_process(pid: int, started: int) -> bool:
 
 
 def belongs(pid: int, instance_id: str) -> bool:
-    """Return True if the process runs inside the instance, also in a container."""
+    """Return True if the process belongs to the instance, whether it runs in a container or not."""
     if pid <= 0:
         return False
     with suppress(OSError):
@@ -50,7 +50,7 @@ def marked(instance_id: str) -> list[int]:
 
 
 def kill_marked(instance_id: str, within: float = 2.0) -> bool:
-    """Kill all processes of the instance, trying for `within` seconds. Return True if none is left."""
+    """Kill all processes of the instance except this one, trying for `within` seconds. Return True if none is left."""
     deadline = time.monotonic() + within
     while pids := [pid for pid in marked(instance_id) if pid != os.getpid()]:
         for pid in pids:
@@ -62,7 +62,7 @@ def kill_marked(instance_id: str, within: float = 2.0) -> bool:
 
 
 def _kill(pid: int, instance_id: str) -> None:
-    """Kill the process if it carries the mark. The descriptor ensures that the killed process is the one checked."""
+    """Kill the process if it still belongs to the instance. A pidfd ensures that no other process is killed."""
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:

@@ -1,4 +1,4 @@
-"""`instance.json`: the model, engine, devices and owner of an instance. The processes that load it write the file."""
+"""`instance.json`: the model, engine, devices and owner of an instance. Processes that load the model write it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UnknownRecordError(ValueError):
 
 @dataclass(frozen=True)
 class Owner:
-    """The notebook or process that asked for the instance."""
+    """A process that asked for an instance, and the kernel id and path of its notebook; "" for none."""
 
     pid: int
     kernel_id: str = ""
@@ -54,7 +54,7 @@ class InstanceRecord:
     limit: int | None = None
     #: The content of the lease file, by which the leash verifies that it sees the same file.
     nonce: str = ""
-    #: The fingerprint of the load, without device and engine. Loads with equal fingerprints may share an instance.
+    #: A hash of the model and the options, without device and engine. Loads with equal ones may share an instance.
     fingerprint: str = ""
     #: Seconds without a call after which the model sleeps; None for never.
     idle: float | None = None
@@ -65,6 +65,7 @@ class InstanceRecord:
     #: The moment since which the instance exceeds its memory limit, in seconds since the epoch; never written to the
     #: file.
     over_since: float | None = None
+    #: The version of gpumodels that made the record.
     gpumodels: str = ""
     version: int = VERSION
 
@@ -77,7 +78,7 @@ class InstanceRecord:
 
     @property
     def load_line(self) -> str:
-        """The line that loads the model again in a notebook, in backticks."""
+        """The line `%load_model ...` that loads the model again in a notebook, in backticks."""
         return f"`{load_line(self.asked or self.model)}`"
 
     def to_json(self) -> str:

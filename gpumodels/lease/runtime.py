@@ -3,7 +3,7 @@
     /tmp/gpumodels-UID/           0700; the setting `runtime_dir` moves it
         .gate                     a lock: shared to create or join an instance, exclusive to sweep
         .identity                 a random id of this runtime directory, for labels and names in shared memory
-        .engine-NAME              an engine that ran instances here; each sweep asks it
+        .engine-NAME              an engine that ran instances here; each sweep runs its clean-up
         .events                   see `events`
         .KIND-NAME.json           see `notes`
         ctpn-3f9ac1d20b/
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the kernel's own place for it
 
-#: The beginning of the files that name the engines which ran instances here.
+#: The beginning of the names of the files for the engines that ran instances here.
 _ENGINE = ".engine-"
 _IDENTITY = re.compile(r"[0-9a-f]{8}")
 
@@ -92,7 +92,7 @@ class RuntimeDirectory:
 
     @contextmanager
     def gate(self, *, exclusive: bool = False) -> Iterator[None]:
-        """Hold the gate: shared to create or join an instance, exclusive for a sweep that decides what is stale."""
+        """Hold the gate, a lock: shared to create or join an instance, exclusive to find what nobody holds."""
         with locks.flocked(self.path / ".gate", exclusive=exclusive):
             yield
 
@@ -123,7 +123,7 @@ class RuntimeDirectory:
         return directory, lease
 
     def note_engine(self, name: str) -> None:
-        """Record an engine before its first start, so that every sweep asks it."""
+        """Record an engine before it starts its first instance here, so that every sweep runs its clean-up."""
         (self.path / f"{_ENGINE}{quote(name, safe='')}").touch(0o600)
 
     def engines(self) -> list[str]:
@@ -150,7 +150,7 @@ class RuntimeDirectory:
         return directory, lease
 
     def make_shared_memory(self, instance_id: str, owner: tuple[int, int] | None = None) -> str:
-        """Make the instance's directory on /dev/shm and return its path.
+        """Make the instance's directory on /dev/shm and return its path. `owner` is as for `create`.
 
         Return "" on failure. Tensors are sent inside messages then.
         """
@@ -184,10 +184,11 @@ class RuntimeDirectory:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def claim_stale(self) -> list[InstanceDirectory]:
-        """Claim the directories that nobody holds, and return all claimed ones for sweeping.
+        """Claim the directories of instances that no process holds, and return all claimed directories for sweeping.
 
-        Hold the gate exclusively, so that no half-made instance is claimed. A claim is a rename. Directories that an
-        earlier sweep claimed and did not finish are returned too.
+        To claim is to rename; see `InstanceDirectory.claim`. The gate is held exclusively meanwhile, so that no
+        half-made instance is claimed. Directories that an earlier sweep claimed and did not remove are returned too,
+        but none of another version.
         """
         with self.gate(exclusive=True):
             for directory in self.instances():

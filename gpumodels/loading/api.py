@@ -52,7 +52,7 @@ def load(
         An object with the methods `progress(text, fraction)`, `notice(text)` and `end(text)`, which show the load. The
         default prints notices on standard error.
     load_id : str
-        The id of the load in other processes. The default is a new id.
+        The id by which other processes know the load. The default is a new id.
     **options
         The options above.
 
@@ -163,7 +163,7 @@ def attach(name: str, *, timeout: float | str | None = None) -> Model:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """The origin of a model: the request and the key of its load. The key of an attached model is None at first."""
+    """The origin of a model: the request and the key of its load. After `attach` the key is None at first."""
 
     request: LoadRequest
     key: LoadKey | None
@@ -171,7 +171,7 @@ class _Loaded:
     def reload(
         self, model: Model, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool
     ) -> None:
-        """Load a replica again that sleeps or died; see `model.Origin`. Ending the ticket cancels the load."""
+        """Load a replica again that sleeps or died; see `model.restarts.Reload` for the parameters."""
         shown = report or (NullReport() if background else default_report())
         outcome = f"{model.name} is started again later" if replica.dead else "it sleeps on"
         known = settings()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds without a call after which a model may be put to sleep.
 _IDLE_FOR = 10.0
-_AT_ONCE = 16
+_AT_ONCE = 16  # threads that ask model servers
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Candidate:
 
 
 def candidates(seen: Usage) -> list[Candidate]:
-    """Return the loaded models of this user, the least recently called first. Their memory is read from `seen`."""
+    """Return the loaded models of this user, the least recently called first. `seen` has the memory that they hold."""
     found = held(seen.devices)
     records = [record for record in running() if record.state in ("ready", "kept")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -54,7 +54,7 @@ def candidates(seen: Usage) -> list[Candidate]:
 def plan(known: Iterable[Candidate], fits: Callable[[Mapping[str, int]], bool]) -> list[Candidate]:
     """Return the models of `known` that should sleep to make room, as few as possible.
 
-    Return [] if even the sleep of all would not make room. `fits` takes the freed bytes by device UUID, and returns
+    Return [] if the load would not fit even if all slept. `fits` takes the freed bytes by device UUID, and returns
     True if the load would then fit.
     """
     chosen: list[Candidate] = []

@@ -23,8 +23,8 @@ def claims(
 ) -> Claims:
     """Return the claims on free memory: of loading instances of this user, and of the reservations of all users.
 
-    `siblings` are the other replicas of the instance that will be placed. `freed` is memory that will soon be free, in
-    bytes by device UUID.
+    `running` are the instances of this user. `siblings` are those with the same handle as the instance that will be
+    placed. `freed` is memory that will soon be free, in bytes by device UUID.
     """
     loading = {token(record): record for record in running if record.state == "loading" and record.devices}
     taken = _taken(loading.values())

@@ -1,4 +1,4 @@
-"""`LoadJournal`: the note by which a load publishes its progress and its failure, for all views."""
+"""`LoadJournal`: the note, a file by which a load publishes its progress and its failure for all views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PERIOD = 0.2  # seconds between two writes, because a build may print hundreds of lines a second
-#: The number of failed loads that are kept.
+#: The most notes of failed loads that are kept.
 _KEPT = 20
 _LINES, _LONGEST = 60, 500  # lines of a log, and characters of a line
 
@@ -41,7 +41,7 @@ class LoadJournal:
     """
 
     def __init__(self, report: Report, model: str, line: str, load_id: str = "", runtime: Path | None = None) -> None:
-        """Create the journal of a load of `model`. `runtime` is the path of the runtime directory, if it is known."""
+        """Create the journal of a load of `model`. `line` is its `%load_model ...`, `runtime` the runtime directory."""
         self._report = report
         self.owner = here = this_process()
         self._load = Load(
@@ -151,7 +151,7 @@ class LoadJournal:
             self._settled = True
 
     def _forget_older(self, path: Path) -> None:
-        """Remove older notes of failed loads: those of the same line, and the oldest if there are too many."""
+        """Remove older notes of failed loads: of the same load in this notebook, and the oldest beyond `_KEPT`."""
         known = [load for load in list_loads(path) if load.failed and load.id != self._load.id]
         same = [load for load in known if _is_same(load, self._load)]
         others = [load for load in known if load not in same]
@@ -166,7 +166,7 @@ def _is_intended(error: Exception) -> bool:
 
 
 def _reason(first: str, tail: Sequence[str]) -> str:
-    """Return the reason in one sentence: the last line of the model server if it has the reason, or else `first`."""
+    """Return the reason in one sentence: the last line of `tail` if the model server gives it there, or `first`."""
     last = tail[-1] if tail else ""
     if last.startswith(_SERVER) and _FAILED in last:
         return last.removeprefix(_SERVER)

@@ -18,7 +18,7 @@ _PERIOD = 0.2  # seconds between two requests to the engine
 
 
 class Liveness:
-    """A check that one instance is alive, made between two attempts to connect."""
+    """A check that one instance is alive, made between two attempts to connect. `began` is by time.monotonic()."""
 
     def __init__(self, attachment: Attachment, report: Report, began: float) -> None:
         self._attachment, self._report, self._began = attachment, report, began

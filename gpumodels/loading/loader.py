@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 #: Seconds that a load waits for the memory of instances that are ending.
 _ENDINGS_WITHIN = 10.0
 _POLL = 0.1  # seconds between two attempts to place
-#: Seconds that a load waits for the address of a model that was just stopped.
+#: Seconds that a load waits until a model that was just stopped has given up the address of its `--serve`.
 _FREED_WITHIN = 1.0
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An engine and the image or environment that it prepared for the model."""
+    """An engine, the name of the image or environment that it prepared, and the files that instances see."""
 
     engine: Engine
     name: str
@@ -87,8 +87,8 @@ class Loader:
     def run(self, make: Make, replaced: Model | None, adopt: Callable[[LoadKey], bool]) -> Model:
         """Load the model in place of `replaced`, and return its handle.
 
-        If `replaced` has the same key, `adopt` gives it the new request and returns True. Then `replaced` is returned,
-        and nothing is loaded.
+        `adopt(key)` returns True if `replaced` was loaded with an equal key, and then gives `replaced` the new request.
+        Then `replaced` is returned, woken if it slept, and nothing else is loaded.
         """
         request = self.request
         self.spec = spec = catalog.find(request.model, self.settings)

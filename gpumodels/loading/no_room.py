@@ -23,7 +23,7 @@ _MOST_GPUS, _MOST_HOLDERS = 4, 3  # in one message
 
 
 def check_limit(model: str, request: LoadRequest, chosen: Sequence[Device], report: Report) -> None:
-    """Raise LoadRefused if no GPU has as much memory as the limit. Show a notice if the model runs on the CPU.
+    """Raise LoadRefused if no GPU has as much memory as `--memory`. Show a notice if the model runs on the CPU.
 
     `chosen` are the devices that the load would take now.
     """
@@ -48,7 +48,7 @@ def no_room(
 ) -> DeviceError:
     """Return the error for a load that does not fit. It has a sentence for each GPU, most free memory first.
 
-    If the models in `helps` slept, the load would fit.
+    `known` are the loaded models of this user. If the models in `helps` slept, the load would fit.
     """
     shares = {each.snapshot.device.uuid: each.shares for each in seen.devices}
     models = {each.record.id: each for each in known}
@@ -89,7 +89,7 @@ def _part(share: Share, model: Candidate | None) -> str:
 
 
 def _command(share: Share, model: Candidate | None) -> str:
-    """Return the command that frees a model's memory: the magic for a model of this notebook."""
+    """Return the command that frees a model's memory: `%stop_model` if this notebook loaded it, or `gpumodels stop`."""
     owner = None if model is None else model.record.owner
     mine = owner is not None and owner.pid == os.getpid() and owner.kernel_id
     return f"%stop_model {share.name}" if mine else f"gpumodels stop {share.instance}"

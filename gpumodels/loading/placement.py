@@ -82,7 +82,7 @@ class Placement:
         DeviceError, and Overtaken if there is now an instance to join.
         """
         need, lacking = self._need(engine), None
-        for wanted in (need, replace(need, insists=False)):  # a load is never refused only for its learnt memory
+        for wanted in (need, replace(need, insists=False)):  # the peaks of earlier loads alone refuse no load
             try:
                 placed = self._placed(engine, wanted)
             except Full as full:
@@ -133,7 +133,7 @@ class Placement:
         return chosen, Attachment(record, directory, lease, engine.attach(record, directory))
 
     def _turn(self, engine: Engine) -> AbstractContextManager[None]:
-        """Return a context in which no other user of the machine chooses a GPU. It is empty if no GPU is chosen."""
+        """Return a context in which no other user of the machine chooses a GPU. It is empty if this load needs none."""
         contested = not engine.places_itself and self.request.gpu.count and devices.devices()
         return reservations.in_turn() if contested else nullcontext()
 

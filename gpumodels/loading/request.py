@@ -108,7 +108,7 @@ class LoadRequest:
         help="build the image or environment again",
         doc="If False, the image or environment is built again.",
     )  # fmt: skip
-    #: The fingerprint that the load must have; "" for any. An attached model has one: its `env` is not known here.
+    #: The fingerprint that the load must have; "" for any. `attach` sets it, because it does not know the `env`.
     fingerprint: str = ""
     #: The line for the same load in a notebook. Environment variables are left out, because they may be secret.
     line: str = field(default="", compare=False)
@@ -207,7 +207,7 @@ def _check_together(model: str, values: Mapping[str, Any]) -> None:
 
 
 def _idle(given: object, values: Mapping[str, Any]) -> float | None:
-    """Return the idle time in seconds, or None for never.
+    """Return the idle time in seconds, or None for never. `given` is the value that the user gave, or None.
 
     Sleep ends a kept model that has no user. So the default idle time is not shorter than the keep time.
     """
@@ -221,7 +221,7 @@ def _line(model: str, given: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class LoadKey:
-    """The identity of a load. If a load's key equals that of the model it would replace, nothing is loaded."""
+    """The identity of a load. If the model that a load would replace has an equal key, nothing is loaded."""
 
     spec: ModelSpec
     #: The hash of the folder's files. A model whose files were edited is another model.

@@ -57,7 +57,7 @@ def join(
     report: Report,
     make: Callable[[Attachment], Model],
 ) -> Model | None:
-    """Attach to a running instance and return the handle that `make` creates. None if the instance has just ended.
+    """Attach to a running instance and return the handle that `make` creates, or None if the instance has just ended.
 
     Raises LoadTimeout after `timeout` seconds, and LoadFailed if an instance that is being started fails.
     """
@@ -79,7 +79,7 @@ def join(
             attachment.record = replace(attachment.record, state="ready")
             attachment.directory.write(attachment.record)
         attachment.connect(client, time.monotonic() - began)
-        # A server that is falling asleep may not have noticed our watch. If it answers once more, it has noticed it.
+        # A server that is falling asleep may not have noticed the watch of `connect`. If it answers once more, it has.
         client.wait_ready(deadline, check)
         return make(attachment)
     except BaseException as error:
@@ -93,7 +93,7 @@ def join(
 
 
 def _attach(runtime: RuntimeDirectory, record: InstanceRecord, deadline: float) -> Attachment | None:
-    """Take the lease of a running instance, and wait for one that is being started. None if it has ended."""
+    """Return the attachment of a running instance, or None if it has ended. Wait if it is still being started."""
     while (joined := _join(runtime, record)) is None:
         if time.monotonic() > deadline or not _is_starting(runtime, record):
             return None
@@ -115,7 +115,7 @@ def _join(runtime: RuntimeDirectory, record: InstanceRecord) -> tuple[InstanceDi
 
 
 def _is_starting(runtime: RuntimeDirectory, record: InstanceRecord) -> bool:
-    """Return True if the instance has no leash yet, because the process that loads it is still preparing."""
+    """Return True if the instance has no leash yet, because the process that loads it is about to start it."""
     with suppress(KeyError, UnknownRecordError):
         directory = runtime.directory(record.id)
         wanted = directory.ended is None and directory.lease_state is LeaseState.HELD
@@ -134,7 +134,7 @@ def keep(runtime: RuntimeDirectory, record: InstanceRecord, seconds: float) -> N
 
 
 def named(runtime: RuntimeDirectory, name: str) -> InstanceRecord:
-    """Return the running instance with that id, that model name, or that start of its id. Raises ModelNotFound."""
+    """Return the running instance with `name` as its id, its model or the start of its id. Raises ModelNotFound."""
     known = running(runtime)
     found = match(name, known)
     if len(found) == 1:

@@ -16,7 +16,7 @@ from gpumodels.model import Endpoint
 if TYPE_CHECKING:
     from gpumodels.engines import Instance
 
-_POLL = 0.01  # seconds
+_POLL = 0.01  # seconds between two attempts to listen
 _WHY = {
     errno.EADDRINUSE: "it is in use already; name another port, or 0 for a free one",
     errno.EACCES: "this user may not take that port; name one above 1023, or 0 for a free one",
@@ -48,7 +48,7 @@ class Listener:
         self._socket: socket.socket | None = None
 
     def open(self, within: float = 0.0) -> None:
-        """Listen on the address, unless that is done. Raises LoadRefused if it is not free after `within` seconds."""
+        """Listen on the address, unless that is done. Raises LoadRefused if it is not free in `within` seconds."""
         deadline = time.monotonic() + within
         while self._socket is None:
             try:

@@ -46,7 +46,7 @@ class State(Enum):
 
 
 class Attachment:
-    """The lease and the connection of this process on one instance, from its start until it sleeps or ends.
+    """The lease and the connection of this process on one instance, until the instance sleeps or ends.
 
     Threads may use it at the same time. Once the instance is gone, `error` is the reason. Once the instance sleeps or
     was stopped, `freed` is the memory that it gave back.
@@ -88,7 +88,7 @@ class Attachment:
         self._watch: Watch | None = None
 
     def connect(self, client: Client, seconds: float, endpoint: Endpoint | None = None) -> None:
-        """Take calls from now on, because the model server is ready. The load took `seconds`."""
+        """Take calls by `client` from now on. Call this when the model server is ready; the load took `seconds`."""
         self.client, self.signature, self._watch = client, client.signature(), client.watch()
         self.seconds, self.endpoint = seconds, endpoint
         self._memory_before = self._memory()  # used if the kernel is too busy to measure again before sleep
@@ -108,7 +108,7 @@ class Attachment:
 
     @property
     def alive(self) -> bool:
-        """True if the instance can be called: it is attached, and its leash holds its lock. No engine is asked."""
+        """True if the instance can be called: it is attached, and its leash lives. The engine is not asked."""
         return self.attached and self.lease.leash_lives
 
     @property
@@ -136,7 +136,7 @@ class Attachment:
         threading.Thread(target=self.clean_up, name="gpumodels end", daemon=True).start()
 
     def clean_up(self) -> None:
-        """Remove the remains of an instance that ended, and keep the reason. Do nothing if the instance lives."""
+        """Remove the remains of an instance that ended, and set `error` or `freed`. Do nothing while it lives."""
         with self._lock:
             if not self.attached:
                 return
@@ -165,7 +165,7 @@ class Attachment:
         return not self.lease.leash_lives and self._server_ended.wait(_EVENT_OF_DEAD_WITHIN)
 
     def sleep(self) -> None:
-        """Free the memory once no call runs. If other processes use the instance, only leave it; it runs on."""
+        """Free the memory once no call runs. If other processes use the instance, only leave it to them."""
         if self.state is State.READY:
             self.state = State.LEAVING
         try:
@@ -216,7 +216,7 @@ class Attachment:
     def stop(self, by: str) -> None:
         """End the instance, or only leave it if other processes use it.
 
-        `by` is the user of `stop` for messages, such as "this notebook".
+        `by` is the place that stops the instance, for messages, such as "this notebook".
         """
         if self.state is State.READY:
             self.state = State.LEAVING
@@ -267,7 +267,7 @@ class Attachment:
         return None
 
     def _become_asleep(self) -> None:
-        """Change the state to asleep, with the lock held. The server has ended, or other processes go on using it."""
+        """Change the state to asleep, with the lock held. The server has ended, or others still use the instance."""
         since = time.time()
         if self._fell_asleep:
             ending.dies_within(self.lease, self.record.grace)  # views must not show it as running: wait for the leash

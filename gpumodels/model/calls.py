@@ -117,7 +117,7 @@ class Callers:
         self._start_over()
 
     def submit(self, call: Callable[[Ticket], Any]) -> CallFuture:
-        """Run `call` on one of the threads, and return its future. `call` receives the ticket of the future."""
+        """Run `call` on a thread, and return its future. `cancel` of the future ends the `Ticket` that `call` gets."""
         if self._pid != os.getpid():  # a fork has the parent's queue, but none of its threads
             self._start_over()
         future = CallFuture()
@@ -161,7 +161,7 @@ def _run(future: CallFuture, call: Callable[[Ticket], Any]) -> None:
 
 
 class Bar:
-    """A progress bar that appears if the work takes more than two seconds, in a notebook or a terminal."""
+    """A progress bar for a notebook or terminal. It appears if `wanted` and if the work takes more than two seconds."""
 
     def __init__(self, title: str, total: int | None, *, wanted: bool) -> None:
         self._title = title

@@ -33,8 +33,8 @@ def end(attachment: Attachment, by: str = "") -> bool:
     the leash takes too long, and at once on an interrupt. If the engine is down, a thread tries again later, or the
     guard does if this process ends.
 
-    `by` is the user of `stop`, for other views, or "" if the instance ended by itself. Return True if no other process
-    held the instance.
+    `by` is the place that stops the instance, for messages, or "" if the instance ended by itself. Return True if no
+    other process held the instance.
     """
     directory, lease, grace = attachment.directory, attachment.lease, attachment.record.grace
     with uninterrupted():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gpumodels.lease import InstanceRecord
 
-#: The driver may need a while to free a process's memory. This share of it counts as all of it.
+#: The share of the memory that must be free: then it counts as freed. The driver may need a while for the rest.
 _RETURNED = 0.75
 #: Seconds to wait until that share is free.
 _WITHIN = 5.0
@@ -25,9 +25,9 @@ _POLL = 0.1  # seconds
 class FreedMemory:
     """GPU memory that a model held before and after it fell asleep or was stopped.
 
-    `since` is the moment of that, in seconds since the epoch. `before` and `after` are in bytes. They are None if
-    nothing was measured: the model ran on the CPU, the driver does not report memory by process, or this process was
-    too busy.
+    `since` is the moment of its sleep or stop, in seconds since the epoch. `before` and `after` are in bytes. They are
+    None if nothing was measured: the model ran on the CPU, the driver does not report memory by process, or this
+    process was too busy.
     """
 
     since: float
@@ -68,7 +68,7 @@ def total(freed: Sequence[FreedMemory | None]) -> FreedMemory | None:
 
 
 def measure(record: InstanceRecord, before: int | None, since: float) -> FreedMemory:
-    """Wait until the memory is free, for five seconds at most, and return the freed memory."""
+    """Wait until an ended instance has freed its `before` bytes, five seconds at most, and return the freed memory."""
     freed = FreedMemory(since, record.device, before)
     deadline = time.monotonic() + _WITHIN
     while before is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gpumodels.model.report import Report
     from gpumodels.signature import Signature
 
-#: Calls of a `map` in flight, for each replica.
+#: The number of calls that `map` has in flight for each replica, by default.
 CONCURRENCY = 4
 
 
@@ -100,12 +100,12 @@ class Model:
 
     @property
     def attachment(self) -> Attachment:
-        """The attachment of the first replica that can be called."""
+        """The attachment of the first replica that can be called, or of the first of all."""
         return self._replicas.first.attachment
 
     @property
     def record(self) -> InstanceRecord:
-        """The record of the first instance that can be called: its id, engine, devices and owner."""
+        """The record of the instance of `attachment`: its id, engine, devices and owner."""
         return self.attachment.record
 
     @property

@@ -20,14 +20,14 @@ _WITHIN = 600.0
 
 
 class Replica:
-    """One of the instances behind a handle. Only `Restarts` changes it, with its lock held; any thread may read it."""
+    """One of the instances behind a handle. Only `Restarts` changes a replica, under a lock; any thread may read it."""
 
     def __init__(self, number: int, attachment: Attachment) -> None:
         self.number = number
         self.attachment = attachment
         #: A token for each call in flight. A set can be changed by threads without a lock.
         self.calls: set[object] = set()
-        #: True if a call found all other replicas busy while this one slept.
+        #: True if a call found all other replicas busy while this one slept. So this replica will be woken.
         self.wanted = False
         #: The error text of the last restart, "" if it succeeded.
         self.trouble = ""

@@ -133,9 +133,9 @@ class Replicas:
             tried.append(attachment)
 
     def _choose(self, tried: Sequence[Attachment], ticket: Ticket | None) -> tuple[Replica, Attachment]:
-        """Return the replica that takes a call. Start one if none can.
+        """Return a replica that can take a call, and its attachment, but none in `tried`. Start a replica if none can.
 
-        Raises ModelGone if none can be started, and the errors of a load.
+        `ticket` cancels the start. Raises ModelGone if no replica can be started, and the errors of a load.
         """
         if self._calling_pid != os.getpid():  # a fork inherits the calls of its parent's threads, but not the threads
             self._calling_pid = os.getpid()

@@ -15,7 +15,7 @@ class Report(Protocol):
     """The interface of the objects that display a load."""
 
     def progress(self, text: str, fraction: float | None) -> None:
-        """Replace the line of the current step. `fraction` is its progress from 0 to 1, or None if unknown."""
+        """Show a step in place of the last one. `fraction` is its progress from 0 to 1, or None if unknown."""
 
     def notice(self, text: str) -> None:
         """Show a line that later lines do not replace."""
@@ -45,7 +45,7 @@ class NullReport(SilentReport):
 
 
 class CancellableReport:
-    """A report that raises CancelledError at the next step of the load, once its ticket was ended."""
+    """A report that raises CancelledError at the next step of the load, once `ticket` was ended to cancel the load."""
 
     def __init__(self, report: Report, ticket: Ticket) -> None:
         self._ticket = ticket

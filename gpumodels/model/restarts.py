@@ -25,13 +25,13 @@ class Reload(Protocol):
     def __call__(self, replica: Replica, ticket: Ticket, report: Report | None, *, background: bool) -> None:
         """Load the replica again.
 
-        `ticket` cancels the load; it belongs to the call that waits. Without a `report` the load is shown by
-        `default_report()`. A load in the `background` shows nothing, because no call waits for it.
+        `ticket` is the `Ticket` of the call that waits for the load. Ending it cancels the load. Without a `report` the
+        load is shown by `default_report()`. A load in the `background` shows nothing, because no call waits for it.
         """
 
 
 class SingleFlight:
-    """A guard that lets one start run at a time. Threads that come meanwhile wait for it and share its outcome."""
+    """A lock that lets one start run at a time. Threads that come meanwhile wait for it and share its outcome."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class SingleFlight:
 
 
 class Restarts:
-    """The restarts of a handle's replicas. Threads may use it at the same time.
+    """The restarts of a handle's replicas. Threads may use the object at the same time.
 
     A call that finds no replica starts one. If a handle has several replicas, those that died are also started again in
     the background.
@@ -108,7 +108,7 @@ class Restarts:
         return self._several and replica.dead and replica.hopeful and not self._stopped.is_set()
 
     def why_gone(self, attachment: Attachment | None = None) -> ModelGone:
-        """Return the error for a call that no replica can take."""
+        """Return the error for a call that no replica, or not the one with `attachment`, can take."""
         attachments = [each.attachment for each in self._all] if attachment is None else [attachment]
         name = self._all[0].record.model
         errors = [each.error for each in attachments if each.error is not None]
@@ -123,7 +123,7 @@ class Restarts:
         return ModelGone(f"The model server of {name} lives but does not answer. `%stop_model` ends it.")
 
     def start_one(self, tried: Sequence[Attachment], ticket: Ticket) -> None:
-        """Wake or replace a replica for a call that can use none, except those in `tried`.
+        """Wake or replace a replica for a call, unless one is open. Those with an attachment in `tried` do not count.
 
         Raises ModelGone if no replica can be started, and the errors of a load.
         """
@@ -175,7 +175,7 @@ class Restarts:
             attachment.on_end(self._restart_missing_soon)
 
     def clean_up(self, unresponsive: Sequence[Attachment] = ()) -> None:
-        """Clean up ended replicas. Clean up `unresponsive` ones even while their leash still holds its lock."""
+        """Clean up ended replicas. Clean up `unresponsive` ones even while their leash lives."""
         for replica in self._all if self.mine else ():
             if replica.attachment in unresponsive or not replica.attachment.alive:
                 replica.attachment.clean_up()
@@ -212,7 +212,7 @@ class Restarts:
         threading.Thread(target=self._restart_missing, name="gpumodels replicas", daemon=True).start()
 
     def _restart_missing(self) -> None:
-        """Start missing replicas, one after the other, until none is missing."""
+        """Start replicas that died, or that sleep and are wanted, one after the other until none is left."""
         while (replica := self._next_missing()) is not None:
             if self._stopped.wait(replica.pause):
                 continue

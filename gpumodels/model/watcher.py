@@ -22,7 +22,7 @@ class Listener(Protocol):
 
 
 class Watcher:
-    """The watches of all models of this process, and the thread that reads them."""
+    """The thread that reads each `Watch` of this process, the connection for a model server's announcements."""
 
     _listening: bool
 
@@ -40,7 +40,7 @@ class Watcher:
                 threading.Thread(target=self._listen, name="gpumodels watch", daemon=True).start()
 
     def remove(self, watch: Watch) -> None:
-        """Stop listening and close the watch."""
+        """Stop reading the watch, and close it."""
         with self._lock:
             if self._pid == os.getpid() and watch.fileno() >= 0:  # below 0 if it is closed already
                 self._selector.unregister(watch)
