@@ -39,7 +39,7 @@ class Document:
         return default if value is _MISSING else value
 
     def text(self, *field: str | int, default: str | None = None) -> str:
-        """Return a text. A field without a default is required."""
+        """Return the text in a field. Without `default` the field is required."""
         value = self.get(*field, default=default)
         if value is None:
             raise self.error(field, "missing")
@@ -48,7 +48,7 @@ class Document:
         return value
 
     def texts(self, *field: str | int) -> tuple[str, ...]:
-        """Return a list of texts; () if the file has no such field."""
+        """Return the texts of a list; () if the file has no such field."""
         value = self.get(*field, default=[])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
             raise self.error(field, f"must be a list of texts, not {value!r}")
@@ -71,7 +71,7 @@ class Document:
         return value
 
     def check_keys(self, field: Field, known: Iterable[str]) -> None:
-        """Refuse unknown keys of a table. The error names the nearest known key."""
+        """Raise the error if the table `field` has a key that is not in `known`. It names the nearest known key."""
         known = tuple(known)
         for key in self.table(*field):
             if key not in known:
@@ -126,7 +126,7 @@ class Document:
 
 
 def shown(path: Path) -> str:
-    """Return a path for messages: relative to the working directory if it lies below that, else absolute."""
+    """Return a path for messages: relative to the working directory for a path below it, else absolute."""
     try:
         here = Path.cwd()
     except OSError:

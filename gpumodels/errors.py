@@ -67,7 +67,7 @@ class WeightsError(GpumodelsError):
 class DeviceError(GpumodelsError):
     """The error if there is no such GPU, your administrator does not allow it, or none has enough free memory.
 
-    If memory is short, the message names the holders and the ways to free memory. `%gpus` shows all of them.
+    If memory is short, the message names the holders and the ways to free memory. `%gpus` shows all holders.
     """
 
 
@@ -92,7 +92,7 @@ class EngineUnavailable(EngineError):
 class BaseImageUnavailable(EngineError):
     """The error if Docker answers, but the base image is not on this machine and cannot be pulled.
 
-    The message describes how to make one. `engine="process"` needs no image.
+    The message describes how to make the base image. `engine="process"` needs no image.
     """
 
 
@@ -105,14 +105,14 @@ class BuildFailed(EngineError):
 
 
 class LeaseUnseen(EngineError):
-    """The error if the instance does not see the files of this machine, so the lease could not end it.
+    """The error if the instance cannot see the files of this machine, so it would not end when nobody holds its lease.
 
-    That is so if Docker runs on another machine, or if your kernel is itself in a container. Use `engine="process"`.
+    This happens if Docker runs on another machine, or if your kernel is itself in a container. Use `engine="process"`.
     """
 
 
 class LoadError(GpumodelsError):
-    """The base of the errors of a load that did not end in a ready model. Nothing of the load is left."""
+    """The base of the errors of a load that did not end in a ready model. What the load had started was removed."""
 
 
 class LoadRefused(LoadError, ValueError):
@@ -146,7 +146,7 @@ class LoadTimeout(LoadError, TimeoutError):
 
 
 class LoadCancelled(LoadError, KeyboardInterrupt):
-    """The error if you stop a load. It is a KeyboardInterrupt too, so that a run of several cells stops as well."""
+    """The error if you stop a load. It is a KeyboardInterrupt too, so that Jupyter does not run the cells after it."""
 
 
 class CallError(GpumodelsError):
@@ -205,5 +205,5 @@ class ModelGone(CallError):
 class ModelStopped(ModelGone):
     """The error if you call a model that somebody stopped.
 
-    The message names who stopped it and when, and the line that loads it again.
+    The message names who stopped the model and when, and the `%load_model` line that loads it again.
     """

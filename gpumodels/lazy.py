@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the function `__getattr__` of `package` (PEP 562).
+    """Return the function to use as `__getattr__` of `package` (PEP 562). It imports public names at their first use.
 
-    `homes` maps each public name to the module of the package that defines it. A name must not be the name of a module
-    of the package, because the module would replace it when it is imported.
+    `homes` maps each public name to the module of the package that defines it. A public name must not be the name
+    of a module of the package, because importing that module would replace the public name.
     """
 
     def find(name: str) -> Any:

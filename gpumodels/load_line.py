@@ -19,7 +19,7 @@ _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def load_line(model: str, options: Iterable[tuple[str, str | None]] = ()) -> str:
-    """Return the line for a model and its options, which are pairs of flag and value. The value of a switch is None."""
+    """Return the `%load_model` line of a model and its options: pairs of flag and value, which is None for a switch."""
     words = [MAGIC, word(model_word(model))]
     for flag, value in options:
         if value is None:
@@ -32,15 +32,15 @@ def load_line(model: str, options: Iterable[tuple[str, str | None]] = ()) -> str
 
 
 def model_word(model: str) -> str:
-    """Return the model as the magic takes it. A path that begins with a dash gets "./" at its front.
+    """Return the model as `%load_model` takes it. A path that begins with a dash gets "./" at its front.
 
-    Without "./" it would be read as an option. No name of a model begins with a dash.
+    Without "./" the path would be read as an option. No name of a model begins with a dash.
     """
     return f"./{model}" if model.startswith("-") else model
 
 
 def word(text: str) -> str:
-    """Return the text as one word of the line.
+    """Return the text as one word of a `%load_model` line.
 
     The text is quoted as in a shell. IPython expands `{x}` inside quotes too, so braces are doubled. IPython also
     expands `$x` unless an odd number of quotes follows, so the quotes end and begin again after a dollar sign. A line

@@ -58,7 +58,7 @@ def clock(moment: float, now: float | None = None, *, seconds: bool = False) -> 
     """Return the local time of day of a moment: "14:03". The date precedes it if the moment is not of today.
 
     `moment` is in seconds since the epoch, and so is `now`, the present. With `seconds` the text is "14:03:25". The
-    form does not depend on the language, so notebooks and the sidebar show the same text.
+    form does not depend on the user's language, so notebooks and the sidebar show the same text.
     """
     then, today = _local(moment), _local(time.time() if now is None else now)
     text = f"{then:%H:%M:%S}" if seconds else f"{then:%H:%M}"

@@ -22,12 +22,12 @@ DTYPES = (
 #: Meanings of a value. They decide how an input is converted and how an output is drawn. "" is none.
 KINDS = ("", "image", "boxes", "scores")
 
-#: Parameter names of calls. No input may have such a name.
+#: Names of parameters of every call. No input may have such a name.
 RESERVED_INPUTS = ("timeout", "self")
 
 
 class SignatureError(ValueError):
-    """A mistake in the declaration of an input or output. `field` names it, such as "inputs[0].dtype"."""
+    """The error for a mistake in the declaration of an input or output. `field` is its place: "inputs[0].dtype"."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -37,7 +37,10 @@ class SignatureError(ValueError):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output. `shape` holds sizes (3) and names of free sizes ("N"). None allows any shape, or JSON."""
+    """One input or output.
+
+    `shape` holds sizes (3) and names of free sizes ("N"). It is None if any shape is allowed, and for JSON.
+    """
 
     name: str
     dtype: str
@@ -102,7 +105,7 @@ class Signature:
     def from_tables(cls, inputs: Iterable[Mapping[str, Any]], outputs: Iterable[Mapping[str, Any]]) -> Signature:
         """Return the signature in the `[[inputs]]` and `[[outputs]]` of a `model.toml`.
 
-        Raises SignatureError ("inputs[0].dtype: ...").
+        Raises SignatureError. The message begins with the field, such as "inputs[0].dtype".
         """
         return cls(tuple(_read("inputs", inputs)), tuple(_read("outputs", outputs)))
 

@@ -1,7 +1,8 @@
 """The activity of a model: its calls from all processes, which its model server counts.
 
 Any process of the user can read it, also while the notebook is busy. Totals come from the protocol's ModelStatistics,
-so every server of the protocol has them. The last minute and the queue come only from our own server.
+so every server of the protocol has them. Figures of the last minute, and numbers of calls that wait and run, come only
+from our own server.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
-    # The address /proc/self/fd/N may stand for another instance later, and must not share a connection with it.
+    # The address /proc/self/fd/N may stand for another instance's socket later. The two must not share a connection.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.default_authority", "localhost"),
 ]
@@ -45,15 +46,15 @@ class Activity:
     running: int | None = None
 
     def idle(self, loaded: float) -> float:
-        """Return the seconds since the last call; 0 while a call runs.
+        """Return the seconds since the last call ended; 0 while a call runs.
 
-        Without any call, count from `loaded`, which is in seconds since the epoch.
+        If there was no call yet, return the seconds since `loaded`, which is in seconds since the epoch.
         """
         since = self.idle_since(loaded)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
     def idle_since(self, loaded: float) -> float | None:
-        """Return the end of the last call, or `loaded` without any call; None while a call runs.
+        """Return the moment when the last call ended; `loaded` if there was no call yet; None while a call runs.
 
         All moments are in seconds since the epoch.
         """
@@ -61,7 +62,7 @@ class Activity:
 
 
 def read_activity(connector: Connector, model: str, within: float) -> Activity | None:
-    """Return the activity of a model, or None if its server does not answer within `within` seconds."""
+    """Return the activity of the model, or None if its server has ended or does not answer within `within` seconds."""
     try:
         server = connector.find(files.SOCKET_NAME)
     except OSError:

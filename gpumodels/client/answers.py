@@ -1,4 +1,4 @@
-"""Reading of responses. The outputs become values in memory of the caller."""
+"""Reading of a model server's responses. The outputs become values in the caller's own memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def read_message(kind: Any, body: bytes, model: str) -> Any:
 def read_answer(response: Any, view: Callable[[str, int, int], memoryview], model: str) -> dict[str, Any]:
     """Return the outputs of a response by name. Each output is a copy, so that it belongs to the caller.
 
-    `view` is a function that returns `size` bytes at `offset` of the shared memory region `name`. Raises CallError if
-    the response cannot be read.
+    `view(name, offset, size)` returns that part of the shared memory region `name`. Raises CallError if the response
+    cannot be read.
     """
     claimed: dict[str, int] = {}
     raw: list[bytes | None] = list(response.raw_output_contents) or [None] * len(response.outputs)

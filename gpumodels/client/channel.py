@@ -1,4 +1,4 @@
-"""Calls by gRPC, which every server of the protocol answers.
+"""Calls by gRPC, which every server of the Open Inference Protocol answers.
 
 A channel works only in the process that made it. A forked child inherits gRPC's state without gRPC's threads, so it
 must call nothing of the channel, not even `close`.
@@ -35,7 +35,7 @@ _OPTIONS = [
     ("grpc.default_authority", "localhost"),
 ]
 
-#: Open channels. This reference to each keeps a forked child from deleting a channel, which would call gRPC.
+#: All open channels. As the set refers to them, a forked child never deletes a channel, which would call gRPC.
 _open: set[grpc.Channel] = set()
 
 
@@ -43,7 +43,7 @@ class Channel:
     """A gRPC channel to a model server."""
 
     def __init__(self, server: ServerSocket, shm: Descriptor | None, model: str) -> None:
-        """Open the channel. Inputs go through files in the directory `shm`, or inside the messages if it is None."""
+        """Open the channel. Inputs go through files in the directory `shm`, or inside messages if `shm` is None."""
         self._server = server  # keeps the channel's address valid
         self._model = model
         self._channel: grpc.Channel | None = grpc.insecure_channel(server.grpc_target, options=_OPTIONS)
@@ -65,10 +65,10 @@ class Channel:
     def infer(
         self, request: Any, inputs: list[Tensor], _shared: SharedArrays, deadline: float | None, ticket: Ticket
     ) -> Generator[dict[str, Any], None, None]:
-        """Yield the values of the single answer, by output name. Closing the iterator early cancels the call.
+        """Send `request` with the inputs, and yield the values of the single answer, by output name.
 
-        `deadline` is in time.monotonic() seconds. Raises CallError or a subclass of it, CancelledError if the ticket
-        was ended, and TimeoutError past the deadline.
+        Closing the iterator early cancels the call. `deadline` is in time.monotonic() seconds. Raises CallError or a
+        subclass of it, CancelledError if another thread ended `ticket`, and TimeoutError past the deadline.
         """
         messages.set_parameters(request, **{files.TRACEBACK: True})
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -77,10 +77,10 @@ class Channel:
         yield read_answer(response, _no_region, self._model)
 
     def watch(self) -> None:
-        """Return None, because other servers do not fall asleep by themselves."""
+        """Return None instead of a watch: servers other than our own do not end themselves to sleep."""
 
     def finish(self) -> None:
-        """Do nothing. With gRPC, `close` ends running calls."""
+        """Do not wait for running calls, unlike `Lane.finish`. `close` ends them with ModelGone."""
 
     def close(self) -> None:
         """Close the channel. Running calls end with ModelGone."""
@@ -92,11 +92,14 @@ class Channel:
             _open.discard(channel)
 
     def forked(self) -> None:
-        """Drop the channel in a forked child. Calls there raise CallError."""
+        """Drop the channel. The after-fork hook calls this in the child, where calls then raise CallError."""
         self._stub = self._channel = None
 
     def _await_response(self, request: Any, deadline: float | None, ticket: Ticket) -> Any:
-        """Wait for the response of a future, because an interrupt can cancel a future at once, but not a plain call."""
+        """Send the request and return its response.
+
+        The call is a gRPC future, because an interrupt can cancel a future at once, but not a plain call.
+        """
         if self._stub is None:
             raise CallError(f"{self._model} was loaded by the parent of this forked process: load it here too")
         left = None if deadline is None else max(0.0, deadline - time.monotonic())

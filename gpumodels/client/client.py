@@ -36,7 +36,7 @@ _LONGEST_TIMEOUT = 366 * 86400.0  # seconds; a longer timeout counts as none
 
 
 class Transport(Protocol):
-    """Calls on a model server by one protocol: `lane.Lane` for our own server, `channel.Channel` (gRPC) for any."""
+    """The connections to a model server: `lane.Lane` for our own server, `channel.Channel` (gRPC) for any server."""
 
     def metadata(self, timeout: float) -> Any | None: ...
 
@@ -54,11 +54,11 @@ class Transport(Protocol):
 
 
 class Client:
-    """The client of one model server, for the model `model`.
+    """The client of one model server, for the model `model`. Safe to use from threads.
 
-    Safe to use from threads. Forked children may use it too: they open connections of their own. The client calls our
-    own server over the lane, and any other server by gRPC, with tensors in shared memory files if the connector has a
-    directory for them. With `lane=False` it calls our own server by gRPC too.
+    The client calls our own server over the lane, a Unix socket that is faster than gRPC, and any other server by gRPC.
+    With `lane=False` it calls our own server by gRPC too. By gRPC, tensors go through shared memory files if the
+    connector has a directory for them. A forked child opens its own connections to the lane; by gRPC it cannot call.
     """
 
     def __init__(self, connector: Connector, model: str, *, lane: bool = True) -> None:
@@ -74,8 +74,8 @@ class Client:
     def wait_ready(self, deadline: float, check_alive: Callable[[], None]) -> None:
         """Wait until the model is ready. Raises LoadTimeout when time.monotonic() passes `deadline`.
 
-        Call `check_alive` repeatedly; it raises its own error when the instance has died. Raises LoadFailed if there is
-        something else at the path of the server's socket, or if the server's metadata cannot be read.
+        Call `check_alive` repeatedly meanwhile; it raises its own error when the instance has died. Raises LoadFailed
+        if the file at the path of the server's socket is not that socket, or if the metadata cannot be read.
         """
         pause = _FIRST_PAUSE
         while not self._is_ready():
@@ -87,7 +87,7 @@ class Client:
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def signature(self) -> Signature:
-        """Return the inputs and outputs that the server reported when it was ready. Raises CallError before that."""
+        """Return the inputs and outputs that the server reported to `wait_ready`. Raises CallError before that."""
         if self._signature is None:
             raise CallError(f"{self.model} is not ready: is it still loading?")
         return self._signature
@@ -95,21 +95,28 @@ class Client:
     def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Any = None) -> Any:
         """Call the model and return its answer: a single output as it is, several as a Result, a stream as a list.
 
-        Raises InputError, ModelCallError, CallTimeout (after `timeout` seconds), ModelGone, CallError. An interrupt
-        cancels the call in the server. Ending its Ticket cancels it too, and raises CancelledError. A timeout of more
-        than a year counts as none.
+        The inputs are `args`, by position, and `kwargs`, by name. Raises InputError, ModelCallError, CallTimeout (after
+        `timeout` seconds), ModelGone, CallError. An interrupt cancels the call in the server. `ticket` is a `Ticket`:
+        another thread may end it, which cancels the call and raises CancelledError here. A timeout of more than a year
+        counts as none.
         """
         results = [self._unwrapped(result) for result in self.results(args, kwargs, timeout, ticket=ticket)]
         return results if self.signature().stream else results[0]
 
     def stream(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None) -> Iterator[Any]:
-        """Call the model and iterate over its answers as they come. Closing the iterator early cancels the call."""
+        """Call the model and iterate over its answers as they come. Closing the iterator early cancels the call.
+
+        Parameters and errors are those of `call`. `timeout` is for all answers together.
+        """
         return map(self._unwrapped, self.results(args, kwargs, timeout))
 
     def results(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout: Any = None, *, ticket: Ticket | None = None
     ) -> Iterator[Result]:
-        """Iterate over the answers like `stream`, with a Result also for a single output. A Result can draw itself."""
+        """Call the model and iterate over its answers as they come, each as a Result, even if it has a single output.
+
+        A Result, unlike a single value, can show itself as a picture. Parameters and errors are those of `stream`.
+        """
         seconds = _timeout_seconds(timeout, self.model)
         deadline = None if seconds is None else time.monotonic() + seconds
         signature = self.signature()
@@ -143,10 +150,11 @@ class Client:
             raise CallError(f"the model server of {self.model} gave {gave} to a call")
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> NDArray[Any]:
-        """Return an array of zeros for the input `name`, in memory that the model server maps as well.
+        """Return an array of zeros for the input `name`, in memory that the model server maps too.
 
-        A call with it, or with a contiguous part of it, copies nothing. `dtype` is for inputs that declare none. Raises
-        InputError if the model declares no such input or no such dtype, and CallError if there is no memory for it.
+        A call sends the array, or a contiguous part of it, without a copy. `dtype` is for an input whose declared dtype
+        is "any". Raises InputError if there is no such input, or no array of this shape and dtype, and CallError if
+        there is no memory for the array.
         """
         spec = next((spec for spec in self.signature().inputs if spec.name == name), None)
         if spec is None:
@@ -170,19 +178,19 @@ class Client:
         return found
 
     def watch(self) -> Watch | None:
-        """Return a connection on which the model server announces its sleep; None if it never sleeps by itself."""
+        """Return a connection on which the model server announces its sleep; None if it has ended or never does so."""
         return None if self._transport is None else self._transport.watch()
 
     def finish(self) -> None:
-        """Refuse new calls, which raise ModelGone, and wait until running calls end."""
+        """Refuse new calls, which raise ModelGone. On the lane, also wait until running calls end."""
         self._closed = True
         if self._transport is not None:
             self._transport.finish()
 
     def close(self) -> None:
-        """Close the connection. Calls that run in other threads end with ModelGone.
+        """Close all connections. Calls that run in other threads end with ModelGone.
 
-        Closing twice does nothing, and closing in a forked child leaves the parent's connection open.
+        Closing twice does nothing, and closing in a forked child leaves the parent's connections open.
         """
         if self._transport is not None and os.getpid() == self._pid:
             self._transport.close()
@@ -194,7 +202,7 @@ class Client:
             self.close()
 
     def forked(self) -> None:
-        """Prepare the client for use in a forked child, before any other code runs there."""
+        """Prepare the client for use in a forked child. The after-fork hook calls this there."""
         self._pid = os.getpid()
         if self._transport is not None:
             self._transport.forked()
@@ -216,9 +224,10 @@ class Client:
         return True
 
     def _open_transport(self) -> Transport | None:
-        """Open the lane or gRPC. Return None if the server has bound neither yet.
+        """Open the lane, or gRPC if there is no lane. Return None if the server has bound no socket yet.
 
-        Look for gRPC first. Our own server binds the lane before gRPC, so gRPC without a lane means another server.
+        Look for the socket of gRPC first. Our own server binds the lane's socket before that of gRPC, so a server with
+        gRPC and without a lane is not our own.
         """
         grpc_socket = self._connector.find(files.SOCKET_NAME)
         lane_socket = self._connector.find(frames.SOCKET_NAME) if self._lane else None

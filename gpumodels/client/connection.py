@@ -1,4 +1,4 @@
-"""`Connection`: one connection of the lane, with the memory of its calls."""
+"""`Connection`: one connection to the lane of a model server, with the shared memory of its calls."""
 
 from __future__ import annotations
 
@@ -23,39 +23,43 @@ _MOST_REGISTERED = frames.MOST_REGIONS - 1  # regions of the user's arrays; one 
 
 
 class Connection:
-    """A connection of the lane and the regions of its calls. One thread at a time uses it; any thread may call `cut`.
+    """A connection to the lane, and the shared memory regions of its calls.
 
-    `request` copies inputs into a region of the connection, which is kept for the next call. Inputs in shared arrays
-    are not copied. The caller may change copied inputs as soon as `request` returns. The server sends its results in a
-    region of its own.
+    One thread at a time uses the connection; any thread may call `cut`. `request` copies inputs into a region of the
+    connection, which is kept for the next call. Inputs in arrays of `Client.empty` are not copied. The caller may
+    change copied inputs as soon as `request` returns. The server sends its results in a region of its own.
     """
 
     def __init__(self, server: ServerSocket) -> None:
-        """Connect. Raises BlockingIOError while the server has too many connections to accept, and OSError."""
+        """Connect. Raises BlockingIOError while the server's queue of new connections is full, and OSError."""
         self._socket = connected = server.connect()
         self._frames = frames.Frames(connected)
         self._pid = os.getpid()
         self._own = region.Own("in")
         self._result: Region | None = None
-        self._registered: dict[str, int] = {}  # sizes of shared arrays' regions that the server maps, last used last
+        self._registered: dict[str, int] = {}  # sizes of regions of `shared` that the server maps, last used last
         self.last_used = 0.0
         self.ended = False
 
     @property
     def memory(self) -> int:
-        """The bytes of the regions that are kept for the next call."""
+        """The size in bytes of the regions that are kept for the next call."""
         return sum(len(each) for each in (self._own.region, self._result) if each is not None)
 
     @property
     def held(self) -> int:
-        """The bytes that the connection keeps in memory: `memory`, and shared arrays that the server maps.
+        """The bytes that this connection keeps in memory: `memory`, and arrays of `Client.empty` that the server maps.
 
-        The server still maps arrays that the user has deleted.
+        Until the next request on this connection, the server also maps arrays that the user has deleted.
         """
         return self.memory + sum(self._registered.values())
 
     def send(self, kind: int, body: bytes, deadline: float | None = None, fd: int = -1) -> None:
-        """Send one frame. Raises BrokenPipeError, ConnectionResetError, and TimeoutError past the deadline."""
+        """Send one frame, and with it the descriptor `fd` of a region; -1 for none.
+
+        `kind` is a constant of `protocol.frames`. Raises BrokenPipeError and ConnectionResetError if the server has
+        closed the connection, and TimeoutError past `deadline`, which is in time.monotonic() seconds.
+        """
         data = memoryview(frames.header(len(body), kind, fd >= 0) + body)
         while data:
             self._wait_until(deadline)
@@ -63,7 +67,10 @@ class Connection:
             fd = -1
 
     def request(self, request: Any, inputs: list[Tensor], shared: SharedArrays, deadline: float | None) -> None:
-        """Send a ModelInferRequest with its inputs. Raises CallError if there is no memory for them."""
+        """Send `request`, a ModelInferRequest, with the inputs, of which those in `shared` are not copied.
+
+        Raises CallError if there is no memory for the copies, and the errors of `send`.
+        """
         del request.inputs[:], request.raw_input_contents[:]
         for name in [name for name in self._registered if name not in shared]:
             self._unregister(name, deadline)
@@ -94,7 +101,8 @@ class Connection:
     def answer(self, deadline: float | None) -> frames.Frame:
         """Return the next frame of the answer. Handle frames about the server's region that come before it.
 
-        Raises EOFError, ConnectionResetError, TimeoutError, CallError.
+        Raises EOFError or ConnectionResetError if the server has closed the connection, TimeoutError past `deadline`,
+        and CallError if the data cannot be read.
         """
         while True:
             try:
@@ -115,19 +123,25 @@ class Connection:
         return self._socket.fileno()
 
     def unsolicited(self) -> Iterator[frames.Frame]:
-        """Read once, which may block, and yield the frames that came. Raises EOFError, OSError, FrameError."""
+        """Read the socket once, which may block, and yield the frames that are complete.
+
+        They answer no request. Raises EOFError, OSError, FrameError.
+        """
         self._frames.fill()
         while (frame := self._frames.next()) is not None:
             yield frame
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of the server's region. Raises RegionError if they lie outside or the region is unknown."""
+        """Return `size` bytes at `offset` of the region `name`, in which the server sent results.
+
+        Raises RegionError if they lie outside of the region, or if the server has sent no such region.
+        """
         if self._result is None or self._result.name != name:
             raise region.RegionError(f"the server has sent no region {name!r}")
         return region.part(self._result, offset, size)
 
     def cut(self) -> None:
-        """Shut the connection down, also while another thread waits on it. A forked child leaves its parent's open."""
+        """Shut the connection down, also while another thread waits on it. A forked child keeps the parent's open."""
         self.ended = True
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError):

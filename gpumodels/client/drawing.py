@@ -16,7 +16,7 @@ _LONGEST_SIDE = 1200  # pixels; larger pictures only make notebook files larger
 _MAX_LABELS = 50  # more labels would hide the boxes
 _FAR = 10_000.0  # pixels, outside of any drawing
 _LOW, _HIGH = (255, 159, 28), (20, 184, 110)  # box colours for scores 0 and 1, readable on light and dark pictures
-_NEUTRAL = (0, 128, 255)  # without scores
+_NEUTRAL = (0, 128, 255)  # colour of boxes without scores
 
 
 def draw_result(outputs: Mapping[str, Any], kinds: Mapping[str, str], image: Any = None) -> Image.Image | None:

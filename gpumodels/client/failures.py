@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def from_frame(body: bytes, model: str) -> CallError:
-    """Return the error that the body of a FAILED frame describes. Raises CallError if the body cannot be read."""
+    """Return the error that the model server sent in a frame of kind FAILED, by the body of the frame.
+
+    Raises CallError if the body cannot be read.
+    """
     facts = messages.parameters(read_message(messages.ModelInferResponse, body, model))
     return _error(model, str(facts.get("code")), str(facts.get("message", "")), str(facts.get("traceback", "")))
 

@@ -23,7 +23,7 @@ _RGB = 3  # dimensions, and channels
 def bind(
     signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: str
 ) -> tuple[list[Tensor], NDArray[np.uint8] | None]:
-    """Return the inputs in declared order, and the picture (uint8 [H, W, 3]) if one of them is an image.
+    """Return the inputs as tensors in declared order, and the picture (uint8 [H, W, 3]) if one of them is an image.
 
     Inputs may be anything that numpy reads as an array, torch tensors on any device, PIL images, columns of pandas,
     Python numbers, text and lists. An image may also be a path or the bytes of an encoded picture. None leaves out an
@@ -43,7 +43,7 @@ def bind(
 def _matched(
     signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], model: str
 ) -> Iterable[tuple[TensorSpec, Any]]:
-    """Return specs with their values, matched like the arguments of a Python function."""
+    """Return the declared inputs that were given, with their values. Match them like arguments of a Python function."""
     inputs = signature.inputs
     if not kwargs and len(args) == len(inputs):
         return zip(inputs, args, strict=True)

@@ -1,8 +1,8 @@
 """The lane: calls on our own model server over its own Unix socket, with tensors in memory that both sides map.
 
-A running call has a connection, with its regions, to itself. Shutting the connection down cancels the call. Later calls
-use the connection again; the one used last is used first. Nothing here takes a lock, because a forked child would
-inherit it locked. A forked child opens connections of its own.
+Each running call has a connection of its own, with its regions of shared memory. Shutting the connection down cancels
+the call. Later calls use free connections again, the one that was used last first. Nothing here takes a lock, because a
+forked child would inherit it locked. A forked child opens connections of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Lane:
             frame = self._metadata_connection.answer(deadline)
         except TimeoutError:
             return None
-        except (EOFError, OSError):  # the server ended or does not accept connections yet; the caller finds out
+        except (EOFError, OSError):  # the server ended or does not accept connections yet; the caller finds out which
             self._close_metadata_connection()
             time.sleep(max(0.0, deadline - time.monotonic()))
             return None
@@ -69,10 +69,11 @@ class Lane:
     def infer(
         self, request: Any, inputs: list[Tensor], shared: SharedArrays, deadline: float | None, ticket: Ticket
     ) -> Generator[dict[str, Any], None, None]:
-        """Yield the values of each answer, by output name. Closing the iterator early cancels the call.
+        """Send `request` with the inputs, and yield the values of each answer, by output name.
 
-        `deadline` is in time.monotonic() seconds. Raises CallError or a subclass of it, CancelledError if the ticket
-        was ended, and TimeoutError past the deadline.
+        Closing the iterator early cancels the call. `shared` are arrays that need no copy. `deadline` is in
+        time.monotonic() seconds. Raises CallError or a subclass of it, CancelledError if another thread ended `ticket`,
+        and TimeoutError past the deadline.
         """
         request.id = str(next(self._numbers))
         connection, frame = self._begin(request, inputs, shared, deadline, ticket)
@@ -116,7 +117,7 @@ class Lane:
             self._timer.cancel()
 
     def forked(self) -> None:
-        """Close the child's copies of the connections after a fork. The parent's connections stay open."""
+        """Close a forked child's copies of the connections. The parent's stay open. The after-fork hook calls this."""
         for connection in [*self._busy, *self._free]:
             connection.close()
         self._close_metadata_connection()
@@ -240,7 +241,7 @@ class Lane:
         self._timer.start()
 
     def _close_idle(self) -> None:
-        """Close connections that hold much memory and had no call for a while. Runs on a timer's thread."""
+        """Close free connections that hold more than 1 MiB and had no call for 10 seconds. Runs on a timer's thread."""
         self._timer = None
         now, left = time.monotonic(), []
         for connection in list(self._free):

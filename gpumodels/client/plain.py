@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def outputs_by_name(signature: Signature, answer: Any) -> dict[str, Any]:
-    """Return the values of one answer by output name."""
+    """Return the values of one answer of `Client.call` by output name. An undeclared single output is "value"."""
     if isinstance(answer, Result):
         return {name: answer[name] for name in answer.keys()}  # noqa: SIM118  (iterating gives the values)
     names = [spec.name for spec in signature.outputs] or ["value"]
@@ -28,7 +28,10 @@ def outputs_by_name(signature: Signature, answer: Any) -> dict[str, Any]:
 
 
 def to_json(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[bytes], Any]) -> Any:
-    """Return a value that JSON can hold. `array` and `raw` convert arrays and bytes. NaN and infinities become None."""
+    """Return `value` as a value that JSON can hold. `array` and `raw` are the functions that convert arrays and bytes.
+
+    NaN and infinite floats become None, and keys of dicts become text.
+    """
     match value:
         case np.ndarray():
             found = array(value)
@@ -48,7 +51,7 @@ def to_json(value: Any, array: Callable[[NDArray[Any]], Any], raw: Callable[[byt
 
 
 def to_lists(array: NDArray[Any]) -> Any:
-    """Return an array as nested lists. NaN and infinities become None, and 0.1 in float32 becomes 0.1."""
+    """Return an array as nested lists. NaN and infinities become None. A float32 0.1 becomes 0.1, not 0.10000000149."""
     if array.dtype.name == "bfloat16":  # of the package ml_dtypes
         array = array.astype(np.float32)
     if array.dtype.kind != "f":
@@ -61,9 +64,9 @@ def to_lists(array: NDArray[Any]) -> Any:
 
 
 def from_text(spec: TensorSpec, text: str) -> Any:
-    """Return the value of the input `spec` that a word of a command or a field of a form stands for.
+    """Return `text`, a word of a command or a field of a form, as a value for the input `spec`.
 
-    This reads no files. Raises InputError if the input needs a number and the text is not one.
+    A text that is a path is not opened. Raises InputError if the input needs numbers and the text is not JSON.
     """
     if spec.dtype == "str":
         return text

@@ -1,7 +1,7 @@
 """Input regions for calls by gRPC: files in the instance's shared memory that hold the inputs of one call at a time.
 
-They are written with pwrite and never mapped, because a server that truncated a mapped file would end the notebook
-with SIGBUS. Later calls use a region again, unless a call failed: the server may still read that region.
+The client writes them with pwrite and never maps them. A server could truncate a mapped file, and SIGBUS would end the
+notebook's process. Later calls use a region again, except after a failed call, because the server may still read it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 _STEP = 1 << 20  # sizes are rounded up to a multiple of this, so that regions fit later calls too
 _KEEP = 256 << 20  # bytes of unused regions that are kept
-_CONTROL_TIMEOUT = 10.0  # seconds to register or unregister, which a server answers at once
+_CONTROL_TIMEOUT = 10.0  # seconds that a server has to register or unregister a region, which is quick
 
 
 @dataclass(frozen=True)
 class Region:
-    """A registered file of `size` bytes."""
+    """A file of `size` bytes that is registered with the model server."""
 
     name: str
     fd: int
@@ -38,7 +38,7 @@ class Region:
 
 
 class Regions:
-    """The pool of input regions. Safe to use from threads."""
+    """The input regions of one channel, in use or free for later calls. Safe to use from threads."""
 
     def __init__(self, directory: Descriptor, stub: SimpleNamespace) -> None:
         self._directory = directory
@@ -49,10 +49,11 @@ class Regions:
 
     @contextlib.contextmanager
     def lend(self, size: int, timeout: float | None = None) -> Iterator[Region | None]:
-        """Lend one call a region of at least `size` bytes, or None if there is no room or the server accepts none.
+        """Lend a call a region of at least `size` bytes until the `with` block ends.
 
-        An exception in the block discards the region. Raises TimeoutError if the server does not answer within the
-        `timeout` of the call, in seconds.
+        The region is None if the directory has no room, or if the server accepts no regions. An exception in the block
+        discards the region. Raises TimeoutError if the server does not register it within the call's `timeout`, in
+        seconds.
         """
         region = self._take(size) or self._make(-(-size // _STEP) * _STEP, timeout)
         if region is None:
@@ -68,7 +69,8 @@ class Regions:
     def close(self) -> None:
         """Remove the free files now, and those in use when their calls end.
 
-        The server is not notified. It ends as well, or unmaps the files when it notices that their client has gone.
+        The server is not notified. It unmaps the files when it ends, or when any client registers a region: it then
+        notices that nobody locks these files any more.
         """
         with self._lock:
             free, self._free = self._free, []
@@ -99,7 +101,7 @@ class Regions:
         except OSError:  # no room, or the directory is gone
             return None
         try:
-            # The lock lasts as long as this process lives. The server frees regions that nobody locks any more.
+            # The lock lasts until this process closes the file or ends. The server frees regions that nobody locks.
             fcntl.flock(region.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             request = messages.SystemSharedMemoryRegisterRequest(name=name, key=name, byte_size=size)
             self._stub.SystemSharedMemoryRegister(request, timeout=min(timeout or _CONTROL_TIMEOUT, _CONTROL_TIMEOUT))

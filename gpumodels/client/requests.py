@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 def send_inputs(
     request: Any, inputs: list[Tensor], regions: Regions | None, model: str, timeout: float | None
 ) -> Iterator[None]:
-    """Put the inputs into the request, or into a region that is lent to the call until the block ends.
+    """Write the inputs into `request`, or into a shared memory region that the call has until the `with` block ends.
 
-    Raises CallError if neither shared memory nor a message has room, and TimeoutError.
+    `request` is a ModelInferRequest. Raises CallError if neither shared memory nor a message has room, and TimeoutError
+    if the server does not register the region within `timeout` seconds.
     """
     for tensor in inputs:
         add_header(request.inputs, tensor)

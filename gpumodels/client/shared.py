@@ -21,13 +21,13 @@ _numbers = itertools.count()
 
 
 class SharedArrays:
-    """The regions of the arrays that `empty` made. A region exists as long as its array or a view of it."""
+    """The arrays that `empty` made, each in a shared memory region. A region lives as long as a view of its array."""
 
     def __init__(self) -> None:
         self._regions: weakref.WeakValueDictionary[str, Region] = weakref.WeakValueDictionary()
 
     def empty(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """Return an array of zeros in a region of its own. Raises OSError if there is no memory for it."""
+        """Return an array of zeros in a new region. Raises OSError if there is no memory for it."""
         count = math.prod(shape)
         # A forked child continues the count, so the process id keeps its names apart from the parent's.
         memory = region.create(f"own-{os.getpid()}-{next(_numbers)}", count * dtype.itemsize)
@@ -37,7 +37,7 @@ class SharedArrays:
         return array.reshape(shape)
 
     def find(self, data: memoryview) -> tuple[Region, int] | None:
-        """Return the region that holds the bytes and their offset in it; None if no region does."""
+        """Return the region in which `data` lies, and its offset there; None if `data` lies in no region."""
         if not self._regions or not data:
             return None
         address = _address(np.frombuffer(data, np.uint8))

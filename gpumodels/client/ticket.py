@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Ticket:
-    """A call that another thread may end. The calling thread and the ending thread share it without a lock."""
+    """An object for one call, by which another thread may end the call. The two threads use it without a lock."""
 
     def __init__(self) -> None:
         self.ended = False
         self._cut: Callable[[], None] | None = None
 
     def take(self, cut: Callable[[], None]) -> None:
-        """Record that the call begins; `cut` is the function that ends it.
+        """Record that the call begins. `cut` is the function that ends the call.
 
-        Raises CancelledError if the ticket was ended already.
+        The calling thread uses this. Raises CancelledError if another thread has used `end` already.
         """
         self._cut = cut
         self.check()
@@ -30,7 +30,7 @@ class Ticket:
             raise CancelledError
 
     def end(self) -> None:
-        """End the call, now or as soon as it begins."""
+        """End the call, now or as soon as it begins. Any thread may use this."""
         self.ended = True
         if self._cut is not None:
             self._cut()

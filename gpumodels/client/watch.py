@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """A connection for announcements of the model server. One thread reads it, when `fileno` is readable."""
+    """A connection on which the model server announces its sleep. One thread reads it when `fileno()` is readable."""
 
     def __init__(self, server: ServerSocket) -> None:
         """Connect. Raises OSError if the server has ended."""
@@ -27,7 +27,7 @@ class Watch:
         self.asleep = False
 
     def hear(self) -> bool:
-        """Read once. Return True if the server announced that it is about to sleep.
+        """Read the connection once. Return True if the server announced that it is about to sleep.
 
         Raises EOFError when the server has ended.
         """
@@ -39,7 +39,7 @@ class Watch:
         return frames.ABOUT_TO_SLEEP in said
 
     def answer(self) -> None:
-        """Answer the announcement: the server may end now."""
+        """Answer the announcement that `hear` returned. The server may end from now on."""
         self._send(frames.WATCH)
 
     def ask_for_sleep(self) -> None:
@@ -62,7 +62,7 @@ class Watch:
 
 
 def ask_for_sleep(connector: Connector, within: float) -> bool:
-    """Ask a model server to end itself as soon as no call runs. Return True if it did so `within` seconds.
+    """Ask a model server to end itself as soon as no call runs. Return True if it ended within `within` seconds.
 
     Otherwise withdraw the request. Raises OSError if the server has ended already.
     """

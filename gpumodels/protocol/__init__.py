@@ -1,6 +1,6 @@
 """The protocol between client and model server: messages, the tensor codec, and the names that both sides use.
 
-It runs in the notebook and in the instance, so it needs only numpy, grpcio and protobuf.
+This package runs in the notebook and in the instance, so it needs only numpy, grpcio and protobuf.
 """
 
 from __future__ import annotations

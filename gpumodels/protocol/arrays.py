@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _MISSING = ("NoneType", "NAType", "NaTType")  # None, and the values that pandas uses for it
 
-_LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # from the first on whole numbers need uint64, from the second on none fits
+_LARGE, _TOO_LARGE = 1 << 63, 1 << 64  # whole numbers from _LARGE on need uint64; from _TOO_LARGE on they fit no dtype
 
 _NUMBERS = (int, float, np.number, np.bool_)
 
-#: For each sort of array: an element in words, the Python types of an element, and the text how to convert an array.
+#: For each sort of array: an element in words, the Python types of an element, and code that converts an array to it.
 _SORTS: dict[str, tuple[str, tuple[type, ...], str]] = {
     "numbers": ("a number", _NUMBERS, ".astype('float32')"),
     "text": ("text", (str,), ".astype(str)"),
@@ -109,7 +109,10 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _exact(value: Any, array: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers from 2^63 on unchanged. numpy reads them as floats if the list has smaller numbers too."""
+    """Return the list `value` as uint64 if its items are whole numbers from 0 on, some of 2^63 or more; else `array`.
+
+    `array` is what numpy makes of such a list if it holds smaller numbers too: rounded floats.
+    """
     if array.size == 0 or not array.max() >= _LARGE:
         return array
     items = np.asarray(value, object)

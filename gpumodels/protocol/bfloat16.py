@@ -21,7 +21,7 @@ def to_bits(array: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def from_bits(bits: NDArray[np.uint16]) -> NDArray[Any]:
-    """Return the numbers of these bits, as bfloat16 if the package ml_dtypes is installed, else widened to float32."""
+    """Return the numbers with these bit patterns, as bfloat16 if ml_dtypes is installed, else widened to float32."""
     known = _known_to_numpy()
     if known is not None:
         return bits.view(known)

@@ -19,8 +19,8 @@ _WIDEST_FLOAT = 8  # bytes
 def cast(array: NDArray[Any], dtype: str) -> NDArray[Any]:
     """Return the array as `dtype`, without a copy if it has that dtype already. bfloat16 is returned as bits in uint16.
 
-    Whole numbers must stay the same. Floating point numbers may be rounded, but finite numbers must stay finite. Raises
-    TensorError otherwise, and for arrays of objects, text, complex numbers or dates.
+    A conversion to whole numbers must be exact. A conversion to floating point may round, but finite numbers must stay
+    finite. Raises TensorError otherwise, and for arrays of objects, text, complex numbers or dates.
     """
     if array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         if dtype == "bfloat16":

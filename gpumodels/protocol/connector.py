@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ServerSocket(Protocol):
-    """A socket on which a model server listens. The object stays on this socket, even if another one takes its name."""
+    """A socket on which a model server listens. The object keeps to this socket even if another takes its file name."""
 
     @property
     def grpc_target(self) -> str:
@@ -20,7 +20,7 @@ class ServerSocket(Protocol):
     def connect(self) -> socket.socket:
         """Return a new blocking connection.
 
-        Raises BlockingIOError while the server has too many connections to accept, and OSError when it is gone.
+        Raises BlockingIOError while the server's queue of new connections is full, and OSError if the server has ended.
         """
 
 
@@ -29,10 +29,10 @@ class Connector(Protocol):
 
     @property
     def shared_memory(self) -> Descriptor | None:
-        """The directory of the files that gRPC requests name; None if the server sees none of this machine's files."""
+        """The directory of shared memory files for calls by gRPC; None if the server sees no files of this machine."""
 
     def find(self, name: str) -> ServerSocket | None:
-        """Return the socket of the model server with the file name `name`. Return None if no process listens on it.
+        """Return the model server's socket with the file name `name`. Return None if no process listens on that socket.
 
         Raises OSError if the file is not a socket, or its owner is neither this user nor the user of the instance.
         """

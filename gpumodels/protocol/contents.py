@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gpumodels.protocol.tensors import Tensor
 
-#: Bytes of tensors that a message may hold: protobuf ends at 2 GiB.
+#: The most bytes of tensors that a message may hold. A message of protobuf has at most 2 GiB.
 MESSAGE_LIMIT = (1 << 31) - (1 << 20)
 
 #: The field of InferTensorContents that holds each datatype, and the dtype of its values.
@@ -41,7 +41,7 @@ _FIELDS = {
 
 
 def add_header(tensors: Any, tensor: Tensor) -> Any:
-    """Add the name, datatype and shape of a tensor to the inputs of a request or the outputs of a response."""
+    """Add a header (name, datatype and shape) to the inputs of a request or the outputs of a response. Return it."""
     header = tensors.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
     if tensor.content_type:
         messages.set_parameters(header, **{CONTENT_TYPE: tensor.content_type})
@@ -49,7 +49,7 @@ def add_header(tensors: Any, tensor: Tensor) -> Any:
 
 
 def point(header: Any, region: str, size: int, offset: int) -> None:
-    """Refer to a region that holds the tensor, by the InferParameters of Triton's extension."""
+    """Record in a tensor's header that it is `size` bytes at `offset` of the region, as in Triton's extension."""
     facts: dict[str, str | int] = {files.REGION: region, files.BYTE_SIZE: size, files.OFFSET: offset}
     messages.set_parameters(header, **facts)
 

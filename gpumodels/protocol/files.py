@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 SOCKET_NAME = "grpc.sock"
 
-#: The socket in the same directory that serves the same methods to clients with a token. Clients from TCP come here.
+#: The socket in the same directory that serves the same methods to clients with a token. The forwarder connects clients
+#: from TCP to it.
 PEERS_SOCKET_NAME = "peers.sock"
 
-#: The most bytes of tensors, in total, that go inside a message. Larger ones go through shared memory.
+#: Tensors go inside a message if they have at most this many bytes together, otherwise through shared memory.
 INLINE_LIMIT = 64 << 10
 
 #: The InferParameters of Triton's extension for shared memory.
@@ -41,7 +42,7 @@ _OURS = re.compile(r"in-[0-9a-f]{32}")
 
 
 class BadFile(OSError):
-    """The error for a name from the other side that is not allowed, or a file of it that is not safe to open."""
+    """The error for a file name from the other side that is not allowed, or for a file that is not safe to open."""
 
 
 def new_name() -> str:
@@ -50,7 +51,7 @@ def new_name() -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Return True for a name of the form that `new_name` makes."""
+    """Return True if gpumodels made the file of that name: it has the form that `new_name` makes."""
     return _OURS.fullmatch(name) is not None
 
 
@@ -101,8 +102,8 @@ def open_socket(directory: int, name: str) -> int:
 def create(directory: int, name: str, size: int) -> int:
     """Make a file of `size` allocated bytes that only its owner may use, and return its descriptor.
 
-    The directory's owner becomes the file's, because a server in a container may run as that user while we are root.
-    Raises OSError (ENOSPC) if there is no room. A sparse file would cause SIGBUS later.
+    The file gets the owner of the directory: the server in a container may run as that user, while we run as root.
+    Raises OSError (ENOSPC) if there is no room. If the bytes were not allocated, a later access could cause SIGBUS.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, 0o600, dir_fd=directory)
@@ -120,7 +121,10 @@ def create(directory: int, name: str, size: int) -> int:
 
 
 def open_existing(directory: int, name: str, flags: int) -> int:
-    """Open a regular file by a name from the other side. Raises BadFile, or OSError if there is no file."""
+    """Open a regular file by a name from the other side; `flags` are those of `os.open`.
+
+    Raises BadFile, or OSError if there is no file.
+    """
     if _NAME.fullmatch(name) is None:
         raise BadFile(f"{name!r} is no name of a shared memory file")
     # Non-blocking, because opening a FIFO could block before it is recognised as one.

@@ -33,15 +33,15 @@ ANSWER, PART, END, FAILED = 17, 18, 19, 20
 
 #: Kinds about sleep, all with empty bodies. A holder of the instance sends WATCH to become a watcher. SLEEP asks the
 #: server to end itself as soon as no call runs; STAY withdraws that request. Before the server ends, for that reason or
-#: after its idle time, it sends ABOUT_TO_SLEEP to its watchers. They measure the memory that it holds and answer with
-#: WATCH; a call that comes meanwhile keeps the server awake. ASLEEP is the last frame, sent while no call runs: a call
-#: that was not answered by then had not begun.
+#: after its idle time, it sends ABOUT_TO_SLEEP to its watchers. The watchers measure the memory that the server holds
+#: and answer with WATCH; a call that comes meanwhile keeps the server awake. ASLEEP is the server's last frame, sent
+#: while no call runs: a call that was not answered by then had not begun.
 WATCH, SLEEP, STAY, ABOUT_TO_SLEEP, ASLEEP = 5, 6, 7, 21, 22
 
 #: The `errno` of an OSError if this process, or the whole system, has too many open files.
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
-#: Regions of a client that the server maps at once for one connection. Each takes a descriptor.
+#: The most regions of a client that the server maps for one connection. Each takes a file descriptor.
 MOST_REGIONS = 64
 
 _KINDS = frozenset(
@@ -69,7 +69,7 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """The frames on a connected socket. Reading and writing block or not, as the socket's timeout is set."""
+    """The frames on a connected socket. The socket's timeout decides whether reading and writing block."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
@@ -112,7 +112,7 @@ class Frames:
         return Frame(kind, body, fd)
 
     def fill(self) -> None:
-        """Read once. Raises EOFError at the end of the stream, FrameError, and errors of the socket.
+        """Read the socket once, for `next`. Raises EOFError at its end, FrameError, and errors of the socket.
 
         Raises OSError (EMFILE) also if a descriptor was lost because this process has too many open files.
         """

@@ -1,8 +1,8 @@
 """Signatures in ModelMetadata messages.
 
 The protocol has fields for name, datatype and sizes. Our server sends the other facts of a signature as parameters,
-which other clients ignore: the dtype of BYTES, names of free sizes, kind, optional, description. Other servers send no
-such parameters. Their free sizes are named d0, d1, ...
+which other clients ignore: the dtype of values sent as BYTES, names of free sizes, kind, optional, description. Other
+servers send no such parameters. Their free sizes are named d0, d1, ...
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _write(spec: TensorSpec, tensor: Any) -> None:
 
 
 def _table(tensor: Any, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return a tensor of the metadata as a table of `model.toml`, without its name."""
+    """Return a tensor of the metadata, with its parameters `facts`, as a table of `model.toml`. The name is "x"."""
     try:
         shape = json.loads(str(facts["dims"])) if "dims" in facts else _dims(tensor.shape)
     except (ValueError, RecursionError) as error:

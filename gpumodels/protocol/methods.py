@@ -9,7 +9,7 @@ import grpc
 
 from gpumodels.protocol.messages import SERVICE, message_class
 
-#: Messages have no limit here: the sender decides how large they may become.
+#: Options of gRPC channels and servers. They do not limit the size of messages; only the sender does.
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),

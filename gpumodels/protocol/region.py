@@ -64,8 +64,8 @@ def adopt(fd: int) -> Region:
     """Map a region of the other side and close the descriptor. The caller sets the region's name.
 
     Raises RegionError if the region is not sealed, is sparse, or has huge pages. A sparse file would take memory here
-    that the other side never had. Huge pages may be used up when they are touched, which is SIGBUS. Raises MemoryError,
-    and OSError if this process has too many open files.
+    that the other side never had. The system may have no huge page left when one is first touched, and SIGBUS ends the
+    process. Raises MemoryError, and OSError if this process has too many open files.
     """
     try:
         found = os.fstat(fd)
@@ -87,14 +87,14 @@ def adopt(fd: int) -> Region:
 
 
 def part(region: mmap.mmap, offset: int, size: int) -> memoryview:
-    """Return a writable view of a part of a region. Raises RegionError if the part lies outside."""
+    """Return a writable view of `size` bytes at `offset` of a region. Raises RegionError if they lie outside of it."""
     if offset < 0 or size < 0 or offset + size > len(region):
         raise RegionError(f"{size} bytes at {offset} lie outside of a region of {len(region)}")
     return memoryview(region)[offset : offset + size]
 
 
 class Own:
-    """The region of one side of a connection for the tensors that it sends. It is kept from call to call."""
+    """The region in which one side of a connection sends tensors. The region is kept from call to call."""
 
     def __init__(self, name: str) -> None:
         self.region: Region | None = None
@@ -103,9 +103,9 @@ class Own:
         self._oversized = 0
 
     def outgrown(self, size: int) -> str:
-        """Free the region if it is too small for `size` bytes, or was much too large in several calls.
+        """Free the region if it is too small for `size` bytes, or if it was much too large in 8 calls in a row.
 
-        Return the name of the freed region, or "" if it is kept.
+        Use this before each call. Return the name of the freed region, or "" if none was freed.
         """
         memory = self.region
         if memory is None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def misfit(spec: TensorSpec, shape: Sequence[int], sizes: dict[str, int]) -> str:
     """Return the reason why `shape` does not fit `spec`, or "" if it does.
 
-    `sizes` holds the named sizes of this call so far. Those that appear in `shape` for the first time are added.
+    `sizes` holds the values that names in declared shapes have in this call, such as {"H": 480}. Values of names that
+    are new are added from `shape`.
     """
     declared = spec.shape
     if declared is None:

@@ -60,7 +60,7 @@ class Tensor(NamedTuple):
 
 
 def encode(name: str, value: Any, dtype: str) -> Tensor:
-    """Return `value` as a tensor of `dtype` (a name of `signature.DTYPES`). For "any", see `any_dtype`.
+    """Return `value` as a tensor of `dtype`, a name of `signature.DTYPES`. For "any", `any_dtype` chooses the dtype.
 
     Numbers may be anything that numpy reads as an array (of numpy, torch, pandas, ...), in any memory layout and byte
     order. For "str" and "bytes", give one value, or an array or list of values. Raises TensorError if the value cannot
@@ -95,7 +95,7 @@ def any_dtype(value: Any) -> str:
 
 
 def _dtype_and_value(value: Any) -> tuple[str, Any]:
-    """Return `any_dtype`, and the value, converted to a numpy array if it is an array."""
+    """Return the dtype as `any_dtype` does, and the value, as a numpy array if numpy reads it as an array."""
     if isinstance(value, str):
         return "str", value
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -119,9 +119,10 @@ def raw_bytes(array: NDArray[Any]) -> memoryview:
 
 
 def blank(datatype: str, shape: Sequence[int], nbytes: int) -> NDArray[Any]:
-    """Return a new array for the bytes of a tensor with this header. It is flat for BYTES.
+    """Return a new array for the `nbytes` bytes of a tensor. The array is flat for BYTES; its values are not set.
 
-    Raises TensorError if `nbytes` bytes cannot be a tensor with this header. No memory is allocated before this check.
+    Raises TensorError if a tensor of this datatype and shape cannot have `nbytes` bytes. No memory is allocated before
+    this check.
     """
     shape = tuple(shape)
     checked_size(datatype, shape, nbytes)
@@ -132,9 +133,10 @@ def blank(datatype: str, shape: Sequence[int], nbytes: int) -> NDArray[Any]:
 
 
 def view(datatype: str, shape: Sequence[int], buffer: Any) -> NDArray[Any]:
-    """Return a view of `buffer` as a tensor with this header, flat for BYTES. It is writable if the buffer is.
+    """Return an array of this datatype and shape on the bytes of `buffer`. It is writable if the buffer is.
 
-    Copy the bytes only if they are not aligned. Raises TensorError if the buffer cannot be a tensor with this header.
+    The array is flat for BYTES. It is a copy only if the bytes are not aligned. Raises TensorError if a tensor of this
+    datatype and shape cannot have the size of the buffer.
     """
     shape, nbytes = tuple(shape), memoryview(buffer).nbytes
     checked_size(datatype, shape, nbytes)
@@ -151,9 +153,9 @@ def decode(datatype: str, shape: Sequence[int], content_type: str, array: NDArra
 
     - Numbers: the array itself. BF16 becomes an `ml_dtypes.bfloat16` array if ml_dtypes is installed, else float32
       (exact).
-    - Text: `str` for shape [], else an array of texts.
+    - Text (content_type "str"): `str` for shape [], else an array of texts.
     - Bytes: `bytes` for shape [], else an object array, because numpy's own bytes dtype drops trailing zeros.
-    - JSON: the value.
+    - JSON (content_type "json"): the value.
     """
     if datatype == "BF16":
         return bfloat16.from_bits(array)

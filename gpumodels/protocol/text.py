@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("<I")
 _BYTES = (bytes, bytearray, memoryview)
 
-#: The most bytes that a numpy text array may take, alone and as a multiple of the bytes that came. Larger ones become
-#: arrays of objects. Every element of a text array has the size of the longest, so one long text among many short ones
-#: could take all memory.
+#: A numpy text array may take 64 KiB, or 16 times the bytes that came, whichever is more. Larger ones become arrays of
+#: objects. Every element of a text array has the size of the longest, so one long text among many short ones could take
+#: all memory.
 _TEXT_ROOM, _TEXT_TIMES = 64 << 10, 16
 
 
@@ -43,7 +43,7 @@ def write(value: Any, dtype: str) -> tuple[tuple[int, ...], bytearray]:
 
 
 def read(data: memoryview, shape: tuple[int, ...], content_type: str) -> Any:
-    """Return the value in the bytes of a tensor. Raises TensorError if there is none.
+    """Return the value in the bytes of a BYTES tensor. Raises TensorError if they are not such a value.
 
     - content_type "str": a `str` for shape [], else an array of texts.
     - content_type "json": the value.

@@ -2,13 +2,13 @@
 
     python -m gpumodels.server --folder DIR --entry model:Model --device cpu --socket DIR [--name NAME]
 
-The server first binds its sockets in the directory: it is live. It then imports the author's class and loads it: it is
-ready. From then on it runs calls on the main thread. Environment variables configure the rest:
+The server first binds its sockets in the directory `--socket`: it is live. It then imports the author's class and loads
+it: it is ready. From then on it runs calls on the main thread. Environment variables configure the rest:
 
 - `GPUMODELS_SHM`: the directory of gRPC clients' shared memory; default /dev/shm, empty for none.
 - `GPUMODELS_TOKEN`: bind a second socket, for clients that send this token.
 - `GPUMODELS_SHM_PEERS`: a second directory of shared memory, for those clients.
-- `GPUMODELS_IDLE`: seconds without a call after which the server ends to sleep.
+- `GPUMODELS_IDLE`: seconds without a call after which the server ends itself to sleep.
 
 SIGTERM keeps its default action, so it also ends code that holds the GIL. The exit code is 3 if the author's code
 failed before the model was ready.
@@ -54,7 +54,7 @@ LOAD_FAILED = 3
 #: The number of gRPC's threads. Each waiting call occupies one.
 _THREADS = 128
 
-_MOST_FILES = 1 << 14  # open files; each mapped region takes one
+_MOST_FILES = 1 << 14  # open files, the limit that the server sets for itself; each mapped region takes one
 
 
 def main(make_scheduler: Callable[[Model], Scheduler] = SerialScheduler) -> NoReturn:
@@ -69,10 +69,12 @@ def main(make_scheduler: Callable[[Model], Scheduler] = SerialScheduler) -> NoRe
     began = time.monotonic()
     options = _options()
     _prepare_process()
-    token = os.environ.pop("GPUMODELS_TOKEN", "")  # a secret that the author's code could print or pass on
-    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))  # else it would be a setting for models that the author loads
+    # Both variables are removed. The token is a secret, which the author's code could print or pass on. The idle time
+    # would also apply to models that the author's code loads.
+    token = os.environ.pop("GPUMODELS_TOKEN", "")
+    idle = float(os.environ.pop("GPUMODELS_IDLE", "inf"))
     memory = SharedMemory(
-        os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (the protocol's place)
+        os.environ.get("GPUMODELS_SHM", "/dev/shm"),  # noqa: S108 (where clients with Triton's extension put files)
         os.environ.get("GPUMODELS_SHM_PEERS", ""),
     )
     # The lane binds its socket before gRPC does: a client that finds only gRPC's socket uses gRPC.
@@ -126,7 +128,7 @@ def _options() -> argparse.Namespace:
 def _bind(servicer: Servicer, directory: Path, token: str = "") -> grpc.Server:
     """Serve gRPC on a socket in the directory, with access for this user only.
 
-    With a token, serve on the socket of the peers, and only calls that carry the token.
+    With a token, bind `peers.sock` instead, and serve only calls that carry the token.
     """
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, "grpc"),

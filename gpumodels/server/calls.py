@@ -1,6 +1,6 @@
 """Calls on the author's model: read the inputs, run `predict`, send the answer.
 
-They are the same for requests on the lane and by gRPC.
+These steps are the same for requests that come on the lane and by gRPC.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Call(abc.ABC):
 
     @abc.abstractmethod
     def answer(self, tensors: list[Tensor], *, last: bool) -> None:
-        """Send one answer. Raises ClientGone, and CallFailed if the answer cannot be sent."""
+        """Send one answer; `last` is False if more may follow.
+
+        Raises ClientGone, and CallFailed if the answer cannot be sent.
+        """
 
     @abc.abstractmethod
     def end(self) -> None:
@@ -57,13 +60,13 @@ class Call(abc.ABC):
 
     @abc.abstractmethod
     def failed(self, failure: CallFailed) -> None:
-        """Send the error of the call. Raises ClientGone."""
+        """Send the error of the call to its client. Raises ClientGone."""
 
     def read_on(self) -> None:  # noqa: B027 (optional: only calls on the lane have a connection to read)
-        """Continue to read the connection of the call. The loop does this after a call on another thread has ended."""
+        """Read the connection of the call again. The lane's loop uses this when a call on another thread has ended."""
 
     def cancelled(self) -> bool:
-        """Return True if the client has left. Log that once."""
+        """Return True if the client has left. The first time, log that the call is cancelled."""
         if not self._cancelled and self.gone():
             self._cancelled = True
             log(f"call cancelled by the client after {(time.monotonic_ns() - self.came) / 1e9:.1f} s")

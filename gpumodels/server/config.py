@@ -25,8 +25,8 @@ def metadata(model: Model) -> Any:
 def write_config(config: Any, name: str, signature: Signature) -> None:
     """Fill a ModelConfig.
 
-    `max_batch_size` stays 0, so `dims` are whole shapes, without a batch dimension left out. A size that is not fixed
-    is -1.
+    `max_batch_size` stays 0, which means that `dims` are whole shapes: no batch dimension precedes them. A size that is
+    not fixed is -1.
     """
     config.name, config.platform, config.backend = name, PLATFORM, PLATFORM
     config.model_transaction_policy.decoupled = signature.stream

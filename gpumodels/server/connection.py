@@ -1,4 +1,4 @@
-"""The connection of one client of the lane, and the calls that arrive on it."""
+"""The connection of one client to the lane (`lane.sock`), and the calls that arrive on it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # computed once, because `|`
 class Connection:
     """The connection of one client, with the regions that the client registered and the region for its results.
 
-    The loop's thread reads the connection, but not while a call of it runs. The thread that runs the call sends the
-    answer.
+    The thread of the lane's loop reads the connection, except while a call that came on it runs. The thread that runs
+    the call sends the answer.
     """
 
     def __init__(self, connected: socket.socket, lane: Lane, scheduler: Scheduler) -> None:
@@ -57,12 +57,12 @@ class Connection:
         Parameters
         ----------
         fill : bool
-            Read the socket once before that.
+            Read the socket once first. If False, handle only what was read before.
 
         Returns
         -------
         bool
-            False if the connection is to be closed.
+            False if the caller must close the connection.
 
         """
         try:
@@ -84,7 +84,7 @@ class Connection:
         return self.busy or not self._broken  # while a call runs, its thread may just be sending a frame
 
     def read_on(self) -> None:
-        """Let the lane read this connection again after its call has ended."""
+        """Let the lane's loop poll and read this connection again. The loop uses this when the call has ended."""
         self._lane.read_on(self)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Connection:
         self._results.region = None
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of a region that the client registered. Raises RegionError."""
+        """Return bytes of a region that the client registered. Raises RegionError if there are no such bytes."""
         found = self._regions.get(name)
         if found is None:
             raise region.RegionError(f"no shared memory region {name!r} is registered")
@@ -111,12 +111,12 @@ class Connection:
             return self._socket.fileno() >= 0
 
     def send(self, kind: int, body: bytes = b"", fd: int = -1) -> None:
-        """Send one frame.
+        """Send one frame of a kind of `protocol.frames`, and with it the descriptor `fd` of a region; -1 for none.
 
         Raises
         ------
         ClientGone
-            If the client has left, or if it does not read while other calls wait.
+            If the client has left, or if it has not read for 10 seconds and other clients wait for this thread.
 
         """
         data = memoryview(frames.header(len(body), kind, fd >= 0) + body)
@@ -135,9 +135,9 @@ class Connection:
         self._broken = False
 
     def room(self, size: int) -> Region | None:
-        """Return a region for `size` bytes of results. The client is notified of a new region first.
+        """Return a region for `size` bytes of results. If the region is new, first send it to the client.
 
-        Returns None if the results belong inside the message: they are small, or there is no memory for a region.
+        Return None if the results belong inside the message: they are small, or there is no memory for a region.
         """
         if outgrown := self._results.outgrown(size):
             self.send(frames.FORGET, messages.SystemSharedMemoryUnregisterRequest(name=outgrown).SerializeToString())
@@ -189,7 +189,7 @@ class Connection:
     def _holds_up_others(self) -> bool:
         """Return True if other clients wait for this thread.
 
-        They wait if it is the loop's thread, or if all slots are busy and its call has to end first.
+        They wait if it is the loop's thread, or if the scheduler is full, so that this call must end first.
         """
         return (not self.busy or self._scheduler.full) and self._lane.others_wait(self)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ContractError(TypeError):
-    """A mistake in the author's code that keeps the model from being served. The message needs no traceback."""
+    """The error for a mistake in the author's code that prevents a load. It is logged without a traceback."""
 
 
 def find_class(module: ModuleType, name: str) -> Callable[[], Any]:
@@ -37,7 +37,7 @@ def find_method(model: Any, name: str) -> Callable[..., Any]:
 
 
 def check_takes(predict: Callable[..., Any], inputs: tuple[TensorSpec, ...]) -> None:
-    """Raise ContractError if `predict` cannot take the inputs that `model.toml` declares. Every call would fail."""
+    """Raise ContractError if `predict` cannot take the inputs that `model.toml` declares: every call would fail."""
     try:
         parameters = inspect.signature(predict).parameters.values()
     except ValueError:  # compiled code, which may have no signature

@@ -1,8 +1,8 @@
 """The lane: its socket, its connections, and the loop of the main thread, which submits requests to the scheduler.
 
 With the default scheduler the loop's thread runs the call itself. So a call costs two wake-ups, one of the server and
-one of the client. The loop reads nothing meanwhile; new requests wait in the sockets. With more slots the loop goes on
-to read the connections without a running call, until the scheduler is full.
+one of the client. The loop reads nothing meanwhile; new requests wait in the sockets. A scheduler that runs several
+calls at once uses other threads. The loop then reads connections without a running call until the scheduler is full.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Lane:
         os.register_at_fork(after_in_child=self._forked)
 
     def run_forever(self, scheduler: Scheduler, idle: float) -> NoReturn:
-        """Submit calls to the scheduler as they arrive, on the lane and in the scheduler's queue.
+        """Submit calls to the scheduler as they arrive, from the lane, or by gRPC in the scheduler's queue.
 
         Parameters
         ----------
@@ -86,11 +86,11 @@ class Lane:
         )
 
     def others_wait(self, connection: Connection) -> bool:
-        """Return True if anything waits for the loop besides this connection. Any thread may call this."""
+        """Return True if another connection, or anything else, waits for the loop. Any thread may call this."""
         return any(fd != connection.fd for fd, _ in self._epoll.poll(0))
 
     def read_on(self, connection: Connection) -> None:
-        """Read a connection again after a call of it has ended on another thread.
+        """Poll and read a connection again, because a call that came on it has ended on another thread.
 
         Frames that were read before the call began are handled first.
         """
@@ -99,7 +99,10 @@ class Lane:
         self._after(connection, goes_on=connection.serve(fill=False))
 
     def out_of_files(self) -> None:
-        """Close the half of the idle connections that were silent for longest. Their clients connect again to call."""
+        """Free file descriptors: close the half of the connections without a call that were silent for longest.
+
+        Their clients connect again for the next call.
+        """
         silent = self._by_use()
         silent = silent[: len(silent) // 2]
         log(f"too many files are open: {len(silent)} connections that were silent were closed")
@@ -124,7 +127,7 @@ class Lane:
             call.read_on()
 
     def _after(self, connection: Connection, *, goes_on: bool) -> None:
-        """Close the connection unless `goes_on`. Stop polling it while its call runs on another thread."""
+        """Close the connection unless `goes_on`. Stop polling it while a call of it runs on another thread."""
         if not goes_on:
             self._end(connection)
         elif connection.busy:
@@ -150,7 +153,10 @@ class Lane:
         return True
 
     def _by_use(self) -> list[Connection]:
-        """Return the connections without a running call, those silent for longest first and watchers last."""
+        """Return the connections without a running call, those that were silent for longest first.
+
+        Connections on which a holder of the instance watches for the server's sleep come last.
+        """
         silent = [each for each in self._connections.values() if not each.busy]
         return sorted(silent, key=lambda each: (each.watches, each.last_used))
 
@@ -161,7 +167,7 @@ class Lane:
             connection.close()
 
     def _forked(self) -> None:
-        """Close the connections in a child that the author's code forks, so that they end with the server."""
+        """Close the connections in a child that the author's code forks: they must end when the server ends."""
         self._listener.close()
         self._epoll.close()
         for connection in self._connections.values():

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def limit_frameworks() -> None:
-    """Set the limit in each framework that is imported from now on. Do nothing if there is no limit."""
+    """Set the limit in PyTorch and TensorFlow as soon as they are imported. Do nothing if there is no limit."""
     limit = memory_limit()
     if limit is not None:
         sys.meta_path.insert(0, _LimitingFinder({"torch": _limit_torch, "tensorflow": _limit_tensorflow}, limit))
 
 
 class _LimitingFinder(MetaPathFinder):
-    """A finder of frameworks. It uses the other finders, and sets the limit after the import of a framework."""
+    """An import hook for frameworks. The other finders find a framework; after its import, this sets the limit."""
 
     def __init__(self, setters: Mapping[str, Callable[[Any, int], None]], limit: int) -> None:
         self._setters = setters
@@ -60,7 +60,7 @@ def _try(name: str, set_limit: Callable[[], None]) -> None:
 
 
 def _limit_torch(torch: Any, limit: int) -> None:
-    """Set the part of each GPU's memory that PyTorch may take. `_lazy_call` does it when CUDA is first used."""
+    """Limit the share of each GPU's memory that PyTorch may take. `_lazy_call` sets it when CUDA is first used."""
 
     def set_shares() -> None:
         for index in range(torch.cuda.device_count()):
@@ -72,10 +72,10 @@ def _limit_torch(torch: Any, limit: int) -> None:
 
 
 def _limit_tensorflow(tensorflow: Any, limit: int) -> None:
-    """Let TensorFlow take the whole limit of each GPU at once.
+    """Limit TensorFlow on each GPU. It then takes all memory up to the limit at once.
 
-    Many programs call `set_memory_growth`. TensorFlow raises an error if a limit is set too, so from now on that
-    function does nothing.
+    Many programs call `set_memory_growth`, which raises an error if a limit is set. So that function is replaced by one
+    that does nothing.
     """
     config = tensorflow.config
     for gpu in config.list_physical_devices("GPU"):

@@ -18,7 +18,7 @@ _NO_DIRECTORY = -1  # as `dir_fd` it makes every open fail with EBADF
 
 @dataclass(frozen=True)
 class Region:
-    """A registered part of a shared memory file."""
+    """A registered part of the shared memory file `key`."""
 
     key: str
     offset: int
@@ -28,7 +28,7 @@ class Region:
 
 
 class SharedMemory:
-    """The registered regions, by name. Any thread may use it."""
+    """The regions that gRPC clients registered, by name. Any thread may use this object."""
 
     def __init__(self, path: str, peers: str = "") -> None:
         """Open the directories.
@@ -47,7 +47,10 @@ class SharedMemory:
         self._lock = threading.Lock()
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        """Map a region of the file `key`. Raises RegionError if the file does not exist or is too short."""
+        """Map `byte_size` bytes at `offset` of the file `key`, as the region `name`.
+
+        Raises RegionError if the file does not exist or is too short, or if there is a region of that name.
+        """
         self._drop_orphans()
         fd = self._open(key)
         region = None
@@ -60,7 +63,7 @@ class SharedMemory:
             raise RegionError(f"{name!r} is registered, or {key!r} does not hold {byte_size} bytes at {offset}")
 
     def _open(self, key: str) -> int:
-        """Open the file `key` in the clients' directory, or else in that of the peers. Raises RegionError."""
+        """Open the file `key` of this user's clients, or else of the clients with a token. Raises RegionError."""
         try:
             try:
                 return files.open_existing(self._directory, key, os.O_RDWR)
@@ -88,7 +91,7 @@ class SharedMemory:
             return {known: region for known, region in self._regions.items() if name in {"", known}}
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return writable bytes of a registered region. Raises RegionError."""
+        """Return writable bytes of a registered region. Raises RegionError if there are no such bytes."""
         with self._lock:
             region = self._regions.get(name)
         if region is None:
@@ -98,7 +101,7 @@ class SharedMemory:
         return memoryview(region.memory)[region.offset + offset : region.offset + offset + size]
 
     def _drop_orphans(self) -> None:
-        """Free the regions of clients that died. A client holds a flock on its regions' files while it lives."""
+        """Free regions of our own clients that have ended. Such a client has a flock on its files while it lives."""
         with self._lock:  # for the whole loop: another thread could close a descriptor, and its number be used again
             for name, region in list(self._regions.items()):
                 if not files.is_ours(region.key):

@@ -14,7 +14,7 @@ _SECOND = 1_000_000_000  # ns
 
 
 class Minute:
-    """The calls of the last minute. Threads that share an object need a lock.
+    """The calls of the last minute. Threads that share a Minute must use it under a lock.
 
     Moments and durations are in ns. Moments are those of `time.monotonic_ns()`.
     """
@@ -28,11 +28,11 @@ class Minute:
         self._took = array("I", [0]) * (_SECONDS * _BINS)
 
     def answered(self, now: int, took: int) -> None:
-        """Count a call that was answered."""
+        """Count a call that was answered at `now` and took `took`."""
         self._took[self._count(now) * _BINS + _bin(took)] += 1
 
     def failed(self, now: int) -> None:
-        """Count a call that ended without an answer."""
+        """Count a call that ended at `now` without an answer."""
         self._count(now)
 
     def _count(self, now: int) -> int:
@@ -55,7 +55,7 @@ class Minute:
         return sum(self._ended[row] for row in self._current(now)) * _SECOND / max(span, _SECOND)
 
     def quantiles(self, now: int, *shares: float) -> list[int]:
-        """Return quantiles of the durations of the answered calls, such as the median for 0.5; 0 if there was none."""
+        """Return quantiles of the durations of answered calls, such as the median for 0.5; 0 if there were none."""
         rows = np.frombuffer(self._took, np.uintc).reshape(_SECONDS, _BINS)
         sums = rows[self._current(now)].sum(axis=0).cumsum()
         total = int(sums[-1])

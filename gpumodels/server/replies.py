@@ -15,9 +15,9 @@ MODEL_VERSION = "1"  # the protocol numbers the versions of a model; a server ha
 
 
 def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
-    """Return the response. Put each output into the region that the request names for it, or into the message.
+    """Return the ModelInferResponse. Each output is in the region that the request names for it, or in the message.
 
-    Raises CallFailed if an output does not fit there.
+    Raises CallFailed if an output does not fit into its region or into the message.
     """
     response, chosen = begin(request, tensors)
     wanted = {output.name: messages.parameters(output) for output in request.outputs}
@@ -29,7 +29,11 @@ def respond(request: Any, tensors: list[Tensor], memory: Memory) -> Any:
 
 
 def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
-    """Return a response with the headers of the requested outputs, and those outputs. Raises CallFailed."""
+    """Return a response with the headers of the requested outputs, and these outputs.
+
+    If the request asks for no outputs by name, they are all outputs. Raises CallFailed if a requested output does not
+    exist.
+    """
     response = messages.ModelInferResponse(model_name=request.model_name, model_version=MODEL_VERSION, id=request.id)
     if request.outputs:
         wanted = {output.name for output in request.outputs}
@@ -43,7 +47,7 @@ def begin(request: Any, tensors: list[Tensor]) -> tuple[Any, list[Tensor]]:
 
 
 def put_inside(response: Any, tensors: list[Tensor]) -> None:
-    """Put the outputs into the message as raw bytes. Raises CallFailed if they are too large."""
+    """Put the outputs into the message as raw bytes. Raises CallFailed if they are larger than a message may be."""
     size = sum(tensor.nbytes for tensor in tensors)
     if size > MESSAGE_LIMIT:
         raise CallFailed(

@@ -21,7 +21,7 @@ class Memory(Protocol):
     """The regions that a client registered."""
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Return bytes of the region of that name. Raises RegionError."""
+        """Return bytes of the region of that name. Raises RegionError if there are no such bytes."""
 
 
 class RequestError(ValueError):
@@ -42,7 +42,7 @@ def read_inputs(request: Any, specs: tuple[TensorSpec, ...], memory: Memory, siz
     memory : Memory
         The shared memory regions of the client.
     sizes : dict of str to int
-        Named sizes of the declared shapes. The function adds the sizes of this call.
+        The values of the names in declared shapes, such as "H". The function adds those of this call.
 
     Raises
     ------

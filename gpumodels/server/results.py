@@ -32,7 +32,8 @@ def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int
     outputs : tuple of TensorSpec
         The declared outputs.
     sizes : dict of str to int
-        Named sizes, as the inputs have them. The outputs must have the same.
+        The values that the names in declared shapes, such as "H", have in the inputs of this call. The outputs must
+        have the same values.
 
     Raises
     ------

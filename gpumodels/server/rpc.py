@@ -1,4 +1,4 @@
-"""Calls by gRPC. For each call, one of gRPC's threads waits for the answers. The other methods never wait."""
+"""Calls by gRPC. For each call, one of gRPC's threads waits for the answers. Methods other than calls never wait."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ class RpcCall(Call):
         self._put(failure)
 
     def leave(self) -> None:
-        """Note that the call is over for its client: it has all answers, or it has left."""
+        """Record that the client does not wait any more: it has all answers, or it has left. gRPC calls this."""
         self._left = True
         with contextlib.suppress(queue.Full):  # while the queue is full, its reader does not wait and sees the flag
             self._answers.put_nowait(_END)
 
     def answers(self) -> Iterator[tuple[Any, bool]]:
-        """Yield pairs of a response and a flag, which is True if this is surely the last response.
+        """Yield each response with a flag, which is True if the response is known to be the last.
 
-        Raises CallFailed.
+        Raises CallFailed if the call failed.
         """
         while (answer := self._answers.get()) is not _END and not self._left:
             if isinstance(answer, CallFailed):
@@ -102,8 +102,8 @@ def single(call: RpcCall, scheduler: Scheduler, context: grpc.ServicerContext) -
 def several(call: RpcCall, scheduler: Scheduler) -> Iterator[Any]:
     """Yield the ModelStreamInferResponses of one call of a stream. A failure ends the call, but not the stream.
 
-    As in Triton, each response has a flag for the last one. If the flag of all responses was false, a client that asked
-    for it gets an empty last response.
+    As in Triton, each response has a flag that is true if it is the last. If no response had a true flag, an empty last
+    response follows, but only if the client asked for that.
     """
     empty = messages.ModelInferResponse(model_name=call.request.model_name, id=call.request.id)
     scheduler.queue.put(call)

@@ -54,8 +54,8 @@ class CallQueue:
 class Scheduler(abc.ABC):
     """The scheduler of one model's calls, and the list of the calls that run.
 
-    A subclass decides when a call runs, and on which thread. Only the loop's thread calls `submit`. Any thread may use
-    the rest.
+    A subclass decides when a call runs, and on which thread. Only the thread of the lane's loop calls `submit`. Any
+    thread may use the other methods.
     """
 
     #: The largest number of calls that run at once.
@@ -64,7 +64,7 @@ class Scheduler(abc.ABC):
     def __init__(self, model: Model) -> None:
         self.model = model
         self.statistics = Statistics()
-        #: Calls by gRPC, which other threads have read. The loop submits them in turn.
+        #: Calls by gRPC, which gRPC's threads put here. The loop submits them one after another.
         self.queue = CallQueue()
         #: Calls that have ended on another thread than the loop's. The loop then reads their connections again.
         self.ended = CallQueue()
@@ -80,7 +80,7 @@ class Scheduler(abc.ABC):
         Returns
         -------
         bool
-            True if the call has ended. False if it ends later: the other thread then puts it into `ended`.
+            True if the call has ended. False if it runs on another thread, which puts the call into `ended` at its end.
 
         """
 

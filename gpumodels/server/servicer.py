@@ -21,7 +21,7 @@ _EXTENSIONS = ("model_configuration", "model_repository", "statistics", "system_
 
 
 class Servicer:
-    """The gRPC methods of one model. They answer from the start; the model is ready when `scheduler` is set."""
+    """The gRPC methods of one model. They answer also before it is loaded; `scheduler` is set once it is ready."""
 
     def __init__(self, name: str, memory: SharedMemory, unread: Callable[[], int]) -> None:
         """Make a servicer. `unread` is a function that returns the number of unread requests on the lane."""

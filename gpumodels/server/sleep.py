@@ -35,11 +35,14 @@ class Watcher(Protocol):
     answered: bool
 
     def send(self, kind: int, /) -> None:
-        """Send a frame without a body. Raises ClientGone."""
+        """Send a frame without a body; `kind` is a constant of `protocol.frames`. Raises ClientGone."""
 
 
 class Sleep:
-    """The idle clock of the server. The lane's loop waits as long as `timeout` returns, then calls `on_timeout`."""
+    """The idle clock. It ends the server after `idle` seconds without a call, or when a holder asks for that.
+
+    The lane's loop waits for events for as long as `timeout` returns. If none comes, it calls `on_timeout`.
+    """
 
     def __init__(self, scheduler: Scheduler, idle: float) -> None:
         self._scheduler = scheduler
@@ -59,7 +62,7 @@ class Sleep:
         return None if left == float("inf") else max(0.0, left)
 
     def on_timeout(self, connections: Iterable[Watcher]) -> None:
-        """Announce the end of the server to the holders. If they have answered, end it.
+        """Announce the server's end to the holders. Later, end the server if all have answered or 2 seconds passed.
 
         A call that ends after the announcement starts the clock again.
         """

@@ -1,8 +1,8 @@
 """Import of the author's modules. They are compiled from their source at every start.
 
 Python uses a compiled file (`.pyc`) if the size and the time of change of the source are the same, in whole seconds.
-So code that is edited and loaded again within a second could run in its old form. Also, nothing is written into the
-user's folder.
+So code that is edited and loaded again within a second could run in its old form. Another reason is that Python would
+write compiled files into the user's folder.
 """
 
 from __future__ import annotations

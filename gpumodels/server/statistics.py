@@ -10,7 +10,7 @@ from gpumodels.server.minute import Minute
 
 
 class Statistics:
-    """Counts of calls, and sums of their times in ns. Any thread may use it; a call costs some 2 µs."""
+    """Counts of calls, and sums of their times in ns. Any thread may use it. To count one call takes about 2 µs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Statistics:
             self._minute.answered(replied, replied - began)
 
     def failed(self, came: int, ended: int) -> None:
-        """Count a call that failed or was cancelled."""
+        """Count a call that failed or was cancelled. The moments are as in `answered`."""
         now = time.time_ns()
         with self._lock:
             self._last_ended = now
@@ -58,7 +58,7 @@ class Statistics:
             self._wasted += ended - came
 
     def write(self, message: Any) -> None:
-        """Fill a ModelStatistics. Every call is an execution, because calls are not batched."""
+        """Fill `message`, a ModelStatistics. Every call counts as an execution, because calls are not batched."""
         with self._lock:
             parts = {
                 "queue": self._queue,
@@ -75,7 +75,7 @@ class Statistics:
             stats.fail.count, stats.fail.ns = self._failed, self._wasted
 
     def write_activity(self, message: Any) -> None:
-        """Fill an Activity: the rate and durations of the last minute, and the moment when the last call ended."""
+        """Fill `message`, an Activity, with figures of the last minute and the moment when the last call ended."""
         now = time.monotonic_ns()
         with self._lock:
             message.last_call_ms = self._last_ended // 1_000_000
