@@ -29,7 +29,7 @@ def using_cache() -> Iterator[None]:
 
 @contextmanager
 def cache_alone() -> Iterator[None]:
-    """Make loads wait until the block ends, so that it can prune. Raises EngineError if a load uses the cache now."""
+    """Make loads wait until the block, which prunes, has ended. Raises EngineError if a load uses the cache now."""
     with _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
 

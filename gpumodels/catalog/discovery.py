@@ -79,7 +79,7 @@ def _title(folder: Path) -> tuple[str, str]:
 
 
 def _sources(known: Settings) -> Iterator[Path]:
-    """Yield the directories that hold model folders."""
+    """Yield the directories that hold model folders, in the order in which they are searched."""
     yield from _own_source(known)
     yield from _package_sources()
     shipped, checkout = _PACKAGE / "images", _PACKAGE.parent

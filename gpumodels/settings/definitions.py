@@ -100,7 +100,7 @@ class InvalidSetting(ValueError):
 
 
 def make(given: Mapping[str, object]) -> Settings:
-    """Return settings with the given values of a file or the environment, and the defaults of all others.
+    """Return settings with the values `given` in files and the environment, and the defaults of all others.
 
     An empty value stands for the default. Raises InvalidSetting if a value is not allowed.
     """
