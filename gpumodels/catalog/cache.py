@@ -1,4 +1,4 @@
-"""Locks on the cache: several loads may use the cache at once, pruning only if no load uses it."""
+"""Locks on the cache. Several loads may use the cache at once; pruning may use it only while no load does."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ def using_cache() -> Iterator[None]:
 
 @contextmanager
 def cache_alone() -> Iterator[None]:
-    """Prevent loads during the block. Raises EngineError if a load uses the cache now."""
+    """Make loads wait until the block, which prunes, has ended. Raises EngineError if a load uses the cache now."""
     with _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
 
 
 @contextmanager
 def making(what: str) -> Iterator[None]:
-    """Convert OSErrors of the block, which makes `what` in the cache, to EngineErrors."""
+    """Turn an OSError in the block, which makes a file or directory in the cache, into an EngineError.
+
+    `what` names that file or directory. The message begins with it.
+    """
     try:
         yield
     except GpumodelsError:  # some of them are OSErrors too, such as LoadTimeout

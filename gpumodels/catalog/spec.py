@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from gpumodels.signature import Signature
 
-#: The requirements to install: those for the CPU, which must not include CUDA, or those for a GPU, which must.
+#: The kind of requirements to install: those for the CPU, without CUDA, or those for a GPU, with CUDA.
 Flavour = Literal["cpu", "gpu"]
 
 
@@ -19,8 +19,8 @@ class Weights:
     """One file of weights: its name, its source and its SHA-256.
 
     `source` is `pypi:NAME==VERSION` (with `member`, the file's path inside the archive), an `https:` address, or a path
-    relative to the model folder. `sha256` is the hash of the file, in hexadecimal digits. `archive` is the SHA-256 of
-    the archive, or "" for any.
+    relative to the model folder. `sha256` is the hash of the file, in hexadecimal digits. `archive` is the SHA-256 that
+    the archive must have; "" allows any.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as its folder describes it. It never changes, so two loads of one spec load the same model."""
+    """The description of a model in its folder. A spec never changes, so two loads of one spec load the same model."""
 
     name: str
     folder: Path

@@ -32,10 +32,11 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fetch_weights(spec: ModelSpec, progress: Progress) -> Path:
-    """Return a directory with every declared file of weights under its name, to be mounted read-only.
+    """Fetch the weights that are not in the cache. Return a directory with all weights, to be mounted read-only.
 
-    Report each step to `progress(text, fraction)`. There are none if all files are cached. Raises WeightsError (no
-    network, wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves half-written files.
+    Each file has its name in `model.toml`. `progress` is called at each step; never if all files are in the cache.
+    Raises WeightsError (no network, wrong hash, missing member, no room). Neither an error nor Ctrl-C leaves
+    half-written files.
     """
     root = cache_dir() / "weights"
     pins = "\n".join(sorted(f"{weights.sha256} {weights.file}" for weights in spec.weights))

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one_line(mistake: typer.TyperException) -> str:
-    """Return the mistake in a command line, and the command that shows the help for it."""
+    """Return one line with the mistake in a command line, and with the command that shows the help."""
     context = getattr(mistake, "ctx", None)
     path = context.command_path if context else "gpumodels"
     text = " ".join(mistake.format_message().split()).rstrip(".")

@@ -21,7 +21,7 @@ class Commands(TyperGroup):
     """The group of all commands. An error in a command is one line on stderr, without a traceback."""
 
     def invoke(self, ctx: Any) -> object:
-        """Run the command. An error of this package becomes an exit status."""
+        """Run the command. After an error of this package, print it and exit with status 1 (130 for an interrupt)."""
         try:
             return super().invoke(ctx)
         except GpumodelsError as error:

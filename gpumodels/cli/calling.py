@@ -29,7 +29,7 @@ _ANY = TensorSpec("", "any")
 
 
 def check_target(file: Path | None) -> None:
-    """Raise GpumodelsError if a picture cannot be saved as that file. Call this before the model is loaded."""
+    """Raise GpumodelsError if a picture cannot be saved as `file`. Call this before the model is loaded."""
     if file is None:
         return
     from PIL import Image  # noqa: PLC0415
@@ -41,7 +41,11 @@ def check_target(file: Path | None) -> None:
 
 
 def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path | None) -> None:
-    """Call the model with inputs read from the words. Print the outputs, and save pictures of them."""
+    """Call the model with inputs read from `words`, the arguments of the command line. Print the outputs as JSON.
+
+    Save the first output that is a picture as the file `output`. Save the input picture with the outputs drawn on it as
+    the file `draw`. None saves nothing.
+    """
     by_position, by_name = inputs(model, words)
     kinds = {spec.name: spec.kind for spec in model.signature.outputs}
     streams = model.signature.stream
@@ -56,7 +60,10 @@ def answer(model: Model, words: Sequence[str], output: Path | None, draw: Path |
 
 
 def inputs(model: Model, words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Return the inputs that the words stand for, by position and by name, in the types that the model declares."""
+    """Return the inputs in `words`, those by position and those by name, in the types that the model declares.
+
+    A word NAME=VALUE is an input by name if the model has an input NAME.
+    """
     declared = {spec.name: spec for spec in model.signature.inputs}
     by_position: list[Any] = []
     by_name: dict[str, Any] = {}
@@ -111,10 +118,10 @@ def _array(spec: TensorSpec, file: Path) -> NDArray[Any]:
 
 
 def as_json(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bool) -> str:
-    """Return the outputs as JSON text.
+    """Return the outputs as JSON text. `values` holds them by name, and `kinds` the kinds that the model declares.
 
-    A single output is the value itself. Several are an object with their names as keys. With `indented` each is on a
-    line of its own.
+    A single output is the value itself. Several are an object with their names as keys, with `indented` one output a
+    line.
     """
     texts = {name: json.dumps(_plain(value, kinds.get(name, ""))) for name, value in values.items()}
     if len(texts) == 1:
@@ -124,7 +131,7 @@ def as_json(values: Mapping[str, Any], kinds: Mapping[str, str], *, indented: bo
 
 
 def _plain(value: Any, kind: str = "") -> Any:
-    """Return the value with types that JSON has. Long arrays and bytes become a summary."""
+    """Return the value with types that JSON has. Bytes, and long arrays except boxes and scores, become a summary."""
 
     def array(given: NDArray[Any]) -> Any:
         in_full = given.size <= _MOST_NUMBERS or kind in _ALWAYS_IN_FULL
@@ -169,7 +176,7 @@ def drawn(values: Mapping[str, Any], kinds: Mapping[str, str], image: NDArray[np
 
 
 def pixels(model: Model, by_position: Sequence[Any], by_name: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-    """Return the first input picture; None if no input is a picture."""
+    """Return the pixels of the first input that is a picture; None if none is."""
     from gpumodels.client import to_pixels  # noqa: PLC0415
 
     given = {**dict(zip((spec.name for spec in model.signature.inputs), by_position, strict=False)), **by_name}

@@ -50,7 +50,10 @@ def run(model: Annotated[str, _MODEL], **options: Any) -> None:
 
 
 def _parameter(option: Option, default: Any = None) -> inspect.Parameter:
-    """Return the parameter from which typer makes an option of a load. The value None means that it was not given."""
+    """Return the parameter from which typer makes an option of a load.
+
+    A command receives None if the option is not given, or `default` if that is set.
+    """
     clause = option.help if default is None else option.help.partition(" (default: ")[0]  # typer adds the default
     text = f"{clause[:1].upper()}{clause[1:]}."
     kinds: dict[str, Any] = {"switch": bool, "count": int | None, "settings": list[str] | None}
@@ -71,7 +74,7 @@ def _with_options(command: Any, options: Iterable[Option], **defaults: Any) -> N
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, as `load` takes them."""
+    """Return the options of a command that were given or have a default, as keyword arguments of `load`."""
     given: dict[str, Any] = {}
     for option in OPTIONS:
         value = options.get(option.name)
@@ -119,7 +122,7 @@ def _instructions(loaded: Model) -> str:
 
 
 def _stop_unless_kept(loaded: Model) -> None:
-    """Stop the model, unless `--keep` lets it outlive this command. It goes on if other processes use it."""
+    """Stop the model, unless `--keep` lets it outlive this command. A model that others use goes on running."""
     if loaded.record.keep is None:
         loaded.stop(by="the command line")
 

@@ -50,7 +50,8 @@ def stop(
 ) -> None:
     """Stop models and free their memory.
 
-    Any notebook or program of yours may have loaded them. Its next call raises an error with the reason.
+    Any notebook or program of yours may have loaded them. The next call of a stopped model raises an error
+    with the reason.
     """
     if everything == bool(which):
         raise typer.BadParameter("give the id or name of a model, or --all", param_hint="ID|NAME")

@@ -67,7 +67,7 @@ def _kept(record: InstanceRecord) -> dict[str, Any] | None:
 
 
 def row(model: dict[str, Any]) -> tuple[str, ...]:
-    """Return the cells of a model's row in the table. `model` is one of `described`."""
+    """Return the cells of a model's row in the table of `ps`. `model` is a dictionary from `described`."""
     runs, on_gpu = model["state"] not in ("loading", "asleep"), bool(model["gpus"])
     return (
         model["id"],

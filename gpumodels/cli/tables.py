@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(headings: Sequence[str], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
-    """Print rows of text under headings. `styles` colours the columns in a terminal that shows colours."""
+    """Print rows of text under headings. `styles` holds a style of rich, such as a colour, for each of the columns."""
     printed = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.write(_plain([list(headings), *printed]))

@@ -50,7 +50,7 @@ class TerminalReport:
             self._status.update(line)
 
     def notice(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a message, which the progress does not overwrite."""
         if self._console is None:
             sys.stderr.write(f"gpumodels: {text}\n")
         else:

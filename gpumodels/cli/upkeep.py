@@ -22,7 +22,7 @@ _REAP_WITHIN = 15.0  # seconds to wait for model servers that are just ending
 def reap() -> None:
     """Remove what crashed notebooks and programs left.
 
-    This can be containers, processes, directories and shared memory. Every load removes them as well.
+    This can be containers, processes, directories and shared memory. Every load removes them too.
     """
     from gpumodels.cleanup import reap as reap_now  # noqa: PLC0415
 

@@ -28,7 +28,8 @@ _TOOLKIT = (
 def checks() -> Iterator[Finding]:
     """Check that Docker answers, gives GPUs to containers, has a base image and has room on its disk.
 
-    Without Docker, models run in local processes.
+    If Docker does not answer, yield only that. It is a failure if Docker is installed, else a warning, because models
+    then run in local processes.
     """
     from gpumodels.engines.docker import storage  # noqa: PLC0415
 

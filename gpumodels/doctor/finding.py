@@ -22,12 +22,15 @@ class Finding:
     check: str
     status: Status
     text: str
-    #: The advice how to fix the trouble; "" if there is none.
+    #: The advice how to fix the trouble; "" for no advice.
     mend: str = ""
 
 
 def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator[Finding]:
-    """Yield the finding of a check. An error becomes a finding, so that the other checks still run."""
+    """Yield the finding of the check with the name `check`. Its function `look` returns status, text and advice.
+
+    An error that `look` raises becomes a finding of the status "fail", so that the other checks still run.
+    """
     try:
         status, text, mend = look()
     except GpumodelsError as error:
@@ -38,6 +41,6 @@ def guarded(check: str, look: Callable[[], tuple[Status, str, str]]) -> Iterator
 
 
 def in_two(message: str) -> tuple[str, str]:
-    """Split a message at the first full stop, into the trouble and the advice. Our messages have them in this order."""
+    """Split an error message at its first full stop. Return the trouble, which stands before it, and the advice."""
     text, _, mend = message.partition(". ")
     return text.rstrip("."), mend

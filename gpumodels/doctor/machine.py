@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gpumodels.doctor.finding import Status
 
 _MB, _GB = 10**6, 10**9
-#: The bytes that should be free: for logs and small files, for one or two environments, for one or two pictures in a
-#: call.
+#: The bytes that should be free: in the runtime directory for logs and small files, in the cache for one or two
+#: environments, and in shared memory for one or two pictures of a call.
 _ROOM_FOR_LOGS, _ROOM_FOR_ENVIRONMENTS, _ROOM_FOR_TENSORS = 50 * _MB, 2 * _GB, 64 * _MB
 _NAMESPACE_TIMEOUT = 10  # seconds for a Python process that only enters a namespace
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # the PCI vendor id, and the first byte of the PCI class of display controllers

@@ -73,12 +73,15 @@ def engine(name: str) -> Engine:
 
 
 def attach(record: InstanceRecord, directory: InstanceDirectory) -> Instance:
-    """Return the handle of a running instance, whichever process started it. Raises EngineUnavailable."""
+    """Return the handle of a running instance, whichever process started it.
+
+    Raises EngineUnavailable if the engine of the record is not installed here.
+    """
     return engine(record.engine).attach(record, directory)
 
 
 def check_configured(name: str) -> str:
-    """Return `name`, the engine in the settings. Raises SettingsError if no engine has that name."""
+    """Return `name`, the value of the setting `engine`. Raises SettingsError unless it is "auto" or names an engine."""
     if name != "auto" and name not in _BUILT_IN and name not in names():
         raise SettingsError(f"{settings.origin('engine')}: {_unknown(name)}")
     return name

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 ArtifactName = Literal["payload", "code", "weights", "lease", "sockets", "shared memory", "peers"]
 
-#: The paths inside an instance. `payload` goes on PYTHONPATH. `peers` is the shared memory of clients over TCP.
+#: The paths inside a container. `payload` is in its PYTHONPATH. `peers` is the shared memory of clients that call over
+#: TCP, from this machine.
 INSIDE: dict[ArtifactName, str] = {
     "payload": "/opt/gpumodels",
     "code": "/opt/folder",
@@ -33,7 +34,7 @@ INSIDE: dict[ArtifactName, str] = {
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file or directory that an instance sees."""
+    """One file or directory that an instance sees. Its path is `here` on this machine, and `inside` in a container."""
 
     inside: str
     here: Path
@@ -43,7 +44,7 @@ class Artifact:
 
 
 def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[ArtifactName, Artifact]:
-    """Return the artifacts of a model: the model server, the author's code and the weights. All its instances see them.
+    """Return the artifacts that all instances of a model see: the model server, the author's code and the weights.
 
     `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the copy of the model
     server cannot be written to the cache.
@@ -58,7 +59,10 @@ def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[Artifa
 
 
 def of_instance(record: InstanceRecord, directory: InstanceDirectory, *, served: bool) -> dict[ArtifactName, Artifact]:
-    """Return the artifacts of one instance. If it is `served` over TCP, the shared memory of those clients is one."""
+    """Return the artifacts of one instance that its other instances do not see: lease, sockets and shared memory.
+
+    `served` instances are called over TCP too. They also see this machine's /dev/shm, where such clients put tensors.
+    """
     found: dict[ArtifactName, Artifact] = {
         "lease": Artifact(INSIDE["lease"], directory.lease_file, writable=True),
         "sockets": Artifact(INSIDE["sockets"], directory.socket, writable=True),

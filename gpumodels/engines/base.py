@@ -33,7 +33,7 @@ class LaunchPlan:
     prepared: str
     #: All files of this machine that the instance sees; see `engines.artifacts`.
     artifacts: Mapping[ArtifactName, Artifact]
-    #: The identity of the runtime directory that contains `directory`, for labels.
+    #: The identity of the runtime directory that contains `directory`. Docker's containers have it as a label.
     runtime_identity: str = ""
     devices: tuple[Device, ...] = ()
     #: The environment variables that the user sets for the instance.
@@ -116,7 +116,7 @@ class Engine(ABC):
     cleanup_seconds: float = 30.0
     #: The word for one instance in messages.
     unit: str = "instance"
-    #: The words in messages for what the instance runs in.
+    #: The words in messages for the place of an instance, such as "a local process".
     place: str = "another engine"
 
     def needs_weights(self, spec: ModelSpec) -> bool:
@@ -129,23 +129,30 @@ class Engine(ABC):
 
     @abstractmethod
     def prepare(self, spec: ModelSpec, flavour: Flavour, progress: Progress, *, fresh: bool = False) -> str:
-        """Build or pull the image or environment of the model, and return its name for the plan.
+        """Build or pull the image or environment of the model, and return its name, for `LaunchPlan.prepared`.
 
-        Build nothing if it exists already, unless `fresh` is set. Raises BuildFailed with the last lines of the step
-        that failed. A failure leaves nothing incomplete behind.
+        If the image or environment exists already, build it again only if `fresh` is set. Raises BuildFailed with the
+        last lines of the step that failed. A failure leaves nothing incomplete behind.
         """
 
     @abstractmethod
     def start(self, plan: LaunchPlan, note: Callable[[dict[str, Any]], None]) -> Instance:
-        """Start the instance. Call `note` with its `engine_ref` as early as possible, before the instance runs."""
+        """Start the instance. Call `note` as early as possible, if possible before the instance runs.
+
+        The argument of `note` is `InstanceRecord.engine_ref`, by which `attach` finds the instance.
+        """
 
     @abstractmethod
     def attach(self, record: InstanceRecord, directory: InstanceDirectory) -> Instance:
-        """Return the handle of a running instance, whichever process started it, without calling the engine."""
+        """Return the handle of a running instance, whichever process started it.
+
+        Do not connect to Docker or the like: most uses of a handle do not need that.
+        """
 
     @abstractmethod
     def sweep(self, runtime: Path, identity: str) -> list[str]:
-        """Remove remains of instances that do not run and have no directory in that runtime directory.
+        """Remove the remains, such as containers, of instances that do not run and have no directory in `runtime`.
 
-        Returns the names of the removed things, as the engine's own tools show them.
+        `identity` is the identity of that runtime directory. Returns the names of the removed things, as tools such as
+        `docker ps` show them.
         """

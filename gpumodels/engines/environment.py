@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _SHOWN_LINES = 20
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
-#: Environment variables with which a notebook's kernel turns on the colours of programs. Logs and progress have none.
+#: Environment variables with which a notebook's kernel turns on the colours of programs. Programs that gpumodels starts
+#: do not inherit them, because their output goes to logs and progress lines, which have no colours.
 COLOURING = ("FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR")
 
 
@@ -31,6 +32,7 @@ def python_with(requirements: tuple[str, ...], model: str, progress: Progress, *
 
     The environment is made if it is missing or if `fresh` is set. Concurrent loads make it once. It is made under
     another name and renamed when it is complete, so a failure leaves nothing behind and keeps the old environment.
+    `model` is the name of the model, for messages.
 
     Raises BuildFailed with uv's last lines, and EngineError if the environment cannot be written to the cache.
     """

@@ -2,10 +2,10 @@
 
     python -m gpumodels.engines.forward LISTENER DIRECTORY
 
-LISTENER is the file descriptor of a listening socket, which the process inherits. The forwarder copies bytes between
-each accepted connection and the peers' socket in DIRECTORY. It prints "ready" when it serves. It ends with the model
-server: it keeps an idle connection to the server, and the operating system closes that connection when the server
-ends, for any reason.
+LISTENER is the file descriptor of a listening socket, which the forwarder inherits. The forwarder copies bytes between
+each accepted connection and the model server's socket `peers.sock` in DIRECTORY. It prints "ready" when it accepts
+connections. It ends with the model server: it keeps an idle connection to the server, and the operating system closes
+that connection when the server ends, for any reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class NotStarted(Exception):
 
 
 def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
-    """Start the forwarder of an instance, wait until it serves, and return its process id. Raises NotStarted."""
+    """Start the forwarder of an instance, wait until it accepts connections, and return its process id.
+
+    `directory` is the directory of the model server's sockets. Raises NotStarted.
+    """
     path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]))
     reading, writing = os.pipe()
     with open(reading) as output:  # noqa: PTH123

@@ -35,7 +35,10 @@ def command(plan: LaunchPlan, paths: Paths, python: str, entry: str, leash: Sequ
 
 
 def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str, str]:
-    """Return the environment variables of the model server. Those that name GPUs are different for a `container`."""
+    """Return the environment variables of the model server.
+
+    `container` is True if it runs in a container, where other variables choose the GPUs than in a local process.
+    """
     return {
         **dict(plan.spec.env),
         **plan.env,

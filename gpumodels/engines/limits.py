@@ -18,7 +18,10 @@ _JAX, _JAX_NEW = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"
 
 
 def allowance(plan: LaunchPlan) -> int | None:
-    """Return the bytes that the framework may allocate on each GPU, an equal part on each; None for no limit."""
+    """Return the bytes that the framework may allocate on each GPU; None for no limit.
+
+    The limit of the instance is divided equally among its GPUs.
+    """
     if plan.record.limit is None or not plan.devices:
         return None
     part = plan.record.limit // len(plan.devices)
@@ -36,9 +39,9 @@ def fraction(plan: LaunchPlan) -> float | None:
 
 
 def settings(plan: LaunchPlan) -> dict[str, str]:
-    """Return the environment variables of the model server for the limit.
+    """Return the environment variables that apply the limit in the model server; none if there is no limit.
 
-    If the user or the author sets a variable for JAX, that value stays.
+    If `--env` or `model.toml` sets one of JAX's variables, those of JAX are left out, so that its value stays.
     """
     allowed, share = allowance(plan), fraction(plan)
     found = {} if allowed is None else {"GPUMODELS_MEMORY_LIMIT": str(allowed)}

@@ -50,10 +50,10 @@ class LocalConnector:
         return files.Descriptor(files.open_directory(self._shared_memory))
 
     def find(self, name: str) -> LocalSocket | None:
-        """Return the socket of that name, or None while no server listens on it.
+        """Return the socket with the file name `name`, or None while no server listens on it.
 
-        It is tried with a connection first, because a gRPC channel that cannot connect waits a second before it tries
-        again.
+        Connect to the socket to find that out. A gRPC channel to a socket without a listener would wait a second before
+        it tried again.
         """
         try:
             found = LocalSocket(files.open_socket(self._sockets.fd, name))

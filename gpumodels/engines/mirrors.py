@@ -22,7 +22,7 @@ class Mirrors:
 
     @classmethod
     def of_user(cls) -> Mirrors:
-        """Return the sources in the settings, or else those that pip, uv and requests use.
+        """Return the sources in the settings, or else those in the environment variables of pip, uv and requests.
 
         Raises SettingsError, and BuildFailed if the CA bundle is not a file.
         """
@@ -34,7 +34,7 @@ class Mirrors:
         )
 
     def for_uv(self) -> dict[str, str]:
-        """Return environment variables for uv, without those of the proxies, which it inherits."""
+        """Return the index and the CA bundle as environment variables for uv. uv inherits those of the proxies."""
         settings = {}
         if self.index:
             settings["UV_DEFAULT_INDEX"] = self.index

@@ -49,7 +49,10 @@ _children: dict[str, subprocess.Popen[bytes]] = sys.__dict__.setdefault("_gpumod
 
 @atexit.register
 def _disown() -> None:
-    """Prevent Popen's warning that a child still runs. A leash ends just after this process, when it gets the lock."""
+    """Prevent Popen's warning that a child still runs. Python calls this function when this process exits.
+
+    The leashes still run then. They end just afterwards, when the operating system has released the lock of the lease.
+    """
     for child in _children.values():
         child.returncode = 0
 
@@ -79,7 +82,10 @@ class ProcessInstance(LocalInstance):
         return following.lines(itertools.chain([self._last(lines, end)], added))
 
     def _last(self, lines: int, end: int) -> bytes:
-        """Return the last lines before byte `end` of the log. If the log is too short, begin in the older log."""
+        """Return the last `lines` lines before byte `end` of the log.
+
+        If the log is too short, begin in the older log, which was renamed when it was full.
+        """
         wanted = 400 * lines  # bytes, for long lines
         found = _tail(self._log, wanted, end)
         if len(found) < wanted:

@@ -53,7 +53,7 @@ def _catalog() -> dict[str, Any]:
 
 
 def _model(name: str, summary: str) -> dict[str, Any]:
-    """Return a model of the catalog; the schema CatalogModel of openapi.json."""
+    """Return a model of the catalog in the form of the schema CatalogModel of openapi.json."""
     from gpumodels import catalog  # noqa: PLC0415
 
     described = {"name": name, "summary": summary, "memory": 0, "folder": "", "trouble": ""}

@@ -11,7 +11,10 @@ _EVERY = 30.0  # seconds between two checks
 
 
 class Docker:
-    """The last known state of Docker. Reading the state starts a new check in a thread, so the caller never waits."""
+    """The last known state of Docker.
+
+    Reading the state starts a new check in a thread, at most every 30 seconds. So the caller never waits.
+    """
 
     def __init__(self) -> None:
         self._found = ""

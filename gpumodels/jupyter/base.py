@@ -55,7 +55,7 @@ class ModelsHandler(APIHandler):
         self.context = context
 
     def update_api_activity(self) -> None:
-        """Count requests other than GET as activity: a browser that polls must not keep an idle server alive."""
+        """Count only requests other than GET as activity. A browser that polls must not keep an idle server alive."""
         if self.request.method != "GET":
             super().update_api_activity()
 
@@ -79,7 +79,11 @@ class ModelsHandler(APIHandler):
         return dict(given)
 
     async def run_for_model(self, act: Callable[..., T], instance: str, **more: Any) -> T:
-        """Call `act` with the id of a running model, in a thread. Raises HTTP 400 or 404 for any other id."""
+        """Call `act` in a thread, with the id `instance` of a running model.
+
+        Raises HTTP 400 if `instance` cannot be an id, and HTTP 404 if `act` raises KeyError, because no running model
+        has that id.
+        """
         check_id(instance)
         try:
             return await in_thread(act, instance, **more)

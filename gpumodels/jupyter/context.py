@@ -28,10 +28,10 @@ class Models(Protocol):
         """Return the running instances of this user, of all processes."""
 
     def stop_instance(self, instance_id: str, /, by: str) -> None:
-        """Stop an instance. Raises KeyError if none has that id."""
+        """Stop an instance; `by` is the text for who stopped it. Raises KeyError if no instance has that id."""
 
     def sleep_instance(self, instance_id: str, /) -> None:
-        """Put an instance to sleep. Raises KeyError if none has that id."""
+        """Put an instance to sleep. Raises KeyError if no instance has that id."""
 
 
 class ServerContext:

@@ -96,7 +96,10 @@ class Feed:
         return self._state
 
     def join(self, viewer: Viewer) -> None:
-        """Send the feed to a viewer from now on, a snapshot first. A paused viewer gets nothing."""
+        """Send the feed to a viewer from now on, a snapshot first. Call this again after a change of `paused`.
+
+        A paused viewer gets nothing.
+        """
         viewer.behind = True
         self._viewers.add(viewer)
         if viewer.paused:
@@ -151,7 +154,10 @@ class Feed:
             self._send(viewer, text)
 
     def _send(self, viewer: Viewer, text: str) -> None:
-        """Send a viewer the text, or a snapshot if it is behind. A busy viewer gets nothing and falls behind."""
+        """Send a viewer `text`, or a snapshot if the viewer is behind. If `text` is "", at most send the snapshot.
+
+        A busy viewer gets nothing. If it misses a text by that, it is behind from then on.
+        """
         if viewer.busy:
             viewer.behind = viewer.behind or bool(text)
         elif viewer.behind:

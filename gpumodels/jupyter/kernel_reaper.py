@@ -1,7 +1,7 @@
 """Cleanup after the kernels of this Jupyter server, in case their guards could not do it.
 
-The lease ends the models of a dead kernel, and the kernel's guard removes the rest. If both guards were killed too, or
-an engine was down, the Jupyter server removes it: it started the kernel and notices its end.
+The lease ends the models of a dead kernel, and the kernel's guard removes the rest. If both processes of the guard were
+killed too, or an engine was down, the Jupyter server removes the rest: it started the kernel and notices its end.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ class KernelReaper:
 
 
 def _longest_grace(pids: set[int]) -> float:
-    """Return the longest grace of the instances that these processes held, in seconds, as far as records remain."""
+    """Return the longest grace of the instances that these processes held, in seconds; 0 if there are none.
+
+    Instances without a readable record do not count.
+    """
     from gpumodels.instances import runtime_directory  # noqa: PLC0415
     from gpumodels.lease import UnknownRecordError  # noqa: PLC0415
 

@@ -32,7 +32,7 @@ class Kernels:
         return {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
 
     async def listed(self, notebooks: dict[str, str]) -> dict[str, dict[str, Any]]:
-        """Return every kernel by its id; the schema Kernel of openapi.json.
+        """Return every kernel by its id, in the form of the schema Kernel of openapi.json.
 
         A restarted kernel keeps its id and gets another `pid`, which is None if its provisioner does not report it.
         """
@@ -55,9 +55,10 @@ class Kernels:
         return kernel_id in self.kernel_manager
 
     async def run(self, kernel_id: str, code: str, within: float = _ANSWERS_WITHIN) -> bool:
-        """Run `code` in the kernel, without output in the notebook. Return False if `code` waits for a running cell.
+        """Run `code` in the kernel, without output in the notebook. Return True when it has run.
 
-        Raises KeyError if the code raised KeyError, EngineError if it raised anything else.
+        Return False if it has not run after `within` seconds, because a cell runs: it then runs after that cell. Raises
+        KeyError if the code raised KeyError, EngineError if it raised anything else.
         """
         client = self.kernel_manager.get_kernel(kernel_id).client()
         # The kernel distinguishes its clients by this id, but the manager gives all clients the same one.

@@ -1,4 +1,4 @@
-"""Loads in the Jupyter server's own process, which holds the models until they are stopped or it ends."""
+"""Loads in the Jupyter server's own process, which holds the models until they are stopped or the server ends."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class _Report:
             self.report_start()
 
     def notice(self, text: str) -> None:
-        """Do nothing: the load's journal has it."""
+        """Do nothing: the load's journal publishes it."""
 
     def end(self, text: str) -> None:
-        """Do nothing: the load's journal has it."""
+        """Do nothing: the load's journal publishes it."""
 
 
 def _new_id(model: str) -> str:

@@ -42,7 +42,10 @@ class SleepersHandler(ModelsHandler):
         return found
 
     async def in_kernel(self, kernel_id: str, code: str) -> bool:
-        """Run code in a kernel. Return True if a cell is running there, so that the code waits for its end."""
+        """Run code in a kernel. Return True if a cell is running there, so that the code waits for its end.
+
+        Raises HTTP 404 if the code raises KeyError.
+        """
         try:
             return not await self.context.kernels.run(kernel_id, code)
         except KeyError:
@@ -75,7 +78,7 @@ class ModelHandler(SleepersHandler):
     """`GET models/ID`: one model, which may be asleep; 404 if no model has that id, 400 if the id is malformed.
 
     `DELETE models/ID`: stop the model; 204 when it has stopped. 202 with `{"waits": true}` if it sleeps in a kernel
-    that runs a cell: the kernel forgets it after that cell. The dashboard's button sends `?by=dashboard`.
+    that runs a cell: the model stops after that cell. The dashboard's button sends `?by=dashboard`.
     """
 
     @web.authenticated

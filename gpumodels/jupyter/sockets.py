@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     """The connection of one browser.
 
-    It may send `{"type": "pause"}`, after which it gets no messages, and `{"type": "resume"}`.
+    The browser may send `{"type": "pause"}`, after which it gets no messages, and `{"type": "resume"}`.
     """
 
     auth_resource = "gpumodels"
@@ -29,7 +29,7 @@ class FeedHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self.viewer = Viewer(self.write_message)
 
     def set_default_headers(self) -> None:
-        """Set no headers, because they are for pages. Jupyter's own WebSockets set none either."""
+        """Set none of Jupyter's default headers, which are for pages. Jupyter's own WebSockets set none either."""
 
     def get_compression_options(self) -> dict[str, Any] | None:
         """Return the compression that the administrator has set for the WebSockets of kernels."""

@@ -23,9 +23,10 @@ _OF_EVENT = ("at", "event", "instance", "model", "text")
 
 
 async def read(kernels: Kernels, docker: str) -> State:
-    """Return the whole state; the schema State of openapi.json.
+    """Return the whole state in the form of the schema State of openapi.json.
 
-    `docker` is the reason why Docker cannot be used, or "" if it can. Raises RuntimeDirectoryError.
+    `docker` is the reason why Docker cannot be used, or "" if it can. Raises RuntimeDirectoryError if the runtime
+    directory cannot be used.
     """
     seen = await in_thread(_read)
     notebooks = await kernels.notebooks()
@@ -43,7 +44,7 @@ async def read(kernels: Kernels, docker: str) -> State:
 
 
 def _read() -> State:
-    """Read everything but the kernels; this blocks, so it runs in a thread."""
+    """Read everything but the kernels. This blocks, so call it in a thread."""
     overview = read_overview()
     return {
         "place": overview.place,
@@ -57,7 +58,7 @@ def _read() -> State:
 
 
 def _models(seen: list[State], notebooks: Mapping[str, str], kernels: Mapping[str, State]) -> State:
-    """Return the models by id. If a model sleeps in several processes, prefer one that can be woken from here."""
+    """Return the models by id. If a model sleeps in several processes, prefer one in which this server can wake it."""
     found: State = {}
     for model in seen:
         users = [with_present_notebook(each, notebooks) for each in model["holders"]]

@@ -18,7 +18,7 @@ from gpumodels.widgets import show_models, show_models_no_more
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-#: The attribute of a shell that keeps the extension's hint. A reloaded package still finds it there.
+#: The attribute of a shell in which the extension keeps its `Hint`. A package that is imported anew finds it there.
 _ATTRIBUTE = "_gpumodels"
 
 

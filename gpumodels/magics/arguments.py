@@ -27,7 +27,7 @@ _BEFORE_COMMENT = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|(?<=\S)\#|[^"'
 
 
 class HelpShown(Exception):
-    """The line had `-h` or `--help`, and the help was printed."""
+    """The line of a magic had `-h` or `--help`, and the help was printed."""
 
 
 class Arguments(argparse.ArgumentParser):
@@ -41,7 +41,7 @@ class Arguments(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def read(self, line: str) -> argparse.Namespace:
-        """Return the values on `line`, and `silent`, which is True if the line ends with `;`.
+        """Return the values in `line`, the text after the magic's name. `silent` is True if the line ends with `;`.
 
         Raises HelpShown after printing the help, and UsageError for a mistake.
         """
@@ -81,7 +81,7 @@ class Arguments(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. `{self.prog} -h` shows how it is used.".replace("?.", "?"))
 
     def exit(self, *_: object) -> NoReturn:
-        """Leave only the magic, not the notebook, after the help was printed."""
+        """Raise HelpShown. argparse calls this after it has printed the help; its own method would end the kernel."""
         raise HelpShown
 
 
@@ -129,7 +129,7 @@ def _load() -> Arguments:
 
 
 def _add(parser: Arguments, option: Option) -> None:
-    """Add an option of a load. The namespace lacks it if the line does not have it."""
+    """Add an option of a load to `parser`. If a line does not have the option, its parsed values lack it too."""
     add: Callable[..., object] = functools.partial(
         parser.add_argument, option.flag, dest=option.name, help=option.help, default=argparse.SUPPRESS
     )
@@ -147,7 +147,7 @@ def _add(parser: Arguments, option: Option) -> None:
 
 
 def options_of(values: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that the line has, as the keyword arguments of `load`."""
+    """Return the options that a `%load_model` line has, as keyword arguments of `gpumodels.load`."""
     given = {option.name: getattr(values, option.name) for option in OPTIONS if hasattr(values, option.name)}
     return {name: dict(value) if name == "env" else value for name, value in given.items()}
 

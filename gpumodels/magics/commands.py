@@ -33,7 +33,8 @@ class ModelMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        #: The model that was loaded last for each variable. Running a cell again after `%reset` finds its model here.
+        #: The model that was loaded last for each variable. `%reset` deletes variables. If a cell runs again after it,
+        #: the cell's model is found here.
         self._loaded_for: dict[str, Model] = {}
 
     @line_magic
@@ -52,7 +53,7 @@ class ModelMagics(Magics):
         Returns
         -------
         Model
-            The handle. `m = %load_model ctpn` binds it to `m` as well.
+            The handle. `m = %load_model ctpn` binds it to `m` too.
 
         Raises
         ------
@@ -252,7 +253,7 @@ class ModelMagics(Magics):
     def _instance(self, name: str | None, *, alive: bool) -> str | None:
         """Return the instance id of the model in the variable `name`, or `name` itself if the variable holds no model.
 
-        With `alive`, a model that has ended does not count.
+        With `alive`, a variable with a model that has ended counts as one that holds no model.
         """
         from gpumodels.magics.binding import handle  # noqa: PLC0415
 
@@ -273,7 +274,10 @@ def _slept(model: Model) -> str:
 
 
 def _run(arguments: Arguments, line: str, action: Callable[[Namespace], Any]) -> Any:
-    """Run a magic. An error of this package fails the cell with one line and no traceback."""
+    """Call `action` with the arguments in `line`, and return its result; None if the line asks for the help.
+
+    An error of this package is shown as one line, without a traceback. The cell still fails.
+    """
     try:
         return action(arguments.read(line))
     except HelpShown:

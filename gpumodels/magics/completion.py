@@ -35,7 +35,7 @@ _LINE = re.compile(rf"(?:^\s*%?|=\s*%)(?P<magic>{'|'.join(_PARSERS)})\s+(?:(?P<b
 
 @context_matcher()  # type: ignore[untyped-decorator]
 def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """Return the completions after one of our magics, and suppress all others there.
+    """Return the completions if the cursor is after one of our magics, and suppress those of IPython there.
 
     IPython calls this for every completion.
     """
@@ -89,7 +89,7 @@ def _loaded() -> list[str]:
 
 
 def _folders(word: str) -> list[str]:
-    """Return paths of model folders, and of other directories with a slash at the end, that complete `word`."""
+    """Return the paths of directories that begin with `word`. A slash follows those that are not model folders."""
     typed, _, start = word.rpartition("/")
     parent = Path(os.path.expanduser(f"{typed}/" if typed or word.startswith("/") else "."))  # noqa: PTH111
     if "/" not in word:

@@ -29,7 +29,7 @@ _shown: WeakSet[InteractiveShell] = WeakSet()
 class Hint:
     """A search for assignments of CUDA_VISIBLE_DEVICES in the text of cells.
 
-    Only in the text can an assignment be found before the user loads a model and expects it on another GPU.
+    The text is searched before a cell runs. So the hint comes before the user loads a model and expects it on that GPU.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -42,7 +42,7 @@ class Hint:
                 self._check(cell)
 
     def before_cell(self, info: ExecutionInfo) -> None:
-        """Check a cell that is going to run. IPython calls this for each."""
+        """Check a cell that is going to run. IPython calls this before each cell."""
         self._check(info.raw_cell or "")
 
     def _check(self, cell: str) -> None:

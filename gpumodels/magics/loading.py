@@ -70,7 +70,7 @@ def _where(model: Model) -> str:
 def _hide_result(shell: InteractiveShell, model: Model) -> None:
     """Prevent the cell from showing the handle as its result, because the load's last line shows the same.
 
-    IPython sets `sys.displayhook` for each cell and restores it after the cell, so this ends with the cell.
+    IPython sets `sys.displayhook` for each cell and restores it after the cell, so the change ends with the cell.
     """
     if not shell.display_trap.is_active:
         return

@@ -51,7 +51,8 @@ class NotebookView:
     def __init__(self) -> None:
         self._display, self._begun = DisplayHandle(), False  # type: ignore[no-untyped-call]
         self._notices: list[str] = []
-        #: The number of updates that may be shown, and the moment of that count. It grows by `_UPDATES` a second.
+        #: The number of updates that may be shown at once, and the moment when it was last counted. The number grows by
+        #: `_UPDATES` a second.
         self._allowed, self._counted = float(_UPDATES), time.monotonic()
 
     def progress(self, text: str, fraction: float | None) -> None:

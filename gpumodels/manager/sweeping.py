@@ -14,7 +14,10 @@ from typing import Any
 
 
 def sweep(runtime: Any, of_process: int | None = None) -> bool:
-    """Sweep a runtime directory in a new interpreter; see `cleanup.sweep`."""
+    """Sweep a runtime directory in a new interpreter; see `cleanup.sweep`. Return True if nothing is left to do.
+
+    With `of_process`, the id of a dead process, the answer depends only on the instances that this process held.
+    """
     process = [] if of_process is None else [str(of_process)]
     command = [sys.executable, "-m", "gpumodels.manager.sweeping", str(runtime.path), runtime.identity, *process]
     return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Seconds(float):
-    """A duration in seconds, written as text: "10m"."""
+    """A duration in seconds. The user writes it as text such as "10m"."""
 
 
 class Bytes(int):
-    """A size in bytes, written as text: "64 MiB"."""
+    """A size in bytes. The user writes it as text such as "64 MiB"."""
 
 
 class Count(int):
-    """A number of things, from 1."""
+    """A whole number, at least 1."""
 
 
 #: The rule by which "auto" chooses among several GPUs.
@@ -33,7 +33,7 @@ Policy = Literal["most-free", "first-fit", "pack"]
 #: A part of an image's name, as Docker allows it.
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 
-# A description completes a message that ends in "must be".
+# Each description stands in the message about a wrong value, after "must be".
 Text = Annotated[str, Meta(description="text")]
 Location = Annotated[Path, Meta(description="an absolute path, or one that starts with ~/")]
 Duration = Annotated[Seconds, Meta(description=units.DURATION_EXAMPLES)]
@@ -58,7 +58,10 @@ def _runtime_dir() -> Path:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The defaults of all loads of this user. Options of a load override them. Durations are in seconds."""
+    """The settings of this user, for all loads. Options of a load override them.
+
+    Durations are in seconds, sizes in bytes.
+    """
 
     runtime_dir: Location = msgspec.field(default_factory=_runtime_dir)
     engine: Engine = "auto"
@@ -68,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: The directory of the user's model folders; None for `models` in the user's data directory.
     models: Location | None = None
     image_prefix: Prefix = "gpumodels"
-    #: "" and None, here and in the next three, leave the choice to gpumodels or to the settings of other tools.
+    #: In this and the next three settings, "" or None leaves the choice to gpumodels or to the settings of other tools.
     base_image: Text = ""
     index_url: Text = ""
     ca_bundle: Location | None = None
@@ -76,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Limits of the HTTP gateway of a Jupyter server: calls of one model that run, and that wait for their turn.
     gateway_calls: Number = Count(4)
     gateway_waiting: Number = Count(16)
-    #: The longest time of a call, including its wait.
+    #: The longest time of a call through the gateway, including its wait.
     gateway_timeout: Duration = Seconds(600)
     #: The largest size of a request, and of a picture that the gateway fetches from an address.
     gateway_body: Size = Bytes(64 << 20)
@@ -97,9 +100,9 @@ class InvalidSetting(ValueError):
 
 
 def make(given: Mapping[str, object]) -> Settings:
-    """Return settings with the given values of a file or the environment, and the defaults of all others.
+    """Return settings with the values `given` in files and the environment, and the defaults of all others.
 
-    An empty value stands for the default. Raises InvalidSetting.
+    An empty value stands for the default. Raises InvalidSetting if a value is not allowed.
     """
     values = {}
     for key, value in given.items():
@@ -114,7 +117,7 @@ def make(given: Mapping[str, object]) -> Settings:
 
 
 def _convert(kind: type, value: object) -> object:
-    """Return a value of a type that msgspec does not know. Raises ValueError."""
+    """Convert `value` to the type `kind`, which msgspec does not know. Raises ValueError if that fails."""
     if kind is Seconds:
         return Seconds(units.duration(value))
     if kind is Bytes:
@@ -135,6 +138,9 @@ def _count(value: object) -> int:
 
 
 def _allowed(kind: Any) -> str:
-    """Return the description of a type, or of the first described member of a union."""
+    """Return the description of the values that the type `kind` allows, for a message.
+
+    If it is a union, such as `Location | None`, return the first description among its members.
+    """
     described: Any = next((each for each in getattr(kind, "__args__", ()) if hasattr(each, "__metadata__")), kind)
     return str(described.__metadata__[0].description)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpumodels.errors import GpumodelsError
 
-_NAME = "gpumodels"  # of our directory in each of them
+_NAME = "gpumodels"  # the name of the package's own directory in each of the base directories
 
 
 def cache_dir() -> Path:

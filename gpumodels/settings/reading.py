@@ -1,6 +1,7 @@
-"""Reading the settings. The environment wins over the user's file, that over the machine's, that over the default.
+"""Reading the settings. Environment variables come first, then the user's file, the machine's files and the defaults.
 
-Only parsed files are kept, and they are parsed again when they change: a setting takes effect at the next load.
+The first of them that has a setting decides it. Parsed files are cached, and parsed again when they change. So a
+changed setting takes effect at the next load.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PREFIX = "GPUMODELS_"
-#: How similar an unknown variable of our prefix must be to a known one to count as a typing error.
+#: An unknown variable GPUMODELS_* counts as a typing error if it is this similar to a known one (difflib, 0 to 1).
 _MISTYPED = 0.7
 
 
 def settings() -> Settings:
     """Return the present settings. Takes some 100 microseconds.
 
-    Raises SettingsError for anything wrong in any source, with file, line and key.
+    Raises SettingsError if a file or an environment variable has a mistake. The message names it, with line and key.
     """
     sources: list[_Source] = [_Environment(), *_files()]
     for source in sources:
@@ -38,10 +39,10 @@ def settings() -> Settings:
 
 
 def runtime_dir() -> Path:
-    """Return the runtime directory, even if other settings are wrong or a file cannot be parsed.
+    """Return the setting `runtime_dir`, even if other settings are wrong or a file cannot be parsed.
 
-    So running models can be seen and stopped then; a load reads all settings and reports mistakes. Raises
-    SettingsError if this very setting is wrong.
+    So running models can be listed and stopped in spite of such mistakes; a load reports them. Raises SettingsError if
+    the value of `runtime_dir` is wrong.
     """
     sources: list[_Source] = [_Environment()]
     for path in settings_files():
@@ -75,7 +76,7 @@ class _Environment:
         return variable(key)
 
     def check(self) -> None:
-        """Refuse a variable that looks like a mistyped one of ours."""
+        """Raise SettingsError if an environment variable looks like a mistyped GPUMODELS_* variable."""
         for name in os.environ:
             key = name.removeprefix(_PREFIX).lower()
             if name.startswith(_PREFIX) and key not in KEYS:
@@ -88,12 +89,12 @@ class _Environment:
 
 class _File(Document):
     def check(self) -> None:
-        """Refuse unknown keys."""
+        """Raise SettingsError if the file has an unknown key."""
         self.check_keys((), KEYS)
 
 
 def _read(keys: Iterable[str], sources: Sequence[_Source]) -> Settings:
-    """Return settings with these keys from the first source that has each."""
+    """Return settings with each of `keys` from the first source that has it. All others have their defaults."""
     first = {key: source for key in keys for source in reversed(sources) if source.get(key) is not None}
     try:
         return make({key: source.get(key) for key, source in first.items()})
@@ -107,7 +108,7 @@ def _files() -> Iterator[_File]:
 
 
 def _opened(path: Path) -> Iterator[_File]:
-    """Yield the file, if there is one."""
+    """Yield the parsed file; nothing if it does not exist. Raises SettingsError if it cannot be read or parsed."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):

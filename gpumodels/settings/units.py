@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-#: Complete a message that ends in "must be".
+#: The allowed values, for messages about a wrong value, after "must be".
 DURATION_EXAMPLES = "a duration such as 90s, 10m, 2h or never"
 SIZE_EXAMPLES = 'a size such as "1.5 GiB" or a number of bytes'
 
@@ -40,7 +40,7 @@ def size(given: object) -> int:
 
 
 def _seconds(given: object) -> float:
-    """Return NaN for anything that is not a duration."""
+    """Return the seconds of a duration other than "never"; NaN for anything that is not a duration."""
     if isinstance(given, str) and (match := _DURATION.fullmatch(given)):
         return float(match[1]) * _SECONDS[match[2]]
     if not isinstance(given, (int, float)) or isinstance(given, bool):
@@ -52,7 +52,7 @@ def _seconds(given: object) -> float:
 
 
 def _bytes(text: object) -> int:
-    """Return -1 for anything that is not a size."""
+    """Return the bytes of a size that is a text; -1 for anything that is not a size."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if match is None or len(match[1]) > len("9223372036854775807"):
         return -1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gpu_dashboard", "show_models", "show_models_no_more"]
 
-#: The module and name of the class. By its name, a formatter is registered without importing the class.
+#: The module and the name of the class `Model`. With them a formatter is registered without importing the class.
 _MODEL = ("gpumodels.model.handle", "Model")
 
 

@@ -20,7 +20,7 @@ from gpumodels.widgets.state import recent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: The name that the next call of a stopped model reports for who stopped it.
+#: The text for who stopped a model. The next call of the stopped model reports it.
 BY = "the dashboard"
 LOAD = "%load_model "
 
@@ -49,7 +49,7 @@ def _state(_: object, __: object) -> Any:
 
 
 def _refresh(_: object, __: object) -> None:
-    """Do nothing, because `live` refreshes all widgets before each reply."""
+    """Do nothing: the module `live` refreshes all widgets before it sends a reply."""
 
 
 def _stop(request: Mapping[str, Any], _: object) -> None:
@@ -65,7 +65,7 @@ def _logs(request: Mapping[str, Any], _: object) -> list[str]:
 
 
 def _restart(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
-    """Give the same handle a new model server."""
+    """Give the handle of the model a new model server. Return a sentence on the result."""
     found = [model for model in models() if request["instance"] in [each.record.id for each in model.replicas]]
     if not found:
         raise ModelNotFound("Another notebook or program loaded this model. Restart it there.")
@@ -77,7 +77,10 @@ def _restart(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
 
 
 def _load(request: Mapping[str, Any], report: Callable[[str], None]) -> str:
-    """Run the line as a cell would, so that it binds the same variables. Return the last text of the load."""
+    """Run the `%load_model` line of the request as a cell would, so that it binds the same variables.
+
+    Return the last text of the load.
+    """
     line = request["line"]
     if not line.startswith(LOAD):
         raise UsageError(f"{line!r} does not load a model")
@@ -108,7 +111,10 @@ _ACTIONS: dict[str, Callable[[Mapping[str, Any], Callable[[str], None]], Any]] =
 
 @contextmanager
 def _displays_go_to(shell: Any, report: Callable[[str], None]) -> Iterator[None]:
-    """Pass displayed outputs to `report` as text. A request of a widget belongs to no cell that could show them."""
+    """Pass the outputs that the block displays to `report`, as text.
+
+    The block answers a request of a widget, which belongs to no cell that could show them.
+    """
 
     def intercept(message: dict[str, Any]) -> dict[str, Any] | None:
         if message["header"]["msg_type"] not in ("display_data", "update_display_data"):

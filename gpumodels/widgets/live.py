@@ -43,7 +43,8 @@ class Live(AnyWidget):
     #: The id of this kernel on the Jupyter server.
     kernel_id = traitlets.Unicode().tag(**_SYNCED)
     pid = traitlets.Int().tag(**_SYNCED)
-    #: The sleeping models of this process, each with `instance`, `name` and `text`: the time and the freed memory.
+    #: The sleeping models of this process, each with `instance`, `name` and `text`. The text has the time since which
+    #: the model sleeps, and the freed memory.
     asleep: Any = traitlets.List().tag(**_SYNCED)
 
     def __init__(self, **traits: Any) -> None:
@@ -55,7 +56,7 @@ class Live(AnyWidget):
         _refresh_after_cells(self)
 
     def refresh(self) -> None:
-        """Update the sleeping models of this process."""
+        """Send the sleeping models of this process to the browser."""
         self.asleep = [
             {"instance": model.record.id, "name": model.name, "text": str(model.freed)}
             for model in models()
@@ -68,7 +69,7 @@ class Live(AnyWidget):
         return pictures.dashboard(self.state, self.picture_id, asleep)
 
     def show_view(self) -> dict[str, str]:
-        """Display the live view if this is a notebook. Return the picture, which is shown as a second output."""
+        """Display the live view if this is a notebook. Return the picture, which IPython shows as a second output."""
         if not hasattr(get_ipython(), "kernel"):
             return self.picture()
         view = {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
@@ -101,11 +102,11 @@ class Card(Live):
     description = traitlets.Unicode().tag(**_SYNCED)
 
     def __init__(self, model: Model) -> None:
-        self._model = weakref.ref(model)  # ipywidgets keeps every widget, which must not keep the handle
+        self._model = weakref.ref(model)  # ipywidgets keeps every widget alive, but that must not keep the handle alive
         super().__init__(kind="card", name=model.name)
 
     def refresh(self) -> None:
-        """Update the ids of the handle's instances and its description."""
+        """Send the facts of every widget, the ids of the handle's instances and the handle's `repr` to the browser."""
         super().refresh()
         model = self._model()
         if model is not None:
@@ -120,7 +121,7 @@ _cards: weakref.WeakKeyDictionary[Model, Card] = weakref.WeakKeyDictionary()
 
 
 def card(model: Model) -> Card:
-    """Return the card of a handle. It is made once and then refreshed."""
+    """Return the card of a handle. Each handle has one card, which is refreshed here."""
     if model not in _cards:
         _cards[model] = Card(model)
     found = _cards[model]
@@ -133,7 +134,10 @@ _refreshed: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
 def _refresh_after_cells(live: Live) -> None:
-    """Refresh the widget after each cell. Only cells change its facts, and the kernel is active then anyway."""
+    """Refresh the widget after each cell from now on.
+
+    Only cells change the facts that `refresh` sends, and after a cell the kernel does not count as idle anyway.
+    """
     _refreshed.add(live)
     shell = get_ipython()
     if shell is not None and _refresh not in shell.events.callbacks["post_run_cell"]:

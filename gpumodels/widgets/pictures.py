@@ -19,9 +19,9 @@ _UNKNOWN = "\N{EN DASH}"
 
 
 def dashboard(state: State, picture_id: str, asleep: Iterable[str]) -> dict[str, str]:
-    """Return the picture of the GPUs and models of `state`, as texts by MIME type. `asleep` are lines to add.
+    """Return the picture of the GPUs and models of `state`, as texts by MIME type.
 
-    The live widget finds the picture by `picture_id`, and hides it.
+    `asleep` holds the lines on sleeping models. The live widget finds the picture by `picture_id`, and hides it.
     """
     foot = f"as seen on {date_and_clock(state['moment'])}; run the cell again to see it live"
     notes = list(asleep) or ([] if state["models"] else ["No model is running."])
@@ -38,9 +38,9 @@ def card(state: State, picture_id: str, instances: Iterable[str], description: s
 
 
 def _marked(html: str, picture_id: str) -> str:
-    """Add the id, and a style that hides JupyterLab's "model not found".
+    """Put `html` into an element with the picture's id. Add a style that hides JupyterLab's "model not found".
 
-    JupyterLab shows that error in place of a widget after its kernel has ended.
+    JupyterLab shows that error in place of a widget after the widget's kernel has ended.
     """
     selector = f'[data-gpumodels-picture="{escape(picture_id)}"]'
     dead = f".jp-OutputArea-child:has(+ .jp-OutputArea-child {selector}):not(:has(.gpumodels))"

@@ -18,9 +18,9 @@ _FRESH_FOR = 0.8  # seconds; a browser sends a request each second
 
 
 class SharedReading:
-    """The last result of `read`, shared by all callers within a second. Any thread may call it.
+    """A cache of the last result of `read`, for all callers of `recent` within a second.
 
-    Without callers nothing is read.
+    Any thread may call `recent`. Only these calls read the state.
     """
 
     def __init__(self, read: Callable[[], State]) -> None:
@@ -43,7 +43,7 @@ def read() -> State:
 
     Its keys are `place`, `moment`, `trouble`, `devices` and `models`. `place` identifies the runtime directory:
     processes with the same place see the same models. `idle` of a model is in seconds since its last call. Raises
-    RuntimeDirectoryError.
+    RuntimeDirectoryError if the runtime directory cannot be used.
     """
     overview = read_overview()
     models = [{**model_json(view), "idle": view.idle} for view in overview.running]

@@ -108,7 +108,7 @@ export function troubleOf(error: unknown): Trouble {
   return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** Return true if the answer is not ours but the page of a proxy, or Jupyter's for an unknown route. Ours are JSON. */
+/** Return true if a response is a page of a proxy, or Jupyter's page for an unknown route. Ours are always JSON. */
 function isPage(response: Response): boolean {
   return !response.headers.get('Content-Type')?.startsWith('application/json');
 }

@@ -43,7 +43,7 @@ const POLL_FOR = 60000;
 /** The number of failed WebSockets after which the feed polls instead. */
 const ATTEMPTS = 2;
 
-/** Seconds: our clock is set again if it is so far ahead of the server's latest message. */
+/** Seconds. If our estimate of the server's clock is further ahead of its latest message, the estimate starts anew. */
 const AHEAD = 2;
 
 /** The feed of a Jupyter server, by WebSocket, or by polling if WebSockets do not work. */
@@ -185,7 +185,10 @@ export class Feed implements IFeed, IDisposable {
     this._trouble = '';
   }
 
-  /** Set our clock by a message of the server. The message with the shortest delay gives the latest and best clock. */
+  /**
+   * Improve our estimate of the server's clock. `moment` is the time at which the server sent a message that has just
+   * arrived. The message with the shortest delay gives the greatest offset, which is the best estimate.
+   */
   private _setClock(moment: number): void {
     const offset = moment - Date.now() / 1000;
     if (this._offset === null || offset > this._offset || offset < this._offset - AHEAD) {

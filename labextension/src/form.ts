@@ -42,7 +42,7 @@ export class LoadForm {
     return this._busy;
   }
 
-  /** A sentence on the last line, or on why the catalog cannot be read; or ''. */
+  /** A sentence on the line that was run last, or on why the catalog cannot be read; or ''. */
   get outcome(): string {
     return this._outcome;
   }
@@ -69,12 +69,12 @@ export class LoadForm {
     return OPTIONS.map(option => complaint(option, this._choice, this.trans)).filter(Boolean);
   }
 
-  /** The load of the line, in the form of `POST models`; null if a field is missing or wrong. */
+  /** The choice as a request in the form of `POST models`; null if a field is missing or wrong. */
   get request(): ILineRequest | null {
     return this._choice.model && !this.complaints.length ? requestOf(this._choice) : null;
   }
 
-  /** The line that will be run; '' if a field is missing or wrong. */
+  /** The `%load_model` line that will be run; '' if a field is missing or wrong. */
   get line(): string {
     return this.request ? loadLine(this.request) : '';
   }

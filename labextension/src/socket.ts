@@ -3,7 +3,8 @@ import type { ServerConnection } from '@jupyterlab/services';
 
 import type { FeedMessage, FeedRequest } from './state';
 
-/** Milliseconds until the first message, and between two messages. The server sends one every five seconds. */
+/** The longest times until the first message, and between two messages, in milliseconds. The server sends one at least
+ *  every five seconds. */
 const FIRST_WITHIN = 5000;
 const NEXT_WITHIN = 12000;
 
@@ -56,7 +57,7 @@ export class FeedSocket {
     }
   }
 
-  /** Close the connection unless a message arrives within so many milliseconds. */
+  /** Close the connection if no message arrives within `within` milliseconds. */
   private _expect(within: number): void {
     clearTimeout(this._timer);
     if (!this._paused) {

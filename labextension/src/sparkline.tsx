@@ -7,7 +7,7 @@ import { number } from './presentation';
 const WIDE = 120; // units of the drawing, which the style sheet stretches
 const HIGH = 24;
 
-/** Seconds: if two readings are so far apart, the line has a gap between them. */
+/** Seconds. If two readings are further apart than this, the line has a gap between them. */
 const GAP = 12;
 
 /** The utilisation of the last minutes as a line, with gaps for the time without a reading. */

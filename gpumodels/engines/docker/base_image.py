@@ -63,7 +63,7 @@ def present(client: DockerClient) -> str:
 
 
 def made() -> str:
-    """Return the name of the image that `gpumodels base-image` makes. If that image exists, none is pulled."""
+    """Return the name of the image that `gpumodels base-image` makes. Builds prefer that image to `PULLED`."""
     return f"{settings().image_prefix}/base:{_SUITE}"
 
 

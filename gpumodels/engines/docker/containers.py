@@ -37,9 +37,10 @@ _REMOVED_WITHIN = 15
 
 
 def start(engine: DockerEngine, plan: LaunchPlan, name: str, note: Callable[[dict[str, Any]], None]) -> None:
-    """Create and start the container of an instance.
+    """Create and start the container of an instance. In between, call `note` with the container's id.
 
-    Raises LeaseUnseen if the daemon does not see this machine's files, EngineError and EngineUnavailable.
+    Raises LeaseUnseen if the daemon does not see this machine's files, EngineError if Docker refuses, and
+    EngineUnavailable if Docker stops answering.
     """
     try:
         with daemon.waiting(engine.client, MADE_WITHIN):
@@ -125,7 +126,10 @@ def _gpus(engine: DockerEngine, plan: LaunchPlan) -> dict[str, Any]:
 
 
 def find(client: DockerClient, name: str, instance_id: str) -> Container | None:
-    """Return the container of an instance, or None if it is gone. Raises EngineUnavailable."""
+    """Return the container with the name `name`. Return None if it is gone or belongs to another instance.
+
+    Raises EngineUnavailable if the daemon does not answer.
+    """
     try:
         found = client.containers.get(name)
     except docker.errors.NotFound:
@@ -145,7 +149,7 @@ def logs(engine: DockerEngine, name: str, instance_id: str, lines: int) -> str:
 
 
 def ask_to_end(container: Container, grace: float) -> None:
-    """Ask a container to end, and wait for that, little more than `grace` seconds at most."""
+    """Ask a container to end, and wait until it has ended, at most 2 seconds longer than `grace`."""
     try:
         # After SIGINT the leash gives the server the whole grace. After SIGTERM, the signal of `docker stop`, it does
         # not.
@@ -158,7 +162,7 @@ def ask_to_end(container: Container, grace: float) -> None:
 def remove(client: DockerClient, container: str) -> None:
     """Remove a container by its name or id, even if it runs. Do nothing if it is gone or being removed.
 
-    Raises EngineError and EngineUnavailable.
+    Raises EngineError if Docker refuses, and EngineUnavailable if the daemon does not answer.
     """
     try:
         with daemon.waiting(client, _REMOVED_WITHIN):
@@ -171,9 +175,9 @@ def remove(client: DockerClient, container: str) -> None:
 
 
 def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
-    """Remove the stopped containers of instances that have no directory in `runtime`. Return their names.
+    """Remove the stopped containers of instances that have no directory in `runtime`. Return the containers' names.
 
-    Raises EngineUnavailable.
+    `identity` is the identity of that runtime directory. Raises EngineUnavailable if the daemon does not answer.
     """
     removed = []
     location = labels.of_location(runtime, identity)
@@ -192,7 +196,11 @@ def sweep(client: DockerClient, runtime: Path, identity: str) -> list[str]:
 
 
 def _is_orphaned(listed: dict[str, Any], runtime: Path, location: dict[str, str], boot: str) -> bool:
-    """Return True if a stopped container is of this machine and the directory of its instance is gone."""
+    """Return True if a stopped container was made on this machine and can be removed.
+
+    It can if it was made before the machine's last boot, or if the directory of its instance is gone. `location` and
+    `boot` are the labels that a new container would have.
+    """
     found = listed["Labels"]
     if found.get(labels.MACHINE) != location[labels.MACHINE]:
         return False

@@ -30,7 +30,7 @@ def fingerprint(files: Files) -> str:
 def packed(files: Files) -> Iterator[tuple[IO[bytes], str]]:
     """Yield the tar and the fingerprint of its content. The tar is deleted after the block, or if this process dies.
 
-    Raises BuildFailed.
+    Raises BuildFailed if a file cannot be read or the tar cannot be written.
     """
     try:
         archive = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)

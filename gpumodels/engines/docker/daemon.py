@@ -92,7 +92,10 @@ def _settings() -> dict[str, Any]:
 
 
 def _probe(path: str) -> None:
-    """Connect to the socket and disconnect. Raises OSError, earlier than requests and with a clearer message."""
+    """Connect to the socket and disconnect. Raises OSError if that fails.
+
+    The library requests would raise an error later, with a less clear message.
+    """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(_FIRST_ANSWER_WITHIN)
         probe.connect(path)
@@ -122,9 +125,9 @@ def _user() -> str:
 
 
 def _short(error: BaseException) -> str:
-    """Return the daemon's own message, or else that of the innermost cause.
+    """Return the daemon's own message, or else the message of the innermost cause of `error`.
 
-    requests and urllib3 wrap the error of the socket.
+    The innermost cause is the error of the socket, which the libraries requests and urllib3 wrap.
     """
     if isinstance(error, APIError) and error.explanation:
         return str(error.explanation)
@@ -174,7 +177,7 @@ def closing_streams(client: DockerClient) -> Iterator[None]:
 
 
 def inspect(client: DockerClient) -> Daemon:
-    """Return the properties of the daemon. Raises EngineUnavailable."""
+    """Return the properties of the daemon. Raises EngineUnavailable if it does not answer."""
     with answering("its properties were read"):
         info: dict[str, Any] = client.info()
     options = [str(option) for option in info.get("SecurityOptions") or ()]

@@ -1,4 +1,4 @@
-"""The docker engine. Its instances are containers, which see only their artifacts of this machine.
+"""The docker engine. Its instances are containers. Of this machine's files they see only their artifacts.
 
 Importing docker-py takes 0.2 s, and most uses of an instance do not call the daemon. So only the methods that call the
 daemon import docker-py.
@@ -54,7 +54,10 @@ class DockerEngine(Engine):
 
     @property
     def instance_user(self) -> tuple[int, int] | None:  # type: ignore[override]
-        """The uid and gid of containers: unprivileged ones if the caller is root, else None, the caller's own."""
+        """The uid and gid of processes in containers: unprivileged ones if the caller is root, else None.
+
+        None stands for those of the caller. With a rootless daemon it is None for root too.
+        """
         return _UNPRIVILEGED if os.getuid() == 0 and not self.daemon.rootless else None
 
     def check(self) -> None:

@@ -71,10 +71,10 @@ def build(
     """Return the name of the model's image. Build it if no image has the same content, or if `fresh` is set.
 
     A folder's own Dockerfile describes only the environment. It must install `python3` with `venv`, and receives the
-    build arguments BASE and FLAVOUR. The model server and the folder are added on top of its image. They run in a venv
-    that sees the packages of that `python3`.
+    build arguments BASE and FLAVOUR. The model server and the folder are added on top of the Dockerfile's image. The
+    model server runs in a venv that sees the packages of that `python3`. `base` is the name of the base image.
 
-    Raises BuildFailed and EngineUnavailable.
+    Raises BuildFailed if a step fails, and EngineUnavailable if the daemon does not answer.
     """
     mirrors = Mirrors.of_user()
     building = _Building(client, spec, mirrors, progress, fresh)
@@ -87,7 +87,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Building:
-    """The builder of the images of one load: the one of the folder's own Dockerfile, and the one of the model."""
+    """The builder of a model's images: that of the folder's own Dockerfile, if it has one, and that of the model."""
 
     client: DockerClient
     spec: ModelSpec
@@ -98,8 +98,8 @@ class _Building:
     def image(self, suffix: str, files: Files, base: str, arguments: dict[str, str], index: str) -> str:
         """Return the tag of the image that is built from `files` on top of `base`. Build the image if it is missing.
 
-        `index` is the name of the build argument for the address of the package index. The tag does not depend on that
-        address.
+        `suffix` follows the model's name in the tag. `index` is the name of the build argument for the address of the
+        package index. The tag does not depend on that address.
         """
         repository = re.sub(r"[^a-z0-9]+", "-", self.spec.name).strip("-")  # Docker allows only these characters
         prefix = settings().image_prefix

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class DockerInstance(LocalInstance):
-    """A container, found by its name. So it can be removed even if the request that made it got no answer."""
+    """An instance in a container. The container has a fixed name, by which it is found.
+
+    So it can be removed even if the request that made it got no answer, and its id is not known.
+    """
 
     def __init__(self, engine: DockerEngine, record: InstanceRecord, directory: InstanceDirectory) -> None:
         super().__init__(record, directory)

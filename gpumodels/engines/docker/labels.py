@@ -1,4 +1,7 @@
-"""The labels of our containers and images. A sweep removes only containers that match all of them."""
+"""The labels of our containers and images.
+
+By them a sweep recognises the containers of its own user, machine and runtime directory, and removes no others.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ IDENTITY = "gpumodels.identity"
 
 
 def of_location(runtime: Path, identity: str) -> dict[str, str]:
-    """Return the labels of a container's location: its user, machine, boot and runtime directory."""
+    """Return the labels of a new container for its user, machine, boot of the machine, and runtime directory.
+
+    `identity` is the identity of the runtime directory.
+    """
     return {
         UID: str(os.getuid()),
         MACHINE: _read("/etc/machine-id"),

@@ -36,7 +36,7 @@ class StoredImage:
 
 
 class Storage:
-    """The images of a daemon. Its methods raise EngineUnavailable if the daemon does not answer."""
+    """The images of a Docker daemon. All methods raise EngineUnavailable if the daemon does not answer."""
 
     def __init__(self) -> None:
         self._client = daemon.connect()
@@ -45,7 +45,8 @@ class Storage:
     def images(self) -> list[StoredImage]:
         """Return all images that gpumodels has made for models, the largest first.
 
-        An image that a user built on top of one of ours inherits our label, but has none of our names. It is left out.
+        An image that a user built on top of one of these inherits its label, but has another form of name. It is left
+        out.
         """
         usage = self._usage()
         users = self._users(usage["Containers"] or ())
@@ -59,7 +60,7 @@ class Storage:
         return sorted(found, key=lambda image: -image.size)
 
     def total(self) -> int:
-        """Return the number of bytes of all layers together."""
+        """Return the disk space of all Docker images, in bytes. A layer that several images share counts once."""
         return int(self._usage()["LayersSize"])
 
     def remove(self, image: StoredImage) -> None:
@@ -81,9 +82,9 @@ class Storage:
             return usage
 
     def _users(self, containers: Iterable[dict[str, Any]]) -> dict[str, str]:
-        """Return the user of each image, by the image's id.
+        """Return a container that uses each image, as "container NAME" by the image's id.
 
-        A user is a container in any state, made of that image or of an image built on top of it.
+        A container in any state uses the image that it was made of, and the images below that one.
         """
         found: dict[str, str] = {}
         for container in containers:
@@ -102,7 +103,10 @@ class Storage:
 
 
 def _is_ours(name: str, model: str) -> bool:
-    """Return True if gpumodels gives such a name to images of the model: PREFIX/MODEL:HASH, with any prefix."""
+    """Return True if `name` has the form that gpumodels gives to images of the model, PREFIX/MODEL:HASH.
+
+    Any prefix counts, because the setting `image_prefix` may have changed.
+    """
     repository = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
     return re.fullmatch(rf"(?:.*/)?{re.escape(repository)}(?:-environment)?:[0-9a-f]{{12}}", name) is not None
 

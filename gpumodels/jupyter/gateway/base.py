@@ -1,4 +1,7 @@
-"""The base classes of the gateway's routes. A call is admitted before its body is read, and ends with its client."""
+"""The base classes of the gateway's routes.
+
+A call is admitted before the body of its request is read. It is cancelled when its client disconnects.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ _STATUS: tuple[tuple[type[GpumodelsError], int], ...] = (
 class GatewayHandler(ModelsHandler):
     """The base class of the gateway's routes.
 
-    Errors have two keys with the same text: `message`, as all routes, and `error`, as the Open Inference Protocol.
+    Errors have two keys with the same text: `message`, as in all routes, and `error`, as in the Open Inference
+    Protocol.
     """
 
     async def gateway(self) -> Gateway:
@@ -80,7 +84,7 @@ def _status(error: GpumodelsError) -> int:
 
 
 def check_version(name: str, version: str) -> None:
-    """Raise Refused if `version` is not the only one that models have."""
+    """Raise Refused unless `version` is "1", the only version of every model."""
     if version != VERSION:
         raise Refused(404, f"{name} has no version {version:.40}, only {VERSION}")
 
@@ -89,7 +93,8 @@ def check_version(name: str, version: str) -> None:
 class CallHandler(GatewayHandler):
     """The base class of routes that call a model.
 
-    The user and the room in the queue are checked when the headers have come, before the body is read.
+    When the headers have come, the permission of the user and the room in the queue are checked, before the body is
+    read.
     """
 
     call: Call
@@ -154,7 +159,8 @@ class CallHandler(GatewayHandler):
     async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of `work`. Cancel the call at its deadline, or when its client has gone.
 
-        Raises CallTimeout at the deadline, Finish without a client, and Refused for a body over the limit.
+        Raises CallTimeout at the deadline, tornado's Finish if the client has gone, and Refused if the body is larger
+        than the limit.
         """
         self._check_size(len(self.received), self.call.limit)
         task = asyncio.ensure_future(work)
@@ -211,7 +217,7 @@ class CallHandler(GatewayHandler):
             raise Refused(415, "compressed requests are not accepted: send the body uncompressed")
 
     def _query_timeout(self) -> float:
-        """Return the timeout of the query string, in seconds."""
+        """Return the timeout of the query string, in seconds; infinity without one. Raises Refused if it is invalid."""
         text = self.get_query_argument("timeout", "inf")
         try:
             seconds = float(text)

@@ -1,6 +1,7 @@
 """The models that can be called by HTTP, found by name or id, and the connections to them.
 
-A connection does not hold the lease of a model: it ends with the processes that loaded it, even during a call.
+A connection does not hold the lease of a model. So the model ends with the processes that loaded it, even during a
+call.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Callee:
     """The target of a call: one model, with one or more equal instances."""
 
     name: str
-    #: The key of the queue of its calls.
+    #: The key by which the gateway finds the queue for its calls.
     key: tuple[object, ...]
     records: tuple[InstanceRecord, ...]
     #: The handle, if this process loaded the model. Only then the model may be asleep.
@@ -75,9 +76,10 @@ class Callees:
         return self._client(self._instance(callee)).signature() if callee.own is None else callee.own.signature
 
     def answers(self, callee: Callee, inputs: Mapping[str, Any], deadline: float, ticket: Ticket) -> Generator[Result]:
-        """Yield each answer to one call; `deadline` is by time.monotonic(). Raises Refused and CallError.
+        """Yield each answer to one call. Raises Refused if the instance has ended, and CallError if the call fails.
 
-        If the instance ends before the call has begun, make the call once more, on the model that then has this name.
+        `deadline` is by time.monotonic(). `ticket` is the `Ticket` by which another thread cancels the call. If the
+        instance ends before the call has begun, make the call once more, on the model that then has this name.
         """
         for may_retry in (True, False):
             record, answered = self._instance(callee), False
@@ -98,7 +100,7 @@ class Callees:
             callee = self.find(callee.name)
 
     def _instance(self, callee: Callee) -> InstanceRecord:
-        """Return the instance with the fewest calls from here. Wake the model if it sleeps in this process."""
+        """Return the instance with the fewest calls from this process. Wake the model if it sleeps in this process."""
         if callee.own is not None and not callee.records:
             if callee.own.asleep:
                 callee.own.wake(NullReport())
@@ -145,7 +147,10 @@ class Callees:
 
 
 def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Callee]:
-    """Return the models that can be called. Replicas of a model are one callee, and so are equal loads of one owner."""
+    """Return the models that can be called. Replicas of a model are one callee, and so are equal loads of one owner.
+
+    `records` are the running instances of all processes, and `mine` the handles of this process.
+    """
     found: list[Callee] = []
     others = {record.id: record for record in records}
     for model in mine:
@@ -160,7 +165,7 @@ def _groups(records: Sequence[InstanceRecord], mine: Sequence[Model]) -> list[Ca
 
 
 def _matching(name: str, callees: Sequence[Callee]) -> list[Callee]:
-    """Return the callee with an instance of that id, or else all callees of that name."""
+    """Return the callee that has an instance with the id `name`, or else all callees with that name."""
     for callee in callees:
         for record in callee.records:
             if record.id == name:
@@ -171,7 +176,7 @@ def _matching(name: str, callees: Sequence[Callee]) -> list[Callee]:
 
 
 def _uncallable(name: str) -> Refused:
-    """Return the answer for a name that cannot be called now."""
+    """Return the refusal of a call of `name`, with the reason why no such model can be called now."""
     views = read_overview(measured=False).models
     for view in views:
         record, load, sleep = view.record, view.load, view.sleep
@@ -195,7 +200,7 @@ def _directory(record: InstanceRecord) -> InstanceDirectory:
 
 
 def _ended(record: InstanceRecord) -> Refused:
-    """Return the answer to a call that was in flight when its instance ended."""
+    """Return the refusal of a call that was in flight when its instance ended."""
     if any(each.record.id == record.id for each in sleeping()):
         return Refused(503, f"{record.model} fell asleep before it answered: call again", _SOON)
     with suppress(KeyError):

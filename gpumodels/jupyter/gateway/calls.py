@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """An admitted call by HTTP; `deadline` is by time.monotonic()."""
+    """An admitted call by HTTP. `deadline` is by time.monotonic(). Another thread can cancel the call by `ticket`."""
 
     callee: Callee
     queue: Queue
@@ -38,7 +38,7 @@ class Call:
 class Gateway:
     """The state that all calls of one Jupyter server share.
 
-    All methods but `enter` and the async one block, so they are called in threads.
+    Call `enter` and `fetch` on the event loop. All other methods block: call them in threads.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,10 @@ class Gateway:
         return self._callees.find(name), settings()
 
     def enter(self, callee: Callee, allowed: Settings, seconds: float) -> Call:
-        """Admit a call of at most `seconds`. Raises Refused if its queue is full. Called on the event loop."""
+        """Admit a call that may take at most `seconds`, and at most the time of the settings `allowed`.
+
+        Raises Refused if the queue of the model is full.
+        """
         self._queues = {key: queue for key, queue in self._queues.items() if queue.inside}
         queue = self._queues.setdefault(callee.key, Queue(allowed.gateway_calls))
         queue.enter(callee.name, allowed.gateway_calls + allowed.gateway_waiting)
@@ -67,7 +70,7 @@ class Gateway:
         return oip.metadata(callee.name, self._callees.signature(callee))
 
     def infer(self, call: Call, body: bytearray, header_length: str | None) -> tuple[bytes, int | None]:
-        """Make a call of the Open Inference Protocol.
+        """Make a call of the Open Inference Protocol. `header_length` is the value of the header `HEADER_LENGTH`.
 
         Return the body of the response, and the length of its JSON if binary data follows it, else None.
         """
@@ -85,7 +88,7 @@ class Gateway:
         return predict_format.read(bytes(body), content_type, signature, call.callee.name), signature.stream
 
     async def fetch(self, call: Call, request: PredictRequest) -> None:
-        """Replace addresses of pictures by the pictures. Raises Refused if that is not allowed or fails."""
+        """Replace addresses of pictures in `request` by the pictures. Raises Refused if fetching is off or fails."""
         addresses = request.addresses()
         if addresses and settings().gateway_fetch != "on":
             raise Refused(
@@ -96,7 +99,10 @@ class Gateway:
             inputs[name] = picture
 
     def answers(self, call: Call, request: PredictRequest, *, described: bool) -> Generator[str]:
-        """Make the calls of a request and yield the JSON of each answer; `described` arrays have dtype and shape."""
+        """Make the calls of a request and yield the JSON of each answer.
+
+        With `described`, an array is an object with dtype, shape and data, else nested lists.
+        """
         signature = self._callees.signature(call.callee)
         while request.calls:
             inputs = request.calls.pop(0)

@@ -1,7 +1,7 @@
 """Pictures that are given by their http address. The Jupyter server fetches them from the public internet only.
 
-The host name is resolved once. All its addresses are checked, and the connection is made to one of them, so a name that
-resolves to something else the next time is no way around the check. Each redirect is checked in the same way.
+The host name is resolved once. All its addresses are checked, and the connection is made to one of them. So a name that
+resolves to another address later cannot evade the check. Each redirect is checked in the same way.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HealthHandler(GatewayHandler):
-    """`GET v2/health/live` and `GET v2/health/ready`: true, because this Jupyter server answers."""
+    """`GET v2/health/live` and `GET v2/health/ready`: always true, because this Jupyter server answers."""
 
     _track_activity = False
 

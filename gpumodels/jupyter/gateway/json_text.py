@@ -37,7 +37,7 @@ def read(text: bytes) -> Any:
 
 
 def array(values: NDArray[Any]) -> str:
-    """Return the JSON of an array as nested lists, as `client.to_lists` makes them; bytes as `to_base64` does."""
+    """Return the JSON of an array: nested lists as `client.to_lists` makes them, with bytes as from `to_base64`."""
     if values.ndim == 0 or values.size <= _PIECE:
         return json.dumps(
             to_json(to_lists(values), to_lists, to_base64) if values.dtype.kind == "O" else to_lists(values)

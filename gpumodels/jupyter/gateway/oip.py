@@ -57,7 +57,7 @@ class Request:
     wanted: dict[str, bool] = field(default_factory=dict)
     #: True if all outputs are to be sent as binary data. It counts only if `wanted` is empty.
     binary: bool = False
-    #: In seconds; None without a limit.
+    #: The time limit of the call, in seconds; None without a limit.
     timeout: float | None = None
 
 
@@ -91,7 +91,7 @@ def read(body: bytes | bytearray, header_length: str | None, signature: Signatur
 def write(model: str, request: Request, values: Mapping[str, Any], signature: Signature) -> tuple[bytes, int | None]:
     """Return the body of an answer, and the length of its JSON if binary data follows it, else None.
 
-    Raises Refused for an output that the model does not have.
+    `values` holds the outputs by name. Raises Refused if the request wants an output that the model does not have.
     """
     if unknown := request.wanted.keys() - values.keys():
         raise Refused(400, f"{model} has no output {min(unknown)!r:.80}; its outputs are {', '.join(values)}")
@@ -110,7 +110,7 @@ def write(model: str, request: Request, values: Mapping[str, Any], signature: Si
 
 
 def metadata(model: str, signature: Signature) -> dict[str, Any]:
-    """Return the metadata of a model. A free size is -1; `parameters` hold what the protocol has no key for."""
+    """Return the metadata of a model. A free size is -1. The key `parameters` holds facts that have no other key."""
     return {
         "name": model,
         "versions": [VERSION],
@@ -182,7 +182,10 @@ def _input(tensor: dict[str, Any], spec: TensorSpec | None, data: _BinaryData) -
 
 
 def _picture(value: Any, shape: tuple[int, ...]) -> Any:
-    """Return the bytes of one encoded picture. They stay bytes: text would be taken for the path of a file."""
+    """Return the bytes of one encoded picture. Raises TensorError unless `value` has exactly one element.
+
+    The bytes are not decoded to text, because a text would be taken for the path of a file.
+    """
     if math.prod(shape) != 1:
         raise TensorError(f"it has {math.prod(shape)} pictures: a call takes one")
     return value if shape == () else value.item()

@@ -98,7 +98,10 @@ class PredictHandler(CallHandler):
             self.set_header("X-Accel-Buffering", "no")  # nginx would collect answers and send them late
 
     def _stream_format(self, *, streams: bool) -> StreamFormat | None:
-        """Return the format that the client accepts; None for one answer or one list."""
+        """Return the format of the stream that the client accepts; None if the response is a single JSON value.
+
+        `streams` is True if the model gives several answers to a call.
+        """
         accepted = self.request.headers.get("Accept", "")
         if EVENTS.type in accepted:
             return EVENTS

@@ -58,7 +58,7 @@ class PredictRequest:
     several: bool
 
     def addresses(self) -> list[tuple[dict[str, Any], str]]:
-        """Return each input that is an address: the inputs of its call, and its name."""
+        """Return a pair for each input that is an address: all inputs of its call, and the name of that input."""
         return [(inputs, name) for inputs in self.calls for name, value in inputs.items() if isinstance(value, Address)]
 
 

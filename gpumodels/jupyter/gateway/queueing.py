@@ -18,7 +18,7 @@ _LATER = 1  # seconds; the Retry-After of a call that is refused because the que
 
 
 class Queue:
-    """The queue of one model. `at_once` calls run at once. Used on the event loop only."""
+    """The queue of one model. At most `at_once` calls run at the same time. Use it on the event loop only."""
 
     def __init__(self, at_once: int) -> None:
         self._turns = asyncio.Semaphore(at_once)
@@ -35,7 +35,10 @@ class Queue:
         self.inside -= 1
 
     async def in_turn(self, act: Callable[[], T]) -> T:
-        """Call `act` in a thread when it is its turn. The turn ends when `act` returns, even if the caller has gone."""
+        """Wait for a turn, then call `act` in a thread and return its result.
+
+        The turn ends when `act` returns, even if the task that waits for it was cancelled before.
+        """
         loop = asyncio.get_running_loop()
         await self._turns.acquire()
 

@@ -1,8 +1,8 @@
-// The GPUs: memory by holder, readings, and lines of the last minutes.
+// The GPUs: memory by holder, readings, and lines of utilisation and memory in the last minutes.
 
 const WIDE = 120; // units of the drawing, which the style sheet stretches
 const HIGH = 28;
-const SHORTEST = 60; // the width of a line in readings, until it has more than that
+const SHORTEST = 60; // readings; a line of fewer readings fills only the right part of the drawing
 
 /** A line of percentages, with gaps where a reading is not available. */
 class Line {

@@ -1,4 +1,4 @@
-// The form that loads a model. It shows a line and runs it.
+// The form that loads a model. It shows the line `%load_model ...`, and the kernel runs that line.
 
 /** One option of a select. */
 class Choice {

@@ -35,7 +35,7 @@ class Models {
     );
   }
 
-  /** Give a running or sleeping model a new model server. Its row disappears meanwhile, so the list has the note. */
+  /** Give a running or sleeping model a new model server. Its row disappears, so the progress is below the list. */
   async restart(instance) {
     this.restarting = instance;
     this.setNote('restarting…');

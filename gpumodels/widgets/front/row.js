@@ -93,7 +93,7 @@ class ModelRow {
     this.name.append(make('span', {}, model.name), ' ', this.state);
   }
 
-  /** Return a button for `action`. While the action runs, the row's buttons are disabled and its note is `progress`. */
+  /** Return a button for `action`. While the action runs, the row shows `progress`, and its buttons are disabled. */
   button(label, progress, action) {
     const begin = async () => {
       this.busy = true;

@@ -6,7 +6,7 @@ const EXPLAINED = {
   404: 'The model does not run any more.'
 };
 
-/** The error of a failed request; `status` is 0 if there was no answer. */
+/** The error of a failed request. `status` is the HTTP status of the answer, or 0 if there was no answer. */
 class Refused extends Error {
   constructor(message, status = 0) {
     super(message);

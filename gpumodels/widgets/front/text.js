@@ -36,7 +36,8 @@ function owner(model) {
   return filename(model.notebook) || `process ${model.pid}`;
 }
 
-/** A list of children of an element: one for each item, in the order of the items, after the first children.
+/** A list of children of `parent`: one for each item, in the order of the items. It follows the children that `parent`
+ *  already has.
  *
  *  A child is made once and then updated, so that a focused or pressed element stays the same element. */
 class Keyed {

@@ -27,7 +27,7 @@ class View {
     model.on('change', this.changed);
   }
 
-  /** Draw the state that came with the widget, and follow the source while on screen. Call this on the page. */
+  /** Draw the state that came with the widget. While the view is on screen, read the state once a second. */
   begin() {
     const server = serverWatch();
     this.watch = server ?? new Watch(this.kernel);
@@ -51,7 +51,7 @@ class View {
     return this.watch.source;
   }
 
-  /** Show a new reading of the watch. */
+  /** Show a new reading of `watch`, unless the view has another watch by now. */
   show(watch) {
     if (watch !== this.watch) return;
     const missing = watch.trouble?.status === 404;
@@ -78,7 +78,7 @@ class View {
     if (this.onScreen) this.watch.add(this);
   }
 
-  /** Ask the kernel to refresh if an instance of it has gone. Its model may sleep, which only the kernel knows. */
+  /** Ask the kernel to refresh if one of its instances has gone. The model may sleep, which only the kernel knows. */
   noticeSleepers() {
     const mine = new Set(
       this.state.models.filter(model => this.isMine(model)).map(model => model.id)
@@ -96,7 +96,7 @@ class View {
     return this.state.kernels?.[this.model.get('kernel_id')]?.state === 'busy';
   }
 
-  /** Return true if the kernel has ended. After a restart it has the same id, but not this widget. */
+  /** Return true if the kernel has ended or was restarted. A restarted kernel has the same id, but not this widget. */
   kernelIsGone() {
     const id = this.model.get('kernel_id');
     const kernels = this.state.kernels; // only the Jupyter server lists them
@@ -114,7 +114,7 @@ class View {
     return this.kernelIsGone() ? 'The kernel is gone' : '';
   }
 
-  /** Request an action of the kernel. `report` is called with each text of progress, and with a wait for a cell. */
+  /** Request an action of the kernel. Call `report` with each text of progress, also while a cell has to end first. */
   askKernel(action, more, report) {
     if (this.kernelIsBusy()) report('waits for the running cell');
     return this.kernel.ask(action, more, report);

@@ -68,14 +68,18 @@ class Watch {
   }
 }
 
-/** Return the page's watch on the Jupyter server. It is a global, because each widget has a copy of this module. */
+/** Return the watch on the Jupyter server that all widgets of the page share; null without a Jupyter server.
+ *
+ *  It is in a global variable, because each widget has its own copy of this module. */
 function serverWatch() {
   const name = Symbol.for('gpumodels watch 1');
   const server = jupyterServer();
   return server && (globalThis[name] ??= new Watch(server));
 }
 
-/** Call `changed` with true when a part of the element comes on screen, and with false when no part is any more. */
+/** Call `changed` with true when a part of the element comes on screen, and with false when no part is any more.
+ *
+ *  Return a function that ends this. */
 function whenOnScreen(element, changed) {
   const observer = new IntersectionObserver(entries => changed(entries.at(-1).isIntersecting));
   observer.observe(element);
