@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from gpumodels.cleanup.sweeping import sweep  # noqa: E402
-from gpumodels.lease.processes import marked  # noqa: E402
+from gpumodels.lease.processes import of_instance  # noqa: E402
 from gpumodels.lease.runtime import SHARED_MEMORY, RuntimeDirectory  # noqa: E402
 from tests.leftovers import Leftovers, Puppet  # noqa: E402
 
@@ -140,7 +140,7 @@ class Round:
     def left(self, client: docker.DockerClient) -> list[str]:
         ids = {each for notebook in self.notebooks for each in notebook.ids}
         pids = {str(notebook.pid) for notebook in self.notebooks}
-        found = [f"process {pid} of {each}" for each in ids for pid in marked(each)]
+        found = [f"process {pid} of {each}" for each in ids for pid in of_instance(each)]
         found += [str(path) for path in self.runtime.glob("*") if path.name.removeprefix(".swept-") in ids]
         found += [str(path) for each in ids for path in SHARED_MEMORY.glob(f"gpumodels-*/*-{each}")]
         found += _attendants(pids | ids)
@@ -224,7 +224,7 @@ def guard_at_once(current: Round) -> None:
 def _kill_module(victim: Notebook, module: str) -> None:
     """Kill the processes of the victim's first instance that run this module of gpumodels."""
     wanted = f"-m\0gpumodels.{module}\0".encode()
-    for pid in marked(victim.ids[0]):
+    for pid in of_instance(victim.ids[0]):
         with suppress(OSError):
             if wanted in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0--\0")[0]:
                 os.kill(pid, signal.SIGKILL)

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import gpumodels
 from gpumodels import devices
 from gpumodels.instances import recent_usage, running, usage
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.fakes.nvml import GB, gpu, machine
 
 GPUS, PROCESSES, MODELS = 8, 40, 4
@@ -57,7 +57,7 @@ def _machine(directory: Path, held: ExitStack) -> dict[str, str]:
         {"NUMBER": str(number)} for number in range(MODELS)
     )  # with equal options each load would print the advice to share
     models = [held.enter_context(gpumodels.load("echo", engine="fake", gpu="none", env=env)) for env in each]
-    pids = [max(marked(model.record.id)) for model in models]
+    pids = [max(of_instance(model.record.id)) for model in models]
     for _ in range(PROCESSES - MODELS):
         process = subprocess.Popen(["sleep", "100000"])
         held.callback(process.wait)

@@ -107,7 +107,7 @@ def _memory_files(links: list[Path]) -> int:
 
 def _server_of(instance_id: str) -> int:
     """Return the process id of the model server, which may run in a container."""
-    for pid in processes.marked(instance_id):
+    for pid in processes.of_instance(instance_id):
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         if "-m" in words and words[words.index("-m") + 1] == "gpumodels.server":
             return pid

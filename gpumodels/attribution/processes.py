@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpumodels.attribution.kernels import kernel_id
 from gpumodels.attribution.program import program
-from gpumodels.lease import MARK
+from gpumodels.lease import INSTANCE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ def _facts(pid: int) -> Facts:
     return Facts(
         own=True,
         program=program(command) or _text(pid, "comm").strip() or "process",
-        instance=settings.get(MARK, ""),
+        instance=settings.get(INSTANCE_MARK, ""),
         containers=containers,
         kernel=kernel_id(command),
         notebook=settings.get(_NOTEBOOK, ""),

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumodels.lease import MARK
+from gpumodels.lease import INSTANCE_MARK
 from gpumodels.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def users_by_part(cache: Path) -> dict[str, str]:
             continue
         environment = _read(process / "environ")
         names = inside.findall(_read(process / "cmdline") + b"\0" + environment)
-        instance = re.search(rb"(?:^|\0)" + MARK.encode() + rb"=([^\0]+)", environment)
+        instance = re.search(rb"(?:^|\0)" + INSTANCE_MARK.encode() + rb"=([^\0]+)", environment)
         if instance:
             names += mounted.findall(_read(process / "mountinfo"))
         user = instance[1].decode(errors="replace") if instance else f"process {process.name}"

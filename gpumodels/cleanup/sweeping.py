@@ -146,7 +146,7 @@ def _sweep_elsewhere(runtime: RuntimeDirectory) -> bool:
     with its holders.
     """
     found = runtime.shared_memory()
-    running = {instance_id for instance_id, _ in found if processes.marked(instance_id)}
+    running = {instance_id for instance_id, _ in found if processes.of_instance(instance_id)}
     ended = [(instance_id, path) for instance_id, path in found if instance_id not in running]
     if ended:
         ids = [instance_id for instance_id, _ in ended]

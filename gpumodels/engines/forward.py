@@ -48,7 +48,7 @@ def start(listener: socket.socket, directory: Path, instance_id: str) -> int:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gpumodels.engines.forward", str(listener.fileno()), str(directory)],
-                env={**os.environ, "PYTHONPATH": path, processes.MARK: instance_id},
+                env={**os.environ, "PYTHONPATH": path, processes.INSTANCE_MARK: instance_id},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=writing,

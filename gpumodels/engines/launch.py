@@ -52,5 +52,5 @@ def environment(plan: LaunchPlan, paths: Paths, *, container: bool) -> dict[str,
         **limits.settings(plan),
         **({"GPUMODELS_TOKEN": plan.token} if plan.token else {}),
         # Each process of the instance inherits the mark, so a process that NVML reports can be attributed to it.
-        processes.MARK: plan.record.id,
+        processes.INSTANCE_MARK: plan.record.id,
     }

@@ -105,7 +105,7 @@ class ProcessInstance(LocalInstance):
         self.remove()
 
     def remove(self) -> None:
-        processes.kill_marked(self.id)
+        processes.kill_instance(self.id)
         child = _children.pop(self.id, None)
         if child is not None:
             with suppress(subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
-"""Limits of GPU memory (`--memory`): marking models that hold more than their limit for ten seconds.
+"""Limits of GPU memory (`--memory`): all views show a model that holds more than its limit for ten seconds.
 
-The mark is a file in the instance's directory, which all views read. Each process checks the instances of its
-models. A keeper checks nothing, so the mark of an instance that is only kept does not change.
+Views learn of it from the file `over` in the instance's directory. Each process checks the instances of its models. A
+keeper checks nothing, so the file of an instance that is only kept does not change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 _PERIOD = 2.0  # seconds between two checks
-#: A model is marked if it holds more than 1.1 times its limit for ten seconds. CUDA itself needs some memory, and short
+#: A model is over its limit if it holds more than 1.1 times its limit for ten seconds. CUDA itself needs some memory, and short
 #: peaks are allowed.
 _OVER, _FOR = 1.1, 10.0
 
 
 class LimitWatcher:
-    """The thread that marks models of this process which exceed their limit. It runs while a model has a limit."""
+    """The thread that checks the limits of this process's models. It runs while a model has a limit."""
 
     def __init__(self) -> None:
         self._runs = False
@@ -69,10 +69,10 @@ LIMIT_WATCHER = LimitWatcher()
 
 
 def check(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> None:
-    """Mark instances that have exceeded their limit for ten seconds, and remove the marks of those that do not.
+    """Make the file `over` of instances that exceed their limit for ten seconds, and remove that of the others.
 
     `first_seen` holds the moments, by time.time(), at which instances were first seen over their limit; pass the same
-    dict to each check. If the driver does not report the memory of an instance, its mark does not change.
+    dict to each check. If the driver does not report the memory of an instance, its file does not change.
     """
     seen = {each.snapshot.device.uuid: each for each in recent_usage().devices}
     for record in records:
@@ -81,10 +81,10 @@ def check(records: Sequence[InstanceRecord], first_seen: dict[str, float]) -> No
             first_seen.pop(record.id, None)
             continue
         with suppress(KeyError):  # the instance has just ended
-            _update_mark(record, held, first_seen)
+            _update_over(record, held, first_seen)
 
 
-def _update_mark(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
+def _update_over(record: InstanceRecord, held: int, first_seen: dict[str, float]) -> None:
     most, runtime = record.limit or 0, registry.runtime_directory()
     directory = runtime.directory(record.id)
     if held <= _OVER * most:

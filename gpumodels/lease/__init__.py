@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpumodels.lease.locks import LEASE, USE, flocked, flocked_briefly
     from gpumodels.lease.log import older
     from gpumodels.lease.private_files import filesystem, make_private, write_atomically
-    from gpumodels.lease.processes import MARK
+    from gpumodels.lease.processes import INSTANCE_MARK
     from gpumodels.lease.record import InstanceRecord, Owner, UnknownRecordError
     from gpumodels.lease.runtime import SHARED_MEMORY, RuntimeDirectory, remove_shared_memory
 
@@ -33,7 +33,7 @@ _HOMES = {
     "LeaseRefusedError": "held",
     "LeaseState": "held",
     "Look": "held",
-    "MARK": "processes",
+    "INSTANCE_MARK": "processes",
     "Owner": "record",
     "RuntimeDirectory": "runtime",
     "SHARED_MEMORY": "runtime",
@@ -52,8 +52,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "INSTANCE_MARK",
     "LEASE",
-    "MARK",
     "SHARED_MEMORY",
     "UNSEEN",
     "USE",

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "GPUMODELS_INSTANCE"
+INSTANCE_MARK = "GPUMODELS_INSTANCE"
 
 
 def start_time(pid: int) -> int:
@@ -39,20 +39,20 @@ def belongs(pid: int, instance_id: str) -> bool:
     if pid <= 0:
         return False
     with suppress(OSError):
-        return f"{MARK}={instance_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return f"{INSTANCE_MARK}={instance_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return False
 
 
-def marked(instance_id: str) -> list[int]:
+def of_instance(instance_id: str) -> list[int]:
     """Return the ids of this user's processes that belong to the instance."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [pid for pid in pids if belongs(pid, instance_id)]
 
 
-def kill_marked(instance_id: str, within: float = 2.0) -> bool:
+def kill_instance(instance_id: str, within: float = 2.0) -> bool:
     """Kill all processes of the instance except this one, trying for `within` seconds. Return True if none is left."""
     deadline = time.monotonic() + within
-    while pids := [pid for pid in marked(instance_id) if pid != os.getpid()]:
+    while pids := [pid for pid in of_instance(instance_id) if pid != os.getpid()]:
         for pid in pids:
             _kill(pid, instance_id)
         if time.monotonic() > deadline:

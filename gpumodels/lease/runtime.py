@@ -212,8 +212,8 @@ class RuntimeDirectory:
 
     def shared_memory(self) -> list[tuple[str, Path]]:
         """Return the id of each instance with a directory on /dev/shm, and that directory."""
-        mark = f"{self.identity}-"
-        return [(path.name.removeprefix(mark), path) for path in self._shared_memory_root.glob(f"{mark}*")]
+        prefix = f"{self.identity}-"
+        return [(path.name.removeprefix(prefix), path) for path in self._shared_memory_root.glob(f"{prefix}*")]
 
 
 def remove_shared_memory(path: str) -> None:

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import nbformat
 
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.fakes.nvml import GB, gpu, machine
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Lab:
 
     def hold_by(self, instance: str, memory: int, device: int = 0) -> int:
         """Let an instance hold GPU memory. Return its process id."""
-        pid = marked(instance)[-1]
+        pid = of_instance(instance)[-1]
         self.gpus.hold(pid, memory, device)
         return pid
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.browser.pages import KERNEL_IDLE, Sidebar
 from tests.fakes.nvml import GB
 from tests.leftovers import until
@@ -116,7 +116,7 @@ def it_is_gone_soon_after_its_kernel(notebook, sidebar, lab, page):
     page.evaluate(f"void (window.gone = {GONE})")
     killed = time.time()
     os.kill(kernel["pid"], signal.SIGKILL)
-    until(lambda: not marked(instance), within=30)
+    until(lambda: not of_instance(instance), within=30)
     ended = time.time()
     seen = page.evaluate("window.gone")
     delays = f"its model ended {ended - killed:.2f} s after its kernel, and was out of sight {seen - ended:.2f} s later"

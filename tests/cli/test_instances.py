@@ -70,7 +70,7 @@ def _server(instance_id):
     def command(pid):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
 
-    return next(pid for pid in processes.marked(instance_id) if b"gpumodels.lease.leash" not in command(pid))
+    return next(pid for pid in processes.of_instance(instance_id) if b"gpumodels.lease.leash" not in command(pid))
 
 
 def test_a_model_that_loads_is_listed_as_loading(cli, begin):

@@ -53,9 +53,9 @@ def _pid_of(model, engine_name):
         return next(
             int(pid) for pid, command in top if "-m gpumodels.server" in command and "lease.leash" not in command
         )
-    from gpumodels.lease.processes import marked
+    from gpumodels.lease.processes import of_instance
 
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in marked(model.record.id)}
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in of_instance(model.record.id)}
     return next(pid for pid, command in commands.items() if b"lease.leash" not in command)
 
 

@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPClientError
 
 import gpumodels
 from gpumodels.instances import runtime_directory
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.lease.record import InstanceRecord, Owner
 from tests.fakes.nvml import GB, gpu
 
@@ -57,7 +57,7 @@ async def test_usage_has_devices_models_and_kernels(jp_fetch, jp_web_app, jp_ser
     kernel_id = kernel["kernel"]["id"]
     before = jp_web_app.settings.get("api_last_activity")
     with gpumodels.load("echo", engine="fake", gpu="0") as model:
-        gpus.hold(marked(model.record.id)[-1], 12 * GB)
+        gpus.hold(of_instance(model.record.id)[-1], 12 * GB)
         model("hello")
         usage = await _usage(jp_fetch, lambda usage: usage["devices"] and usage["devices"][0]["memory_used"] == 12 * GB)
         (device,), (described,) = usage["devices"], usage["models"]

@@ -10,7 +10,7 @@ import pytest
 
 from gpumodels import devices
 from gpumodels.lease.held import LeaseState
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 from tests.memory import bounded_memory
@@ -133,7 +133,7 @@ def test_the_gpu_s_memory_is_back(kernel, engine_name, leftovers, runtime, build
     # A fake driver reports the memory. It counts the processes that live.
     gpus = build(gpu(memory=80 * GB))
     kernel.load(engine_name)
-    for pid in marked(runtime.instances()[0].id):
+    for pid in of_instance(runtime.instances()[0].id):
         gpus.hold(pid, GB)
     free = devices.snapshot(devices.devices()[0]).memory_free
     assert free <= 78 * GB

@@ -15,7 +15,7 @@ import pytest
 
 from gpumodels.cleanup import sweep
 from gpumodels.engines.docker import base_image, labels
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.lease.record import VERSION
 from gpumodels.lease.runtime import RuntimeDirectory
 from tests.leftovers import Leftovers, Puppet, until
@@ -38,9 +38,9 @@ def test_a_runtime_directory_that_is_removed_with_a_model_in_it(kernel, engine_n
     shared = Path(directory.record().shared_memory)
     shutil.rmtree(runtime.path)
     kernel.run("assert model(2) == 2")
-    assert marked(directory.id)
+    assert of_instance(directory.id)
     kernel.kill()
-    until(lambda: leftovers() == [] and marked(directory.id) == [] and not shared.exists(), WITHIN)
+    until(lambda: leftovers() == [] and of_instance(directory.id) == [] and not shared.exists(), WITHIN)
     assert not runtime.path.exists()
 
 
@@ -51,7 +51,7 @@ def test_a_runtime_directory_that_is_made_anew_while_a_model_runs(kernel, engine
     shutil.rmtree(runtime.path)
     RuntimeDirectory(runtime.path)
     kernel.kill()
-    until(lambda: leftovers() == [] and marked(directory.id) == [] and not shared.exists(), WITHIN)
+    until(lambda: leftovers() == [] and of_instance(directory.id) == [] and not shared.exists(), WITHIN)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_nothing_of_anybody_else_is_touched(kernel, engine_name, bystanders, run
     kernel.load(engine_name)
     mine = next(each.id for each in runtime.instances() if _owned_by(each, kernel.pid))
     kernel.kill()
-    until(lambda: mine not in str(list(runtime.path.iterdir())) and not marked(mine), WITHIN)
+    until(lambda: mine not in str(list(runtime.path.iterdir())) and not of_instance(mine), WITHIN)
     bystanders.check()
     assert sweep(runtime)
     bystanders.check()

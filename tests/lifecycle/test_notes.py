@@ -12,7 +12,7 @@ import pytest
 import gpumodels
 from gpumodels.instances import list_loads, sleep_instance, sleeping, stop_instance, wake_here
 from gpumodels.lease import events
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.leftovers import until
 
 _LOAD = "gpumodels.load('echo', engine='fake', gpu='none', {})"
@@ -164,7 +164,7 @@ def test_the_end_of_a_shared_model_is_logged_once(load, other, event_texts):
     model = load(share=True)
     notebook = other("share=True")
     assert len(event_texts("loaded")) == 2  # each notebook logs its load
-    for pid in marked(model.record.id):
+    for pid in of_instance(model.record.id):
         with suppress(ProcessLookupError):  # the second process ends with the first
             os.kill(pid, signal.SIGKILL)
     until(lambda: event_texts("died"))

@@ -11,7 +11,7 @@ import docker
 import pytest
 
 import gpumodels
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.leftovers import until
 
 WITHIN = 15.0
@@ -21,7 +21,7 @@ def _processes(instance_id, module):
     """Return the processes of an instance that run that module."""
     command = f"-m\0gpumodels.{module}\0".encode()
     found = []
-    for pid in marked(instance_id):
+    for pid in of_instance(instance_id):
         with suppress(OSError):  # it has ended
             if command in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0--\0")[0]:
                 found.append(pid)
@@ -62,7 +62,7 @@ def test_a_model_server_that_is_killed(forked, kernel, engine_name, runtime, gon
     assert len(server) == 1 + forked
     os.kill(min(server), signal.SIGKILL)
     gone()
-    assert marked(instance_id) == []
+    assert of_instance(instance_id) == []
     _check_that_a_call_fails(kernel, "SIGKILL")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels import cleanup, engines
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.leftovers import ROOT, until
 
 ENGINE = """
@@ -66,7 +66,7 @@ def kernel(package, puppet, runtime):
     yield made
     made.kill()
     for directory in [*runtime.instances(), *runtime.claimed()]:
-        until(lambda directory=directory: not marked(directory.id))  # the leash has ended the instance
+        until(lambda directory=directory: not of_instance(directory.id))  # the leash has ended the instance
         shutil.rmtree(directory.path)
 
 
@@ -90,7 +90,7 @@ def test_the_package_may_be_removed_while_its_models_run(kernel, package, runtim
     assert all((path / "slow_engine.py").is_file() for path in copies.values())
     shutil.rmtree(package)
     kernel.kill()
-    until(lambda: [each for each in runtime.claimed() if not marked(each.id)])
+    until(lambda: [each for each in runtime.claimed() if not of_instance(each.id)])
     until(lambda: leftovers.processes() == [], within=30)
 
 
@@ -106,7 +106,7 @@ def _python_path(pid):
 
 def test_a_load_by_another_engine_waits_for_none(kernel, runtime):
     kernel.kill()
-    until(lambda: [each for each in runtime.instances() if not marked(each.id)])
+    until(lambda: [each for each in runtime.instances() if not of_instance(each.id)])
     cleanup.wait_for_endings(runtime, 10)
     (left,) = runtime.claimed()
     assert left.record().engine == "slow"
@@ -114,7 +114,7 @@ def test_a_load_by_another_engine_waits_for_none(kernel, runtime):
 
 def test_reap_names_the_engine_that_could_not_be_asked(kernel, runtime):
     kernel.kill()
-    until(lambda: [each for each in [*runtime.instances(), *runtime.claimed()] if not marked(each.id)])
+    until(lambda: [each for each in [*runtime.instances(), *runtime.claimed()] if not of_instance(each.id)])
     reaped = cleanup.reap(within=1.0)
     assert len(reaped.left) == 1
     assert any(text.startswith("slow instances were not looked at. ") for text in reaped.troubles)

@@ -16,7 +16,7 @@ import pytest
 import gpumodels
 from gpumodels import errors, instances
 from gpumodels.instances import registry
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.model import replica
 from tests.leftovers import until
 
@@ -74,7 +74,7 @@ def quick(monkeypatch):
 
 def _kill(instance):
     """Kill all processes of an instance, its leash too."""
-    for pid in marked(instance.record.id):
+    for pid in of_instance(instance.record.id):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

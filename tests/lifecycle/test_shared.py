@@ -10,7 +10,7 @@ import pytest
 
 import gpumodels
 from gpumodels.instances import holders_of, users_of
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.leftovers import until
 
 
@@ -73,9 +73,9 @@ def test_a_second_process_gets_the_running_instance(join, engine_name, leftovers
 
 def test_one_model_server_runs_for_all(join):
     first = join()
-    before = marked(first.instance)
+    before = of_instance(first.instance)
     join()
-    assert marked(first.instance) == before
+    assert of_instance(first.instance) == before
 
 
 def test_stopping_a_shared_model_leaves_it_to_the_others(join, leftovers):

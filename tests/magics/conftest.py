@@ -19,7 +19,7 @@ from jupyter_client import KernelManager
 from traitlets.config import Config
 
 import gpumodels
-from gpumodels.lease.processes import MARK
+from gpumodels.lease.processes import INSTANCE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def _processes(identity: str) -> list[int]:
             environ = (entry / "environ").read_bytes() if entry.name.isdigit() else b""
         except OSError:
             continue
-        if MARK.encode() in environ and f"/{identity}-".encode() in environ:
+        if INSTANCE_MARK.encode() in environ and f"/{identity}-".encode() in environ:
             found.append(int(entry.name))
     return found
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.magics.progress import NotebookView
 from tests.fakes.nvml import GB, gpu, machine
 from tests.magics.conftest import ECHO, started, wait_until
@@ -64,7 +64,7 @@ def test_on_a_gpu_the_last_line_has_the_memory_of_the_model(tmp_path, runtime):
         """Let a process of the instance hold GPU memory, as a model would."""
         if text.startswith("loading") and not gpus.description["processes"]:
             instance = next(path.name for path in runtime.iterdir() if path.name.startswith("echo-"))
-            gpus.hold(marked(instance)[-1], 12 * GB // 10)
+            gpus.hold(of_instance(instance)[-1], 12 * GB // 10)
 
     with started(tmp_path, **gpus.environment()) as kernel:
         ran = kernel.run("%load_model echo --engine fake --gpu 0 --env ECHO_LOAD=sleep:1", watch=hold)

@@ -69,4 +69,4 @@ class DockerInstance(LocalInstance):
 
         if self._container() is not None:
             containers.remove(self._engine.client, self.name)
-        processes.kill_marked(self.id)  # ends the forwarder, which runs outside of the container
+        processes.kill_instance(self.id)  # ends the forwarder, which runs outside of the container

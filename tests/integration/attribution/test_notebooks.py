@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gpumodels
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.fakes.nvml import GB, gpu
 from tests.magics.conftest import started
 
@@ -17,7 +17,7 @@ def test_a_notebook_with_its_children_and_its_model_have_separate_shares(tmp_pat
         (record,) = gpumodels.running()
         gpus.hold(own, 2 * GB)
         gpus.hold(child, 3 * GB)
-        gpus.hold(server := max(marked(record.id)), 4 * GB)
+        gpus.hold(server := max(of_instance(record.id)), 4 * GB)
 
         notebook, model, rest = gpumodels.usage().devices[0].shares
         assert (notebook.kind, notebook.name, notebook.memory) == ("kernel", "train.ipynb", 5 * GB)

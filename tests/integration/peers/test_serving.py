@@ -191,7 +191,7 @@ def test_the_forwarder_ends_when_the_model_server_is_killed(engine, runtime_path
     assert answers(model)
     assert len(forwarders(runtime_path)) == 1
     (server,) = [
-        pid for pid in processes.marked(model.record.id)
+        pid for pid in processes.of_instance(model.record.id)
         if b"gpumodels.server" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:3]
     ]  # fmt: skip
     os.kill(server, signal.SIGKILL)

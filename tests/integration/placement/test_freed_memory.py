@@ -9,7 +9,7 @@ import pytest
 import gpumodels
 from gpumodels.instances import sleeping
 from gpumodels.lease import events
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.model import freed
 from tests.fakes.nvml import GB, gpu
 
@@ -21,7 +21,7 @@ def holding(build, folder, load):
     def make(memory=6 * GB, **options):
         machine = build(gpu())
         model = load(folder(), gpu=0, **options)
-        machine.hold(max(marked(model.record.id)), memory)
+        machine.hold(max(of_instance(model.record.id)), memory)
         return model, machine
 
     return make

@@ -10,7 +10,7 @@ from gpumodels.cli.listing import described, row
 from gpumodels.errors import LoadRefused
 from gpumodels.instances import gpu_usage, memory_limit, read_overview, registry
 from gpumodels.lease import events
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.magics.listing import Listing
 from tests.fakes.nvml import GB, gpu
 
@@ -108,7 +108,7 @@ def test_another_limit_makes_another_instance_and_is_its_need_of_memory(build, f
 def test_a_model_that_exceeds_its_limit_for_long_is_marked_until_it_does_not(build, teller, load, tmp_path):
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
-    (pid,) = marked(model.record.id)[-1:]
+    (pid,) = of_instance(model.record.id)[-1:]
     (seen,) = registry.running()
     assert seen.over_since is None
 
@@ -136,7 +136,7 @@ def test_a_model_that_exceeds_its_limit_for_long_is_marked_until_it_does_not(bui
 def test_a_model_that_frees_all_its_memory_is_unmarked(build, teller, load):
     machine = build(gpu())
     model = load(teller, gpu=0, memory="10 GB")
-    machine.hold(marked(model.record.id)[-1], 12 * GB)
+    machine.hold(of_instance(model.record.id)[-1], 12 * GB)
     until(lambda: registry.running()[0].over_since)
     machine.description["processes"].clear()
     machine.write()
@@ -146,12 +146,12 @@ def test_a_model_that_frees_all_its_memory_is_unmarked(build, teller, load):
 def test_a_short_peak_makes_no_mark(build, teller, load):
     machine = build(gpu())
     record = load(teller, gpu=0, memory="10 GB").record
-    machine.hold(marked(record.id)[-1], 12 * GB)
+    machine.hold(of_instance(record.id)[-1], 12 * GB)
     first_seen = {}
     memory_limit.check([record], first_seen)
     assert list(first_seen) == [record.id]
     machine.description["processes"].clear()
-    machine.hold(marked(record.id)[-1], 8 * GB)
+    machine.hold(of_instance(record.id)[-1], 8 * GB)
     time.sleep(0.4)  # longer than a peak may last
     memory_limit.check([record], first_seen)
     assert first_seen == {}

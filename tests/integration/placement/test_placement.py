@@ -80,7 +80,7 @@ def test_set_env_in_the_notebook_does_not_move_models(build, folder, load, monke
 def test_the_error_for_a_full_gpu_names_the_holder_and_the_command_that_frees_it(build, folder, load):
     gpus = build(gpu("NVIDIA H100", 80 * GB))
     first = load(folder("first"), gpu=0)
-    for pid in processes.marked(first.record.id):
+    for pid in processes.of_instance(first.record.id):
         gpus.hold(pid, 70 * GB)
         break
     with pytest.raises(

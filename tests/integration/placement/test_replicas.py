@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from gpumodels.errors import DeviceError
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from tests.fakes.nvml import GB, gpu
 from tests.leftovers import until
 
@@ -28,7 +28,7 @@ def test_a_replica_that_died_is_replaced_on_the_gpu_without_another(build, folde
     model = load(folder(), replicas=2)
     smaller = next(each for each in model.replicas if each.record.device == "GPU 1")
     before = smaller.record.id
-    for pid in marked(before):
+    for pid in of_instance(before):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     until(lambda: smaller.alive and smaller.record.id != before, within=60)

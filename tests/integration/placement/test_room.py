@@ -9,7 +9,7 @@ import pytest
 
 from gpumodels.attribution import peaks
 from gpumodels.errors import DeviceError
-from gpumodels.lease.processes import marked
+from gpumodels.lease.processes import of_instance
 from gpumodels.loading import eviction
 from gpumodels.model import freed
 from tests.fakes.nvml import GB, gpu
@@ -24,7 +24,7 @@ def idle_at_once(monkeypatch):
 
 def holding(machine, record, memory, index=0):
     """Let the model server of an instance hold GPU memory."""
-    machine.hold(max(marked(record.id)), memory, gpu=index)
+    machine.hold(max(of_instance(record.id)), memory, gpu=index)
 
 
 def test_a_load_is_placed_by_the_memory_that_the_model_took_before(build, folder, load, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_model_of_another_notebook_is_put_to_sleep_too_and_wakes_there(build, 
     machine = build(gpu(memory=80 * GB))
     other = puppet(env={**machine.environment(), "GPUMODELS_RUNTIME_DIR": os.environ["GPUMODELS_RUNTIME_DIR"]})
     other.do(f"import gpumodels; model = gpumodels.load({str(folder('first'))!r}, engine='fake', gpu=0)")
-    (pid,) = [max(marked(other.do("model.record.id")))]
+    (pid,) = [max(of_instance(other.do("model.record.id")))]
     machine.hold(pid, 50 * GB)
     second = load(folder("second", memory="60 GB"), gpu="auto", evict=True)
     until(lambda: other.do("model.asleep"))

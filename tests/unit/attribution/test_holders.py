@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gpumodels.attribution import Share, processes
-from gpumodels.lease.processes import MARK
+from gpumodels.lease.processes import INSTANCE_MARK
 from tests.leftovers import ROOT
 
 KERNEL = "/run/jupyter/kernel-0a1b2c3d-4e5f.json"
@@ -31,22 +31,22 @@ child.kill()
 
 
 def test_a_model_is_recognised_by_the_mark_in_its_environment(process, record, holder):
-    marked = process(**{MARK: "ctpn-1a2b"})
+    marked = process(**{INSTANCE_MARK: "ctpn-1a2b"})
     assert holder(marked.pid, record("other-9f"), record()) == MODEL
 
 
 def test_a_model_over_its_limit_is_marked(process, record, holder):
-    marked = process(**{MARK: "ctpn-1a2b"})
+    marked = process(**{INSTANCE_MARK: "ctpn-1a2b"})
     assert holder(marked.pid, record(over_since=1.0)) == replace(MODEL, over_limit=True)
 
 
 def test_a_child_of_a_model_belongs_to_the_model_even_without_the_mark(process, record, holder):
-    marked = process(code=WITH_CHILD, **{MARK: "ctpn-1a2b"})
+    marked = process(code=WITH_CHILD, **{INSTANCE_MARK: "ctpn-1a2b"})
     assert holder(int(marked.first_line), record()) == MODEL
 
 
 def test_the_mark_of_an_unknown_instance_is_ignored(process, record, holder):
-    marked = process(**{MARK: "gone-0000"})
+    marked = process(**{INSTANCE_MARK: "gone-0000"})
     assert holder(marked.pid, record()).kind == "process"
 
 
@@ -136,14 +136,14 @@ def test_another_user_cannot_forge_a_container_by_the_name_of_a_cgroup():
 
 @pytest.mark.root
 def test_the_environment_and_command_line_of_other_users_are_ignored(process, record, holder):
-    liar = process("-f", KERNEL, user=STRANGER, **{MARK: "ctpn-1a2b"})
+    liar = process("-f", KERNEL, user=STRANGER, **{INSTANCE_MARK: "ctpn-1a2b"})
     assert holder(liar.pid, record()) == OTHERS
 
 
 @pytest.mark.root
 def test_a_child_that_runs_as_another_user_belongs_to_its_model_or_kernel(process, record, holder):
     code = WITH_CHILD.replace("env={}", f"env={{}}, user={STRANGER}")
-    marked, kernel = process(code=code, **{MARK: "ctpn-1a2b"}), process("-f", KERNEL, code=code)
+    marked, kernel = process(code=code, **{INSTANCE_MARK: "ctpn-1a2b"}), process("-f", KERNEL, code=code)
     assert holder(int(marked.first_line), record()) == MODEL
     assert holder(int(kernel.first_line)) == holder(kernel.pid)
 

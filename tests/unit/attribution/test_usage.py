@@ -15,7 +15,7 @@ from gpumodels.attribution import Holders, Look, Sampler, Share, as_json, proces
 from gpumodels.attribution.colours import PALETTE, index
 from gpumodels.attribution.shares import split as split_memory
 from gpumodels.devices import Device, Holding, Snapshot
-from gpumodels.lease.processes import MARK
+from gpumodels.lease.processes import INSTANCE_MARK
 from tests.fakes.nvml import GB, gpu, mig_slice
 from tests.unit.attribution.test_holders import KERNEL, STRANGER
 
@@ -37,7 +37,7 @@ def split(usage):
 
 def test_memory_is_split_by_holder_the_largest_first_and_unaccounted_memory_last(build, process, record, split):
     machine = build(gpu(used=9 * GB, reserved=GB))
-    model, kernel = process(**{MARK: "ctpn-1a2b"}), process("-f", KERNEL, JPY_SESSION_NAME="/me/train.ipynb")
+    model, kernel = process(**{INSTANCE_MARK: "ctpn-1a2b"}), process("-f", KERNEL, JPY_SESSION_NAME="/me/train.ipynb")
     machine.hold(model.pid, 3 * GB)
     machine.hold(kernel.pid, 7 * GB)
     assert split(record()) == [
@@ -57,7 +57,7 @@ def test_other_users_are_one_share_without_process_ids(build, process, usage):
 
 def test_processes_of_one_holder_are_one_share(build, process, record, usage):
     machine = build(gpu())
-    several = [process(**{MARK: "ctpn-1a2b"}).pid for _ in range(3)]
+    several = [process(**{INSTANCE_MARK: "ctpn-1a2b"}).pid for _ in range(3)]
     for pid in several:
         machine.hold(pid, 2 * GB)
     (share,) = usage(record()).devices[0].shares
@@ -128,7 +128,7 @@ def test_devices_that_the_administrator_does_not_allow_are_marked(build, usage, 
 
 def test_a_usage_as_plain_values_has_all_facts(build, process, record, usage):
     machine = build(gpu(utilisation=12, temperature=40, power=70_500, power_limit=700_000))
-    model = process(**{MARK: "ctpn-1a2b"})
+    model = process(**{INSTANCE_MARK: "ctpn-1a2b"})
     machine.hold(model.pid, GB)
     seen = usage(record())
     (device,) = as_json(seen)["devices"]

@@ -45,9 +45,9 @@ def kind(request):
 
 
 def _marked(directory):
-    from gpumodels.lease.processes import marked
+    from gpumodels.lease.processes import of_instance
 
-    return marked(directory.id)
+    return of_instance(directory.id)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from gpumodels.cleanup import sweeping
 from gpumodels.cleanup.sweeping import sweep, wait_for_endings
 from gpumodels.lease.held import LeaseState
-from gpumodels.lease.processes import kill_marked, marked, same_process, start_time
+from gpumodels.lease.processes import kill_instance, of_instance, same_process, start_time
 from tests.leftovers import until
 from tests.unit.lease.conftest import new_id
 
@@ -40,7 +40,7 @@ def instance(create, runtime, leash):
 
 def _gone(directory, runtime):
     shared = Path(runtime._shared_memory_root) / f"{runtime.identity}-{directory.id}"
-    return not directory.path.exists() and not shared.exists() and not marked(directory.id)
+    return not directory.path.exists() and not shared.exists() and not of_instance(directory.id)
 
 
 def test_an_instance_that_is_held_is_left_alone(instance, runtime):
@@ -95,7 +95,7 @@ def test_a_server_whose_leash_was_killed_is_swept_with_all_it_forked(instance, r
     )
     directory, lease, process = instance(forking)
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: len(marked(directory.id)) == 1)  # the daemon is left
+    until(lambda: len(of_instance(directory.id)) == 1)  # the daemon is left
     lease.release()
     until(lambda: sweep(runtime))
     assert _gone(directory, runtime)
@@ -122,7 +122,7 @@ def test_a_load_waits_for_an_instance_that_is_ending(instance, runtime):
     directory, lease, process = instance(_IGNORES_SIGTERM, "--grace", "0.3")
     lease.release()
     assert wait_for_endings(runtime, 10) is True
-    assert process.process.poll() == 98 or not marked(directory.id)
+    assert process.process.poll() == 98 or not of_instance(directory.id)
     assert _gone(directory, runtime)
     assert wait_for_endings(runtime, 10) is False
 
@@ -148,7 +148,7 @@ def test_a_load_does_not_wait_longer_than_it_may(instance, runtime):
     began = time.monotonic()
     assert wait_for_endings(runtime, 0.2) is True
     assert time.monotonic() - began < 10
-    assert marked(directory.id)
+    assert of_instance(directory.id)
 
 
 def test_a_load_does_not_wait_for_an_engine_that_is_gone(create, runtime):
@@ -170,8 +170,8 @@ def test_only_marked_processes_are_killed():
         subprocess.Popen(command, env={**os.environ, "OTHER": instance_id}, stdout=subprocess.PIPE) as other,
     ):
         mine.stdout.readline(), other.stdout.readline()
-        assert marked(instance_id) == [mine.pid]
-        assert kill_marked(instance_id)
+        assert of_instance(instance_id) == [mine.pid]
+        assert kill_instance(instance_id)
         assert mine.wait() == -signal.SIGKILL
         assert other.poll() is None
         other.kill()
