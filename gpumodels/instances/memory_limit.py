@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceRecord
 
 _PERIOD = 2.0  # seconds between two checks
-#: A model is over its limit if it holds more than 1.1 times its limit for ten seconds. CUDA itself needs some memory, and short
-#: peaks are allowed.
+#: A model is over its limit if it holds more than 1.1 times its limit for ten seconds. CUDA itself needs some memory,
+#: and short peaks are allowed.
 _OVER, _FOR = 1.1, 10.0
 
 

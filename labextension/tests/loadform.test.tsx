@@ -101,7 +101,7 @@ test('every other option is under "more options" with its help, and appears in t
     "%load_model echo --timeout 30m --env A=1 --env 'B=two words' --share --no-cache"
   );
   expect(screen.getByRole('checkbox', { name: 'Share' })).toHaveAccessibleDescription(
-    'Use what another notebook has loaded, if it is the same.'
+    'Use a running instance of the same model, also of another notebook.'
   );
   await user.click(screen.getByRole('checkbox', { name: 'Share' }));
   await user.type(screen.getByRole('textbox', { name: 'Replicas' }), 'two');
