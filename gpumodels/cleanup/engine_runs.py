@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gpumodels import engines
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _POLL = 0.05  # seconds between two looks at a run
-#: Failures in a row after which a process ignores an engine. It is no failure if the engine is unavailable.
-_GIVE_UP_AFTER = 3
+#: An engine is given up when it has only hung and failed for this number of its `cleanup_seconds`.
+_GIVE_UP_AFTER = 20
 
 #: The last run of each engine.
 _last: dict[str, Run] = {}
-#: The number of failures of each engine since its last success.
-_failures: Counter[str] = Counter()
+#: The beginning of the first run of each engine, by time.monotonic(), since which it has only hung and failed.
+_failing_since: dict[str, float] = {}
 
 
 class Run(threading.Thread):
@@ -32,6 +31,7 @@ class Run(threading.Thread):
         self.engine_name = name
         self.result: Any = None
         self.error: BaseException | None = None
+        self.began = time.monotonic()
         #: Seconds after which the run counts as hanging. Once the engine is imported, its own value is used.
         self.seconds = Engine.cleanup_seconds
         self._task = task
@@ -59,7 +59,7 @@ def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float
     for run in runs.values():
         while run.is_alive() and (took := time.monotonic() - began) < within:
             if took >= run.seconds:
-                _failures[run.engine_name] += 1
+                _failing_since.setdefault(run.engine_name, run.began)
                 break
             run.join(min(_POLL, within - took))
     ended = {name: run for name, run in runs.items() if not run.is_alive()}
@@ -69,19 +69,17 @@ def run_each(tasks: Mapping[str, Callable[[Engine], Any]], within: float = float
 
 
 def _still_busy(name: str) -> bool:
-    """Return True if the last run of an engine has not ended. That counts as a failure."""
-    busy = name in _last and _last[name].is_alive()
-    _failures[name] += busy
-    return busy
+    return name in _last and _last[name].is_alive()
 
 
 def _count(name: str, run: Run) -> None:
-    if run.error is None:
-        _failures.pop(name, None)
-    elif not isinstance(run.error, EngineUnavailable):
-        _failures[name] += 1
+    if run.error is None or isinstance(run.error, EngineUnavailable):  # while it is down, guards wait for its return
+        _failing_since.pop(name, None)
+    else:
+        _failing_since.setdefault(name, run.began)
 
 
 def is_given_up(name: str) -> bool:
-    """Return True if the engine hung or failed three times in a row, so that this process ignores it."""
-    return _failures[name] >= _GIVE_UP_AFTER
+    """Return True if the engine has only hung and failed for long, so that this process does not wait for it."""
+    since = _failing_since.get(name)
+    return since is not None and time.monotonic() - since > _GIVE_UP_AFTER * _last[name].seconds

@@ -8,6 +8,7 @@ this package or the installed packages change.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -29,8 +30,9 @@ _NEEDED = ("docker", "msgspec", "nvidia-ml-py")
 #: Distributions with more bytes are not copied; they are imported from the environment.
 _LARGEST = 20 << 20
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-#: Seconds without use after which a copy is removed, at the time when another copy is made.
-_UNUSED_FOR = 7 * 86400
+#: Seconds after the last start of a guard from a copy. Then the copy is removed, when another one is made, unless a
+#: process of this machine uses it. The time is long, because a guard of another machine may share the home directory.
+_UNUSED_FOR = 30 * 86400
 #: The end of the names of directories that change when a package is installed.
 _INSTALLED = re.compile(r"-packages/?$")
 
@@ -84,13 +86,19 @@ def _make(path: Path) -> None:
 
 
 def _remove_unused(copies: Path) -> None:
-    """Remove the copies of the package that no process uses and that were last used more than seven days ago."""
-    old = [path for path in copies.iterdir() if path.stat().st_mtime < time.time() - _UNUSED_FOR]
+    """Remove the copies of the package that no process uses and that were last used more than 30 days ago."""
+    old = [path for path in copies.iterdir() if _last_used(path) < time.time() - _UNUSED_FOR]
     if old:
         users = users_by_part(copies.parent)
         for path in old:
             if f"{copies.name}/{path.name}" not in users:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _last_used(path: Path) -> float:
+    with suppress(FileNotFoundError):  # an unfinished copy, which another process has just renamed
+        return path.stat().st_mtime
+    return math.inf
 
 
 def _distributions() -> list[str]:

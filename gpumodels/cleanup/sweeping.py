@@ -45,7 +45,7 @@ def sweep(runtime: RuntimeDirectory | None = None, of_process: int | None = None
     Instances that a process holds or is just making are never touched, nor those of another version, user or machine.
     If the answer is False, an engine did not answer, or a leash is still ending its instance: sweep again. With
     `of_process`, a process id, the answer depends only on the instances that this process held. Instances of an engine
-    that has failed three times in a row do not make the answer False.
+    that has only hung and failed for twenty times its `cleanup_seconds` do not make the answer False.
     """
     runtime = runtime or runtime_directory()
     if not runtime.exists:

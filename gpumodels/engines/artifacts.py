@@ -14,6 +14,8 @@ from gpumodels.engines import payload
 from gpumodels.lease import SHARED_MEMORY
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gpumodels.catalog import ModelSpec
     from gpumodels.lease import InstanceDirectory, InstanceRecord
 
@@ -43,14 +45,18 @@ class Artifact:
     writable: bool = False
 
 
-def of_model(spec: ModelSpec, content: str, weights: Path | None) -> dict[ArtifactName, Artifact]:
+def of_model(
+    spec: ModelSpec, content: str, weights: Path | None, *, baked: Collection[ArtifactName] = ()
+) -> dict[ArtifactName, Artifact]:
     """Return the artifacts that all instances of a model see: the model server, the author's code and the weights.
 
-    `content` is the hash of the model folder; see `catalog.content_hash`. Raises EngineError if the copy of the model
-    server cannot be written to the cache.
+    `content` is the hash of the model folder; see `catalog.content_hash`. `baked` are the artifacts that the engine has
+    put into an image. If the model server is not among them, a copy of it is made in the cache. Raises EngineError if
+    the copy cannot be written.
     """
+    server = payload.PACKAGE.parent if "payload" in baked else payload.directory()
     found: dict[ArtifactName, Artifact] = {
-        "payload": Artifact(INSIDE["payload"], payload.directory(), payload.fingerprint()),
+        "payload": Artifact(INSIDE["payload"], server, payload.fingerprint()),
         "code": Artifact(INSIDE["code"], spec.folder, content),
     }
     if weights is not None:

@@ -110,6 +110,8 @@ class Engine(ABC):
     sees_files: bool = True
     #: True if the engine chooses GPUs itself. Loads then skip the placement on this machine's GPUs.
     places_itself: bool = False
+    #: The artifacts that `prepare` puts into the image. The others are mounted or sent at the start.
+    bakes: tuple[ArtifactName, ...] = ()
     #: The engine that `auto` uses if this one is unavailable; "" if the load fails instead.
     fallback: str = ""
     #: The time in seconds that one clean-up by this engine may take. Later clean-ups skip an engine that still hangs.

@@ -16,7 +16,7 @@ from pathlib import Path
 from gpumodels.catalog import making
 from gpumodels.settings import cache_dir
 
-_PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[1]
 #: The modules and packages of the payload.
 _PARTS = (
     "__init__.py", "_version.py", "errors.py", "lazy.py", "load_line.py", "presentation.py", "signature.py",
@@ -31,9 +31,9 @@ def files() -> list[tuple[str, Path]]:
     """Return the files of the payload as sorted pairs: the path inside `gpumodels/` and the path on this machine."""
     found = []
     for part in _PARTS:
-        top = _PACKAGE / part
+        top = PACKAGE / part
         paths = [top] if top.is_file() else [path for path in top.rglob("*") if path.is_file()]
-        found += [(str(path.relative_to(_PACKAGE)), path) for path in paths if "__pycache__" not in path.parts]
+        found += [(str(path.relative_to(PACKAGE)), path) for path in paths if "__pycache__" not in path.parts]
     return sorted(found)
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from gpumodels.lease import InstanceDirectory, InstanceRecord, Look
     from gpumodels.model import Model
 
-#: The handles of this process by instance id. So a model lives on when its variable is deleted. The table lies on
-#: `sys`, as that of the leases does, so that it survives a reload of this package.
-_models: dict[str, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
+#: The handles of this process by `id`. So a model lives on when its variable is deleted. The table lies on `sys`, as
+#: that of the leases does, so that it survives a reload of this package.
+_models: dict[object, Model] = sys.__dict__.setdefault("_gpumodels_models", {})
 
 
 def runtime_directory() -> RuntimeDirectory:
@@ -28,15 +28,15 @@ def runtime_directory() -> RuntimeDirectory:
     return RuntimeDirectory(settings.runtime_dir())
 
 
-def remember(model: Model, instance_id: str) -> None:
-    """Keep a handle under the id of its first instance.
+def remember(model: Model) -> None:
+    """Keep a handle, as the newest one.
 
     Ended models of the same name are removed; they were kept only for their logs.
     """
     for known, old in list(_models.items()):
         if old is model or (old.name == model.name and old.over):
             del _models[known]
-    _models[instance_id] = model
+    _models[id(model)] = model
 
 
 def handles() -> list[Model]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gpumodels import catalog
 from gpumodels.cleanup import ensure_guard
 from gpumodels.errors import LoadCancelled, ModelNotFound
 from gpumodels.instances import LIMIT_WATCHER, models, remember
@@ -147,7 +148,8 @@ def attach(name: str, *, timeout: float | str | None = None) -> Model:
     for handle in models():
         if handle.is_called(record.id):
             return handle
-    ensure_guard(runtime)
+    with catalog.using_cache():  # so that `prune` does not remove the copy of the package for the guard
+        ensure_guard(runtime)
     origin = _Loaded(LoadRequest.attaching(record, seconds), None)
 
     def make(attachment: Attachment) -> Model:
@@ -220,7 +222,7 @@ def _log_load(runtime: RuntimeDirectory, attachments: Sequence[Attachment]) -> N
 
 def _remember(handle: Model, record: InstanceRecord) -> None:
     """Remember the handle, and watch its GPU memory if the model has a limit."""
-    remember(handle, record.id)
+    remember(handle)
     if record.limit is not None:
         LIMIT_WATCHER.begin()
 

@@ -81,6 +81,7 @@ class Loader:
         self.journal = journal
         self.report = report or journal
         self.siblings = list(siblings or ())
+        self.reloads = siblings is not None
         self.count = request.replicas if siblings is None else 1
         self.began = time.monotonic()
 
@@ -158,6 +159,9 @@ class Loader:
     def _join(self, record: InstanceRecord) -> Model | None:
         """Return the model on a running instance, or None if the instance has just ended."""
         mine = next((model for model in models() if model.alive and model.is_called(record.id)), None)
+        if mine is not None and self.reloads:  # another handle of this process: from now on both use one attachment
+            shared = [each.attachment for each in mine.replicas if each.record.id == record.id]
+            return self._make(self.request, self.key, shared[:1])
         if mine is not None:
             return mine
         request = self.request
@@ -203,7 +207,7 @@ class Loader:
         name = engine.prepare(self.spec, flavour, self.report.progress, fresh=not self.request.cache)
         needed = engine.needs_weights(self.spec)
         weights = catalog.fetch_weights(self.spec, self.report.progress) if needed else None
-        return _Prepared(engine, name, artifacts.of_model(self.spec, self.content, weights))
+        return _Prepared(engine, name, artifacts.of_model(self.spec, self.content, weights, baked=engine.bakes))
 
     def _start(self, prepared: _Prepared) -> Model:
         """Start all replicas and wait until they are ready. If one fails, all are removed."""

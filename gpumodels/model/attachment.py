@@ -80,6 +80,7 @@ class Attachment:
         #: True if another process used the instance too, just before it ended.
         self.was_shared = False
         self._lock = threading.Lock()
+        self._state_lock = threading.Lock()  # held for a moment only, so that the watcher's thread can take it
         self._server_ended = threading.Event()
         self._measured = threading.Event()
         self._fell_asleep = self._forgotten = False
@@ -92,9 +93,15 @@ class Attachment:
         self.client, self.signature, self._watch = client, client.signature(), client.watch()
         self.seconds, self.endpoint = seconds, endpoint
         self._memory_before = self._memory()  # used if the kernel is too busy to measure again before sleep
-        self.state = State.READY
+        self._become(State.READY)
         if self._watch is not None:
             WATCHER.add(self._watch, self)
+
+    def _become(self, state: State, *, only_from: State | None = None) -> None:
+        """Change the state. With `only_from`, do nothing if the state is another one by now."""
+        with self._state_lock:
+            if only_from is None or self.state is only_from:
+                self.state = state
 
     @property
     def open(self) -> bool:
@@ -130,8 +137,7 @@ class Attachment:
     def server_ended(self, *, asleep: bool) -> None:
         """Clean up on a thread, because the server has ended; see `watcher.Listener`."""
         self._fell_asleep = asleep
-        if self.state is State.READY:
-            self.state = State.LEAVING
+        self._become(State.LEAVING, only_from=State.READY)
         self._server_ended.set()
         threading.Thread(target=self.clean_up, name="gpumodels end", daemon=True).start()
 
@@ -146,7 +152,7 @@ class Attachment:
                 self.error, self.last_lines = found
                 self._forget_sleep()
                 self._close()
-                self.state = State.GONE
+                self._become(State.GONE)
         if self.ended:
             self._notify_end()
 
@@ -166,16 +172,15 @@ class Attachment:
 
     def sleep(self) -> None:
         """Free the memory once no call runs. If other processes use the instance, only leave it to them."""
-        if self.state is State.READY:
-            self.state = State.LEAVING
+        self._become(State.LEAVING, only_from=State.READY)
         try:
             if self._watch is None or self.lease.others_use:
                 self._leave_to_others()
             else:
                 self._ask_for_sleep(self._watch)
         finally:
-            if self.state is State.LEAVING and not self._server_ended.is_set():
-                self.state = State.READY
+            if not self._server_ended.is_set():
+                self._become(State.READY, only_from=State.LEAVING)
         if self.freed is not None:
             self._measured.wait(_MEASURED_WITHIN)
 
@@ -201,16 +206,23 @@ class Attachment:
                 self._become_asleep()
 
     def abandon(self) -> None:
-        """Give up an instance that ended while this process was joining it."""
+        """Give up an instance that ended or fell asleep while this process was joining it."""
         with self._lock:
-            if self.attached:
-                again = f"Load it again with {self.record.load_line}."
-                self.error = ModelGone(f"{self.record.model} has just ended. {again}")
+            asleep = self.asleep
+            if not (self.attached or asleep):
+                return
+            again = f"Load it again with {self.record.load_line}."
+            self.error = ModelGone(f"{self.record.model} has just ended. {again}")
+            if asleep:
+                self._forget_sleep()
+            else:
                 self._close()
-                self.state = State.GONE
+            self._become(State.GONE)
 
     def end(self) -> None:
         """Release the lease of an instance that did not become ready, and remove its remains."""
+        if self._watch is not None:
+            WATCHER.remove(self._watch)
         ending.end(self)
 
     def stop(self, by: str) -> None:
@@ -218,8 +230,7 @@ class Attachment:
 
         `by` is the place that stops the instance, for messages, such as "this notebook".
         """
-        if self.state is State.READY:
-            self.state = State.LEAVING
+        self._become(State.LEAVING, only_from=State.READY)
         self._on_end = None
         with self._lock:
             if self.error is not None:
@@ -229,7 +240,8 @@ class Attachment:
                 f"{self.record.model} was stopped from {by} at {presentation.clock(time.time())}.{slept} "
                 f"Load it again with {self.record.load_line}."
             )
-            asleep, self.state = self.state is State.ASLEEP, State.GONE
+            asleep = self.asleep
+            self._become(State.GONE)
             if asleep:
                 self._forget_sleep()
                 self.log("stopped", f"was stopped from {by}, while it slept")
@@ -276,7 +288,8 @@ class Attachment:
         memory = FreedMemory(since, self.record.device, self._memory_before)
         self._note_sleep(memory)  # before the lease is released, so that views always show the model
         ending.end(self)
-        self.freed, self.state = memory, State.ASLEEP
+        self.freed = memory
+        self._become(State.ASLEEP)
         threading.Thread(target=self._measure, args=(memory,), name="gpumodels sleep", daemon=True).start()
 
     def _measure(self, memory: FreedMemory) -> None:

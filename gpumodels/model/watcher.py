@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Watcher:
         """Stop reading the watch, and close it."""
         with self._lock:
             if self._pid == os.getpid() and watch.fileno() >= 0:  # below 0 if it is closed already
-                self._selector.unregister(watch)
+                with suppress(KeyError):  # an interrupt came before it was added
+                    self._selector.unregister(watch)
             watch.close()
 
     def _start_over(self) -> None:

@@ -62,6 +62,10 @@ class Call(abc.ABC):
     def failed(self, failure: CallFailed) -> None:
         """Send the error of the call to its client. Raises ClientGone."""
 
+    @abc.abstractmethod
+    def drop(self) -> None:
+        """Disconnect the client, because not even the error can be sent."""
+
     def read_on(self) -> None:  # noqa: B027 (optional: only calls on the lane have a connection to read)
         """Read the connection of the call again. The lane's loop uses this when a call on another thread has ended."""
 
@@ -87,6 +91,10 @@ class Model:
             self._run(call, statistics)
         except ClientGone:
             call.cancelled()  # logs it
+            statistics.failed(call.came, time.monotonic_ns())
+        except Exception as error:  # noqa: BLE001 (such as MemoryError; the server must go on)
+            log(f"a client was disconnected, because its error could not be sent: {summary(error)}")
+            call.drop()
             statistics.failed(call.came, time.monotonic_ns())
 
     def _run(self, call: Call, statistics: Statistics) -> None:

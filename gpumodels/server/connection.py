@@ -87,6 +87,10 @@ class Connection:
         """Let the lane's loop poll and read this connection again. The loop uses this when the call has ended."""
         self._lane.read_on(self)
 
+    def drop(self) -> None:
+        """Let the loop close this connection when the running call has ended."""
+        self._broken = True
+
     def close(self) -> None:
         """Close the connection. Its shared memory stays mapped while an array refers to it."""
         self._frames.close()
@@ -225,6 +229,9 @@ class _LaneCall(Call):
         response = messages.ModelInferResponse(model_name=self.request.model_name, id=self.request.id)
         messages.set_parameters(response, code=failure.code, message=str(failure), traceback=failure.remote_traceback)
         self._connection.send(frames.FAILED, response.SerializeToString())
+
+    def drop(self) -> None:
+        self._connection.drop()
 
     def read_on(self) -> None:
         self._connection.read_on()

@@ -13,13 +13,18 @@ from gpumodels.signature import TensorSpec
 class CallFailed(Exception):
     """The error that the client of a call receives.
 
-    `code` is the name of a gRPC status code, `remote_traceback` the traceback of the author's code.
+    `code` is the name of a gRPC status code, `remote_traceback` the traceback of the author's code. Lone surrogates in
+    both, as in the name of a file that is not UTF-8, are replaced by their escapes, because protobuf refuses them.
     """
 
     def __init__(self, message: str, remote_traceback: str = "", code: str = "INTERNAL") -> None:
-        super().__init__(message)
-        self.remote_traceback = remote_traceback
+        super().__init__(_valid(message))
+        self.remote_traceback = _valid(remote_traceback)
         self.code = code
+
+
+def _valid(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def to_tensors(value: Any, outputs: tuple[TensorSpec, ...], sizes: dict[str, int]) -> list[Tensor]:

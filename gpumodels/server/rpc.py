@@ -55,6 +55,9 @@ class RpcCall(Call):
     def failed(self, failure: CallFailed) -> None:
         self._put(failure)
 
+    def drop(self) -> None:
+        self.leave()
+
     def leave(self) -> None:
         """Record that the client does not wait any more: it has all answers, or it has left. gRPC calls this."""
         self._left = True

@@ -138,8 +138,10 @@ class SerialScheduler(Scheduler):
     def submit(self, call: Call) -> bool:
         """Run the call and return True."""
         self.in_flight = 1
-        self.run(call)
-        self.in_flight = 0
+        try:
+            self.run(call)
+        finally:
+            self.in_flight = 0
         return True
 
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import gpumodels
-from gpumodels.instances import holders_of, users_of
+from gpumodels.instances import holders_of, models, runtime_directory, users_of
+from gpumodels.lease import events
 from gpumodels.lease.processes import of_instance
 from tests.leftovers import until
 
@@ -252,3 +253,23 @@ def test_all_holders_are_listed(join, runtime):
     assert users_of(runtime.instances()) == {first.instance: holders_of(directory)}
     os.kill(first.pid, signal.SIGKILL)
     until(lambda: {each.pid for each in holders_of(directory)} == {second.pid})
+
+
+def test_two_handles_of_one_process_wake_on_the_instance_that_another_process_keeps(join, leftovers):
+    other = join()
+    first = gpumodels.load("echo", engine="fake", gpu="none", share=True)
+    first.sleep()
+    second = gpumodels.load("echo", engine="fake", gpu="none", share=True)
+    assert second is not first
+    assert first(1, timeout=60) == 1
+    assert (first.record.id, second.record.id) == (other.instance, other.instance)
+    assert [each["event"] for each in events.read(runtime_directory().path)].count("awake") == 1
+    assert {first, second} <= set(models())
+    second.sleep()
+    assert first(2) == 2
+    first.stop()
+    assert second(3) == 3
+    second.stop()
+    assert other.do("m(4)") == 4
+    other.kill()
+    until(lambda: leftovers.directories() + leftovers.shared_memory() == [])

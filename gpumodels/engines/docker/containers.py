@@ -15,7 +15,7 @@ from gpumodels.engines.docker import daemon, image, labels
 from gpumodels.errors import EngineError, EngineUnavailable, LeaseUnseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from docker import DockerClient
     from docker.models.containers import Container
@@ -76,7 +76,7 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
         "name": name,
         "labels": {labels.INSTANCE: plan.record.id, labels.MODEL: plan.spec.name, **location},
         "environment": {**launch.environment(plan, plan.paths_inside, container=True), "HOME": "/tmp"},  # noqa: S108
-        "mounts": _mounts(plan),
+        "mounts": _mounts(plan, engine.bakes),
         "network_mode": "none",
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -90,7 +90,7 @@ def _options(engine: DockerEngine, plan: LaunchPlan, name: str) -> dict[str, Any
     }
 
 
-def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
+def _mounts(plan: LaunchPlan, baked: Collection[str]) -> list[docker.types.Mount]:
     """Return the mounts of all artifacts that are not in the image.
 
     They are mounts of the type bind. Docker's older option `Binds` would create missing directories on a remote host.
@@ -98,7 +98,7 @@ def _mounts(plan: LaunchPlan) -> list[docker.types.Mount]:
     return [
         docker.types.Mount(artifact.inside, str(artifact.here), type="bind", read_only=not artifact.writable)
         for name, artifact in plan.artifacts.items()
-        if name not in image.BAKED
+        if name not in baked
     ]
 
 

@@ -33,6 +33,7 @@ class DockerEngine(Engine):
     """An engine that runs containers on the daemon of DOCKER_HOST, or of the current context of the docker command."""
 
     name = "docker"
+    bakes = ("payload", "code")
     fallback = "process"
     unit = "container"
 

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 
 #: The path of the interpreter inside an image.
 PYTHON = "/opt/model/bin/python"
-#: The artifacts that the image contains; the others are mounted.
-BAKED: tuple[artifacts.ArtifactName, ...] = ("payload", "code")
-
-_PAYLOAD, _FOLDER = (artifacts.INSIDE[name] for name in BAKED)
+_PAYLOAD, _FOLDER = artifacts.INSIDE["payload"], artifacts.INSIDE["code"]
 
 _SHOWN_LINES = 20
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")

@@ -13,9 +13,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gpumodels.client import Client
+from gpumodels.client import Client, read_activity
 from gpumodels.engines.local import LocalConnector
 from gpumodels.errors import CallError, CallTimeout, InputError, LoadTimeout, ModelCallError, ModelGone
+from tests import slots
 from tests.integration.wire.conftest import ROOT, wait_until
 
 BIG = np.zeros(1_000_000, np.uint8)
@@ -55,6 +56,28 @@ def test_what_is_no_exception_in_predict_fails_its_call_at_once_and_the_model_li
         client.call((what,), {}, 30)
     assert "in predict" in caught.value.remote_traceback
     assert client.call(("alive",), {}, 30) == "alive"
+
+
+SURROGATES = """
+class Model:
+    def load(self, device): pass
+    def predict(self, name: str) -> str:
+        if name != "alive": raise OSError("no file " + name.encode("latin-1").decode(errors="surrogateescape"))
+        return name
+"""
+
+
+@pytest.mark.parametrize("server", [("-m", "gpumodels.server"), slots.SERVER], ids=["serial", "two slots"])
+@pytest.mark.parametrize("lane", [True, False], ids=["lane", "gRPC"])
+def test_an_error_with_text_that_is_not_utf_8_arrives_and_the_next_calls_are_answered(serve, server, lane):
+    served = serve(SURROGATES, server=server)
+    client = served.client(lane=lane)
+    with pytest.raises(ModelCallError, match=r"OSError: no file caf\\udce9") as caught:
+        client.call(("café",), {}, 30)
+    assert "in predict" in caught.value.remote_traceback
+    assert [client.call(("alive",), {}, 30) for _ in range(3)] == ["alive"] * 3
+    found = read_activity(LocalConnector(served.sockets, served.shm), served.name, 10)
+    assert (found.running, found.waiting) == (0, 0)
 
 
 def test_a_huge_error_message_still_arrives(client):

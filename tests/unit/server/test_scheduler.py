@@ -29,6 +29,7 @@ class RecordedCall(Call):
         super().__init__(request, None)
         self.left = False
         self.answers = []
+        self.dropped = False
 
     def gone(self):
         return self.left
@@ -41,6 +42,19 @@ class RecordedCall(Call):
 
     def failed(self, failure):
         self.answers.append(failure)
+
+    def drop(self):
+        self.dropped = True
+
+
+class UnsendableCall(RecordedCall):
+    """A call for which this process has no memory left: neither answer nor error can be sent."""
+
+    def answer(self, tensors, *, last):
+        raise MemoryError
+
+    def failed(self, failure):
+        raise MemoryError
 
 
 def make(kind, predict):
@@ -83,6 +97,19 @@ def test_a_serial_scheduler_is_full_while_its_call_runs_and_idle_from_its_end():
     assert seen == [(True, 1, 1, None)]
     assert (scheduler.full, scheduler.running) == (False, 0)
     assert before + 0.05 <= scheduler.idle_since <= time.monotonic()
+
+
+@pytest.mark.parametrize("kind", [SerialScheduler, TwoSlots])
+def test_a_call_that_gets_neither_answer_nor_error_is_dropped_and_the_next_ones_run(kind):
+    scheduler = make(kind, lambda number: number)
+    call, after = UnsendableCall(), [RecordedCall(number) for number in range(5)]
+    scheduler.submit(call)
+    until(lambda: not scheduler.in_flight)
+    assert call.dropped
+    for each in after:
+        scheduler.submit(each)
+        until(lambda: not scheduler.in_flight)
+    assert [each.answers for each in after] == [[number] for number in range(5)]
 
 
 def test_every_thread_can_learn_that_a_serial_call_is_cancelled():
