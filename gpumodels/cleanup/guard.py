@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +31,20 @@ def sweeper(runtime: RuntimeDirectory, of_process: int | None = None) -> Callabl
     """Return the sweep function of a guard or keeper. It imports `sweeping` only when it is called, to save memory."""
 
     def sweep() -> bool:
-        from gpumodels.cleanup import sweeping  # noqa: PLC0415
-
+        try:
+            from gpumodels.cleanup import sweeping  # noqa: PLC0415
+        except ImportError:  # the cache was deleted, and with it the copy of the package that this process imports from
+            return _sweep_in_new_process(runtime, of_process)
         return sweeping.sweep(runtime, of_process=of_process)
 
     return sweep
+
+
+def _sweep_in_new_process(runtime: RuntimeDirectory, of_process: int | None) -> bool:
+    """Sweep by a new interpreter, which imports the installed package."""
+    process = [] if of_process is None else [str(of_process)]
+    command = [sys.executable, "-m", "gpumodels.manager.sweeping", str(runtime.path), runtime.identity, *process]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def main(arguments: list[str]) -> None:

@@ -61,20 +61,23 @@ def _link(source, target):
 
 
 @pytest.fixture
-def kernel(environment, puppet):
-    """A notebook in that environment."""
-    made = puppet(python=environment / "bin" / "python", cwd="/", env={"PYTHONPATH": ""}, start_new_session=True)
+def kernel(environment, puppet, tmp_path):
+    """A notebook in that environment, with a cache of its own."""
+    settings = {"PYTHONPATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    made = puppet(python=environment / "bin" / "python", cwd="/", env=settings, start_new_session=True)
     made.do("import gpumodels")
     assert made.do("gpumodels.__file__").startswith(str(environment))
     return made
 
 
 @pytest.mark.parametrize("engine", ["docker", "fake"])
-@pytest.mark.parametrize("after", ["deleted", "upgraded"])
-def test_what_a_killed_kernel_held_is_removed(after, engine, environment, kernel, leftovers):
+@pytest.mark.parametrize("after", ["deleted", "upgraded", "without cache"])
+def test_what_a_killed_kernel_held_is_removed(after, engine, environment, kernel, leftovers, tmp_path):
     kernel.do(f"model = gpumodels.load('echo', engine={engine!r}, gpu='none')")
     if after == "deleted":
         shutil.rmtree(environment)
+    elif after == "without cache":
+        shutil.rmtree(tmp_path / "cache")
     else:
         for module in environment.glob("lib/python*/site-packages/gpumodels/**/*.py"):
             module.write_text("raise ImportError('half of an upgrade')\n")
