@@ -88,7 +88,7 @@ def _draw_boxes(picture: Image.Image, corners: Any, scores: Any) -> None:
 
 
 def _label(pen: ImageDraw.ImageDraw, polygon: Any, text: str, font: Any, colour: tuple[int, ...]) -> None:
-    """Write `text` above the box's first corner, or below it if there is no room above."""
+    """Write `text` above the first corner of `polygon`, or below that corner if there is no room above."""
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     x, y = max(0.0, float(polygon[0][0])), float(polygon[0][1]) - (bottom - top) - 6
     y = y if y >= 0 else float(polygon[0][1])

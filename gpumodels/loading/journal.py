@@ -166,7 +166,11 @@ def _is_intended(error: Exception) -> bool:
 
 
 def _reason(first: str, tail: Sequence[str]) -> str:
-    """Return the reason in one sentence: the last line of `tail` if the model server gives it there, or `first`."""
+    """Return the reason of a failure in one sentence.
+
+    `tail` are the last lines of the log. If the last one is the model server's own reason, return that line. Otherwise
+    return `first`, the first line of the error's message.
+    """
     last = tail[-1] if tail else ""
     if last.startswith(_SERVER) and _FAILED in last:
         return last.removeprefix(_SERVER)

@@ -1,4 +1,7 @@
-"""Placement: choosing the devices of an instance, and recording the choice in the same step."""
+"""Placement: choosing the devices of an instance, and recording the choice under one lock.
+
+So two loads at once cannot take the same free memory.
+"""
 
 from __future__ import annotations
 

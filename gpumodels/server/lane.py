@@ -127,7 +127,10 @@ class Lane:
             call.read_on()
 
     def _after(self, connection: Connection, *, goes_on: bool) -> None:
-        """Close the connection unless `goes_on`. Stop polling it while a call of it runs on another thread."""
+        """Close the connection unless `goes_on`, after its frames were handled.
+
+        If a call of it now runs on another thread, stop polling it; `read_on` polls it again.
+        """
         if not goes_on:
             self._end(connection)
         elif connection.busy:

@@ -1,4 +1,7 @@
-"""Calls by HTTP, without the HTTP handlers. Imported at the first call, because it imports numpy and protobuf."""
+"""The calls that the gateway's handlers make on models.
+
+The handlers import this module at the first call, because it imports numpy and protobuf.
+"""
 
 from __future__ import annotations
 
