@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
-from peers.timing import SHAPES, payload
+from peers.timing import payloads
 
 import gpumodels
 
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--engine", default="process")
     options = parser.parse_args()
-    arrays = {name: payload(shape) for name, shape in SHAPES.items()}
+    arrays = payloads()
     rows: dict[str, list[str]] = {}
     with jupyter() as gateway, gpumodels.load(_MODEL, gpu="none", engine=options.engine) as model:
         for name, array in arrays.items():

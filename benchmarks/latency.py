@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from peers import bare_grpc, raw, triton
 from peers.child import Child
-from peers.timing import SHAPES, payload, times
+from peers.timing import SHAPES, payloads, times
 
 import gpumodels
 from gpumodels.client import Client
@@ -56,7 +56,7 @@ _AT_A_TIME = 50  # calls of one contestant before the next one takes its turn
 _HERE = Path(__file__).parents[1]
 _MODEL = _HERE / "notebooks" / "models" / "pixel"
 
-ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}
+ARRAYS = payloads()
 _LARGEST = max(array.nbytes for array in ARRAYS.values())
 
 
@@ -140,6 +140,10 @@ def table(taken: dict[str, dict[str, list[float]]]) -> str:
     for label, by_name in taken.items():
         parts = [statistics.quantiles(by_name[name], n=100) for name in SHAPES]
         rows.append([label, *(f"{1e3 * part:.3f}" for cuts in parts for part in (cuts[49], cuts[98]))])
+    return _markdown(rows)
+
+
+def _markdown(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -158,7 +162,7 @@ def verdict(taken: dict[str, dict[str, list[float]]], judged: list[str]) -> bool
     return met
 
 
-def ratios(taken: dict[str, dict[str, list[float]]]) -> str:
+def comparison(taken: dict[str, dict[str, list[float]]]) -> str:
     """Return the ratio of this checkout's medians to the other one's, as a table in Markdown."""
     rows = [["after / before", *SHAPES], ["---", *["---:"] * len(SHAPES)]]
     for label in (each.removeprefix("after, ") for each in taken if each.startswith("after, ")):
@@ -168,7 +172,7 @@ def ratios(taken: dict[str, dict[str, list[float]]]) -> str:
         }
         pairs = zip(medians["after"], medians["before"], strict=True)
         rows.append([label, *(f"{after / before:.3f}" for after, before in pairs)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _markdown(rows)
 
 
 def main() -> int:
@@ -179,15 +183,16 @@ def main() -> int:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout alone")
     options = parser.parse_args()
     if options.against is not None:
-        with checkouts(options.engines, options.against) as found:
-            taken = measure(found, options.calls)
-        print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-        print(f"{table(taken)}\n\n{ratios(taken)}")
-        return 0
-    with contestants(options.engines, peers=not options.no_peers) as found:
+        compared = checkouts(options.engines, options.against)
+    else:
+        compared = contestants(options.engines, peers=not options.no_peers)
+    with compared as found:
         taken = measure(found, options.calls)
     print(f"{options.calls} calls each, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     print(f"{table(taken)}\n")
+    if options.against is not None:
+        print(comparison(taken))
+        return 0
     return 0 if options.no_peers or verdict(taken, [f"ours, {engine}" for engine in options.engines]) else 1
 
 

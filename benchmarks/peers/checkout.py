@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 from peers.child import obey
-from peers.timing import SHAPES, payload, times
-
-ARRAYS = {name: payload(shape) for name, shape in SHAPES.items()}
+from peers.timing import payloads, times
 
 
 def main() -> None:
@@ -20,8 +18,9 @@ def main() -> None:
     import gpumodels  # noqa: PLC0415  (of the checkout)
 
     assert Path(gpumodels.__file__).is_relative_to(checkout), gpumodels.__file__
+    arrays = payloads()
     with gpumodels.load(checkout / "notebooks/models/pixel", gpu="none", engine=engine) as model:
-        obey(lambda name, calls: times(model, ARRAYS[name], int(calls)))
+        obey(lambda name, calls: times(model, arrays[name], int(calls)))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ SHAPES = {"[16]": (16,), "[224,224,3]": (224, 224, 3), "[1080,1920,3]": (1080, 1
 _WARM_UP = 3
 
 
-def payload(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an array of random bytes, the same in every process."""
-    return np.random.default_rng(7).integers(0, 256, shape, np.uint8)
+def payloads() -> dict[str, NDArray[np.uint8]]:
+    """Return an array of random bytes for each shape, by its name. They are the same in every process."""
+    return {name: np.random.default_rng(7).integers(0, 256, shape, np.uint8) for name, shape in SHAPES.items()}
 
 
 def times(call: Callable[[NDArray[np.uint8]], Any], array: NDArray[np.uint8], calls: int) -> list[float]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peers.child import obey
-from peers.timing import SHAPES, payload, times
+from peers.timing import payloads, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ def _calls(address: str) -> Iterator[dict[str, Callable[[NDArray[np.uint8]], flo
     import tritonclient.grpc as client  # noqa: PLC0415
     from tritonclient.utils import shared_memory  # noqa: PLC0415
 
-    largest = max(payload(shape).nbytes for shape in SHAPES.values())
+    largest = max(array.nbytes for array in payloads().values())
     region = shared_memory.create_shared_memory_region("x", f"/{_MEMORY}input", largest)
     triton = client.InferenceServerClient(address)
 
@@ -149,7 +149,7 @@ def _calls(address: str) -> Iterator[dict[str, Callable[[NDArray[np.uint8]], flo
 
 def _obey() -> None:
     with _server() as address, _calls(address) as calls:
-        arrays = {name: payload(shape) for name, shape in SHAPES.items()}
+        arrays = payloads()
         obey(lambda way, name, count: times(calls[way], arrays[name], int(count)))
 
 

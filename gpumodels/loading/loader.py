@@ -82,7 +82,7 @@ class Loader:
         self.report = report or journal
         self.siblings = list(siblings or ())
         self.reloads = siblings is not None
-        self.count = request.replicas if siblings is None else 1
+        self.count = 1 if self.reloads else request.replicas
         self.began = time.monotonic()
 
     def run(self, make: Make, replaced: Model | None, adopt: Callable[[LoadKey], bool]) -> Model:
